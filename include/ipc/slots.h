@@ -1,0 +1,96 @@
+/*
+ * What each process shows of itself in shared memory, written by that process alone and read by
+ * whoever answers SHOW. Readers may see a row in the middle of a change; nothing is decided by it.
+ */
+#ifndef IPC_SLOTS_H
+#define IPC_SLOTS_H
+
+#include "base/util.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+    NODES_MAX = 128, /* as Pgpool-II */
+    SLOT_NAME_BYTES = 64,
+    SLOT_STATEMENT_BYTES = 128,
+    SLOT_HOST_BYTES = 48,
+};
+
+/* Counters of one node in one child (include/tables/counters.def names them). */
+struct node_counters {
+    uint64_t select_cnt;
+    uint64_t insert_cnt;
+    uint64_t update_cnt;
+    uint64_t delete_cnt;
+    uint64_t ddl_cnt;
+    uint64_t other_cnt;
+    uint64_t panic_cnt;
+    uint64_t fatal_cnt;
+    uint64_t error_cnt;
+};
+
+enum session_slot_state {
+    SESSION_SLOT_FREE,
+    SESSION_SLOT_LOGIN,      /* "Connecting" */
+    SESSION_SLOT_IDLE,       /* "Idle" */
+    SESSION_SLOT_ACTIVE,     /* "Execute command" */
+    SESSION_SLOT_IN_TX,      /* "Idle in transaction" */
+};
+
+/* One client. */
+struct session_slot {
+    _Atomic uint32_t state; /* enum session_slot_state */
+    int32_t load_balance_node; /* -1: none chosen yet */
+    int64_t connected_at_us;   /* wall clock, microseconds since 1970 */
+    char database[SLOT_NAME_BYTES];
+    char user[SLOT_NAME_BYTES];
+    char application[SLOT_NAME_BYTES];
+    char host[SLOT_HOST_BYTES]; /* "[local]" for unix sockets */
+    int32_t port;
+    uint64_t statement_cnt;
+    char statement[SLOT_STATEMENT_BYTES]; /* last one, cut; always ends in NUL */
+};
+
+/* One server connection. */
+struct server_slot {
+    _Atomic uint32_t used; /* 0 free, 1 in use */
+    int32_t node_id;
+    int32_t session; /* index of the session that holds it, or -1: idle in the pool */
+    int32_t backend_pid;
+    uint32_t protocol_minor;
+    uint32_t pool_counter; /* how many sessions it has served */
+    int64_t created_at_us;
+    int64_t client_connected_at_us;
+    int64_t client_disconnected_at_us; /* 0: a client holds it */
+    char database[SLOT_NAME_BYTES];
+    char user[SLOT_NAME_BYTES];
+};
+
+/* One child. The arrays lie behind it, child_max_clients long, servers twice as long: touched only
+ * as far as they are used. */
+struct child_slot {
+    _Atomic uint32_t sessions;   /* clients now */
+    _Atomic uint32_t accepting;  /* 0 when it holds more than its share, or is full or retiring */
+    uint64_t accepted_total;
+    struct node_counters nodes[NODES_MAX];
+};
+
+enum proc_kind {
+    PROC_PARENT,
+    PROC_CHILD,
+    PROC_LAG,
+    PROC_PCP,
+    PROC_LOGGER,
+};
+
+/* One process, service or child. */
+struct proc_slot {
+    _Atomic int32_t pid; /* 0: no process here now */
+    uint32_t kind;       /* enum proc_kind */
+    int64_t started_at_us;
+    _Atomic uint32_t retiring; /* a child that accepts no more and ends with its last session */
+};
+
+#endif

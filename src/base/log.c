@@ -1,0 +1,232 @@
+/*
+ * The log: one sink, one level and one prefix per process, set at its start and by a reload.
+ * Lines are formatted on the stack and handed over whole, so that two processes never mix theirs.
+ */
+#include "base/log.h"
+
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 8192, PREFIX_MAX = 256, NAME_MAX_BYTES = 64 };
+
+static struct {
+    log_sink_fn *sink;
+    void *sink_ctx;
+    enum log_level level;
+    char prefix[PREFIX_MAX];
+    char process[NAME_MAX_BYTES];
+    const struct log_context *ctx;
+    uint64_t line_number;
+} state = {.level = LOG_LEVEL_WARNING, .prefix = "%m: %a pid %p: ", .process = "main"};
+
+static const char *const level_names[] = {
+    [LOG_DEBUG5] = "debug5",          [LOG_DEBUG4] = "debug4",
+    [LOG_DEBUG3] = "debug3",          [LOG_DEBUG2] = "debug2",
+    [LOG_DEBUG1] = "debug1",          [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_NOTICE] = "notice",    [LOG_LEVEL_WARNING] = "warning",
+    [LOG_LEVEL_ERROR] = "error",      [LOG_LEVEL_LOG] = "log",
+    [LOG_LEVEL_FATAL] = "fatal",      [LOG_LEVEL_PANIC] = "panic",
+};
+
+void
+log_set_sink(log_sink_fn *sink, void *ctx)
+{
+    state.sink = sink;
+    state.sink_ctx = ctx;
+}
+
+void
+log_set_level(enum log_level level)
+{
+    state.level = level;
+}
+
+bool
+log_enabled(enum log_level level)
+{
+    return level >= state.level;
+}
+
+void
+log_set_prefix(const char *log_line_prefix)
+{
+    str_copy(state.prefix, sizeof(state.prefix), log_line_prefix);
+}
+
+void
+log_set_process(const char *name)
+{
+    str_copy(state.process, sizeof(state.process), name);
+}
+
+const struct log_context *
+log_set_context(const struct log_context *ctx)
+{
+    const struct log_context *before = state.ctx;
+
+    state.ctx = ctx;
+    return before;
+}
+
+static size_t
+print_time(char *dst, size_t room, bool with_ms)
+{
+    struct timespec now;
+    struct tm tm;
+    size_t len;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    len = strftime(dst, room, "%Y-%m-%d %H:%M:%S", &tm);
+    if (with_ms && room - len > 4)
+        len += (size_t)snprintf(dst + len, room - len, ".%03ld", now.tv_nsec / 1000000);
+    return len;
+}
+
+static const char *
+or_unknown(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : "[unknown]";
+}
+
+static size_t
+print_letter(char letter, char *dst, size_t room)
+{
+    const struct log_context *ctx = state.ctx;
+    int n = 0;
+
+    switch (letter) {
+    case 'a':
+        n = snprintf(dst, room, "%s", ctx != NULL ? or_unknown(ctx->application) : state.process);
+        break;
+    case 'd':
+        n = snprintf(dst, room, "%s", ctx != NULL ? or_unknown(ctx->database) : "");
+        break;
+    case 'u':
+        n = snprintf(dst, room, "%s", ctx != NULL ? or_unknown(ctx->user) : "");
+        break;
+    case 'p':
+        n = snprintf(dst, room, "%d", (int)getpid());
+        break;
+    case 'P':
+        n = snprintf(dst, room, "%s", state.process);
+        break;
+    case 'l':
+        n = snprintf(dst, room, "%llu", (unsigned long long)state.line_number);
+        break;
+    case 't':
+        return print_time(dst, room, false);
+    case 'm':
+        return print_time(dst, room, true);
+    case '%':
+        n = snprintf(dst, room, "%%");
+        break;
+    default: /* as PostgreSQL: unknown letters print nothing */
+        break;
+    }
+    return n < 0 ? 0 : MIN((size_t)n, room - 1);
+}
+
+static size_t
+print_prefix(char *dst, size_t room)
+{
+    size_t len = 0;
+
+    for (const char *p = state.prefix; *p != '\0' && len + 1 < room; p++) {
+        if (*p == '%' && p[1] != '\0')
+            len += print_letter(*++p, dst + len, room - len);
+        else
+            dst[len++] = *p;
+    }
+    return len;
+}
+
+static void
+write_stderr(const char *line, size_t len)
+{
+    char out[LINE_MAX_BYTES + 1];
+    size_t done = 0;
+
+    memcpy(out, line, len);
+    out[len] = '\n';
+    while (done < len + 1) {
+        ssize_t n = write(STDERR_FILENO, out + done, len + 1 - done);
+        if (n <= 0)
+            return;
+        done += (size_t)n;
+    }
+}
+
+static void
+emit(enum log_level level, const char *fmt, va_list args)
+{
+    char line[LINE_MAX_BYTES];
+    char name[NAME_MAX_BYTES];
+    size_t len;
+    int n;
+
+    state.line_number++;
+    len = print_prefix(line, PREFIX_MAX * 2);
+    str_copy(name, sizeof(name), level_names[level]);
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    n = snprintf(line + len, sizeof(line) - len, "%s:  ", name);
+    len += (size_t)n;
+    n = vsnprintf(line + len, sizeof(line) - len, fmt, args);
+    if (n > 0)
+        len = MIN(len + (size_t)n, sizeof(line) - 1);
+    if (state.sink != NULL)
+        state.sink(state.sink_ctx, level, line, len);
+    else
+        write_stderr(line, len);
+}
+
+void
+log_write(enum log_level level, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!log_enabled(level))
+        return;
+    va_start(args, fmt);
+    emit(level, fmt, args);
+    va_end(args);
+}
+
+void
+log_bug(const char *file, int line, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    log_write(LOG_LEVEL_PANIC, "%s:%d: %s (this is a bug in pgpool; please report it)", file, line,
+              text);
+    abort();
+}
+
+int
+log_level_parse(const char *name)
+{
+    for (size_t level = 0; level < ARRAY_LEN(level_names); level++) {
+        if (str_equal_nocase(name, level_names[level]))
+            return (int)level;
+    }
+    if (str_equal_nocase(name, "debug"))
+        return LOG_DEBUG2;
+    return -1;
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+    return level_names[level];
+}

@@ -1,0 +1,8 @@
+/*
+ * The pgpool program: hands its command line to proc/.
+ */
+int
+main(void)
+{
+    return 0;
+}

@@ -26,8 +26,8 @@ buf_clear(struct buf *b)
 uint8_t *buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_add_u8(struct buf *b, uint8_t v);
-void buf_add_u16(struct buf *b, uint16_t v); /* network byte order */
-void buf_add_u32(struct buf *b, uint32_t v); /* network byte order */
+void buf_add_u16(struct buf *b, uint16_t v);     /* network byte order */
+void buf_add_u32(struct buf *b, uint32_t v);     /* network byte order */
 void buf_add_str(struct buf *b, const char *s);  /* without its NUL */
 void buf_add_cstr(struct buf *b, const char *s); /* with its NUL */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);

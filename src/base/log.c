@@ -26,12 +26,10 @@ static struct {
 } state = {.level = LOG_LEVEL_WARNING, .prefix = "%m: %a pid %p: ", .process = "main"};
 
 static const char *const level_names[] = {
-    [LOG_DEBUG5] = "debug5",          [LOG_DEBUG4] = "debug4",
-    [LOG_DEBUG3] = "debug3",          [LOG_DEBUG2] = "debug2",
-    [LOG_DEBUG1] = "debug1",          [LOG_LEVEL_INFO] = "info",
-    [LOG_LEVEL_NOTICE] = "notice",    [LOG_LEVEL_WARNING] = "warning",
-    [LOG_LEVEL_ERROR] = "error",      [LOG_LEVEL_LOG] = "log",
-    [LOG_LEVEL_FATAL] = "fatal",      [LOG_LEVEL_PANIC] = "panic",
+    [LOG_DEBUG5] = "debug5",       [LOG_DEBUG4] = "debug4",         [LOG_DEBUG3] = "debug3",
+    [LOG_DEBUG2] = "debug2",       [LOG_DEBUG1] = "debug1",         [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_NOTICE] = "notice", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_ERROR] = "error",
+    [LOG_LEVEL_LOG] = "log",       [LOG_LEVEL_FATAL] = "fatal",     [LOG_LEVEL_PANIC] = "panic",
 };
 
 void
@@ -151,16 +149,10 @@ static void
 write_stderr(const char *line, size_t len)
 {
     char out[LINE_MAX_BYTES + 1];
-    size_t done = 0;
 
     memcpy(out, line, len);
     out[len] = '\n';
-    while (done < len + 1) {
-        ssize_t n = write(STDERR_FILENO, out + done, len + 1 - done);
-        if (n <= 0)
-            return;
-        done += (size_t)n;
-    }
+    fwrite(out, 1, len + 1, stderr); /* unbuffered: one write, so lines never mix */
 }
 
 static void

@@ -60,9 +60,8 @@ parse_hex32(const char **text, uint64_t *value_r)
     for (; isxdigit((unsigned char)*p); p++) {
         if (p - *text == 8)
             return false;
-        v = v << 4 | (uint64_t)(isdigit((unsigned char)*p)
-                                    ? *p - '0'
-                                    : tolower((unsigned char)*p) - 'a' + 10);
+        v = v << 4 | (uint64_t)(isdigit((unsigned char)*p) ? *p - '0'
+                                                           : tolower((unsigned char)*p) - 'a' + 10);
     }
     if (p == *text)
         return false;

@@ -113,7 +113,7 @@ arena_alloc(struct arena *a, size_t size)
     struct arena_chunk *c;
     void *p;
 
-    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    size = (MAX(size, (size_t)1) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     a->used_bytes += size;
     if (size <= (size_t)(a->end - a->at)) {
         p = a->at;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool
 num_parse_i64(const char *text, int64_t *value_r)
@@ -41,7 +42,7 @@ num_parse_double(const char *text, double *value_r)
     char *end;
     double v;
 
-    if (isspace((unsigned char)text[0]))
+    if (isspace((unsigned char)text[0]) || strpbrk(text, "xX") != NULL) /* strtod takes both */
         return false;
     errno = 0;
     v = strtod(text, &end);

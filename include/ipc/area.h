@@ -33,6 +33,14 @@ area_epoch(const struct area *a)
     return atomic_load_explicit(&((struct area *)(uintptr_t)a)->epoch, memory_order_acquire);
 }
 
+/* For a large payload that is mostly empty, so that its empty part is never touched. Writer: the
+ * idle copy with whatever stands in it, all of it to be filled anew. Reader: the published copy
+ * (NULL when there is none); copy out what you need and bound every length that you read there,
+ * and believe it only when area_unchanged says so, else begin again. */
+void *area_write_anew(struct area *a);
+const void *area_peek(const struct area *a, uint64_t *epoch_r);
+bool area_unchanged(const struct area *a, uint64_t epoch);
+
 /* Copies the published payload; returns its epoch, 0 when there is none (dst is then cleared). */
 uint64_t area_read(const struct area *a, void *dst);
 

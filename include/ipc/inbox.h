@@ -1,0 +1,72 @@
+/*
+ * The inbox: one queue of small messages per process, made before any fork.
+ *
+ * A process that is forked again inherits its queue. Messages are facts ("node 1 refused a
+ * connection"), safe to repeat and safe to lose: a full queue drops what comes, and counts it.
+ * Nothing here blocks. A process is addressed by its slot (ipc/shared.h).
+ */
+#ifndef IPC_INBOX_H
+#define IPC_INBOX_H
+
+#include "base/err.h"
+#include "base/util.h"
+
+#include <stdbool.h>
+
+enum inbox_kind {
+    INBOX_NODE_FAILED = 1, /* child -> lag: .node */
+    INBOX_NODE_OK,         /* child -> lag: .node */
+    INBOX_CHILD_RETIRING,  /* child -> parent: accepts no more; fork another in a free slot */
+    INBOX_CANCEL,          /* child -> child: .cancel */
+    INBOX_CANCEL_DONE,     /* back to the asker: .cancel_done */
+    INBOX_LOG_ROTATE,      /* anybody -> logger: begin a new file */
+};
+
+enum { INBOX_KEY_BYTES = 256, INBOX_WORDS_BYTES = 256 };
+
+struct inbox_msg {
+    uint32_t kind; /* enum inbox_kind */
+    uint32_t from; /* slot of the sender */
+    union {
+        struct {
+            int32_t node_id;
+            char words[INBOX_WORDS_BYTES]; /* what happened; always ends in NUL */
+        } node;
+        struct {
+            uint64_t token;   /* the asker's, comes back with the answer */
+            uint32_t pid;     /* of BackendKeyData as we gave it to the client */
+            uint32_t key_len; /* 4 to 256 */
+            uint8_t key[INBOX_KEY_BYTES];
+        } cancel;
+        struct {
+            uint64_t token;
+            uint32_t found; /* 1: the key was right and the server has been asked */
+        } cancel_done;
+    };
+};
+_Static_assert(sizeof(struct inbox_msg) <= 512, "an inbox message is small");
+
+struct inboxes;
+
+/* Before any fork. One queue per slot. */
+int inboxes_new(uint32_t slot_count, struct inboxes **in_r, struct err *err);
+void inboxes_free(struct inboxes *in);
+
+/* After fork, in the process of this slot: closes the receiving ends of all others. */
+void inboxes_keep(struct inboxes *in, uint32_t slot);
+
+/* Any process. Fills msg->from with the sender's slot given to inboxes_keep (0 before). False
+ * when the queue was full: the message is dropped and counted. */
+bool inbox_send(struct inboxes *in, uint32_t to_slot, struct inbox_msg *msg);
+
+/* Becomes readable when a message waits: for io_watch. */
+int inbox_fd(const struct inboxes *in, uint32_t slot);
+
+/* The next message of our own queue; false when there is none. What is not a whole message of a
+ * known kind is skipped. */
+bool inbox_receive(struct inboxes *in, uint32_t slot, struct inbox_msg *msg_r);
+
+/* How many this process could not send since its start. */
+uint64_t inbox_dropped(const struct inboxes *in);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The memory that all processes share: areas, process slots, children's slots.
+ *
+ * One mapping, made by the parent before any fork, zero at first, and taken from the kernel only
+ * as far as it is touched. Who writes what stands in include/tables/areas.def: every part has one
+ * writing process.
+ *
+ * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, from SLOT_FIRST_CHILD on the
+ * children. There are twice as many child slots as children, so that one that retires (finishes
+ * its sessions and ends) is replaced at once.
+ */
+#ifndef IPC_SHARED_H
+#define IPC_SHARED_H
+
+#include "base/err.h"
+#include "base/util.h"
+#include "ipc/area.h"
+#include "ipc/slots.h"
+
+enum {
+    SLOT_PARENT = 0,
+    SLOT_LAG = 1,
+    SLOT_PCP = 2,
+    SLOT_LOGGER = 3,
+    SLOT_FIRST_CHILD = 4,
+    CONFIG_TEXT_MAX = 1024 * 1024,
+};
+
+struct shared;
+
+struct shared_layout {
+    uint32_t child_slots;        /* child_no goes from 0 to child_slots - 1 */
+    uint32_t sessions_per_child; /* child_max_clients; servers are twice as many */
+    size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form */
+};
+
+int shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err);
+void shared_free(struct shared *sh);
+
+const struct shared_layout *shared_layout(const struct shared *sh);
+
+/* Random, chosen at start: tells one running pgpool from another. */
+uint64_t shared_instance_id(const struct shared *sh);
+
+/* Wall clock, microseconds since 1970, of shared_new. */
+int64_t shared_started_at_us(const struct shared *sh);
+
+/* Processes: SLOT_FIRST_CHILD + child_slots of them. */
+uint32_t shared_slot_count(const struct shared *sh);
+static inline uint32_t
+slot_of_child(uint32_t child_no)
+{
+    return SLOT_FIRST_CHILD + child_no;
+}
+struct proc_slot *shared_proc(struct shared *sh, uint32_t slot);
+
+struct child_slot *shared_child(struct shared *sh, uint32_t child_no);
+/* n from 0 to sessions_per_child - 1. */
+struct session_slot *shared_session(struct shared *sh, uint32_t child_no, uint32_t n);
+/* n from 0 to 2 * sessions_per_child - 1. */
+struct server_slot *shared_server(struct shared *sh, uint32_t child_no, uint32_t n);
+uint32_t shared_servers_per_child(const struct shared *sh);
+
+/* A dead child's slots become free. Parent only, while no process lives in them. Its counters
+ * (nodes, accepted_total) stay: they belong to the daemon, not to one life of a child. */
+void shared_clear_child(struct shared *sh, uint32_t child_no);
+
+/* Freshness: written by lag (payload struct cluster_freshness). */
+struct area *shared_freshness(struct shared *sh);
+
+/* ---- configuration: written by the parent --------------------------------------------------- */
+
+/* The canonical text of a checked configuration becomes the current one; then wake everybody.
+ * Fails when it is longer than CONFIG_TEXT_MAX. Generations count from 1. */
+int shared_publish_config(struct shared *sh, const char *text, size_t len, struct err *err);
+
+/* The current generation: one load. 0: nothing published. */
+uint64_t shared_config_generation(const struct shared *sh);
+
+/* A copy of the current text, ends in NUL, free() it; NULL when nothing was published. */
+char *shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_r);
+
+#endif

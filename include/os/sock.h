@@ -1,0 +1,85 @@
+/*
+ * Sockets: addresses, listening, and what to tell people about a peer. Connecting is os/io's.
+ */
+#ifndef OS_SOCK_H
+#define OS_SOCK_H
+
+#include "base/err.h"
+#include "base/util.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct sock_address {
+    socklen_t len;
+    struct sockaddr_storage storage;
+};
+
+enum { SOCK_TEXT_BYTES = 128 };
+
+/* PostgreSQL's name of a unix socket: <directory>/.s.PGSQL.<port>. Fails when it is too long for
+ * the kernel (107 bytes). */
+int sock_unix_address(const char *directory, uint16_t port, struct sock_address *addr_r,
+                      struct err *err);
+
+/* An IPv4 or IPv6 literal (also with %scope); false when it is none. Never asks a resolver. */
+bool sock_parse_literal(const char *host, uint16_t port, struct sock_address *addr_r);
+
+static inline const struct sockaddr *
+sock_addr(const struct sock_address *a)
+{
+    return (const struct sockaddr *)&a->storage;
+}
+
+/* "192.0.2.1:5432", "[2001:db8::1]:5432", or the path of a unix socket. */
+void sock_address_text(const struct sock_address *addr, char *text, size_t text_size);
+
+/* The peer of a connected socket: host "[local]" and port -1 for a unix socket. False (and
+ * host "???") when the kernel does not know it any more. */
+bool sock_peer(int fd, char *host, size_t host_size, int *port_r);
+bool sock_peer_address(int fd, struct sock_address *addr_r);
+
+/* For a TCP connection, nothing for others: TCP_NODELAY and SO_KEEPALIVE. Cannot fail in a way
+ * that matters. */
+void sock_set_usual_options(int fd);
+
+/* ---- listening: only at start; names are resolved at once and may block -----------------------
+ */
+
+enum { SOCK_LISTEN_MAX = 64 };
+
+struct sock_listener {
+    int fd; /* listening, nonblocking, close-on-exec */
+    bool is_unix;
+    char text[SOCK_TEXT_BYTES]; /* as sock_address_text prints it */
+    int lock_fd;                /* unix: holds the lock file; else -1 */
+};
+
+struct sock_listeners {
+    uint32_t count;
+    struct sock_listener list[SOCK_LISTEN_MAX];
+};
+
+/* host: a name, a literal, or "*" for every address of IPv4 and IPv6. Adds one listener per
+ * address. IPv6 not being there is no fault of "*" or of a name that also has IPv4. */
+int sock_listen_tcp(struct sock_listeners *l, const char *host, uint16_t port, int backlog,
+                    struct err *err);
+
+struct sock_unix_options {
+    const char *group; /* "" for the group of the process; a name or a number */
+    mode_t mode;
+    int backlog;
+};
+
+/* <directory>/.s.PGSQL.<port> and, beside it, <the same>.lock with our process id, as PostgreSQL
+ * keeps it. A socket that nobody serves any more is replaced; a served one is refused, with the
+ * process id of its owner when known. Call in the process that will own them: the lock is not
+ * inherited by fork. */
+int sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
+                     const struct sock_unix_options *options, struct err *err);
+
+/* Closes all; with unlink, the owner also removes socket files and lock files. */
+void sock_listeners_close(struct sock_listeners *l, bool unlink);
+
+#endif

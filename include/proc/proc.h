@@ -1,0 +1,109 @@
+/*
+ * The common frame of all processes but the parent.
+ *
+ * Each kind has one entry, `void x_main(struct proc *)`, in one file src/proc/x.c, named in
+ * include/tables/processes.def. When it is called, everything below is ready: the engine, the
+ * configuration, the shared memory. It sets up what is its own, calls proc_run, and when that
+ * returns it cleans up and returns; the process then ends.
+ *
+ *     void
+ *     lag_main(struct proc *p)
+ *     {
+ *         struct lag *lag = lag_new(p);
+ *
+ *         proc_run(p, &lag_ops, lag);
+ *         lag_free(lag);
+ *     }
+ *
+ * The frame does for everybody: signals, title and log, the end when the parent has gone,
+ * configuration reload, inbox and wake.
+ */
+#ifndef PROC_PROC_H
+#define PROC_PROC_H
+
+#include "base/util.h"
+#include "ipc/inbox.h"
+#include "ipc/shared.h"
+#include "ipc/slots.h"
+#include "ipc/wake.h"
+#include "os/io.h"
+#include "os/sock.h"
+
+struct config;
+struct proc_frame;
+
+enum proc_stop {
+    PROC_STOP_SMART = 1, /* no new clients; end when the last session has ended */
+    PROC_STOP_FAST,      /* sessions get FATAL 57P01 and end; then end */
+    PROC_STOP_IMMEDIATE, /* end at once; the frame does it, nobody is asked */
+};
+
+/* The files given on the command line, or their defaults: absolute paths. */
+struct proc_files {
+    const char *config;    /* pgpool.conf */
+    const char *pcp_conf;  /* pcp.conf */
+    const char *hba;       /* pool_hba.conf */
+    const char *pool_key;  /* ".pgpoolkey", "" when there is none */
+    const char *directory; /* of pgpool.conf: other relative names start there */
+};
+
+struct proc {
+    struct io *io;
+    const struct config *config; /* the current generation, frozen; changes only in on_config */
+    uint64_t config_generation;
+    struct shared *shared;
+    struct inboxes *inboxes;
+    struct wakes *wakes;
+    const struct proc_files *files;
+    enum proc_kind kind;
+    uint32_t slot;                        /* in ipc/shared.h: whom others address */
+    uint32_t child_no;                    /* of a child, else UINT32_MAX */
+    uint32_t child_target;                /* how many children the parent keeps: one's fair share */
+    const struct sock_listeners *clients; /* listening sockets for SQL clients; shared */
+    const struct sock_listeners *pcp;     /* for administration; shared */
+    struct proc_frame *frame;             /* proc.c's own */
+};
+
+/* Any of them may be NULL. They run from the event loop. */
+struct proc_ops {
+    /* p->config is the new generation. `before` is freed when the call returns: nothing may point
+     * into it any more. */
+    void (*on_config)(void *ctx, const struct config *before);
+    void (*on_inbox)(void *ctx, const struct inbox_msg *msg);
+    /* An area has, or may have, a new epoch. */
+    void (*on_wake)(void *ctx);
+    /* Called again when a stricter stop overrides. Call proc_end when done: at once or later.
+     * NULL: the frame ends the process at once. Bounded: the parent kills what is left a few
+     * seconds after a fast stop. */
+    void (*on_stop)(void *ctx, enum proc_stop mode);
+};
+
+/* Runs the event loop until proc_end, or until the parent has gone. */
+void proc_run(struct proc *p, const struct proc_ops *ops, void *ctx);
+
+/* Lets proc_run return after the running callback. */
+void proc_end(struct proc *p);
+
+/* What ps shows: "pgpool: child 2: <words>". Cheap enough for every change of state, not for
+ * every statement. */
+void proc_title(struct proc *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Sends with our slot as the sender's. False: dropped, the queue was full. */
+bool proc_send(struct proc *p, uint32_t to_slot, struct inbox_msg *msg);
+
+/* A child that accepts no more and ends with its last session: says so to the parent, which
+ * forks another one in a free slot. */
+void proc_retire(struct proc *p);
+
+/* ---- the entries (include/tables/processes.def) -----------------------------------------------
+ */
+
+void child_main(struct proc *p);
+void lag_main(struct proc *p);
+void pcp_main(struct proc *p);
+void logger_main(struct proc *p);
+
+/* A process without work of its own: serves its signals, inbox and wake until it is stopped. */
+void proc_idle_main(struct proc *p);
+
+#endif

@@ -1,0 +1,246 @@
+/*
+ * The shared memory: lays out one anonymous mapping and finds its parts again.
+ *
+ * The parent makes it before any fork; every process has it at the same address. The struct
+ * shared itself lies outside and is never written after shared_new, so that a stray write of one
+ * child cannot bend another's pointers.
+ */
+#include "ipc/shared.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "os/shm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PART_ALIGN = 4096 };
+
+struct config_text {
+    uint32_t len;
+    char text[CONFIG_TEXT_MAX];
+};
+
+enum area_id {
+#define AREA(id, name, writer, payload_bytes) AREA_##id,
+#include "tables/areas.def"
+#undef AREA
+    AREA_COUNT
+};
+
+struct shared {
+    struct shared_layout layout;
+    uint64_t instance_id;
+    int64_t started_at_us;
+    void *map;
+    size_t map_bytes;
+    struct proc_slot *procs;
+    struct area *areas[AREA_COUNT];
+    uint8_t *children; /* child_slots times child_stride: slot, sessions, servers */
+    size_t sessions_at;
+    size_t servers_at;
+    size_t child_stride;
+};
+
+static size_t
+align_up(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
+static void
+get_area_sizes(const struct shared_layout *layout, size_t *bytes_r)
+{
+#define AREA(id, name, writer, payload_bytes) bytes_r[AREA_##id] = (payload_bytes);
+#include "tables/areas.def"
+#undef AREA
+}
+
+uint32_t
+shared_slot_count(const struct shared *sh)
+{
+    return SLOT_FIRST_CHILD + sh->layout.child_slots;
+}
+
+uint32_t
+shared_servers_per_child(const struct shared *sh)
+{
+    return 2 * sh->layout.sessions_per_child;
+}
+
+static void
+lay_out_child(struct shared *sh)
+{
+    size_t sessions = sh->layout.sessions_per_child * sizeof(struct session_slot);
+    size_t servers = shared_servers_per_child(sh) * sizeof(struct server_slot);
+
+    sh->sessions_at = align_up(sizeof(struct child_slot), 64);
+    sh->servers_at = align_up(sh->sessions_at + sessions, 64);
+    sh->child_stride = align_up(sh->servers_at + servers, PART_ALIGN);
+}
+
+int
+shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err)
+{
+    struct shared *sh = xcalloc(1, sizeof(*sh));
+    size_t payload_bytes[AREA_COUNT];
+    size_t offset[AREA_COUNT];
+    size_t bytes;
+
+    sh->layout = *layout;
+    lay_out_child(sh);
+    get_area_sizes(layout, payload_bytes);
+    bytes = align_up(shared_slot_count(sh) * sizeof(struct proc_slot), PART_ALIGN);
+    for (int id = 0; id < AREA_COUNT; id++) {
+        offset[id] = bytes;
+        bytes += align_up(area_bytes(payload_bytes[id]), PART_ALIGN);
+    }
+    sh->map_bytes = bytes + layout->child_slots * sh->child_stride;
+    sh->started_at_us = clock_wall_us();
+    if (random_bytes(&sh->instance_id, sizeof(sh->instance_id), err) != 0 ||
+        shm_new(sh->map_bytes, &sh->map, err) != 0) {
+        free(sh);
+        return -1;
+    }
+    sh->procs = sh->map;
+    for (int id = 0; id < AREA_COUNT; id++) {
+        sh->areas[id] = (struct area *)(void *)((uint8_t *)sh->map + offset[id]);
+        area_init(sh->areas[id], payload_bytes[id]);
+    }
+    sh->children = (uint8_t *)sh->map + bytes;
+    *sh_r = sh;
+    return 0;
+}
+
+void
+shared_free(struct shared *sh)
+{
+    if (sh == NULL)
+        return;
+    shm_free(sh->map, sh->map_bytes);
+    free(sh);
+}
+
+const struct shared_layout *
+shared_layout(const struct shared *sh)
+{
+    return &sh->layout;
+}
+
+uint64_t
+shared_instance_id(const struct shared *sh)
+{
+    return sh->instance_id;
+}
+
+int64_t
+shared_started_at_us(const struct shared *sh)
+{
+    return sh->started_at_us;
+}
+
+struct proc_slot *
+shared_proc(struct shared *sh, uint32_t slot)
+{
+    BUG_UNLESS(slot < shared_slot_count(sh));
+    return &sh->procs[slot];
+}
+
+static uint8_t *
+child_part(struct shared *sh, uint32_t child_no, size_t offset)
+{
+    BUG_UNLESS(child_no < sh->layout.child_slots);
+    return sh->children + child_no * sh->child_stride + offset;
+}
+
+struct child_slot *
+shared_child(struct shared *sh, uint32_t child_no)
+{
+    return (struct child_slot *)(void *)child_part(sh, child_no, 0);
+}
+
+struct session_slot *
+shared_session(struct shared *sh, uint32_t child_no, uint32_t n)
+{
+    BUG_UNLESS(n < sh->layout.sessions_per_child);
+    return (struct session_slot *)(void *)child_part(sh, child_no, sh->sessions_at) + n;
+}
+
+struct server_slot *
+shared_server(struct shared *sh, uint32_t child_no, uint32_t n)
+{
+    BUG_UNLESS(n < shared_servers_per_child(sh));
+    return (struct server_slot *)(void *)child_part(sh, child_no, sh->servers_at) + n;
+}
+
+void
+shared_clear_child(struct shared *sh, uint32_t child_no)
+{
+    struct child_slot *child = shared_child(sh, child_no);
+
+    atomic_store(&child->sessions, 0);
+    atomic_store(&child->accepting, 0);
+    for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
+        struct session_slot *session = shared_session(sh, child_no, n);
+
+        if (atomic_load(&session->state) != SESSION_SLOT_FREE)
+            memset(session, 0, sizeof(*session));
+    }
+    for (uint32_t n = 0; n < shared_servers_per_child(sh); n++) {
+        struct server_slot *server = shared_server(sh, child_no, n);
+
+        if (atomic_load(&server->used) != 0)
+            memset(server, 0, sizeof(*server));
+    }
+}
+
+struct area *
+shared_freshness(struct shared *sh)
+{
+    return sh->areas[AREA_FRESHNESS];
+}
+
+int
+shared_publish_config(struct shared *sh, const char *text, size_t len, struct err *err)
+{
+    struct config_text *area;
+
+    if (len > CONFIG_TEXT_MAX)
+        return err_set(err, "54000", "configuration is too large: %zu bytes of at most %d", len,
+                       (int)CONFIG_TEXT_MAX);
+    area = area_write_anew(sh->areas[AREA_CONFIG]);
+    memcpy(area->text, text, len);
+    area->len = (uint32_t)len;
+    area_publish(sh->areas[AREA_CONFIG]);
+    return 0;
+}
+
+uint64_t
+shared_config_generation(const struct shared *sh)
+{
+    return area_epoch(sh->areas[AREA_CONFIG]);
+}
+
+char *
+shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_r)
+{
+    for (;;) {
+        const struct config_text *area = area_peek(sh->areas[AREA_CONFIG], generation_r);
+        char *text;
+        size_t len;
+
+        if (area == NULL)
+            return NULL;
+        len = MIN(area->len, (uint32_t)CONFIG_TEXT_MAX);
+        text = xmalloc(len + 1);
+        memcpy(text, area->text, len);
+        text[len] = '\0';
+        if (area_unchanged(sh->areas[AREA_CONFIG], *generation_r)) {
+            *len_r = len;
+            return text;
+        }
+        free(text);
+    }
+}

@@ -1,0 +1,139 @@
+/*
+ * A generation as text: the canonical form that another process loads, and the listing that SHOW
+ * gives to people.
+ */
+#include "config/load.h"
+#include "config/option.h"
+#include "config/value.h"
+
+#include <string.h>
+
+/* In quotes, with all that could be misread written as an escape. */
+static void
+print_quoted(const char *text, struct buf *out)
+{
+    buf_add_u8(out, '\'');
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\'' || *p == '\\')
+            buf_printf(out, "%c%c", *p, *p);
+        else if ((unsigned char)*p < ' ' || *p == 0x7f)
+            buf_printf(out, "\\%03o", (unsigned char)*p);
+        else
+            buf_add_u8(out, (uint8_t)*p);
+    }
+    buf_add_u8(out, '\'');
+}
+
+/* `name = value` without an end of line. */
+static void
+print_setting(const struct option *option, int node_id, const void *value, struct buf *out)
+{
+    char name[OPTION_NAME_MAX];
+    struct buf text = BUF_EMPTY;
+
+    value_print(option, value, &text);
+    buf_printf(out, "%s = ", option_full_name(option, node_id, name));
+    if (value_is_text(option))
+        print_quoted(buf_cstr(&text), out);
+    else
+        buf_add(out, text.data, text.len);
+    buf_free(&text);
+}
+
+/* A node's value stands in the text unless it is what the node would get without it. */
+static bool
+node_value_matters(const struct option *option, const struct config *cfg, int node_id,
+                   const struct config *fresh)
+{
+    const void *value = option_value(option, cfg, node_id);
+
+    if (!option_node_exists(option, cfg, node_id))
+        return false;
+    if (option->scope == OPTION_SCOPE_HEALTH)
+        return !value_equal(option, value, option_value(option, cfg, OPTION_ALL_NODES));
+    return !value_equal(option, value, option_value(option, fresh, node_id));
+}
+
+void
+config_print(const struct config *cfg, struct buf *out)
+{
+    struct config *fresh = config_new("", NULL);
+
+    for (size_t n = 0; n < OPTION_COUNT; n++) {
+        const struct option *option = &option_table[n];
+
+        if (option_has_global(option) &&
+            !value_equal(option, option_value(option, cfg, OPTION_ALL_NODES),
+                         option_value(option, fresh, OPTION_ALL_NODES))) {
+            print_setting(option, OPTION_ALL_NODES, option_value(option, cfg, OPTION_ALL_NODES),
+                          out);
+            buf_add_u8(out, '\n');
+        }
+        for (int node_id = 0; option_has_nodes(option) && node_id < CONFIG_NODES_MAX; node_id++) {
+            if (!node_value_matters(option, cfg, node_id, fresh))
+                continue;
+            print_setting(option, node_id, option_value(option, cfg, node_id), out);
+            buf_add_u8(out, '\n');
+        }
+    }
+    config_free(fresh);
+}
+
+static void
+print_shown(const struct option *option, const void *value, struct buf *out)
+{
+    if (option->type != OPTION_TYPE_SECRET)
+        value_print(option, value, out);
+    else if ((*(const char *const *)value)[0] != '\0')
+        buf_add_str(out, "****");
+}
+
+struct listing {
+    const struct config *cfg;
+    config_show_fn *fn;
+    void *ctx;
+    struct buf text;
+};
+
+static void
+show_one(struct listing *list, const struct option *option, int node_id)
+{
+    char name[OPTION_NAME_MAX];
+
+    buf_clear(&list->text);
+    print_shown(option, option_value(option, list->cfg, node_id), &list->text);
+    list->fn(list->ctx, option_full_name(option, node_id, name), buf_cstr(&list->text),
+             option->description);
+}
+
+void
+config_show(const struct config *cfg, config_show_fn *fn, void *ctx)
+{
+    struct listing list = {cfg, fn, ctx, BUF_EMPTY};
+
+    for (size_t n = 0; n < OPTION_COUNT; n++) {
+        const struct option *option = &option_table[n];
+
+        if (option->state == OPTION_STATE_IGNORED)
+            continue;
+        if (option_has_global(option))
+            show_one(&list, option, OPTION_ALL_NODES);
+        for (int node_id = 0; option_has_nodes(option) && node_id < CONFIG_NODES_MAX; node_id++) {
+            if (option_node_exists(option, cfg, node_id))
+                show_one(&list, option, node_id);
+        }
+    }
+    buf_free(&list.text);
+}
+
+bool
+config_get(const struct config *cfg, const char *name, struct buf *out)
+{
+    struct option_ref ref;
+
+    if (option_find(name, &ref) != OPTION_FOUND ||
+        !option_node_exists(ref.option, cfg, ref.node_id))
+        return false;
+    print_shown(ref.option, option_value(ref.option, cfg, ref.node_id), out);
+    return true;
+}

@@ -39,9 +39,9 @@ enum io_engine { IO_ENGINE_AUTO, IO_ENGINE_IO_URING, IO_ENGINE_EPOLL };
 enum { IO_HIGH_WATER = 64 * 1024, IO_LOW_WATER = 16 * 1024 };
 
 struct io_options {
-    enum io_engine engine;  /* auto: io_uring, or epoll where the kernel refuses it */
-    uint32_t buffer_bytes;  /* of one receive buffer; 0 for 16384 */
-    uint32_t buffer_count;  /* receive buffers shared by all streams, power of two; 0 for 64 */
+    enum io_engine engine; /* auto: io_uring, or epoll where the kernel refuses it */
+    uint32_t buffer_bytes; /* of one receive buffer; 0 for 16384 */
+    uint32_t buffer_count; /* receive buffers shared by all streams, power of two; 0 for 64 */
 };
 
 /* Call after fork: an engine never outlives into another process. options may be NULL. */
@@ -139,7 +139,8 @@ void io_listener_pause(struct io_listener *l);
 void io_listener_resume(struct io_listener *l);
 void io_listener_close(struct io_listener *l);
 
-/* ---- watched descriptors: eventfd, pipes, inboxes, other libraries' sockets ------------------- */
+/* ---- watched descriptors: eventfd, pipes, inboxes, other libraries' sockets -------------------
+ */
 
 enum { IO_READABLE = 1, IO_WRITABLE = 2 };
 
@@ -166,7 +167,8 @@ struct io_timer {
 };
 
 /* Starts or restarts. */
-void io_timer_start(struct io *io, struct io_timer *t, int64_t delay_ms, io_timer_fn *fn, void *ctx);
+void io_timer_start(struct io *io, struct io_timer *t, int64_t delay_ms, io_timer_fn *fn,
+                    void *ctx);
 void io_timer_stop(struct io_timer *t);
 static inline bool
 io_timer_running(const struct io_timer *t)

@@ -68,6 +68,17 @@ void shared_clear_child(struct shared *sh, uint32_t child_no);
 /* Freshness: written by lag (payload struct cluster_freshness). */
 struct area *shared_freshness(struct shared *sh);
 
+/* ---- who wrote last: told by children, asked by lag ------------------------------------------ */
+
+/* Some session wrote at this moment (CLOCK_MONOTONIC). Never goes back. */
+void shared_note_write(struct shared *sh, int64_t now_ns);
+int64_t shared_last_write_ns(const struct shared *sh); /* 0: none so far */
+
+/* Lag says that it asks seldom now; a child that then notes a write sends it a wake. Lag sets it
+ * first and looks at the last write after that, so that no write is missed. */
+void shared_set_lag_sleeps(struct shared *sh, bool sleeps);
+bool shared_lag_sleeps(const struct shared *sh);
+
 /* ---- configuration: written by the parent --------------------------------------------------- */
 
 /* The canonical text of a checked configuration becomes the current one; then wake everybody.

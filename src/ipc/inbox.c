@@ -1,6 +1,5 @@
 /*
- * Inboxes: one AF_UNIX SOCK_SEQPACKET pair per process slot. The kernel keeps the queue and the
- * borders of messages, so a writer killed half way leaves either a whole message or none.
+ * Inboxes: one queue (os/channel.h) per process slot.
  *
  * Every process holds all sending ends and, after inboxes_keep, its own receiving end only. A
  * receiver takes whole messages of the right size and nothing else.
@@ -9,12 +8,10 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "os/channel.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct inboxes {
     uint32_t slot_count;
@@ -37,8 +34,7 @@ inboxes_new(uint32_t slot_count, struct inboxes **in_r, struct err *err)
     for (uint32_t slot = 0; slot < slot_count; slot++) {
         int pair[2];
 
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
-            err_set_errno(err, "53000", errno, "could not make the inbox of process slot %u", slot);
+        if (channel_new(pair, err) != 0) {
             inboxes_free(in);
             return -1;
         }
@@ -49,22 +45,14 @@ inboxes_new(uint32_t slot_count, struct inboxes **in_r, struct err *err)
     return 0;
 }
 
-static void
-close_end(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void
 inboxes_free(struct inboxes *in)
 {
     if (in == NULL)
         return;
     for (uint32_t slot = 0; slot < in->slot_count; slot++) {
-        close_end(&in->ends[slot].receive_fd);
-        close_end(&in->ends[slot].send_fd);
+        fd_close(&in->ends[slot].receive_fd);
+        fd_close(&in->ends[slot].send_fd);
     }
     free(in);
 }
@@ -75,21 +63,16 @@ inboxes_keep(struct inboxes *in, uint32_t slot)
     in->our_slot = slot;
     for (uint32_t other = 0; other < in->slot_count; other++) {
         if (other != slot)
-            close_end(&in->ends[other].receive_fd);
+            fd_close(&in->ends[other].receive_fd);
     }
 }
 
 bool
 inbox_send(struct inboxes *in, uint32_t to_slot, struct inbox_msg *msg)
 {
-    ssize_t n;
-
     BUG_UNLESS(to_slot < in->slot_count);
     msg->from = in->our_slot;
-    do {
-        n = send(in->ends[to_slot].send_fd, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof(*msg))
+    if (channel_send(in->ends[to_slot].send_fd, msg, sizeof(*msg)))
         return true;
     in->dropped++;
     return false;
@@ -102,9 +85,9 @@ inbox_fd(const struct inboxes *in, uint32_t slot)
 }
 
 static bool
-is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, ssize_t len)
+is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len)
 {
-    if (len != (ssize_t)sizeof(*msg) || msg->from >= in->slot_count)
+    if (len != sizeof(*msg) || msg->from >= in->slot_count)
         return false;
     switch (msg->kind) {
     case INBOX_NODE_FAILED:
@@ -114,6 +97,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, ssize_t le
         return msg->cancel.key_len <= sizeof(msg->cancel.key);
     case INBOX_CHILD_RETIRING:
     case INBOX_CANCEL_DONE:
+    case INBOX_CLOSE_IDLE:
     case INBOX_LOG_ROTATE:
         return true;
     default:
@@ -124,16 +108,12 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, ssize_t le
 bool
 inbox_receive(struct inboxes *in, uint32_t slot, struct inbox_msg *msg_r)
 {
-    for (;;) {
-        ssize_t n = recv(in->ends[slot].receive_fd, msg_r, sizeof(*msg_r), MSG_DONTWAIT);
+    size_t len;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        if (is_well_formed(in, msg_r, n))
-            return true;
-    }
+    do {
+        len = channel_receive(in->ends[slot].receive_fd, msg_r, sizeof(*msg_r));
+    } while (len != 0 && !is_well_formed(in, msg_r, len));
+    return len != 0;
 }
 
 uint64_t

@@ -23,6 +23,12 @@ struct config_text {
     char text[CONFIG_TEXT_MAX];
 };
 
+/* Read on every write of every session: a line of its own. */
+struct activity {
+    _Alignas(64) _Atomic int64_t last_write_ns;
+    _Atomic bool lag_sleeps;
+};
+
 enum area_id {
 #define AREA(id, name, writer, payload_bytes) AREA_##id,
 #include "tables/areas.def"
@@ -36,7 +42,8 @@ struct shared {
     int64_t started_at_us;
     void *map;
     size_t map_bytes;
-    struct proc_slot *procs;
+    struct activity *activity;
+    struct proc_slot *procs; /* in the activity's page */
     struct area *areas[AREA_COUNT];
     uint8_t *children; /* child_slots times child_stride: slot, sessions, servers */
     size_t sessions_at;
@@ -92,7 +99,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     sh->layout = *layout;
     lay_out_child(sh);
     get_area_sizes(layout, payload_bytes);
-    bytes = align_up(shared_slot_count(sh) * sizeof(struct proc_slot), PART_ALIGN);
+    bytes = sizeof(struct activity) + shared_slot_count(sh) * sizeof(struct proc_slot);
+    bytes = align_up(bytes, PART_ALIGN);
     for (int id = 0; id < AREA_COUNT; id++) {
         offset[id] = bytes;
         bytes += align_up(area_bytes(payload_bytes[id]), PART_ALIGN);
@@ -104,7 +112,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
         free(sh);
         return -1;
     }
-    sh->procs = sh->map;
+    sh->activity = sh->map;
+    sh->procs = (struct proc_slot *)(void *)(sh->activity + 1);
     for (int id = 0; id < AREA_COUNT; id++) {
         sh->areas[id] = (struct area *)(void *)((uint8_t *)sh->map + offset[id]);
         area_init(sh->areas[id], payload_bytes[id]);
@@ -200,6 +209,34 @@ struct area *
 shared_freshness(struct shared *sh)
 {
     return sh->areas[AREA_FRESHNESS];
+}
+
+void
+shared_note_write(struct shared *sh, int64_t now_ns)
+{
+    int64_t known_ns = atomic_load(&sh->activity->last_write_ns);
+
+    while (known_ns < now_ns &&
+           !atomic_compare_exchange_weak(&sh->activity->last_write_ns, &known_ns, now_ns)) {
+    }
+}
+
+int64_t
+shared_last_write_ns(const struct shared *sh)
+{
+    return atomic_load(&sh->activity->last_write_ns);
+}
+
+void
+shared_set_lag_sleeps(struct shared *sh, bool sleeps)
+{
+    atomic_store(&sh->activity->lag_sleeps, sleeps);
+}
+
+bool
+shared_lag_sleeps(const struct shared *sh)
+{
+    return atomic_load(&sh->activity->lag_sleeps);
 }
 
 int

@@ -1,16 +1,13 @@
 /*
- * Wakes: one eventfd per process slot, shared by all processes. Sending adds one to the counter,
- * draining takes it all; the counter's value means nothing.
+ * Wakes: one event (os/channel.h) per process slot, shared by all processes.
  */
 #include "ipc/wake.h"
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "os/channel.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 struct wakes {
     uint32_t slot_count;
@@ -23,10 +20,7 @@ wakes_new(uint32_t slot_count, struct wakes **w_r, struct err *err)
     struct wakes *w = xcalloc(1, sizeof(*w) + slot_count * sizeof(w->fds[0]));
 
     for (uint32_t slot = 0; slot < slot_count; slot++) {
-        w->fds[slot] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (w->fds[slot] < 0) {
-            err_set_errno(err, "53000", errno, "could not make the eventfd of process slot %u",
-                          slot);
+        if (event_new(&w->fds[slot], err) != 0) {
             wakes_free(w);
             return -1;
         }
@@ -42,21 +36,15 @@ wakes_free(struct wakes *w)
     if (w == NULL)
         return;
     for (uint32_t slot = 0; slot < w->slot_count; slot++)
-        close(w->fds[slot]);
+        fd_close(&w->fds[slot]);
     free(w);
 }
 
 void
 wake_send(struct wakes *w, uint32_t slot)
 {
-    uint64_t one = 1;
-    ssize_t n;
-
     BUG_UNLESS(slot < w->slot_count);
-    /* EAGAIN: the counter is at its end, which also is "awake". */
-    do {
-        n = write(w->fds[slot], &one, sizeof(one));
-    } while (n < 0 && errno == EINTR);
+    event_raise(w->fds[slot]);
 }
 
 void
@@ -77,10 +65,5 @@ wake_fd(const struct wakes *w, uint32_t slot)
 void
 wake_drain(struct wakes *w, uint32_t slot)
 {
-    uint64_t count;
-    ssize_t n;
-
-    do {
-        n = read(w->fds[slot], &count, sizeof(count));
-    } while (n < 0 && errno == EINTR);
+    event_clear(w->fds[slot]);
 }

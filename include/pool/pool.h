@@ -1,0 +1,109 @@
+/*
+ * A child's server connections: dial, log in, keep, lend, reset, cancel.
+ *
+ * Connections are kept by key: user, database and startup parameters. One that comes back runs
+ * reset_query_list before anybody else gets it; one in doubt is closed.
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include "pool/server.h"
+
+struct dns;
+struct passwd;
+
+/* What the configuration says; the pool keeps the pointer's content by copy (strings borrowed:
+ * they must live until the next pool_configure). */
+struct pool_node {
+    const char *host;
+    uint16_t port;
+};
+
+struct pool_options {
+    const struct pool_node *nodes; /* by node_id; host NULL: no such node */
+    uint32_t node_count;
+    const char *const *reset_queries;
+    uint32_t reset_query_count;
+    const struct passwd *passwords; /* may be NULL */
+    uint32_t max_keys;              /* max_pool: keys whose idle connections are kept */
+    bool keep;                      /* connection_cache */
+    int64_t life_time_ms;           /* connection_life_time, 0: no limit */
+    int connect_timeout_ms;
+    int64_t login_timeout_ms;
+};
+
+struct pool_callbacks {
+    void *ctx;
+    /* Facts for the lag process. */
+    void (*node_failed)(void *ctx, int node_id, const struct err *err);
+    /* A row of shared memory for a server connection, and back; may return NULL. */
+    struct server_slot *(*slot_get)(void *ctx);
+    void (*slot_put)(void *ctx, struct server_slot *slot);
+};
+
+struct pool *pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks);
+void pool_free(struct pool *p);
+void pool_configure(struct pool *p, const struct pool_options *options);
+struct io *pool_io(const struct pool *p);
+
+/* ---- keys ------------------------------------------------------------------------------------- */
+
+/* parameters: the pairs of the startup packet as name\0value\0..., without user, database,
+ * replication and "_pq_." ones. The key lives while somebody holds it or a connection has it. */
+struct pool_key *pool_key_get(struct pool *p, const char *user, const char *database,
+                              const char *parameters, size_t parameters_len);
+void pool_key_put(struct pool_key *k);
+const char *pool_key_user(const struct pool_key *k);
+const char *pool_key_database(const struct pool_key *k);
+
+/* The ParameterStatus messages that a server sent when it was last logged in to with this key, as
+ * bytes; NULL when none did in the last minute. Borrowed until the next login. */
+const struct buf *pool_key_welcome(const struct pool_key *k);
+
+/* ---- lending ---------------------------------------------------------------------------------- */
+
+/* An idle connection of the key to the node, or a new one that is being dialled: then its state
+ * is not SERVER_LENT yet, and ops->ready or ops->failed tells. NULL with err only when dialling
+ * could not begin at all. */
+struct server *pool_checkout(struct pool *p, struct pool_key *k, int node_id,
+                             const struct server_ops *ops, void *owner, struct err *err);
+
+/* The owner is done with it. It is reset and kept, or closed when it is not clean. */
+void pool_return(struct server *s);
+
+/* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
+void pool_close_idle(struct pool *p, const char *database);
+
+/* Once a second: life times, keys beyond max_pool, resets that do not end. */
+void pool_sweep(struct pool *p);
+
+uint32_t pool_server_count(const struct pool *p);
+
+/* ---- cancel ----------------------------------------------------------------------------------- */
+
+typedef void pool_cancel_fn(void *ctx);
+
+/* Asks the server to cancel what it runs, over a connection of its own; done (may be NULL) is
+ * called when the server has taken the request or could not be reached. Until then the server
+ * connection is not lent to anybody else. */
+void pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx);
+
+/* ---- between the files of this room ------------------------------------------------------------- */
+
+/* dial.c tells how it ended. */
+void pool_dialled(struct server *s);
+void pool_dial_failed(struct server *s, const struct err *err, const uint8_t *fatal,
+                      size_t fatal_len);
+/* server.c: a closed connection leaves every list; a reset took a step. */
+void pool_bury(struct server *s);
+void pool_reset_progress(struct server *s, bool failed);
+/* cancel.c: one cancel request less is under way. */
+void pool_cancel_ended(struct server *s);
+const struct pool_options *pool_options(const struct pool *p);
+struct dns *pool_dns(const struct pool *p);
+const char *pool_key_parameters(const struct pool_key *k, size_t *len_r);
+void pool_key_set_welcome(struct pool_key *k, const struct buf *messages);
+void dial_start(struct server *s);
+void dial_stop(struct server *s);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * A server connection: one PostgreSQL backend that we hold, from dialling to close.
+ *
+ * It knows the protocol's state on its wire (what is owed, transaction status) and passes answers
+ * on to whoever owns it, out of the buffer that they came in. It knows nothing of clients.
+ * Source: PostgreSQL's manual, chapter "Message Flow".
+ */
+#ifndef POOL_SERVER_H
+#define POOL_SERVER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "os/io.h"
+#include "os/sock.h"
+#include "pool/pending.h"
+
+#include <stdbool.h>
+
+struct pool;
+struct pool_key;
+struct server;
+struct server_slot;
+struct server_login;
+
+enum server_state {
+#define SERVER_STATE(id, name) id,
+#include "tables/server_states.def"
+#undef SERVER_STATE
+};
+const char *server_state_name(enum server_state state);
+
+/* What the owner is told. Owner's callbacks may call everything below, server_close too. */
+struct server_ops {
+    /* Dialled and logged in: statements may be sent. */
+    void (*ready)(void *ctx, struct server *s);
+    /* Dialling or login failed; s is gone. fatal: the server's own ErrorResponse, whole message,
+     * or NULL when it was not the server who refused. */
+    void (*failed)(void *ctx, struct server *s, const struct err *err, const uint8_t *fatal,
+                   size_t fatal_len);
+    /* Answers for the client, whole or in pieces, in order. rx is NULL when they do not stand in
+     * a receive buffer. */
+    void (*forward)(void *ctx, struct server *s, struct io_rx *rx, const uint8_t *bytes,
+                    size_t len);
+    /* An entry with a tag was answered (done) or dropped because of an error. */
+    void (*settled)(void *ctx, struct server *s, const struct pending_entry *e, bool done);
+    /* ReadyForQuery came, and was passed on when it is for the client. */
+    void (*cycle_end)(void *ctx, struct server *s, const struct pending_entry *e, bool failed);
+    /* What was queued for the server has left far enough. */
+    void (*drained)(void *ctx, struct server *s);
+    /* The connection is closed; s is only its name now, and may be asked for fatal_told (a FATAL
+     * message about it went to the client already) and tx_status. err says why, in the server's
+     * words if it gave any. owed: answers for the client were still to come. */
+    void (*lost)(void *ctx, struct server *s, const struct err *err, bool owed);
+};
+
+struct server {
+    struct pool *pool;
+    struct pool_key *key;
+    struct io_stream *stream;
+    const struct server_ops *ops; /* NULL: nobody owns it */
+    void *owner;
+    struct list link;         /* in the pool's list of its state */
+    struct list owner_link;   /* for the owner's use */
+    struct server_login *login; /* while dialling */
+    struct server_slot *slot;
+    struct buf in;            /* a message that has not arrived whole */
+    uint64_t settings_seq;    /* the owner's: which settings this connection has */
+    int64_t created_ns;
+    int64_t since_ns;         /* idle or resetting since */
+    uint32_t pass_left;       /* bytes of a long message still to come */
+    uint32_t backend_pid;
+    uint32_t cancel_key_len;
+    uint32_t version;         /* 150018 */
+    uint32_t cancels;         /* cancel requests under way */
+    int16_t node_id;
+    uint8_t state;            /* enum server_state */
+    char tx_status;           /* of the last ReadyForQuery: I, T, E */
+    bool pass_skip;           /* the long message is not for the client */
+    bool is_standby;          /* by in_hot_standby, or by asking */
+    bool fatal_told;          /* a FATAL message was passed on */
+    bool fatal_seen;
+    bool doubtful;            /* must not be used again */
+    struct err fatal;         /* what the server said when it ended the connection */
+    struct sock_address address; /* for cancel requests */
+    uint8_t cancel_key[256];
+    struct pending pending;
+};
+
+/* ---- for the owner ------------------------------------------------------------------------ */
+
+/* Something is on its way to the server: puts what it will answer into the queue. */
+void server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag);
+
+/* Sends bytes of our own, or part of a receive buffer. */
+static inline void
+server_send(struct server *s, const void *bytes, size_t len)
+{
+    io_send_copy(s->stream, bytes, len);
+}
+
+/* Nothing owed, nothing half sent, not in a transaction. */
+static inline bool
+server_is_idle(const struct server *s)
+{
+    return s->pending.count == 0 && s->tx_status == 'I' && !s->pending.skip_till_sync &&
+           s->pass_left == 0;
+}
+
+/* Runs a statement of ours, the answer skipped. cycle_end tells when it has ended. */
+void server_run(struct server *s, const char *sql, size_t len, uint16_t flags);
+
+/* Stops and goes on receiving answers: the client is slow. */
+void server_pause(struct server *s);
+void server_resume(struct server *s);
+
+/* Closes it without a call of lost; what it still owed is settled as dropped. The memory stays
+ * until the running callback has returned. */
+void server_close(struct server *s, const char *why);
+
+/* ---- for the pool --------------------------------------------------------------------------- */
+
+/* The socket is there: takes its callbacks. */
+void server_attach_stream(struct server *s);
+
+/* An ErrorResponse as a struct err. */
+void server_error_from_message(const uint8_t *msg, size_t len, struct err *err_r);
+
+#endif

@@ -1,0 +1,414 @@
+/*
+ * From an address to a server connection that is ready: resolve, connect, log in, ask what it is.
+ *
+ * Called by pool/pool. Owns struct server_login, which lives only meanwhile. A deadline covers
+ * the whole way. Nothing that the server says before it is ready reaches a client, but for its
+ * refusal.
+ */
+#include "auth/login.h"
+#include "auth/passwd.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "os/dns.h"
+#include "pool/pool.h"
+#include "wire/build.h"
+#include "wire/proto.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+enum { LOGIN_MESSAGE_MAX = 1024 * 1024, STARTUP_PAIRS_MAX = 256 };
+
+struct server_login {
+    struct dns_query *query;
+    struct io_timer timer;
+    struct login auth;
+    struct dns_answer addresses;
+    uint32_t address_at;
+    struct buf welcome; /* ParameterStatus messages for the client */
+    bool auth_started;
+    bool asked_role;
+    bool failed_early; /* before the caller of dial_start had it: told from the event loop */
+    struct err early;
+};
+
+static const struct pool_node *
+node_of(const struct server *s)
+{
+    return &pool_options(s->pool)->nodes[s->node_id];
+}
+
+void
+dial_stop(struct server *s)
+{
+    struct server_login *l = s->login;
+
+    s->login = NULL;
+    if (l->query != NULL)
+        dns_cancel(l->query);
+    io_timer_stop(&l->timer);
+    if (l->auth_started)
+        login_fini(&l->auth);
+    buf_free(&l->welcome);
+    free(l);
+}
+
+static void
+fail(struct server *s, const struct err *err)
+{
+    pool_dial_failed(s, err, NULL, 0);
+}
+
+static void
+timed_out(void *ctx)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (s->login->failed_early) {
+        err = s->login->early;
+        fail(s, &err);
+        return;
+    }
+    err_set(&err, "08001", "could not log in to node %d \"%s:%u\" in time", s->node_id,
+            node_of(s)->host, node_of(s)->port);
+    fail(s, &err);
+}
+
+static int try_next_address(struct server *s, struct err *err);
+
+static uint32_t
+collect_pairs(const struct server *s, const char **pairs)
+{
+    size_t len;
+    const char *p = pool_key_parameters(s->key, &len);
+    const char *end = p + len;
+    uint32_t n = 0;
+
+    pairs[n++] = "user";
+    pairs[n++] = pool_key_user(s->key);
+    pairs[n++] = "database";
+    pairs[n++] = pool_key_database(s->key);
+    while (p < end && n + 1 < STARTUP_PAIRS_MAX) {
+        pairs[n++] = p;
+        p += strlen(p) + 1;
+    }
+    return n / 2;
+}
+
+static void
+send_startup(struct server *s)
+{
+    const char *pairs[STARTUP_PAIRS_MAX];
+    uint32_t count = collect_pairs(s, pairs);
+    struct buf b = BUF_EMPTY;
+
+    build_startup(&b, WIRE_PROTOCOL(3, 0), pairs, count);
+    server_send(s, b.data, b.len);
+    buf_free(&b);
+}
+
+static bool
+is_near(const struct sock_address *a)
+{
+    const struct sockaddr *sa = sock_addr(a);
+
+    if (sa->sa_family == AF_UNIX)
+        return true;
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)sa;
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)sa;
+        return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+    }
+    return false;
+}
+
+static int
+begin_login(struct server *s, struct err *err)
+{
+    struct server_login *l = s->login;
+    const struct passwd *passwords = pool_options(s->pool)->passwords;
+    const char *secret = NULL;
+
+    if (passwords != NULL && passwd_secret(passwords, pool_key_user(s->key), &secret, err) != 0)
+        return -1;
+    login_init(&l->auth, pool_key_user(s->key), secret,
+               is_near(&l->addresses.list[l->address_at]));
+    l->auth_started = true;
+    return 0;
+}
+
+/* A server older than 14 does not tell by itself whether it is a standby. */
+static void
+ask_role(struct server *s)
+{
+    static const char sql[] = "SELECT pg_catalog.pg_is_in_recovery()";
+
+    s->state = SERVER_CHECKING;
+    s->login->asked_role = true;
+    server_run(s, sql, sizeof(sql) - 1, 0);
+}
+
+static void
+read_role(struct server *s, const uint8_t *msg, size_t len)
+{
+    /* DataRow of one column: 'D' length(4) count(2) length(4) value */
+    if (len >= 12)
+        s->is_standby = msg[11] == 't';
+}
+
+static void
+logged_in(struct server *s)
+{
+    pending_fini(&s->pending, NULL, NULL);
+    pool_key_set_welcome(s->key, &s->login->welcome);
+    dial_stop(s);
+    buf_free(&s->in);
+    server_attach_stream(s);
+    pool_dialled(s);
+}
+
+static void
+ready_for_query(struct server *s, const uint8_t *msg)
+{
+    s->tx_status = (char)msg[WIRE_HEADER_BYTES];
+    if (s->version < 140000 && !s->login->asked_role)
+        ask_role(s);
+    else
+        logged_in(s);
+}
+
+/* "15.18 (Debian ...)" is 150018; "9.6.24" is 90624. */
+static uint32_t
+parse_version(const struct wire_view *v)
+{
+    uint32_t parts[2] = {0, 0};
+    uint32_t at = 0;
+    uint32_t n = 0;
+
+    for (; at < v->len && n < 2; at++) {
+        char c = v->data[at];
+        if (c >= '0' && c <= '9' && parts[n] < 100000)
+            parts[n] = parts[n] * 10 + (uint32_t)(c - '0');
+        else if (c == '.')
+            n++;
+        else
+            break;
+    }
+    return parts[0] * 10000 + parts[1];
+}
+
+static void
+parameter_status(struct server *s, const uint8_t *msg, size_t len)
+{
+    struct wire_view name;
+    struct wire_view value;
+
+    if (wire_parse_parameter(msg, (uint32_t)len, &name, &value) != WIRE_OK)
+        return;
+    if (name.len == 14 && memcmp(name.data, "in_hot_standby", 14) == 0) {
+        s->is_standby = value.len == 2;
+        build_parameter_status(&s->login->welcome, "in_hot_standby", "off");
+        return;
+    }
+    if (name.len == 14 && memcmp(name.data, "server_version", 14) == 0)
+        s->version = parse_version(&value);
+    buf_add(&s->login->welcome, msg, len);
+}
+
+static int
+authentication(struct server *s, const uint8_t *msg, size_t len, struct err *err)
+{
+    struct buf out = BUF_EMPTY;
+    int rc;
+
+    if (!s->login->auth_started && begin_login(s, err) != 0)
+        return -1;
+    rc = login_step(&s->login->auth, msg, (uint32_t)len, &out, err);
+    if (rc == 0 && out.len > 0)
+        server_send(s, out.data, out.len);
+    buf_free(&out);
+    return rc;
+}
+
+static int
+backend_key(struct server *s, const uint8_t *msg, size_t len, struct err *err)
+{
+    struct wire_view key;
+
+    if (wire_parse_key(msg, (uint32_t)len, &s->backend_pid, &key) != WIRE_OK ||
+        key.len > sizeof(s->cancel_key))
+        return err_set(err, "08P01", "node %d sent a malformed cancel key", s->node_id);
+    memcpy(s->cancel_key, key.data, key.len);
+    s->cancel_key_len = key.len;
+    return 0;
+}
+
+/* Returns -1 with err when the login has failed; 1 when the server is not s->login's any more. */
+static int
+login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct err *err)
+{
+    switch (type) {
+    case 'R':
+        return authentication(s, msg, len, err);
+    case 'S':
+        parameter_status(s, msg, len);
+        return 0;
+    case 'K':
+        return backend_key(s, msg, len, err);
+    case 'E':
+        server_error_from_message(msg, len, err);
+        s->fatal_seen = true;
+        pool_dial_failed(s, err, msg, len);
+        return 1;
+    case 'D':
+        read_role(s, msg, len);
+        return 0;
+    case 'Z':
+        if (!s->login->auth_started || !login_done(&s->login->auth))
+            return err_set(err, "08P01", "node %d is ready before the login was complete",
+                           s->node_id);
+        ready_for_query(s, msg);
+        return s->login == NULL ? 1 : 0;
+    case 'T':
+    case 'C':
+    case 'N':
+    case 'v': /* it speaks 3.0 only: so do we to servers */
+        return 0;
+    default:
+        return err_set(err, "08P01", "node %d sent a message of type \"%c\" during login",
+                       s->node_id, type);
+    }
+}
+
+static void
+dial_received(void *ctx, struct io_rx *rx)
+{
+    struct server *s = ctx;
+    struct wire_header h;
+    struct err err;
+    size_t at = 0;
+    int rc = 0;
+
+    buf_add(&s->in, rx->data, rx->len);
+    for (;;) {
+        enum wire_result r = wire_server_header(s->in.data + at, s->in.len - at, &h, &err);
+        if (r == WIRE_BAD || (r == WIRE_OK && h.total_bytes > LOGIN_MESSAGE_MAX)) {
+            if (r != WIRE_BAD)
+                err_set(&err, "08P01", "node %d sent too long a message during login",
+                        s->node_id);
+            rc = -1;
+            break;
+        }
+        if (r == WIRE_MORE || h.total_bytes > s->in.len - at)
+            break;
+        rc = login_message(s, h.type, s->in.data + at, h.total_bytes, &err);
+        if (rc != 0)
+            break;
+        at += h.total_bytes;
+    }
+    if (rc < 0)
+        fail(s, &err);
+    else if (rc == 0)
+        buf_drop(&s->in, at);
+}
+
+static void
+dial_connected(void *ctx, int error)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (error != 0) {
+        err_set_errno(&err, "08001", error, "could not connect to node %d \"%s:%u\"", s->node_id,
+                      node_of(s)->host, node_of(s)->port);
+        io_stream_close(s->stream, false);
+        s->stream = NULL;
+        s->login->address_at++;
+        if (try_next_address(s, &err) != 0)
+            fail(s, &err);
+        return;
+    }
+    s->address = s->login->addresses.list[s->login->address_at];
+    s->state = SERVER_LOGIN;
+    send_startup(s);
+}
+
+static void
+dial_closed(void *ctx, int error)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (error != 0)
+        err_set_errno(&err, "08001", error, "connection to node %d \"%s:%u\" failed during login",
+                      s->node_id, node_of(s)->host, node_of(s)->port);
+    else
+        err_set(&err, "08001", "node %d \"%s:%u\" closed the connection during login", s->node_id,
+                node_of(s)->host, node_of(s)->port);
+    fail(s, &err);
+}
+
+/* -1: no address is left; err then says what was wrong with the last one. */
+static int
+try_next_address(struct server *s, struct err *err)
+{
+    static const struct io_stream_ops ops = {
+        .connected = dial_connected,
+        .received = dial_received,
+        .closed = dial_closed,
+    };
+    struct server_login *l = s->login;
+
+    for (; l->address_at < l->addresses.count; l->address_at++) {
+        const struct sock_address *a = &l->addresses.list[l->address_at];
+        s->state = SERVER_CONNECTING;
+        s->stream = io_connect(pool_io(s->pool), sock_addr(a), a->len,
+                               pool_options(s->pool)->connect_timeout_ms, &ops, s, err);
+        if (s->stream != NULL)
+            return 0;
+    }
+    return -1;
+}
+
+static void
+resolved(void *ctx, const struct dns_answer *answer, const struct err *err)
+{
+    struct server *s = ctx;
+    struct err last;
+
+    s->login->query = NULL;
+    if (answer == NULL) {
+        fail(s, err);
+        return;
+    }
+    s->login->addresses = *answer;
+    err_set(&last, "08001", "node %d has no address", s->node_id);
+    if (try_next_address(s, &last) != 0)
+        fail(s, &last);
+}
+
+void
+dial_start(struct server *s)
+{
+    const struct pool_node *node = node_of(s);
+    struct server_login *l = xcalloc(1, sizeof(*l));
+    int64_t limit_ms = pool_options(s->pool)->login_timeout_ms;
+
+    s->login = l;
+    s->state = SERVER_RESOLVING;
+    if (!dns_known(pool_dns(s->pool), node->host, node->port, &l->addresses)) {
+        l->query = dns_lookup(pool_dns(s->pool), node->host, node->port, resolved, s);
+    } else if (try_next_address(s, &l->early) != 0) {
+        l->failed_early = true;
+        limit_ms = 0;
+    }
+    if (limit_ms > 0 || l->failed_early)
+        io_timer_start(pool_io(s->pool), &l->timer, limit_ms, timed_out, s);
+}

@@ -1,0 +1,212 @@
+/*
+ * The queue of owed answers. Called by pool/server for every message in either direction; knows
+ * the protocol's rules of who answers what, and nothing of bytes.
+ *
+ * Invariants: entries leave in order; an error drops the entries that the server will ignore, so
+ * that what is left is exactly what it will still answer.
+ */
+#include "pool/pending.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+pending_init(struct pending *p)
+{
+    memset(p, 0, sizeof(*p));
+    p->ring = p->small;
+    p->cap = PENDING_INLINE;
+}
+
+static struct pending_entry *
+at(struct pending *p, uint32_t n)
+{
+    return &p->ring[(p->head + n) & (p->cap - 1)];
+}
+
+static bool
+is_forward(const struct pending_entry *e)
+{
+    return !e->skip && e->kind != PENDING_COPY_END;
+}
+
+static void
+drop_head(struct pending *p, bool done, pending_settled_fn *settled, void *ctx)
+{
+    struct pending_entry e = *at(p, 0);
+
+    p->head = (p->head + 1) & (p->cap - 1);
+    p->count--;
+    p->forwards -= is_forward(&e);
+    if (e.tag != NULL && settled != NULL)
+        settled(ctx, &e, done);
+}
+
+void
+pending_fini(struct pending *p, pending_settled_fn *settled, void *ctx)
+{
+    while (p->count > 0)
+        drop_head(p, false, settled, ctx);
+    if (p->ring != p->small)
+        free(p->ring);
+    pending_init(p);
+}
+
+static void
+grow(struct pending *p)
+{
+    struct pending_entry *ring = xmalloc(sizeof(*ring) * p->cap * 2);
+
+    for (uint32_t n = 0; n < p->count; n++)
+        ring[n] = *at(p, n);
+    if (p->ring != p->small)
+        free(p->ring);
+    p->ring = ring;
+    p->cap *= 2;
+    p->head = 0;
+}
+
+static bool
+ends_cycle(uint8_t kind)
+{
+    return kind == PENDING_QUERY || kind == PENDING_SYNC || kind == PENDING_CALL;
+}
+
+bool
+pending_push(struct pending *p, const struct pending_entry *e, pending_settled_fn *settled,
+             void *ctx)
+{
+    bool ignored = e->kind == PENDING_COPY_END && p->count == 0;
+
+    if (p->skip_till_sync) {
+        ignored = e->kind != PENDING_SYNC;
+        p->skip_till_sync = ignored;
+    } else if (p->copy_in) {
+        /* Flush and Sync are ignored in COPY, any other message makes it fail */
+        ignored = e->kind != PENDING_COPY_END;
+    }
+    if (ignored) {
+        if (e->tag != NULL && settled != NULL)
+            settled(ctx, e, false);
+        return false;
+    }
+    /* behind the end of its data, the COPY is over for what follows */
+    if (e->kind == PENDING_COPY_END)
+        p->copy_in = false;
+    if (p->count == p->cap)
+        grow(p);
+    *at(p, p->count++) = *e;
+    p->forwards += is_forward(e);
+    return true;
+}
+
+/* The server reads on, for COPY, what was sent behind its command: Syncs before the end of the
+ * data have no answer. */
+static void
+enter_copy_in(struct pending *p, pending_settled_fn *settled, void *ctx)
+{
+    uint32_t kept = 1;
+    uint32_t n = 1;
+
+    for (; n < p->count && at(p, n)->kind != PENDING_COPY_END; n++) {
+        struct pending_entry e = *at(p, n);
+        if (e.kind != PENDING_SYNC) {
+            *at(p, kept++) = e;
+            continue;
+        }
+        p->sync_in_doubt = true;
+        p->forwards -= is_forward(&e);
+        if (e.tag != NULL && settled != NULL)
+            settled(ctx, &e, false);
+    }
+    p->copy_in = n == p->count;
+    for (; n < p->count; n++)
+        *at(p, kept++) = *at(p, n);
+    p->count = kept;
+}
+
+/* The end of COPY data has no answer: it leaves with the command in front of it. */
+static void
+trim(struct pending *p, pending_settled_fn *settled, void *ctx)
+{
+    while (p->count > 0 && at(p, 0)->kind == PENDING_COPY_END)
+        drop_head(p, true, settled, ctx);
+}
+
+/* An error ends the running command, and in the extended protocol all up to the next Sync. */
+static void
+fail(struct pending *p, pending_settled_fn *settled, void *ctx)
+{
+    p->error_seen = true;
+    p->copy_in = false;
+    if (ends_cycle(at(p, 0)->kind))
+        return;
+    while (p->count > 0 && at(p, 0)->kind != PENDING_SYNC)
+        drop_head(p, false, settled, ctx);
+    p->skip_till_sync = p->count == 0;
+}
+
+static void
+end_cycle(struct pending *p, struct pending_step *step, pending_settled_fn *settled, void *ctx)
+{
+    while (p->count > 0 && !ends_cycle(at(p, 0)->kind))
+        drop_head(p, false, settled, ctx);
+    if (p->count == 0) {
+        step->unasked = true;
+        return;
+    }
+    step->skip = at(p, 0)->skip;
+    step->ended = *at(p, 0);
+    step->cycle_end = true;
+    step->failed = p->error_seen;
+    p->error_seen = false;
+    p->copy_in = false;
+    drop_head(p, !step->failed, settled, ctx);
+    trim(p, settled, ctx);
+}
+
+static bool
+answers(uint8_t type, uint8_t kind)
+{
+    switch (kind) {
+    case PENDING_PARSE:
+        return type == '1';
+    case PENDING_BIND:
+        return type == '2';
+    case PENDING_CLOSE:
+        return type == '3';
+    case PENDING_DESCRIBE:
+        return type == 'T' || type == 'n';
+    case PENDING_EXECUTE:
+        return type == 'C' || type == 'I' || type == 's';
+    default:
+        return false;
+    }
+}
+
+struct pending_step
+pending_answer(struct pending *p, uint8_t type, pending_settled_fn *settled, void *ctx)
+{
+    struct pending_step step = {0};
+
+    if (type == 'Z') {
+        end_cycle(p, &step, settled, ctx);
+        return step;
+    }
+    if (p->count == 0) {
+        step.unasked = true;
+        return step;
+    }
+    step.skip = at(p, 0)->skip;
+    if (type == 'E') {
+        fail(p, settled, ctx);
+    } else if (type == 'G') {
+        enter_copy_in(p, settled, ctx);
+    } else if (answers(type, at(p, 0)->kind)) {
+        drop_head(p, true, settled, ctx);
+        trim(p, settled, ctx);
+    }
+    return step;
+}

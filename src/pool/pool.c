@@ -1,0 +1,468 @@
+/*
+ * The pool of one child: keys, idle connections, lending and taking back.
+ *
+ * Called by session/ (checkout, return) and by proc/child (sweep, configure). Invariants: an idle
+ * connection owes nothing, is in no transaction, has run reset_query_list, and no cancel request
+ * for it is under way. A key lives while a session holds it or a connection has it.
+ */
+#include "pool/pool.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/slab.h"
+#include "base/str.h"
+#include "ipc/slots.h"
+#include "os/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WELCOME_LIFE_S = 60, RESET_LIMIT_S = 10 };
+
+struct pool_key {
+    struct pool *pool;
+    struct list link; /* in pool->keys, most recently used last */
+    struct list idle; /* servers, most recently used last */
+    uint32_t refs;    /* sessions and server connections */
+    struct buf welcome;
+    int64_t welcome_ns;
+    size_t key_len;
+    char *user;
+    char *database;
+    char *parameters;
+    size_t parameters_len;
+    char bytes[]; /* user\0database\0parameters */
+};
+
+struct pool {
+    struct io *io;
+    struct dns *dns;
+    struct pool_callbacks callbacks;
+    struct pool_options options;
+    struct map keys_by_name;
+    struct list keys;
+    struct list busy; /* dialling, lent or resetting */
+    struct list dead; /* closed; freed by the timer */
+    struct io_timer reaper;
+    struct slab servers;
+    uint32_t server_count;
+};
+
+struct pool *
+pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks)
+{
+    struct pool *p = xcalloc(1, sizeof(*p));
+
+    p->io = io;
+    p->dns = dns;
+    p->callbacks = *callbacks;
+    list_init(&p->keys);
+    list_init(&p->busy);
+    list_init(&p->dead);
+    slab_init(&p->servers, sizeof(struct server), 16);
+    return p;
+}
+
+void
+pool_configure(struct pool *p, const struct pool_options *options)
+{
+    p->options = *options;
+}
+
+struct io *
+pool_io(const struct pool *p)
+{
+    return p->io;
+}
+
+struct dns *
+pool_dns(const struct pool *p)
+{
+    return p->dns;
+}
+
+const struct pool_options *
+pool_options(const struct pool *p)
+{
+    return &p->options;
+}
+
+uint32_t
+pool_server_count(const struct pool *p)
+{
+    return p->server_count;
+}
+
+/* ---- keys ---- */
+
+struct pool_key *
+pool_key_get(struct pool *p, const char *user, const char *database, const char *parameters,
+             size_t parameters_len)
+{
+    size_t user_len = strlen(user) + 1;
+    size_t database_len = strlen(database) + 1;
+    size_t len = user_len + database_len + parameters_len;
+    struct pool_key *k = xmalloc(sizeof(*k) + len + 1);
+    struct pool_key *known;
+
+    memset(k, 0, sizeof(*k));
+    k->pool = p;
+    k->key_len = len;
+    k->user = memcpy(k->bytes, user, user_len);
+    k->database = memcpy(k->bytes + user_len, database, database_len);
+    k->parameters = k->bytes + user_len + database_len;
+    memcpy(k->parameters, parameters, parameters_len);
+    k->parameters_len = parameters_len;
+    k->bytes[len] = '\0';
+    known = map_get(&p->keys_by_name, k->bytes, len);
+    if (known != NULL) {
+        free(k);
+        k = known;
+        list_remove(&k->link);
+    } else {
+        list_init(&k->idle);
+        map_put(&p->keys_by_name, k->bytes, len, k);
+    }
+    list_append(&p->keys, &k->link);
+    k->refs++;
+    return k;
+}
+
+void
+pool_key_put(struct pool_key *k)
+{
+    if (--k->refs > 0)
+        return;
+    map_remove(&k->pool->keys_by_name, k->bytes, k->key_len);
+    list_remove(&k->link);
+    buf_free(&k->welcome);
+    free(k);
+}
+
+const char *
+pool_key_user(const struct pool_key *k)
+{
+    return k->user;
+}
+
+const char *
+pool_key_database(const struct pool_key *k)
+{
+    return k->database;
+}
+
+const char *
+pool_key_parameters(const struct pool_key *k, size_t *len_r)
+{
+    *len_r = k->parameters_len;
+    return k->parameters;
+}
+
+const struct buf *
+pool_key_welcome(const struct pool_key *k)
+{
+    if (k->welcome.len == 0 ||
+        io_now_ns(k->pool->io) - k->welcome_ns > WELCOME_LIFE_S * NS_PER_S)
+        return NULL;
+    return &k->welcome;
+}
+
+void
+pool_key_set_welcome(struct pool_key *k, const struct buf *messages)
+{
+    buf_clear(&k->welcome);
+    buf_add(&k->welcome, messages->data, messages->len);
+    k->welcome_ns = io_now_ns(k->pool->io);
+}
+
+/* ---- rows in shared memory ---- */
+
+static void
+slot_fill(struct server *s)
+{
+    struct server_slot *slot = s->pool->callbacks.slot_get(s->pool->callbacks.ctx);
+
+    s->slot = slot;
+    if (slot == NULL)
+        return;
+    slot->node_id = s->node_id;
+    slot->session = -1;
+    slot->backend_pid = 0;
+    slot->pool_counter = 0;
+    slot->created_at_us = clock_wall_us();
+    slot->client_connected_at_us = slot->client_disconnected_at_us = 0;
+    str_copy(slot->user, sizeof(slot->user), s->key->user);
+    str_copy(slot->database, sizeof(slot->database), s->key->database);
+}
+
+/* ---- lending ---- */
+
+static struct server *
+take_idle(struct pool_key *k, int node_id)
+{
+    for (struct list *it = k->idle.prev; it != &k->idle; it = it->prev) {
+        struct server *s = list_entry(it, struct server, link);
+        if (s->node_id == node_id && s->cancels == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static void
+lend(struct server *s)
+{
+    s->state = SERVER_LENT;
+    list_remove(&s->link);
+    list_append(&s->pool->busy, &s->link);
+    if (s->slot != NULL) {
+        s->slot->backend_pid = (int32_t)s->backend_pid;
+        s->slot->pool_counter++;
+        s->slot->client_connected_at_us = clock_wall_us();
+        s->slot->client_disconnected_at_us = 0;
+    }
+}
+
+struct server *
+pool_checkout(struct pool *p, struct pool_key *k, int node_id, const struct server_ops *ops,
+              void *owner, struct err *err)
+{
+    struct server *s;
+
+    if (node_id < 0 || (uint32_t)node_id >= p->options.node_count ||
+        p->options.nodes[node_id].host == NULL) {
+        err_set(err, "08001", "there is no node %d", node_id);
+        return NULL;
+    }
+    s = take_idle(k, node_id);
+    if (s != NULL) {
+        s->ops = ops;
+        s->owner = owner;
+        lend(s);
+        return s;
+    }
+    s = slab_get(&p->servers);
+    p->server_count++;
+    s->pool = p;
+    s->key = k;
+    s->ops = ops;
+    s->owner = owner;
+    s->node_id = (int16_t)node_id;
+    s->tx_status = 'I';
+    s->created_ns = s->since_ns = io_now_ns(p->io);
+    k->refs++;
+    pending_init(&s->pending);
+    list_init(&s->owner_link);
+    list_append(&p->busy, &s->link);
+    slot_fill(s);
+    dial_start(s);
+    return s;
+}
+
+void
+pool_dialled(struct server *s)
+{
+    lend(s);
+    s->ops->ready(s->owner, s);
+}
+
+void
+pool_dial_failed(struct server *s, const struct err *err, const uint8_t *fatal, size_t fatal_len)
+{
+    const struct server_ops *ops = s->ops;
+    void *owner = s->owner;
+    struct err words = *err;
+    bool refused = fatal != NULL;
+
+    /* what the server itself refused says nothing against the node, but for 57P03 and the like */
+    if ((!refused || strncmp(words.sqlstate, "57P0", 4) == 0) &&
+        s->pool->callbacks.node_failed != NULL)
+        s->pool->callbacks.node_failed(s->pool->callbacks.ctx, s->node_id, &words);
+    server_close(s, words.message);
+    if (ops != NULL)
+        ops->failed(owner, s, &words, fatal, fatal_len);
+}
+
+static void
+reap(void *ctx)
+{
+    struct pool *p = ctx;
+
+    list_for_each_safe(it, next, &p->dead)
+    {
+        struct server *s = list_entry(it, struct server, link);
+        if (s->cancels > 0)
+            continue; /* its cancel request still speaks of it; comes back when that ended */
+        list_remove(&s->link);
+        buf_free(&s->in);
+        pool_key_put(s->key);
+        slab_put(&p->servers, s);
+    }
+}
+
+void
+pool_bury(struct server *s)
+{
+    struct pool *p = s->pool;
+
+    list_remove(&s->link);
+    list_append(&p->dead, &s->link);
+    p->server_count--;
+    if (s->slot != NULL)
+        p->callbacks.slot_put(p->callbacks.ctx, s->slot);
+    s->slot = NULL;
+    if (!io_timer_running(&p->reaper))
+        io_timer_start(p->io, &p->reaper, 0, reap, p);
+}
+
+void
+pool_cancel_ended(struct server *s)
+{
+    if (s->state == SERVER_CLOSED && s->cancels == 0 && !io_timer_running(&s->pool->reaper))
+        io_timer_start(s->pool->io, &s->pool->reaper, 0, reap, s->pool);
+}
+
+/* ---- taking back ---- */
+
+static bool
+may_be_kept(const struct server *s)
+{
+    const struct pool_options *o = &s->pool->options;
+
+    return o->keep && !str_equal_nocase_n(s->key->database, "template0", 10) &&
+           !str_equal_nocase_n(s->key->database, "template1", 10);
+}
+
+static void
+park(struct server *s)
+{
+    if (!may_be_kept(s)) {
+        server_close(s, "it is not to be kept");
+        return;
+    }
+    s->state = SERVER_IDLE;
+    s->since_ns = io_now_ns(s->pool->io);
+    s->settings_seq = 0;
+    list_remove(&s->link);
+    list_append(&s->key->idle, &s->link);
+}
+
+void
+pool_reset_progress(struct server *s, bool failed)
+{
+    if (failed) {
+        server_close(s, "reset_query_list failed on it");
+        return;
+    }
+    if (s->pending.count > 0)
+        return;
+    if (!server_is_idle(s) || s->doubtful)
+        server_close(s, "it is not clean after reset_query_list");
+    else
+        park(s);
+}
+
+static bool
+is_abort(const char *sql)
+{
+    return str_equal_nocase(sql, "ABORT") || str_equal_nocase(sql, "ROLLBACK");
+}
+
+void
+pool_return(struct server *s)
+{
+    const struct pool_options *o = &s->pool->options;
+    bool ran = false;
+
+    if (s->state != SERVER_LENT || s->pending.count > 0 || s->pending.skip_till_sync ||
+        s->pass_left > 0 || s->doubtful || s->pending.sync_in_doubt) {
+        server_close(s, "its session left it in the middle of something");
+        return;
+    }
+    s->ops = NULL;
+    s->owner = NULL;
+    s->state = SERVER_RESETTING;
+    s->since_ns = io_now_ns(s->pool->io);
+    if (s->slot != NULL) {
+        s->slot->session = -1;
+        s->slot->client_disconnected_at_us = clock_wall_us();
+    }
+    io_resume(s->stream);
+    for (uint32_t n = 0; n < o->reset_query_count; n++) {
+        const char *sql = o->reset_queries[n];
+        /* outside a transaction, ABORT would only earn a warning */
+        if (s->tx_status == 'I' && is_abort(sql))
+            continue;
+        server_run(s, sql, strlen(sql), 0);
+        ran = true;
+    }
+    if (!ran)
+        pool_reset_progress(s, false);
+}
+
+/* ---- housekeeping ---- */
+
+void
+pool_close_idle(struct pool *p, const char *database)
+{
+    list_for_each_safe(it, next, &p->keys)
+    {
+        struct pool_key *k = list_entry(it, struct pool_key, link);
+        if (database != NULL && strcmp(k->database, database) != 0)
+            continue;
+        while (!list_empty(&k->idle))
+            server_close(list_first(&k->idle, struct server, link), "it is not needed any more");
+    }
+}
+
+static void
+sweep_key(struct pool *p, struct pool_key *k, bool beyond)
+{
+    int64_t now_ns = io_now_ns(p->io);
+    int64_t life_ns = p->options.life_time_ms * NS_PER_MS;
+
+    list_for_each_safe(it, next, &k->idle)
+    {
+        struct server *s = list_entry(it, struct server, link);
+        if (beyond)
+            server_close(s, "max_pool is reached");
+        else if (life_ns > 0 && now_ns - s->since_ns >= life_ns)
+            server_close(s, "connection_life_time is over");
+        else if ((uint32_t)s->node_id >= p->options.node_count ||
+                 p->options.nodes[s->node_id].host == NULL)
+            server_close(s, "its node was removed");
+    }
+}
+
+void
+pool_sweep(struct pool *p)
+{
+    int64_t now_ns = io_now_ns(p->io);
+    uint32_t keys = 0;
+
+    for (struct list *it = p->keys.prev, *prev; it != &p->keys; it = prev) {
+        struct pool_key *k = list_entry(it, struct pool_key, link);
+        prev = it->prev;
+        sweep_key(p, k, keys >= p->options.max_keys);
+        keys++;
+    }
+    list_for_each_safe(it2, next, &p->busy)
+    {
+        struct server *s = list_entry(it2, struct server, link);
+        if (s->state == SERVER_RESETTING && now_ns - s->since_ns > RESET_LIMIT_S * NS_PER_S)
+            server_close(s, "reset_query_list did not end in time");
+    }
+}
+
+void
+pool_free(struct pool *p)
+{
+    pool_close_idle(p, NULL);
+    while (!list_empty(&p->busy))
+        server_close(list_first(&p->busy, struct server, link), "pgpool stops");
+    io_timer_stop(&p->reaper);
+    reap(p);
+    map_fini(&p->keys_by_name);
+    slab_fini(&p->servers);
+    free(p);
+}

@@ -1,0 +1,349 @@
+/*
+ * A server connection's wire: what arrives is judged message by message and passed on in runs.
+ *
+ * Called by os/io (bytes) and by the owner (what it sends). Invariants: the queue of owed answers
+ * matches what was sent; bytes for the client leave in order; a connection whose bytes make no
+ * sense is closed. Never looks into DataRow or CopyData.
+ */
+#include "pool/server.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "pool/pool.h"
+#include "wire/build.h"
+#include "wire/proto.h"
+
+#include <string.h>
+
+enum { INSPECT_MAX_BYTES = 64 * 1024 };
+
+const char *
+server_state_name(enum server_state state)
+{
+    static const char *const names[] = {
+#define SERVER_STATE(id, name) [id] = name,
+#include "tables/server_states.def"
+#undef SERVER_STATE
+    };
+
+    return names[state];
+}
+
+static void
+settled(void *ctx, const struct pending_entry *e, bool done)
+{
+    struct server *s = ctx;
+
+    if (s->ops != NULL && s->ops->settled != NULL)
+        s->ops->settled(s->owner, s, e, done);
+}
+
+void
+server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag)
+{
+    struct pending_entry e = {.kind = (uint8_t)kind, .skip = skip, .flags = flags, .tag = tag};
+
+    pending_push(&s->pending, &e, settled, s);
+}
+
+void
+server_run(struct server *s, const char *sql, size_t len, uint16_t flags)
+{
+    struct buf b = BUF_EMPTY;
+
+    server_expect(s, PENDING_QUERY, true, flags, NULL);
+    build_query(&b, sql, len);
+    server_send(s, b.data, b.len);
+    buf_free(&b);
+}
+
+void
+server_pause(struct server *s)
+{
+    io_pause(s->stream);
+}
+
+void
+server_resume(struct server *s)
+{
+    io_resume(s->stream);
+}
+
+static void
+copy_view(char *dst, size_t size, struct wire_view v)
+{
+    str_copy_n(dst, size, v.data != NULL ? v.data : "", v.data != NULL ? v.len : 0);
+}
+
+void
+server_error_from_message(const uint8_t *msg, size_t len, struct err *err_r)
+{
+    struct wire_error e;
+
+    memset(err_r, 0, sizeof(*err_r));
+    if (wire_parse_error(msg, (uint32_t)len, &e) != WIRE_OK) {
+        err_set(err_r, "08P01", "the server sent an error message that cannot be read");
+        return;
+    }
+    copy_view(err_r->sqlstate, sizeof(err_r->sqlstate), e.sqlstate);
+    if (strlen(err_r->sqlstate) != 5)
+        str_copy(err_r->sqlstate, sizeof(err_r->sqlstate), "XX000");
+    copy_view(err_r->message, sizeof(err_r->message), e.message);
+    copy_view(err_r->detail, sizeof(err_r->detail), e.detail);
+    copy_view(err_r->hint, sizeof(err_r->hint), e.hint);
+}
+
+static bool
+is_fatal(const uint8_t *msg, size_t len)
+{
+    struct wire_error e;
+
+    if (wire_parse_error(msg, (uint32_t)len, &e) != WIRE_OK)
+        return false;
+    return (e.severity.len == 5 && memcmp(e.severity.data, "FATAL", 5) == 0) ||
+           (e.severity.len == 5 && memcmp(e.severity.data, "PANIC", 5) == 0);
+}
+
+/* in_hot_standby is about this server, not about what the client is connected to. */
+static bool
+keep_parameter(struct server *s, const uint8_t *msg, size_t len)
+{
+    struct wire_view name;
+    struct wire_view value;
+
+    if (wire_parse_parameter(msg, (uint32_t)len, &name, &value) != WIRE_OK)
+        return true;
+    if (name.len != 14 || memcmp(name.data, "in_hot_standby", 14) != 0)
+        return true;
+    s->is_standby = value.len == 2;
+    return false;
+}
+
+/* One whole message, or the beginning of one that is too long to be looked into (len is then
+ * shorter than it claims). Returns true when it is for the client. */
+static bool
+judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len,
+      struct pending_step *step_r)
+{
+    switch (type) {
+    case 'N':
+    case 'A':
+        /* may come at any time, and settle nothing */
+        *step_r = (struct pending_step){.unasked = s->pending.count == 0};
+        return type == 'A' || s->pending.count == 0 ||
+               !s->pending.ring[s->pending.head].skip;
+    case 'S':
+        *step_r = (struct pending_step){.unasked = s->pending.count == 0};
+        if (!keep_parameter(s, msg, len))
+            return false;
+        return s->pending.count == 0 || !s->pending.ring[s->pending.head].skip;
+    case 'E':
+        if (is_fatal(msg, len)) {
+            s->fatal_seen = true;
+            server_error_from_message(msg, len, &s->fatal);
+            *step_r = (struct pending_step){0};
+            s->fatal_told = s->pending.forwards > 0 || s->tx_status != 'I';
+            return s->fatal_told;
+        }
+        break;
+    case 'Z':
+        s->tx_status = len > WIRE_HEADER_BYTES ? (char)msg[WIRE_HEADER_BYTES] : 'E';
+        break;
+    default:
+        break;
+    }
+    *step_r = pending_answer(&s->pending, type, settled, s);
+    if (step_r->unasked && type != 'E')
+        s->doubtful = true; /* an answer to nothing that we asked */
+    return !step_r->skip;
+}
+
+struct run {
+    struct io_rx *rx;
+    const uint8_t *bytes;
+    size_t start;
+};
+
+static void
+flush_run(struct server *s, struct run *run, size_t end)
+{
+    if (end > run->start && s->ops != NULL)
+        s->ops->forward(s->owner, s, run->rx, run->bytes + run->start, end - run->start);
+    run->start = end;
+}
+
+/* Messages that settle nothing and are never looked into may pass in pieces of any size. */
+static bool
+passes_in_pieces(uint8_t type, uint32_t total_bytes)
+{
+    return type == 'D' || type == 'd' || total_bytes > INSPECT_MAX_BYTES;
+}
+
+static void
+end_cycle(struct server *s, const struct pending_step *step)
+{
+    if (s->state == SERVER_RESETTING)
+        pool_reset_progress(s, step->failed);
+    else if (s->ops != NULL && s->ops->cycle_end != NULL)
+        s->ops->cycle_end(s->owner, s, &step->ended, step->failed);
+}
+
+/* Returns how many bytes were used; the rest is the beginning of a message. */
+static size_t
+process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
+{
+    struct run run = {.rx = rx, .bytes = bytes};
+    struct pending_step step;
+    struct wire_header h;
+    struct err err;
+    size_t at = 0;
+
+    while (at < len && s->state != SERVER_CLOSED) {
+        enum wire_result result;
+        bool skip;
+        if (s->pass_left > 0) {
+            size_t n = MIN((size_t)s->pass_left, len - at);
+            s->pass_left -= (uint32_t)n;
+            if (s->pass_skip)
+                flush_run(s, &run, at);
+            at += n;
+            if (s->pass_skip)
+                run.start = at;
+            continue;
+        }
+        result = wire_server_header(bytes + at, len - at, &h, &err);
+        if (result == WIRE_MORE)
+            break;
+        if (result == WIRE_BAD) {
+            flush_run(s, &run, at);
+            str_copy(s->fatal.message, sizeof(s->fatal.message), err.message);
+            s->doubtful = s->fatal_seen = true;
+            return SIZE_MAX;
+        }
+        if (h.total_bytes > len - at) {
+            if (!passes_in_pieces(h.type, h.total_bytes))
+                break;
+            skip = !judge(s, h.type, bytes + at, len - at, &step);
+            s->pass_left = h.total_bytes;
+            s->pass_skip = skip;
+            continue;
+        }
+        skip = !judge(s, h.type, bytes + at, h.total_bytes, &step);
+        if (skip)
+            flush_run(s, &run, at);
+        at += h.total_bytes;
+        if (skip)
+            run.start = at;
+        if (step.cycle_end) {
+            flush_run(s, &run, at);
+            end_cycle(s, &step);
+        }
+    }
+    if (s->state != SERVER_CLOSED)
+        flush_run(s, &run, at);
+    return at;
+}
+
+/* Closes it, then tells the owner, who may do as it likes. */
+static void
+lose(struct server *s, const struct err *err)
+{
+    const struct server_ops *ops = s->ops;
+    void *owner = s->owner;
+    struct err words = *err;
+    bool owed = s->pending.forwards > 0;
+
+    server_close(s, words.message);
+    if (ops != NULL && ops->lost != NULL)
+        ops->lost(owner, s, &words, owed);
+}
+
+static void
+stream_received(void *ctx, struct io_rx *rx)
+{
+    struct server *s = ctx;
+    const uint8_t *bytes = rx->data;
+    struct io_rx *from = rx;
+    size_t len = rx->len;
+    size_t used;
+
+    if (s->in.len > 0) {
+        buf_add(&s->in, rx->data, rx->len);
+        bytes = s->in.data;
+        len = s->in.len;
+        from = NULL;
+    }
+    used = process(s, from, bytes, len);
+    if (s->state == SERVER_CLOSED)
+        return;
+    if (used == SIZE_MAX) {
+        lose(s, &s->fatal);
+        return;
+    }
+    if (from == NULL)
+        buf_drop(&s->in, used);
+    else if (used < len)
+        buf_add(&s->in, bytes + used, len - used);
+    if (s->in.len == 0)
+        buf_free(&s->in);
+}
+
+static void
+stream_drained(void *ctx)
+{
+    struct server *s = ctx;
+
+    if (s->ops != NULL && s->ops->drained != NULL)
+        s->ops->drained(s->owner, s);
+}
+
+static void
+stream_closed(void *ctx, int error)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (s->fatal_seen)
+        err = s->fatal;
+    else if (error != 0)
+        err_set_errno(&err, "08006", error, "connection to node %d was lost", s->node_id);
+    else
+        err_set(&err, "08006", "node %d closed the connection unexpectedly", s->node_id);
+    lose(s, &err);
+}
+
+void
+server_attach_stream(struct server *s)
+{
+    static const struct io_stream_ops ops = {
+        .received = stream_received,
+        .drained = stream_drained,
+        .closed = stream_closed,
+    };
+
+    io_stream_set_ops(s->stream, &ops, s);
+}
+
+void
+server_close(struct server *s, const char *why)
+{
+    static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+
+    if (s->state == SERVER_CLOSED)
+        return;
+    log_debug("closing the connection to node %d (server process %u): %s", s->node_id,
+              s->backend_pid, why);
+    if (s->login != NULL)
+        dial_stop(s);
+    if (s->stream != NULL) {
+        if (s->state >= SERVER_LENT && !s->fatal_seen)
+            io_send_copy(s->stream, terminate, sizeof(terminate));
+        io_stream_close(s->stream, s->state >= SERVER_LENT);
+        s->stream = NULL;
+    }
+    pending_fini(&s->pending, settled, s);
+    s->ops = NULL;
+    s->owner = NULL;
+    s->state = SERVER_CLOSED;
+    pool_bury(s);
+}

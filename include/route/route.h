@@ -1,0 +1,20 @@
+/*
+ * Where a statement may run, from its facts. Pure.
+ *
+ * This first version knows two places: the primary, for everything that writes, belongs to an
+ * explicit transaction, leaves something in the session, or is in doubt; and a node for reads.
+ */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+
+#include "sql/facts.h"
+
+#include <stdbool.h>
+
+/* True when a standby may run it, and gives the answer that the primary would give. */
+bool route_is_plain_read(const struct sql_statement *st);
+
+/* The same from the kind alone; what else is known must be asked beside it. */
+bool route_kind_is_read(int kind);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * What the files of session/ share. Nobody else includes this.
+ *
+ * session.c  life and death, the links to servers   startup.c    from the first byte to login
+ * client.c   what the client sends, unit by unit    unit.c       what a unit holds, and where to
+ * answers.c  what servers say                       statements.c prepared statements
+ * settings.c parameters that follow the session     local.c      what we answer ourselves
+ */
+#ifndef SESSION_INTERNAL_H
+#define SESSION_INTERNAL_H
+
+#include "base/log.h"
+#include "base/map.h"
+#include "session/session.h"
+#include "wire/proto.h"
+
+enum client_state {
+#define CLIENT_STATE(id, name) id,
+#include "tables/client_states.def"
+#undef CLIENT_STATE
+};
+
+enum {
+    HOLD_MAX_BYTES = 64 * 1024, /* of a batch that has not ended, or a message */
+    STATEMENTS_MAX = 65536,     /* prepared statements of one session */
+    CANCEL_KEY_BYTES = 32,      /* for protocol 3.2; 3.0 gets the first 4 */
+};
+
+/* Why the client's input stands still. */
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL };
+
+/* What the client may be told to do with a statement again elsewhere. */
+struct statement {
+    uint32_t refs;
+    uint32_t query_len;
+    uint16_t type_count;
+    uint8_t on;          /* LINK_PRIMARY | LINK_READER: parsed there */
+    uint8_t kind;        /* enum sql_kind of its only statement */
+    bool may_write;
+    bool touches_session;
+    bool local;          /* SHOW pool_... */
+    bool named;          /* in the map now */
+    uint16_t name_len;
+    char *name;          /* behind the types */
+    uint8_t *types;
+    char query[];
+};
+
+enum { LINK_PRIMARY = 1, LINK_READER = 2 };
+
+/* A parameter that was set, and how to set it again. */
+struct setting {
+    struct list link;
+    uint64_t seq;
+    uint32_t name_len; /* of name, in front of the text */
+    uint32_t text_len;
+    char bytes[];
+};
+
+struct settings {
+    struct list applied; /* committed, oldest first */
+    struct list pending; /* of the running transaction */
+    uint64_t seq;
+    uint32_t bytes;
+};
+
+/* What is done when a cycle's answer was no error. */
+enum effect_kind { EFFECT_SET, EFFECT_RESET_ALL, EFFECT_DISCARD, EFFECT_DEALLOCATE };
+struct effect {
+    struct effect *next;
+    uint8_t kind;
+    uint32_t name_len;
+    uint32_t text_len;
+    char bytes[]; /* name, text */
+};
+
+/* Flags of cycle entries in the queue of owed answers. */
+enum { CYCLE_WRITE = 1, CYCLE_SETTING = 2 };
+
+struct session {
+    struct session_host *host;
+    struct session_place place;
+    struct io_stream *client;
+    struct pool_key *key;
+    struct server *primary;
+    struct server *reader;  /* never the same connection as primary */
+    struct server *cur;     /* where the last unit went */
+    struct server *batch;   /* has messages of a batch that has not ended with Sync */
+    uint8_t state;          /* enum client_state */
+    uint8_t stall;          /* enum stall */
+    char tx_status;         /* as the client knows it */
+    bool pinned;            /* every statement goes to the primary */
+    bool keeps_primary;     /* the primary's connection holds what another would not have */
+    bool ssl_asked;
+    bool gss_asked;
+    bool pumping;
+    bool skip_till_sync;    /* we refused something: silent until Sync */
+    bool batch_bound;       /* a portal was bound in the open batch */
+    bool local_portal;      /* the last Bind of ours is a SHOW pool_... */
+    bool ending;            /* close when all was sent */
+    uint32_t protocol;
+    uint32_t pass_left;     /* of a long message from the client */
+    bool pass_drop;
+    int16_t reader_node;    /* load_balance_node, -1: not chosen */
+    int64_t last_write_ns;
+    int64_t active_ns;      /* the client's last sign of life */
+    struct buf in;          /* what the client sent and is not handled */
+    struct map statements;
+    struct settings settings;
+    struct io_timer reaper;
+    struct log_context log;
+    struct server *login_server;
+    uint64_t tried[2];      /* nodes tried for the login */
+    char *names;            /* owns user, database, application */
+    struct sql_text local_view;
+    char local_view_bytes[64];
+    uint8_t cancel_key[CANCEL_KEY_BYTES];
+};
+
+/* A piece of the client's input that goes to one server. */
+struct unit {
+    size_t bytes;
+    uint8_t type;        /* of its first message */
+    bool ends;           /* with Query, FunctionCall or Sync: the server will be ready again */
+    bool flushes;        /* ends with Flush */
+    bool partial;        /* cut: more of the same batch or message follows */
+    bool may_write;
+    bool touches_session;
+    bool to_primary;     /* something in it runs nowhere else */
+    bool binds;
+    bool local;
+    bool fatal;
+    uint32_t pass_left;  /* of a message that has not arrived whole */
+};
+
+/* session.c */
+void session_enter(struct session *s, enum client_state state);
+void session_end(struct session *s, const char *why);
+void session_send(struct session *s, const struct buf *b);
+void session_fatal(struct session *s, const struct err *err);
+void session_error(struct session *s, const struct err *err);
+void session_show_state(struct session *s, enum session_slot_state state);
+struct server *session_link(struct session *s, int node_id, struct err *err);
+void session_drop_link(struct session *s, struct server *server);
+uint8_t session_link_bit(const struct session *s, const struct server *server);
+
+/* startup.c */
+void startup_received(struct session *s);
+void startup_server_ready(struct session *s, struct server *server);
+void startup_server_failed(struct session *s, const struct err *err, const uint8_t *fatal,
+                           size_t fatal_len);
+
+/* client.c */
+size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
+void client_go_on(struct session *s);
+void client_refuse(struct session *s, const struct err *err);
+
+/* unit.c */
+enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u,
+                           struct err *err);
+int unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err);
+
+/* answers.c */
+extern const struct server_ops session_server_ops; /* a constant */
+
+/* statements.c */
+void statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
+                      struct pending_entry *e_r);
+/* One of ours, parsed by no server. */
+void statements_remember(struct session *s, const struct wire_parse *p);
+struct statement *statements_find(struct session *s, struct wire_view name);
+/* Makes sure that the server knows it: may send Parse in front. */
+void statements_provide(struct session *s, struct server *server, struct statement *st);
+void statements_close(struct session *s, struct server *server, struct wire_view name,
+                      struct pending_entry *e_r);
+void statements_settled(struct session *s, struct server *server, const struct pending_entry *e,
+                        bool done);
+void statements_forget(struct session *s, struct sql_text name); /* empty: all */
+void statements_link_gone(struct session *s, uint8_t bit);
+void statements_fini(struct session *s);
+
+/* settings.c */
+void settings_init(struct session *s);
+void settings_fini(struct session *s);
+struct effect *settings_effects(struct session *s, const struct sql_facts *f, const char *text);
+void settings_settled(struct session *s, struct server *server, struct effect *effects, bool done);
+void settings_tx_ended(struct session *s, bool committed);
+void settings_replay(struct session *s, struct server *server);
+
+/* local.c */
+void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
+void local_ready(struct session *s);
+
+#endif

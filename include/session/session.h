@@ -1,0 +1,82 @@
+/*
+ * A session: one client, from its first byte to goodbye.
+ *
+ * It stands without a server until a statement needs one, and holds at most two: one to the
+ * primary, one to the node that its reads go to. It answers by itself what it can.
+ * Source: PostgreSQL's manual, chapter "Message Flow".
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/err.h"
+#include "cluster/view.h"
+#include "ipc/slots.h"
+#include "os/io.h"
+#include "pool/pool.h"
+#include "sql/facts.h"
+
+#include <stdbool.h>
+
+struct session;
+
+/* What the configuration says to sessions. */
+struct session_options {
+    bool load_balance;
+    bool statement_level_balance;
+    bool log_connections;
+    bool log_disconnections;
+    bool log_statement;
+    bool log_per_node_statement;
+    bool log_client_messages;
+    int64_t idle_limit_ms;  /* client_idle_limit, 0: none */
+    int64_t login_limit_ms; /* authentication_timeout, 0: none */
+};
+
+/* What a child gives to its sessions. */
+struct session_host {
+    struct io *io;
+    struct pool *pool;
+    struct sql_cache *sql;
+    const struct cluster_view *view;
+    struct cluster_cursor *cursor;
+    struct session_options options;
+    struct node_counters *counters; /* by node_id */
+    void *ctx;
+    /* A cancel request came over this session's connection; session_cancel_done answers. */
+    void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
+    /* Something was written now: standbys that are older must not be read by who wrote it. */
+    void (*wrote)(void *ctx);
+    /* Idle connections to this database must go, in every child. */
+    void (*close_database)(void *ctx, const char *database);
+    /* Answers SHOW pool_...: appends messages to out. -1 with err: no such view. */
+    int (*show)(void *ctx, struct session *s, struct sql_text view, bool describe, bool rows,
+                struct buf *out, struct err *err);
+    /* The session is closed and its memory about to go. */
+    void (*ended)(void *ctx, struct session *s);
+};
+
+/* Takes the socket. slot may be NULL. pid and index are what cancel requests name. */
+struct session_place {
+    uint32_t pid; /* for BackendKeyData */
+    uint32_t index;
+    struct session_slot *slot;
+};
+struct session *session_new(struct session_host *host, int fd, const struct session_place *place);
+
+const struct session_place *session_place(const struct session *s);
+int session_load_balance_node(const struct session *s); /* -1: none chosen yet */
+
+/* True when key is the session's; then cancels what it runs and calls done, now or later. */
+bool session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done,
+                    void *ctx);
+/* The session that brought a cancel request: it waits for session_cancel_done. */
+bool session_is_cancelling(const struct session *s);
+void session_cancel_done(struct session *s);
+
+/* FATAL to the client, and the end. */
+void session_terminate(struct session *s, const struct err *err);
+
+/* Once a second: time limits. */
+void session_sweep(struct session *s);
+
+#endif

@@ -1,0 +1,630 @@
+/*
+ * A child: accepts clients, holds their sessions and its own pool of server connections.
+ *
+ * Owns the session table (an index is what a cancel key names), the view of the cluster, and the
+ * balance between children: one that holds more than its share of clients stops accepting until
+ * it is even again. Writes its own slots and counters, and the moment of the last write.
+ */
+#include "auth/passwd.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cluster/view.h"
+#include "config/config.h"
+#include "inspect/inspect.h"
+#include "os/clock.h"
+#include "os/dns.h"
+#include "os/file.h"
+#include "pool/pool.h"
+#include "proc/proc.h"
+#include "session/session.h"
+#include "sql/facts.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SWEEP_MS = 1000,
+    SQL_CACHE_BYTES = 1024 * 1024,
+    PID_CHILD_SHIFT = 20, /* pid of BackendKeyData: child number + 1, then the session's index */
+    BALANCE_SLACK = 1,    /* clients more than the emptiest child has */
+    RECHECK_MS = 20,
+};
+
+struct child {
+    struct proc *proc;
+    struct child_slot *slot;
+    struct session_host host;
+    struct cluster_view view;
+    struct cluster_freshness *freshness;
+    uint64_t freshness_epoch;
+    struct cluster_cursor cursor;
+    struct dns *dns;
+    struct pool *pool;
+    struct passwd *passwords;
+    struct pool_node nodes[CONFIG_NODES_MAX];
+    struct io_listener *listeners[SOCK_LISTEN_MAX];
+    uint32_t listener_count;
+    struct session **sessions; /* by index */
+    uint32_t *free_indexes;
+    uint32_t free_count;
+    uint32_t session_count;
+    uint32_t max_sessions;
+    uint32_t free_server_hint;
+    uint64_t served;
+    int64_t idle_since_ns;
+    bool accepting;
+    bool retiring;
+    bool stopping;
+    struct io_timer sweep;
+    struct io_timer recheck;
+    int64_t write_told_ns;
+};
+
+/* ---- configuration ---- */
+
+static void
+load_passwords(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    struct passwd *fresh = NULL;
+    struct err err;
+
+    if (cfg->pool_passwd[0] != '\0' && access(cfg->pool_passwd, F_OK) == 0) {
+        if (passwd_load(cfg->pool_passwd, &fresh, &err) != 0) {
+            log_warning("%s; the old passwords stay", err.message);
+            return;
+        }
+    }
+    passwd_free(c->passwords);
+    c->passwords = fresh;
+}
+
+static void
+configure(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    struct pool_options o = {0};
+
+    load_passwords(c);
+    for (uint32_t n = 0; n < cfg->backend_count; n++) {
+        const struct config_backend *b = &cfg->backends[n];
+        c->nodes[n].host = b->configured ? b->hostname : NULL;
+        c->nodes[n].port = (uint16_t)b->port;
+    }
+    o.nodes = c->nodes;
+    o.node_count = cfg->backend_count;
+    o.reset_queries = cfg->reset_query_list.items;
+    o.reset_query_count = cfg->reset_query_list.count;
+    o.passwords = c->passwords;
+    o.max_keys = (uint32_t)cfg->max_pool;
+    o.keep = cfg->connection_cache;
+    o.life_time_ms = cfg->connection_life_time_ms;
+    o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
+    o.login_timeout_ms = cfg->connect_timeout_ms;
+    pool_configure(c->pool, &o);
+    c->host.options = (struct session_options){
+        .load_balance = cfg->load_balance_mode,
+        .statement_level_balance = cfg->statement_level_load_balance,
+        .log_connections = cfg->log_connections,
+        .log_disconnections = cfg->log_disconnections,
+        .log_statement = cfg->log_statement,
+        .log_per_node_statement = cfg->log_per_node_statement,
+        .log_client_messages = cfg->log_client_messages,
+        .idle_limit_ms = cfg->client_idle_limit_ms,
+        .login_limit_ms = cfg->authentication_timeout_ms,
+    };
+}
+
+static void
+rebuild_view(struct child *c)
+{
+    struct cluster_members members;
+
+    cluster_members_from_config(&members, c->proc->config);
+    cluster_view_build(&c->view, c->freshness, &members);
+}
+
+static void
+look_at_freshness(struct child *c)
+{
+    const struct area *a = shared_freshness(c->proc->shared);
+
+    if (area_epoch(a) == c->freshness_epoch)
+        return;
+    c->freshness_epoch = area_read(a, c->freshness);
+    rebuild_view(c);
+}
+
+/* ---- accepting ---- */
+
+static uint32_t
+emptiest_other(struct child *c)
+{
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+    uint32_t least = UINT32_MAX;
+
+    for (uint32_t n = 0; n < layout->child_slots; n++) {
+        const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(n));
+        const struct child_slot *other = shared_child(c->proc->shared, n);
+        if (n == c->proc->child_no || atomic_load(&p->pid) == 0 || atomic_load(&p->retiring))
+            continue;
+        least = MIN(least, atomic_load_explicit(&other->sessions, memory_order_relaxed));
+    }
+    return least;
+}
+
+/* Others that hold back may have become even: they look again when woken. */
+static void
+wake_held_back(struct child *c)
+{
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+
+    for (uint32_t n = 0; n < layout->child_slots; n++) {
+        const struct child_slot *other = shared_child(c->proc->shared, n);
+        const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(n));
+        if (n != c->proc->child_no && atomic_load(&p->pid) != 0 &&
+            atomic_load_explicit(&other->accepting, memory_order_relaxed) == 0 &&
+            !atomic_load(&p->retiring))
+            wake_send(c->proc->wakes, slot_of_child(n));
+    }
+}
+
+static void balance(struct child *c);
+
+static void
+recheck(void *ctx)
+{
+    balance(ctx);
+}
+
+static void
+set_accepting(struct child *c, bool on)
+{
+    if (c->accepting == on)
+        return;
+    c->accepting = on;
+    atomic_store(&c->slot->accepting, on);
+    for (uint32_t n = 0; n < c->listener_count; n++) {
+        if (on)
+            io_listener_resume(c->listeners[n]);
+        else
+            io_listener_pause(c->listeners[n]);
+    }
+}
+
+static void
+balance(struct child *c)
+{
+    uint32_t least = emptiest_other(c);
+    bool uneven = least != UINT32_MAX && c->session_count > least + BALANCE_SLACK;
+    bool full = c->free_count == 0;
+
+    set_accepting(c, !c->stopping && !c->retiring && !full && !uneven);
+    /* the wake may be lost with the process that owed it */
+    if (uneven && !c->stopping && !c->retiring)
+        io_timer_start(c->proc->io, &c->recheck, RECHECK_MS, recheck, c);
+}
+
+static void
+refuse_client(int fd)
+{
+    struct buf b = BUF_EMPTY;
+    struct err err;
+
+    err_set(&err, "53300", "sorry, too many clients already");
+    build_error(&b, "FATAL", &err);
+    if (write(fd, b.data, b.len) < 0)
+        log_debug("a refused client was gone already");
+    buf_free(&b);
+    close(fd);
+}
+
+static bool
+is_reserved(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    uint64_t total = 0;
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+
+    if (cfg->reserved_connections <= 0)
+        return false;
+    for (uint32_t n = 0; n < layout->child_slots; n++)
+        total += atomic_load(&shared_child(c->proc->shared, n)->sessions);
+    return total + (uint64_t)cfg->reserved_connections >=
+           (uint64_t)c->proc->child_target * c->max_sessions;
+}
+
+static void
+accepted(void *ctx, int fd, int error)
+{
+    struct child *c = ctx;
+    struct session_place place = {0};
+
+    if (error != 0) {
+        log_warning("could not accept a client: %s", strerror(error));
+        return;
+    }
+    if (c->free_count == 0 || is_reserved(c)) {
+        refuse_client(fd);
+        return;
+    }
+    place.index = c->free_indexes[--c->free_count];
+    place.pid = (c->proc->child_no + 1) << PID_CHILD_SHIFT | place.index;
+    place.slot = shared_session(c->proc->shared, c->proc->child_no, place.index);
+    c->sessions[place.index] = session_new(&c->host, fd, &place);
+    c->session_count++;
+    c->served++;
+    c->slot->accepted_total++;
+    atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+    wake_held_back(c);
+    balance(c);
+}
+
+static void
+maybe_retire(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+
+    if (c->retiring || c->stopping)
+        return;
+    if (cfg->child_max_connections > 0 && c->served >= (uint64_t)cfg->child_max_connections) {
+        c->retiring = true;
+        proc_retire(c->proc);
+        balance(c);
+    }
+}
+
+static void
+session_ended(void *ctx, struct session *s)
+{
+    struct child *c = ctx;
+    const struct session_place *place = session_place(s);
+
+    atomic_store(&place->slot->state, SESSION_SLOT_FREE);
+    c->sessions[place->index] = NULL;
+    c->free_indexes[c->free_count++] = place->index;
+    c->session_count--;
+    c->idle_since_ns = io_now_ns(c->proc->io);
+    atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+    maybe_retire(c);
+    if ((c->stopping || c->retiring) && c->session_count == 0) {
+        proc_end(c->proc);
+        return;
+    }
+    balance(c);
+}
+
+/* ---- what sessions and the pool ask for ---- */
+
+static struct server_slot *
+slot_get(void *ctx)
+{
+    struct child *c = ctx;
+    uint32_t count = shared_servers_per_child(c->proc->shared);
+
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t at = (c->free_server_hint + n) % count;
+        struct server_slot *slot = shared_server(c->proc->shared, c->proc->child_no, at);
+        if (atomic_load_explicit(&slot->used, memory_order_relaxed) == 0) {
+            atomic_store(&slot->used, 1);
+            c->free_server_hint = at + 1;
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void
+slot_put(void *ctx, struct server_slot *slot)
+{
+    struct child *c = ctx;
+
+    c->free_server_hint = 0;
+    atomic_store(&slot->used, 0);
+}
+
+static void
+node_failed(void *ctx, int node_id, const struct err *err)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_NODE_FAILED};
+
+    log_warning("%s", err->message);
+    msg.node.node_id = node_id;
+    str_copy(msg.node.words, sizeof(msg.node.words), err->message);
+    proc_send(c->proc, SLOT_LAG, &msg);
+    /* until it was probed, others are asked */
+    c->view.nodes[node_id].usable = false;
+    if (c->view.primary_id == node_id)
+        c->view.primary_id = -1;
+}
+
+static void
+wrote(void *ctx)
+{
+    struct child *c = ctx;
+    int64_t now_ns = io_now_ns(c->proc->io);
+
+    if (now_ns - c->write_told_ns < 10 * NS_PER_MS)
+        return;
+    c->write_told_ns = now_ns;
+    shared_note_write(c->proc->shared, now_ns);
+    if (shared_lag_sleeps(c->proc->shared))
+        wake_send(c->proc->wakes, SLOT_LAG);
+}
+
+static void
+close_database(void *ctx, const char *database)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_CLOSE_IDLE};
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+
+    pool_close_idle(c->pool, database);
+    for (uint32_t n = 0; n < layout->child_slots; n++) {
+        if (n != c->proc->child_no &&
+            atomic_load(&shared_proc(c->proc->shared, slot_of_child(n))->pid) != 0)
+            proc_send(c->proc, slot_of_child(n), &msg);
+    }
+}
+
+static int
+show(void *ctx, struct session *s, struct sql_text view, bool describe, bool rows, struct buf *out,
+     struct err *err)
+{
+    struct child *c = ctx;
+    struct inspect_input in = {
+        .config = c->proc->config,
+        .shared = c->proc->shared,
+        .freshness = c->freshness,
+        .view = &c->view,
+        .load_balance_node = session_load_balance_node(s),
+    };
+
+    return inspect_answer(&in, view.data, view.len, describe, rows, out, err);
+}
+
+/* ---- cancel ---- */
+
+struct cancel_origin {
+    struct child *child;
+    uint32_t index;    /* of the session that brought the request, when it is ours */
+    uint32_t from;     /* slot of the child that asked, when it is another's */
+    uint64_t token;
+    bool local;
+};
+
+static void
+cancel_done(void *ctx)
+{
+    struct cancel_origin *o = ctx;
+    struct child *c = o->child;
+
+    if (o->local) {
+        if (c->sessions[o->index] != NULL && session_is_cancelling(c->sessions[o->index]))
+            session_cancel_done(c->sessions[o->index]);
+    } else {
+        struct inbox_msg msg = {.kind = INBOX_CANCEL_DONE};
+        msg.cancel_done.token = o->token;
+        msg.cancel_done.found = 1;
+        proc_send(c->proc, o->from, &msg);
+    }
+    free(o);
+}
+
+static void
+cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len,
+            struct cancel_origin *o)
+{
+    uint32_t index = pid & ((1u << PID_CHILD_SHIFT) - 1);
+    struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
+
+    if (s == NULL || !session_cancel(s, key, key_len, cancel_done, o))
+        cancel_done(o);
+}
+
+static void
+cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len)
+{
+    struct child *c = ctx;
+    uint32_t child_no = (pid >> PID_CHILD_SHIFT) - 1;
+    struct inbox_msg msg = {.kind = INBOX_CANCEL};
+    uint32_t index = session_place(s)->index;
+
+    if (child_no == c->proc->child_no) {
+        struct cancel_origin *o = xcalloc(1, sizeof(*o));
+        o->child = c;
+        o->index = index;
+        o->local = true;
+        cancel_here(c, pid, key, key_len, o);
+        return;
+    }
+    msg.cancel.token = index;
+    msg.cancel.pid = pid;
+    msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
+    memcpy(msg.cancel.key, key, msg.cancel.key_len);
+    if (child_no >= shared_layout(c->proc->shared)->child_slots ||
+        !proc_send(c->proc, slot_of_child(child_no), &msg))
+        session_cancel_done(s);
+}
+
+/* ---- events ---- */
+
+static void
+on_inbox(void *ctx, const struct inbox_msg *msg)
+{
+    struct child *c = ctx;
+    struct cancel_origin *o;
+    uint64_t index;
+
+    switch (msg->kind) {
+    case INBOX_CANCEL:
+        o = xcalloc(1, sizeof(*o));
+        o->child = c;
+        o->from = msg->from;
+        o->token = msg->cancel.token;
+        cancel_here(c, msg->cancel.pid, msg->cancel.key, msg->cancel.key_len, o);
+        break;
+    case INBOX_CANCEL_DONE:
+        index = msg->cancel_done.token;
+        if (index < c->max_sessions && c->sessions[index] != NULL &&
+            session_is_cancelling(c->sessions[index]))
+            session_cancel_done(c->sessions[index]);
+        break;
+    case INBOX_CLOSE_IDLE:
+        pool_close_idle(c->pool, NULL);
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+on_wake(void *ctx)
+{
+    struct child *c = ctx;
+
+    look_at_freshness(c);
+    balance(c);
+}
+
+static void
+on_config(void *ctx, const struct config *before UNUSED)
+{
+    struct child *c = ctx;
+
+    configure(c);
+    rebuild_view(c);
+}
+
+static void
+terminate_all(struct child *c)
+{
+    struct err err;
+
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    for (uint32_t n = 0; n < c->max_sessions; n++) {
+        if (c->sessions[n] != NULL)
+            session_terminate(c->sessions[n], &err);
+    }
+}
+
+static void
+on_stop(void *ctx, enum proc_stop mode)
+{
+    struct child *c = ctx;
+
+    c->stopping = true;
+    balance(c);
+    if (mode != PROC_STOP_SMART)
+        terminate_all(c);
+    if (c->session_count == 0)
+        proc_end(c->proc);
+}
+
+static void
+sweep(void *ctx)
+{
+    struct child *c = ctx;
+    const struct config *cfg = c->proc->config;
+    int64_t idle_ms = (io_now_ns(c->proc->io) - c->idle_since_ns) / NS_PER_MS;
+
+    for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
+        if (c->sessions[n] != NULL)
+            session_sweep(c->sessions[n]);
+    }
+    pool_sweep(c->pool);
+    look_at_freshness(c);
+    proc_title(c->proc, "%u clients, %u server connections", c->session_count,
+               pool_server_count(c->pool));
+    if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
+        idle_ms >= cfg->child_life_time_ms && !c->stopping) {
+        log_debug("idle for child_life_time: a new process takes this place");
+        c->retiring = true;
+        proc_retire(c->proc);
+        balance(c);
+        proc_end(c->proc);
+        return;
+    }
+    io_timer_start(c->proc->io, &c->sweep, SWEEP_MS, sweep, c);
+}
+
+/* ---- life ---- */
+
+static struct child *
+child_new(struct proc *p)
+{
+    struct child *c = xcalloc(1, sizeof(*c));
+    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put};
+    struct err err;
+
+    c->proc = p;
+    c->slot = shared_child(p->shared, p->child_no);
+    c->max_sessions = shared_layout(p->shared)->sessions_per_child;
+    c->sessions = xcalloc(c->max_sessions, sizeof(struct session *));
+    c->free_indexes = xmalloc(c->max_sessions * sizeof(uint32_t));
+    for (uint32_t n = c->max_sessions; n-- > 0;)
+        c->free_indexes[c->free_count++] = n;
+    c->freshness = xcalloc(1, sizeof(*c->freshness));
+    c->freshness->primary_id = -1;
+    c->idle_since_ns = io_now_ns(p->io);
+    if (dns_new(p->io, &c->dns, &err) != 0) {
+        log_fatal("%s", err.message);
+        exit(1);
+    }
+    c->pool = pool_new(p->io, c->dns, &callbacks);
+    c->host = (struct session_host){
+        .io = p->io,
+        .pool = c->pool,
+        .sql = sql_cache_new(SQL_CACHE_BYTES),
+        .view = &c->view,
+        .cursor = &c->cursor,
+        .counters = c->slot->nodes,
+        .ctx = c,
+        .cancel = cancel_asked,
+        .wrote = wrote,
+        .close_database = close_database,
+        .show = show,
+        .ended = session_ended,
+    };
+    configure(c);
+    rebuild_view(c);
+    look_at_freshness(c);
+    return c;
+}
+
+static void
+child_free(struct child *c)
+{
+    for (uint32_t n = 0; n < c->listener_count; n++)
+        io_listener_close(c->listeners[n]);
+    io_timer_stop(&c->sweep);
+    io_timer_stop(&c->recheck);
+    pool_free(c->pool);
+    dns_free(c->dns);
+    sql_cache_free((struct sql_cache *)c->host.sql);
+    passwd_free(c->passwords);
+    free(c->freshness);
+    free(c->free_indexes);
+    free(c->sessions);
+    free(c);
+}
+
+void
+child_main(struct proc *p)
+{
+    static const struct proc_ops ops = {on_config, on_inbox, on_wake, on_stop};
+    struct child *c = child_new(p);
+
+    c->accepting = true;
+    atomic_store(&c->slot->accepting, 1);
+    for (uint32_t n = 0; n < p->clients->count; n++)
+        c->listeners[c->listener_count++] =
+            io_listen(p->io, p->clients->list[n].fd, accepted, c);
+    sweep(c);
+    proc_run(p, &ops, c);
+    child_free(c);
+}

@@ -1,0 +1,177 @@
+/*
+ * What servers say to a session: answers go to the client, ends of cycles move the session on.
+ *
+ * Called by pool/server. Invariant: bytes reach the client in the order of its statements, since
+ * only one connection owes forwarded answers at a time.
+ */
+#include "session/internal.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static void
+on_ready(void *ctx, struct server *server)
+{
+    struct session *s = ctx;
+
+    if (s->login_server == server) {
+        startup_server_ready(s, server);
+        return;
+    }
+    if (server == s->primary && server->is_standby &&
+        server->node_id == s->host->view->primary_id) {
+        struct err err;
+        err_set(&err, "57P03", "node %d is not the primary any more", server->node_id);
+        session_drop_link(s, server);
+        session_fatal(s, &err);
+        return;
+    }
+    if (server->slot != NULL)
+        server->slot->session = (int32_t)s->place.index;
+    if (s->stall == STALL_SERVER)
+        client_go_on(s);
+}
+
+static void
+forget_link(struct session *s, struct server *server)
+{
+    statements_link_gone(s, session_link_bit(s, server));
+    if (s->cur == server)
+        s->cur = NULL;
+    if (s->batch == server)
+        s->batch = NULL;
+    if (s->primary == server)
+        s->primary = NULL;
+    if (s->reader == server)
+        s->reader = NULL;
+}
+
+static void
+on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t *fatal,
+          size_t fatal_len)
+{
+    struct session *s = ctx;
+
+    if (s->login_server == server) {
+        s->login_server = NULL;
+        startup_server_failed(s, err, fatal, fatal_len);
+        return;
+    }
+    if (server == s->reader && s->reader_node == server->node_id) {
+        /* reads can go elsewhere */
+        s->reader_node = -1;
+        forget_link(s, server);
+        if (s->stall == STALL_SERVER)
+            client_go_on(s);
+        return;
+    }
+    forget_link(s, server);
+    session_fatal(s, err);
+}
+
+static void
+on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *bytes, size_t len)
+{
+    struct session *s = ctx;
+
+    if (s->state != CLIENT_READY)
+        return;
+    if (rx != NULL)
+        io_send_rx(s->client, rx, (size_t)(bytes - rx->data), len);
+    else
+        io_send_copy(s->client, bytes, len);
+    if (io_is_full(s->client))
+        server_pause(server);
+}
+
+static void
+on_settled(void *ctx, struct server *server, const struct pending_entry *e, bool done)
+{
+    struct session *s = ctx;
+
+    if (e->kind == PENDING_PARSE || e->kind == PENDING_CLOSE)
+        statements_settled(s, server, e, done);
+    else
+        settings_settled(s, server, e->tag, done);
+}
+
+static void
+end_transaction(struct session *s, bool failed)
+{
+    s->last_write_ns = io_now_ns(s->host->io);
+    s->host->wrote(s->host->ctx);
+    settings_tx_ended(s, !failed && s->tx_status == 'T');
+}
+
+static void
+on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
+{
+    struct session *s = ctx;
+    struct err err;
+
+    if (e->skip) {
+        if (failed && (e->flags & CYCLE_SETTING)) {
+            err_set(&err, "08006", "could not set the session's parameters on node %d",
+                    server->node_id);
+            err_hint(&err, "Connect again; the server's log tells what it refused.");
+            session_fatal(s, &err);
+            return;
+        }
+    } else {
+        if (s->tx_status != 'I' && server->tx_status == 'I')
+            end_transaction(s, failed);
+        else if (e->flags & CYCLE_WRITE) {
+            s->last_write_ns = io_now_ns(s->host->io);
+            s->host->wrote(s->host->ctx);
+        }
+        s->tx_status = server->tx_status;
+    }
+    if (server->pending.count == 0)
+        session_show_state(s, s->tx_status == 'I' ? SESSION_SLOT_IDLE : SESSION_SLOT_IN_TX);
+    if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
+        client_go_on(s);
+}
+
+static void
+on_drained(void *ctx, struct server *server)
+{
+    struct session *s = ctx;
+
+    if (server == s->cur && s->stall == STALL_FULL)
+        client_go_on(s);
+}
+
+static void
+on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
+{
+    struct session *s = ctx;
+    bool in_tx = server->tx_status != 'I' && server == s->cur;
+    bool keeps = server == s->primary && s->keeps_primary;
+    bool mid_batch = s->batch == server;
+
+    forget_link(s, server);
+    if (s->state != CLIENT_READY)
+        return;
+    if (!owed && !in_tx && !keeps && !mid_batch && s->pass_left == 0) {
+        log_debug("node %d: %s; the session goes on without that connection", server->node_id,
+                  err->message);
+        if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
+            client_go_on(s);
+        return;
+    }
+    if (server->fatal_told)
+        session_end(s, "the server ended the connection");
+    else
+        session_fatal(s, err);
+}
+
+const struct server_ops session_server_ops = {
+    .ready = on_ready,
+    .failed = on_failed,
+    .forward = on_forward,
+    .settled = on_settled,
+    .cycle_end = on_cycle_end,
+    .drained = on_drained,
+    .lost = on_lost,
+};

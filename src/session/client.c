@@ -1,0 +1,455 @@
+/*
+ * What a client sends, after login: taken apart into units, each sent on to its server.
+ *
+ * Called from the stream's received callback with the bytes as they came, or with what was held.
+ * Bytes leave from the receive buffer; what must wait is copied into s->in, at most a batch of
+ * 64 kB. Invariant: for everything sent to a server its answer is expected (server_expect).
+ */
+#include "session/internal.h"
+
+#include "base/str.h"
+#include "wire/build.h"
+
+#include <string.h>
+
+/* Bytes that go on unchanged, collected as far as nothing of ours must stand between them. */
+struct out {
+    struct session *s;
+    struct server *server;
+    struct io_rx *rx;
+    const uint8_t *bytes;
+    size_t start;
+    size_t end;
+};
+
+static void
+out_flush(struct out *o)
+{
+    size_t len = o->end - o->start;
+
+    if (len == 0)
+        return;
+    if (o->rx != NULL)
+        io_send_rx(o->server->stream, o->rx, (size_t)(o->bytes - o->rx->data) + o->start, len);
+    else
+        io_send_copy(o->server->stream, o->bytes + o->start, len);
+    o->start = o->end;
+}
+
+static void
+count_statement(struct session *s, struct server *server, int kind, bool may_write)
+{
+    struct node_counters *c = &s->host->counters[server->node_id];
+
+    switch ((enum sql_kind)kind) {
+    case SQL_SELECT:
+        c->select_cnt++;
+        break;
+    case SQL_INSERT:
+        c->insert_cnt++;
+        break;
+    case SQL_UPDATE:
+        c->update_cnt++;
+        break;
+    case SQL_DELETE:
+        c->delete_cnt++;
+        break;
+    case SQL_DDL:
+        c->ddl_cnt++;
+        break;
+    default:
+        c->other_cnt++;
+        break;
+    }
+    (void)may_write;
+}
+
+static void
+note_statement(struct session *s, struct server *server, const char *text, size_t len)
+{
+    const struct session_options *o = &s->host->options;
+    struct session_slot *slot = s->place.slot;
+
+    if (slot != NULL) {
+        str_copy_n(slot->statement, sizeof(slot->statement), text, len);
+        slot->statement_cnt++;
+    }
+    if (unlikely(o->log_statement))
+        log_info("statement: %.*s", (int)MIN(len, (size_t)4096), text);
+    if (unlikely(o->log_per_node_statement))
+        log_info("DB node id: %d backend pid: %u statement: %.*s", server->node_id,
+                 server->backend_pid, (int)MIN(len, (size_t)4096), text);
+}
+
+static bool
+is_drop_database(const struct sql_statement *st, const char *text)
+{
+    const char *sql = text + st->start;
+    uint32_t len = st->end - st->start;
+
+    return st->kind == SQL_DDL &&
+           ((len > 14 && str_equal_nocase_n(sql, "drop database ", 14)) ||
+            (len > 16 && str_equal_nocase_n(sql, "create database ", 16)) ||
+            (len > 15 && str_equal_nocase_n(sql, "alter database ", 15)));
+}
+
+/* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
+ * count when it succeeds. */
+static struct effect *
+text_effects(struct session *s, struct server *server, const char *text, size_t len)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    const struct sql_facts *f = sql_facts(s->host->sql, text, len, &options);
+
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        count_statement(s, server, st->kind, st->may_write);
+        if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE || st->kind == SQL_LISTEN)
+            s->keeps_primary = true;
+        if (unlikely(is_drop_database(st, text)))
+            s->host->close_database(s->host->ctx, NULL);
+    }
+    if (f->may_touch_session || !f->understood)
+        s->pinned = s->keeps_primary = true;
+    note_statement(s, server, text, len);
+    return settings_effects(s, f, text);
+}
+
+static struct effect *
+join(struct effect *a, struct effect *b)
+{
+    struct effect **end = &a;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = b;
+    return a;
+}
+
+static struct effect *
+on_bind(struct out *o, const uint8_t *msg, uint32_t len)
+{
+    struct session *s = o->s;
+    struct statement *st;
+    struct wire_bind b;
+    struct err err;
+
+    s->batch_bound = true;
+    if (wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
+        return NULL;
+    st = statements_find(s, b.statement);
+    if (st == NULL)
+        return NULL;
+    if (unlikely(!(st->on & session_link_bit(s, o->server)))) {
+        out_flush(o);
+        statements_provide(s, o->server, st);
+    }
+    return text_effects(s, o->server, st->query, st->query_len);
+}
+
+static void
+on_describe(struct out *o, const uint8_t *msg, uint32_t len)
+{
+    struct statement *st;
+    struct wire_target t;
+    struct err err;
+
+    if (wire_parse_target(msg, len, &t, &err) != WIRE_OK || t.kind != 'S')
+        return;
+    st = statements_find(o->s, t.name);
+    if (st == NULL || (st->on & session_link_bit(o->s, o->server)))
+        return;
+    out_flush(o);
+    statements_provide(o->s, o->server, st);
+}
+
+static void
+on_parse(struct out *o, const uint8_t *msg, uint32_t len)
+{
+    struct pending_entry e = {.kind = PENDING_PARSE};
+    struct wire_parse p;
+    struct err err;
+
+    if (wire_parse_parse(msg, len, &p, &err) == WIRE_OK) {
+        out_flush(o);
+        statements_parse(o->s, o->server, &p, &e);
+    }
+    server_expect(o->server, PENDING_PARSE, false, 0, e.tag);
+}
+
+static void
+on_close(struct out *o, const uint8_t *msg, uint32_t len)
+{
+    struct pending_entry e = {.kind = PENDING_CLOSE};
+    struct wire_target t;
+    struct err err;
+
+    if (wire_parse_target(msg, len, &t, &err) == WIRE_OK && t.kind == 'S')
+        statements_close(o->s, o->server, t.name, &e);
+    server_expect(o->server, PENDING_CLOSE, false, 0, e.tag);
+}
+
+static void
+send_batch(struct out *o, const struct unit *u)
+{
+    struct session *s = o->s;
+    struct effect *effects = NULL;
+    uint16_t flags = u->may_write ? CYCLE_WRITE : 0;
+    struct wire_header h;
+    struct err err;
+    size_t at = 0;
+
+    while (at < u->bytes && wire_client_header(o->bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
+        const uint8_t *msg = o->bytes + at;
+        uint32_t len = (uint32_t)MIN((size_t)h.total_bytes, u->bytes - at);
+        s->batch = o->server;
+        switch (h.type) {
+        case 'P':
+            on_parse(o, msg, len);
+            break;
+        case 'B':
+            effects = join(effects, on_bind(o, msg, len));
+            server_expect(o->server, PENDING_BIND, false, 0, NULL);
+            break;
+        case 'D':
+            on_describe(o, msg, len);
+            server_expect(o->server, PENDING_DESCRIBE, false, 0, NULL);
+            break;
+        case 'E':
+            server_expect(o->server, PENDING_EXECUTE, false, 0, NULL);
+            break;
+        case 'C':
+            on_close(o, msg, len);
+            break;
+        case 'S':
+            server_expect(o->server, PENDING_SYNC, false, flags, effects);
+            effects = NULL;
+            s->batch = NULL;
+            s->batch_bound = false;
+            break;
+        default: /* Flush */
+            break;
+        }
+        at += len;
+        o->end = at;
+    }
+    /* without a Sync nobody will say whether they took effect */
+    if (effects != NULL) {
+        settings_settled(s, o->server, effects, false);
+        s->pinned = s->keeps_primary = true;
+    }
+}
+
+static void
+send_unit(struct session *s, struct out *o, const struct unit *u)
+{
+    struct wire_view text;
+    struct err err;
+    uint16_t flags = u->may_write ? CYCLE_WRITE : 0;
+    struct effect *effects = NULL;
+
+    settings_replay(s, o->server);
+    switch (u->type) {
+    case 'Q':
+        if (u->pass_left == 0 &&
+            wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
+            effects = text_effects(s, o->server, text.data, text.len);
+        else
+            s->pinned = s->keeps_primary = true;
+        server_expect(o->server, PENDING_QUERY, false, flags, effects);
+        break;
+    case 'F':
+        s->pinned = s->keeps_primary = true;
+        server_expect(o->server, PENDING_CALL, false, flags, NULL);
+        break;
+    case 'c':
+    case 'f':
+        server_expect(o->server, PENDING_COPY_END, false, 0, NULL);
+        break;
+    case 'd':
+        break;
+    default:
+        send_batch(o, u);
+        break;
+    }
+    o->end = u->bytes;
+    out_flush(o);
+    s->pass_left = u->pass_left;
+    s->pass_drop = false;
+}
+
+/* COPY messages go where a COPY runs, and are ignored elsewhere, as PostgreSQL does. */
+static struct server *
+copy_target(struct session *s)
+{
+    return s->cur != NULL && (s->cur->pending.count > 0 || s->cur->pending.skip_till_sync) ? s->cur
+                                                                                          : NULL;
+}
+
+/* Sync or Flush that stand alone, with no server owing anything. */
+static bool
+answer_alone(struct session *s, const struct unit *u)
+{
+    struct server *cur = s->cur;
+
+    if (u->type != 'S' && u->type != 'H')
+        return false;
+    if (s->batch != NULL || (cur != NULL && (cur->pending.count > 0 || cur->tx_status != 'I' ||
+                                             cur->pending.skip_till_sync)))
+        return false;
+    if (u->type == 'S')
+        local_ready(s);
+    return true;
+}
+
+void
+client_refuse(struct session *s, const struct err *err)
+{
+    struct buf b = BUF_EMPTY;
+
+    build_error(&b, "ERROR", err);
+    session_send(s, &b);
+    buf_free(&b);
+}
+
+/* A unit that no server can take: an error, and silence up to Sync where the protocol says so. */
+static void
+refuse_unit(struct session *s, const struct unit *u, const struct err *err)
+{
+    client_refuse(s, err);
+    if (u->ends)
+        local_ready(s);
+    else
+        s->skip_till_sync = true;
+    s->pass_left = u->pass_left;
+    s->pass_drop = true;
+}
+
+/* Returns false when the unit must wait. */
+static bool
+handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const struct unit *u)
+{
+    struct out o = {.s = s, .rx = rx, .bytes = bytes};
+    struct err err;
+    int rc;
+
+    if (s->skip_till_sync) {
+        if (u->ends && u->type != 'Q' && u->type != 'F') {
+            s->skip_till_sync = false;
+            local_ready(s);
+        }
+        s->pass_left = u->pass_left;
+        s->pass_drop = true;
+        return true;
+    }
+    if (answer_alone(s, u))
+        return true;
+    if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
+        o.server = copy_target(s);
+        s->pass_left = u->pass_left;
+        s->pass_drop = o.server == NULL;
+        if (o.server != NULL)
+            send_unit(s, &o, u);
+        return true;
+    }
+    if (u->local) {
+        if (s->cur != NULL && s->cur->pending.count > 0) {
+            s->stall = STALL_ANSWERS;
+            return false;
+        }
+        local_unit(s, bytes, u);
+        return true;
+    }
+    rc = unit_place(s, u, &o.server, &err);
+    if (rc > 0)
+        return false;
+    if (rc < 0) {
+        refuse_unit(s, u, &err);
+        return true;
+    }
+    s->cur = o.server;
+    session_show_state(s, SESSION_SLOT_ACTIVE);
+    send_unit(s, &o, u);
+    return true;
+}
+
+static size_t
+pass_on(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
+{
+    size_t n = MIN((size_t)s->pass_left, len);
+
+    s->pass_left -= (uint32_t)n;
+    if (s->pass_drop || s->cur == NULL)
+        return n;
+    if (rx != NULL)
+        io_send_rx(s->cur->stream, rx, (size_t)(bytes - rx->data), n);
+    else
+        io_send_copy(s->cur->stream, bytes, n);
+    return n;
+}
+
+static void
+check_full(struct session *s)
+{
+    if (s->cur == NULL || s->cur->state != SERVER_LENT || s->stall != STALL_NONE)
+        return;
+    if (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending))
+        s->stall = STALL_FULL;
+}
+
+size_t
+client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
+{
+    struct err err;
+    struct unit u;
+    size_t at = 0;
+
+    s->pumping = true;
+    while (at < len && s->state == CLIENT_READY && s->stall == STALL_NONE) {
+        enum wire_result r;
+        if (s->pass_left > 0) {
+            at += pass_on(s, rx, bytes + at, len - at);
+            check_full(s);
+            continue;
+        }
+        r = unit_scan(s, bytes + at, len - at, &u, &err);
+        if (r == WIRE_MORE)
+            break;
+        if (r == WIRE_BAD) {
+            session_fatal(s, &err);
+            break;
+        }
+        if (unlikely(s->host->options.log_client_messages))
+            log_info("message type \"%c\" from the client, %zu bytes", u.type, u.bytes);
+        if (u.type == 'X') {
+            session_end(s, "the client said goodbye");
+            break;
+        }
+        if (!handle_unit(s, rx, bytes + at, &u))
+            break;
+        at += u.bytes;
+        check_full(s);
+    }
+    s->pumping = false;
+    return at;
+}
+
+void
+client_go_on(struct session *s)
+{
+    size_t used;
+
+    if (s->pumping || s->state != CLIENT_READY)
+        return;
+    s->stall = STALL_NONE;
+    if (s->in.len > 0) {
+        used = client_pump(s, NULL, s->in.data, s->in.len);
+        if (s->state != CLIENT_READY)
+            return;
+        buf_drop(&s->in, used);
+        if (s->in.len == 0)
+            buf_free(&s->in);
+    }
+    if (s->stall == STALL_NONE)
+        io_resume(s->client);
+}

@@ -1,0 +1,312 @@
+/*
+ * A session's life: its memory, its client's stream, its links to servers, its end.
+ *
+ * Called by proc/child (new, cancel, terminate, sweep) and by the other files of this room.
+ * Invariants: at most two links; a session that is closed has none and gets no callback; its
+ * memory goes when the running callback has returned.
+ */
+#include "session/internal.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "os/clock.h"
+#include "os/rand.h"
+#include "wire/build.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+session_enter(struct session *s, enum client_state state)
+{
+    s->state = (uint8_t)state;
+}
+
+void
+session_show_state(struct session *s, enum session_slot_state state)
+{
+    if (s->place.slot != NULL)
+        atomic_store_explicit(&s->place.slot->state, state, memory_order_relaxed);
+}
+
+void
+session_send(struct session *s, const struct buf *b)
+{
+    io_send_copy(s->client, b->data, b->len);
+}
+
+/* ---- the client's stream ---- */
+
+static void
+client_received(void *ctx, struct io_rx *rx)
+{
+    struct session *s = ctx;
+    const struct log_context *before = log_set_context(&s->log);
+    size_t used;
+
+    s->active_ns = io_now_ns(s->host->io);
+    if (s->state != CLIENT_READY) {
+        if (s->state == CLIENT_STARTUP || s->in.len + rx->len <= HOLD_MAX_BYTES)
+            buf_add(&s->in, rx->data, rx->len);
+        else
+            io_pause(s->client);
+        if (s->state == CLIENT_STARTUP)
+            startup_received(s);
+    } else if (s->in.len > 0 || s->stall != STALL_NONE) {
+        buf_add(&s->in, rx->data, rx->len);
+        if (s->stall == STALL_NONE)
+            client_go_on(s);
+    } else {
+        used = client_pump(s, rx, rx->data, rx->len);
+        if (s->state == CLIENT_READY && used < rx->len)
+            buf_add(&s->in, rx->data + used, rx->len - used);
+    }
+    if (s->state == CLIENT_READY && s->stall != STALL_NONE &&
+        (s->in.len >= HOLD_MAX_BYTES || s->stall == STALL_FULL))
+        io_pause(s->client);
+    log_set_context(before);
+}
+
+static void
+client_drained(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (s->primary != NULL && s->primary->state == SERVER_LENT)
+        server_resume(s->primary);
+    if (s->reader != NULL && s->reader->state == SERVER_LENT)
+        server_resume(s->reader);
+}
+
+static void
+client_closed(void *ctx, int error UNUSED)
+{
+    session_end(ctx, "the client closed the connection");
+}
+
+static const struct io_stream_ops client_ops = {
+    .received = client_received,
+    .drained = client_drained,
+    .closed = client_closed,
+};
+
+/* ---- life ---- */
+
+struct session *
+session_new(struct session_host *host, int fd, const struct session_place *place)
+{
+    struct session *s = xcalloc(1, sizeof(*s));
+
+    s->host = host;
+    s->place = *place;
+    s->tx_status = 'I';
+    s->reader_node = -1;
+    s->active_ns = io_now_ns(host->io);
+    random_bytes(s->cancel_key, sizeof(s->cancel_key));
+    settings_init(s);
+    session_enter(s, CLIENT_STARTUP);
+    s->client = io_stream_open(host->io, fd, &client_ops, s);
+    if (place->slot != NULL) {
+        place->slot->load_balance_node = -1;
+        place->slot->connected_at_us = clock_wall_us();
+        place->slot->statement[0] = '\0';
+        session_show_state(s, SESSION_SLOT_LOGIN);
+    }
+    return s;
+}
+
+static void
+session_reap(void *ctx)
+{
+    struct session *s = ctx;
+
+    buf_free(&s->in);
+    statements_fini(s);
+    settings_fini(s);
+    free(s->names);
+    OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));
+    s->host->ended(s->host->ctx, s);
+    free(s);
+}
+
+void
+session_drop_link(struct session *s, struct server *server)
+{
+    statements_link_gone(s, session_link_bit(s, server));
+    if (s->cur == server)
+        s->cur = NULL;
+    if (s->batch == server)
+        s->batch = NULL;
+    if (s->primary == server)
+        s->primary = NULL;
+    else if (s->reader == server)
+        s->reader = NULL;
+    if (server->state == SERVER_LENT)
+        pool_return(server);
+    else
+        server_close(server, "its session does not wait for it");
+}
+
+void
+session_end(struct session *s, const char *why)
+{
+    if (s->state == CLIENT_CLOSED)
+        return;
+    if (s->host->options.log_disconnections && s->key != NULL)
+        log_info("disconnection: user=%s database=%s: %s", pool_key_user(s->key),
+                 pool_key_database(s->key), why);
+    session_enter(s, CLIENT_CLOSED);
+    if (s->login_server != NULL)
+        server_close(s->login_server, "its session has gone");
+    s->login_server = NULL;
+    if (s->primary != NULL)
+        session_drop_link(s, s->primary);
+    if (s->reader != NULL)
+        session_drop_link(s, s->reader);
+    io_stream_close(s->client, true);
+    s->client = NULL;
+    if (s->key != NULL)
+        pool_key_put(s->key);
+    s->key = NULL;
+    io_timer_start(s->host->io, &s->reaper, 0, session_reap, s);
+}
+
+void
+session_fatal(struct session *s, const struct err *err)
+{
+    struct buf b = BUF_EMPTY;
+    const struct log_context *before;
+
+    if (s->state == CLIENT_CLOSED)
+        return;
+    before = log_set_context(&s->log);
+    log_fatal("%s", err->message);
+    log_set_context(before);
+    build_error(&b, "FATAL", err);
+    session_send(s, &b);
+    buf_free(&b);
+    session_end(s, err->message);
+}
+
+void
+session_terminate(struct session *s, const struct err *err)
+{
+    session_fatal(s, err);
+}
+
+/* ---- links ---- */
+
+uint8_t
+session_link_bit(const struct session *s, const struct server *server)
+{
+    return server == s->primary ? LINK_PRIMARY : LINK_READER;
+}
+
+/* Is the connection to another node than wanted, and may it go? */
+static bool
+replace(struct session *s, struct server **link, int node_id, struct err *err)
+{
+    if (*link == NULL || (*link)->node_id == node_id)
+        return true;
+    if (link == &s->primary && s->keeps_primary) {
+        err_set(err, "57P01", "the primary is node %d now, and this session had state on node %d",
+                node_id, (*link)->node_id);
+        return false;
+    }
+    session_drop_link(s, *link);
+    return true;
+}
+
+struct server *
+session_link(struct session *s, int node_id, struct err *err)
+{
+    bool primary = node_id == s->host->view->primary_id;
+    struct server **link = primary ? &s->primary : &s->reader;
+
+    if (!primary && s->primary != NULL && s->primary->node_id == node_id) {
+        /* what was the primary is a standby now */
+        if (s->keeps_primary) {
+            err_set(err, "57P01", "node %d is not the primary any more", node_id);
+            return NULL;
+        }
+        session_drop_link(s, s->primary);
+    }
+    if (!replace(s, link, node_id, err))
+        return NULL;
+    if (*link == NULL) {
+        *link = pool_checkout(s->host->pool, s->key, node_id, &session_server_ops, s, err);
+        if (*link != NULL && (*link)->slot != NULL)
+            (*link)->slot->session = (int32_t)s->place.index;
+    }
+    return *link;
+}
+
+/* ---- cancel, limits, questions ---- */
+
+bool
+session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done, void *ctx)
+{
+    size_t want = s->protocol >= WIRE_PROTOCOL(3, 2) ? CANCEL_KEY_BYTES : 4;
+    struct err err;
+
+    if (s->state != CLIENT_READY || key_len != want ||
+        CRYPTO_memcmp(key, s->cancel_key, want) != 0)
+        return false;
+    if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
+        pool_cancel(s->cur, done, ctx);
+        return true;
+    }
+    if (s->stall == STALL_SERVER) {
+        err_set(&err, "57014", "canceling statement due to user request");
+        session_fatal(s, &err);
+    }
+    done(ctx);
+    return true;
+}
+
+bool
+session_is_cancelling(const struct session *s)
+{
+    return s->state == CLIENT_CANCELLING;
+}
+
+void
+session_cancel_done(struct session *s)
+{
+    session_end(s, "the cancel request was passed on");
+}
+
+void
+session_sweep(struct session *s)
+{
+    const struct session_options *o = &s->host->options;
+    int64_t idle_ms = (io_now_ns(s->host->io) - s->active_ns) / NS_PER_MS;
+    struct err err;
+
+    if ((s->state == CLIENT_STARTUP || s->state == CLIENT_LOGIN) && o->login_limit_ms > 0 &&
+        idle_ms >= o->login_limit_ms) {
+        if (s->state == CLIENT_STARTUP) {
+            session_end(s, "authentication_timeout is over");
+        } else {
+            err_set(&err, "57014", "canceling authentication due to timeout");
+            session_fatal(s, &err);
+        }
+    } else if (s->state == CLIENT_READY && o->idle_limit_ms > 0 && idle_ms >= o->idle_limit_ms &&
+               (s->cur == NULL || s->cur->pending.count == 0)) {
+        err_set(&err, "57P05", "terminating connection due to client_idle_limit");
+        session_fatal(s, &err);
+    }
+}
+
+const struct session_place *
+session_place(const struct session *s)
+{
+    return &s->place;
+}
+
+int
+session_load_balance_node(const struct session *s)
+{
+    return s->reader_node;
+}

@@ -1,0 +1,305 @@
+/*
+ * From a client's first byte to its first ReadyForQuery.
+ *
+ * SSLRequest and GSSENCRequest are answered with N. A login is checked with the server once a
+ * minute per user, database and parameters; in between, what the server said then is repeated.
+ * When no server can be reached the client comes in all the same: SHOW pool_nodes must work.
+ */
+#include "session/internal.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "os/sock.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int
+refuse_encryption(struct session *s, bool *asked, const struct wire_startup *p, struct err *err)
+{
+    if (*asked)
+        return err_set(err, "0A000", "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
+                       1234u, p->kind == WIRE_SSL ? 5679u : 5680u);
+    *asked = true;
+    if (s->in.len > p->total_bytes) {
+        err_set(err, "08P01", "received unencrypted data after %s request",
+                p->kind == WIRE_SSL ? "SSL" : "GSSAPI encryption");
+        err_detail(err, "This could be either a client-software bug or evidence of an attempted "
+                        "man-in-the-middle attack.");
+        return -1;
+    }
+    io_send_copy(s->client, "N", 1);
+    return 0;
+}
+
+static bool
+is_protocol_option(struct wire_view name)
+{
+    return name.len >= 5 && memcmp(name.data, "_pq_.", 5) == 0;
+}
+
+static bool
+view_is(struct wire_view v, const char *text)
+{
+    return v.len == strlen(text) && memcmp(v.data, text, v.len) == 0;
+}
+
+/* Newer minor versions and unknown protocol options are answered with what we speak. */
+static void
+negotiate(struct session *s, const struct wire_startup *p)
+{
+    const char *options[64];
+    struct arena a;
+    struct buf b = BUF_EMPTY;
+    struct wire_view name;
+    struct wire_view value;
+    uint32_t count = 0;
+    uint32_t at = 0;
+
+    arena_init(&a, 0);
+    while (wire_startup_next(p, &at, &name, &value)) {
+        if (is_protocol_option(name) && count < ARRAY_LEN(options))
+            options[count++] = arena_strndup(&a, name.data, name.len);
+    }
+    s->protocol = MIN(p->protocol, WIRE_PROTOCOL(3, 2));
+    if (p->protocol == WIRE_PROTOCOL(3, 1))
+        s->protocol = WIRE_PROTOCOL(3, 0); /* 3.1 was never a version */
+    if (count > 0 || s->protocol != p->protocol) {
+        build_negotiate(&b, s->protocol, options, count);
+        session_send(s, &b);
+        buf_free(&b);
+    }
+    arena_fini(&a);
+}
+
+static void
+collect_parameters(const struct wire_startup *p, struct buf *b)
+{
+    struct wire_view name;
+    struct wire_view value;
+    uint32_t at = 0;
+
+    while (wire_startup_next(p, &at, &name, &value)) {
+        if (is_protocol_option(name) || view_is(name, "user") || view_is(name, "database") ||
+            view_is(name, "replication"))
+            continue;
+        buf_add(b, name.data, name.len);
+        buf_add_u8(b, 0);
+        buf_add(b, value.data, value.len);
+        buf_add_u8(b, 0);
+    }
+}
+
+static void
+keep_names(struct session *s, const struct wire_startup *p)
+{
+    struct wire_view db = p->database.len > 0 ? p->database : p->user;
+    struct wire_view app = p->application_name;
+    size_t size = (size_t)p->user.len + db.len + app.len + 3;
+    struct session_slot *slot = s->place.slot;
+    char *at = xmalloc(size);
+
+    s->names = at;
+    s->log.user = at;
+    str_copy_n(at, p->user.len + 1, p->user.data, p->user.len);
+    s->log.database = at += p->user.len + 1;
+    str_copy_n(at, db.len + 1, db.data, db.len);
+    s->log.application = at += db.len + 1;
+    str_copy_n(at, app.len + 1, app.len > 0 ? app.data : "", app.len);
+    if (slot == NULL)
+        return;
+    str_copy(slot->user, sizeof(slot->user), s->log.user);
+    str_copy(slot->database, sizeof(slot->database), s->log.database);
+    str_copy(slot->application, sizeof(slot->application), s->log.application);
+    sock_peer(io_stream_fd(s->client), slot->host, sizeof(slot->host), &slot->port);
+}
+
+/* ---- the welcome ---- */
+
+static void
+welcome(struct session *s, const struct buf *parameters)
+{
+    struct buf b = BUF_EMPTY;
+
+    build_auth_ok(&b);
+    buf_add(&b, parameters->data, parameters->len);
+    build_backend_key(&b, s->place.pid, s->cancel_key,
+                      s->protocol >= WIRE_PROTOCOL(3, 2) ? CANCEL_KEY_BYTES : 4);
+    build_ready(&b, 'I');
+    session_send(s, &b);
+    buf_free(&b);
+    session_enter(s, CLIENT_READY);
+    session_show_state(s, SESSION_SLOT_IDLE);
+    if (s->host->options.log_connections)
+        log_info("connection authorized: user=%s database=%s application_name=%s", s->log.user,
+                 s->log.database, s->log.application);
+    client_go_on(s);
+}
+
+/* Nobody can be asked: what a server says to everybody, so that drivers accept us. */
+static void
+welcome_alone(struct session *s)
+{
+    static const char *const usual[][2] = {
+        {"application_name", ""},
+        {"client_encoding", "UTF8"},
+        {"DateStyle", "ISO, MDY"},
+        {"default_transaction_read_only", "off"},
+        {"in_hot_standby", "off"},
+        {"integer_datetimes", "on"},
+        {"IntervalStyle", "postgres"},
+        {"is_superuser", "off"},
+        {"server_encoding", "UTF8"},
+        {"server_version", "15.0"},
+        {"standard_conforming_strings", "on"},
+        {"TimeZone", "Etc/UTC"},
+    };
+    struct buf b = BUF_EMPTY;
+
+    for (size_t n = 0; n < ARRAY_LEN(usual); n++)
+        build_parameter_status(&b, usual[n][0], usual[n][1]);
+    build_parameter_status(&b, "session_authorization", s->log.user);
+    welcome(s, &b);
+    buf_free(&b);
+}
+
+static int
+next_node_to_ask(struct session *s)
+{
+    const struct cluster_view *view = s->host->view;
+
+    if (view->primary_id >= 0 && !(s->tried[view->primary_id / 64] >> (view->primary_id % 64) & 1))
+        return view->primary_id;
+    for (uint32_t n = 0; n < view->node_count; n++) {
+        if (view->nodes[n].usable && !(s->tried[n / 64] >> (n % 64) & 1))
+            return (int)n;
+    }
+    return -1;
+}
+
+static void
+ask_a_server(struct session *s)
+{
+    int node_id = next_node_to_ask(s);
+    struct err err;
+
+    if (node_id < 0) {
+        welcome_alone(s);
+        return;
+    }
+    s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
+    s->login_server =
+        pool_checkout(s->host->pool, s->key, node_id, &session_server_ops, s, &err);
+    if (s->login_server == NULL)
+        startup_server_failed(s, &err, NULL, 0);
+    else if (s->login_server->state == SERVER_LENT)
+        startup_server_ready(s, s->login_server);
+}
+
+void
+startup_server_ready(struct session *s, struct server *server)
+{
+    const struct buf *parameters = pool_key_welcome(s->key);
+
+    s->login_server = NULL;
+    pool_return(server);
+    if (parameters != NULL)
+        welcome(s, parameters);
+    else
+        ask_a_server(s); /* an idle connection, older than the welcome: ask a new one */
+}
+
+void
+startup_server_failed(struct session *s, const struct err *err, const uint8_t *fatal,
+                      size_t fatal_len)
+{
+    if (fatal == NULL || strncmp(err->sqlstate, "57P0", 4) == 0) {
+        ask_a_server(s);
+        return;
+    }
+    io_send_copy(s->client, fatal, fatal_len);
+    session_end(s, err->message);
+}
+
+/* ---- packets ---- */
+
+static void
+begin(struct session *s, const struct wire_startup *p)
+{
+    struct buf parameters = BUF_EMPTY;
+    const struct buf *known;
+    struct err err;
+
+    if (p->replication) {
+        err_set(&err, "0A000", "replication connections are not supported through pgpool");
+        err_hint(&err, "Connect to the PostgreSQL server directly for replication.");
+        session_fatal(s, &err);
+        return;
+    }
+    keep_names(s, p);
+    negotiate(s, p);
+    collect_parameters(p, &parameters);
+    s->key = pool_key_get(s->host->pool, s->log.user, s->log.database,
+                          (const char *)parameters.data, parameters.len);
+    buf_free(&parameters);
+    buf_drop(&s->in, p->total_bytes);
+    session_enter(s, CLIENT_LOGIN);
+    known = pool_key_welcome(s->key);
+    if (known != NULL)
+        welcome(s, known);
+    else
+        ask_a_server(s);
+}
+
+static void
+begin_cancel(struct session *s, const struct wire_startup *p)
+{
+    uint32_t pid = p->cancel_pid;
+    uint8_t key[WIRE_CANCEL_KEY_MAX_BYTES];
+    size_t key_len = MIN((size_t)p->cancel_key.len, sizeof(key));
+
+    memcpy(key, p->cancel_key.data, key_len);
+    session_enter(s, CLIENT_CANCELLING);
+    s->host->cancel(s->host->ctx, s, pid, key, key_len);
+}
+
+void
+startup_received(struct session *s)
+{
+    struct wire_startup p;
+    struct err err;
+
+    while (s->state == CLIENT_STARTUP && s->in.len > 0) {
+        int rc = 0;
+        enum wire_result r = wire_startup_parse(s->in.data, s->in.len, &p, &err);
+        if (r == WIRE_MORE)
+            return;
+        if (r == WIRE_BAD) {
+            session_fatal(s, &err);
+            return;
+        }
+        switch (p.kind) {
+        case WIRE_TLS_HELLO:
+            session_end(s, "the client began with TLS at once, which is not offered yet");
+            return;
+        case WIRE_SSL:
+            rc = refuse_encryption(s, &s->ssl_asked, &p, &err);
+            break;
+        case WIRE_GSSENC:
+            rc = refuse_encryption(s, &s->gss_asked, &p, &err);
+            break;
+        case WIRE_CANCEL:
+            begin_cancel(s, &p);
+            return;
+        case WIRE_STARTUP:
+            begin(s, &p);
+            return;
+        }
+        if (rc != 0) {
+            session_fatal(s, &err);
+            return;
+        }
+        buf_drop(&s->in, p.total_bytes);
+    }
+}

@@ -1,0 +1,231 @@
+/*
+ * Prepared statements of the protocol: what the client named, and which connection knows it.
+ *
+ * Called by client.c while it forwards Parse, Bind, Describe and Close, and by answers.c when
+ * these were answered. A statement parsed on one connection is parsed on the other, in the same
+ * write, when it is first needed there. A name is given up only when the server said so.
+ */
+#include "session/internal.h"
+
+#include "base/arena.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void
+unref(struct statement *st)
+{
+    if (--st->refs == 0)
+        free(st);
+}
+
+static struct statement *
+statement_new(const struct wire_parse *p, const struct sql_facts *f)
+{
+    size_t types_len = (size_t)p->type_count * 4;
+    struct statement *st = xmalloc(sizeof(*st) + p->query.len + types_len + p->name.len + 1);
+
+    memset(st, 0, sizeof(*st));
+    st->refs = 1;
+    st->query_len = p->query.len;
+    st->type_count = p->type_count;
+    st->name_len = (uint16_t)p->name.len;
+    memcpy(st->query, p->query.data, p->query.len);
+    st->types = (uint8_t *)st->query + p->query.len;
+    if (types_len > 0)
+        memcpy(st->types, p->types, types_len);
+    st->name = (char *)st->types + types_len;
+    memcpy(st->name, p->name.data, p->name.len);
+    st->kind = (uint8_t)f->statements[0].kind;
+    st->may_write = f->may_write || !f->understood || f->count > 1;
+    st->touches_session = f->may_touch_session;
+    st->local = st->kind == SQL_POOL_SHOW;
+    return st;
+}
+
+struct statement *
+statements_find(struct session *s, struct wire_view name)
+{
+    return map_get(&s->statements, name.data, name.len);
+}
+
+static void
+put(struct session *s, struct statement *st)
+{
+    struct statement *before = map_put(&s->statements, st->name, st->name_len, st);
+
+    st->named = true;
+    st->refs++;
+    if (before != NULL) {
+        before->named = false;
+        unref(before);
+    }
+}
+
+static void
+forget(struct session *s, struct statement *st)
+{
+    if (!st->named)
+        return;
+    map_remove(&s->statements, st->name, st->name_len);
+    st->named = false;
+    unref(st);
+}
+
+void
+statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
+                 struct pending_entry *e_r)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct statement *old = statements_find(s, p->name);
+    struct statement *st;
+
+    /* the name is taken: the server must say so, and must know it for that */
+    if (old != NULL && p->name.len > 0) {
+        statements_provide(s, server, old);
+        return;
+    }
+    if (s->statements.count >= STATEMENTS_MAX || p->name.len > UINT16_MAX ||
+        p->query.len > HOLD_MAX_BYTES) {
+        s->pinned = s->keeps_primary = true;
+        return;
+    }
+    st = statement_new(p, sql_facts(s->host->sql, p->query.data, p->query.len, &options));
+    st->on = session_link_bit(s, server);
+    put(s, st);
+    e_r->tag = st; /* takes the reference of statement_new */
+}
+
+void
+statements_remember(struct session *s, const struct wire_parse *p)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct statement *st;
+
+    if (s->statements.count >= STATEMENTS_MAX)
+        return;
+    st = statement_new(p, sql_facts(s->host->sql, p->query.data, p->query.len, &options));
+    put(s, st);
+    unref(st);
+}
+
+void
+statements_provide(struct session *s, struct server *server, struct statement *st)
+{
+    uint8_t bit = session_link_bit(s, server);
+    struct buf b = BUF_EMPTY;
+
+    if (likely(st->on & bit))
+        return;
+    build_parse(&b, st->name, st->name_len, st->query, st->query_len, st->types, st->type_count);
+    server_send(server, b.data, b.len);
+    buf_free(&b);
+    st->on |= bit;
+    st->refs++;
+    server_expect(server, PENDING_PARSE, true, 0, st);
+}
+
+/* Closes it on the connection that the client's Close does not go to. */
+static void
+close_elsewhere(struct session *s, struct server *server, struct statement *st)
+{
+    struct server *other = server == s->primary ? s->reader : s->primary;
+    struct buf b = BUF_EMPTY;
+
+    if (other == NULL || !(st->on & session_link_bit(s, other)) || st->name_len == 0 ||
+        other->state != SERVER_LENT)
+        return;
+    build_close(&b, 'S', st->name, st->name_len);
+    build_sync(&b);
+    server_send(other, b.data, b.len);
+    buf_free(&b);
+    server_expect(other, PENDING_CLOSE, true, 0, NULL);
+    server_expect(other, PENDING_SYNC, true, 0, NULL);
+}
+
+void
+statements_close(struct session *s, struct server *server, struct wire_view name,
+                 struct pending_entry *e_r)
+{
+    struct statement *st = statements_find(s, name);
+
+    if (st == NULL)
+        return;
+    close_elsewhere(s, server, st);
+    st->on &= session_link_bit(s, server);
+    st->refs++;
+    e_r->tag = st;
+    forget(s, st);
+}
+
+void
+statements_settled(struct session *s, struct server *server, const struct pending_entry *e,
+                   bool done)
+{
+    struct statement *st = e->tag;
+
+    if (e->kind == PENDING_PARSE && !done) {
+        st->on &= (uint8_t)~session_link_bit(s, server);
+        if (!e->skip)
+            forget(s, st);
+    } else if (e->kind == PENDING_CLOSE && !done && !st->named && s->state == CLIENT_READY) {
+        struct wire_view name = {st->name, st->name_len};
+        /* the server never came to close it */
+        if (statements_find(s, name) == NULL)
+            put(s, st);
+    }
+    unref(st);
+}
+
+
+static void
+drop_statement(void *ctx UNUSED, void *value)
+{
+    struct statement *st = value;
+
+    st->named = false;
+    unref(st);
+}
+
+void
+statements_forget(struct session *s, struct sql_text name)
+{
+    struct statement *st;
+
+    if (name.len == 0) {
+        static const char sql[] = "DEALLOCATE ALL";
+        struct server *other = s->cur == s->primary ? s->reader : s->primary;
+        if (other != NULL && other->state == SERVER_LENT && s->statements.count > 0)
+            server_run(other, sql, sizeof(sql) - 1, 0);
+        map_clear(&s->statements, drop_statement, NULL);
+        return;
+    }
+    st = map_get(&s->statements, name.data, name.len);
+    if (st == NULL)
+        return;
+    if (s->cur != NULL)
+        close_elsewhere(s, s->cur, st);
+    forget(s, st);
+}
+
+static bool
+clear_bit(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
+{
+    struct statement *st = value;
+
+    st->on &= (uint8_t)~*(uint8_t *)ctx;
+    return true;
+}
+
+void
+statements_link_gone(struct session *s, uint8_t bit)
+{
+    map_visit(&s->statements, clear_bit, &bit);
+}
+
+void
+statements_fini(struct session *s)
+{
+    map_clear(&s->statements, drop_statement, NULL);
+}

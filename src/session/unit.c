@@ -1,0 +1,264 @@
+/*
+ * Units: the pieces in which a client's input is sent on, and where each may go.
+ *
+ * A unit is a simple Query, a FunctionCall, a COPY message, or a batch of the extended protocol up
+ * to Sync or Flush. A batch is looked at as a whole before any of it leaves: a write anywhere in
+ * it sends all of it to the primary. Called by client.c only; changes nothing.
+ */
+#include "session/internal.h"
+
+#include "base/num.h"
+#include "route/route.h"
+
+#include <string.h>
+
+static bool
+is_batch_type(uint8_t type)
+{
+    return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
+}
+
+static void
+in_doubt(struct unit *u)
+{
+    u->may_write = u->to_primary = true;
+}
+
+static void
+take_facts(struct unit *u, const struct sql_facts *f)
+{
+    enum sql_kind kind = f->statements[0].kind;
+
+    u->may_write |= f->may_write || !f->understood;
+    u->touches_session |= f->may_touch_session;
+    if (kind == SQL_POOL_SHOW && f->count == 1)
+        u->local = true;
+    if (!f->understood || f->count > 1)
+        in_doubt(u);
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        if (!route_is_plain_read(st))
+            u->to_primary = true;
+    }
+}
+
+static enum wire_result
+scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u, struct err *err)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct wire_view text;
+    enum wire_result r = wire_parse_query(msg, len, &text, err);
+
+    if (r == WIRE_OK)
+        take_facts(u, sql_facts(s->host->sql, text.data, text.len, &options));
+    return r;
+}
+
+static enum wire_result
+scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u, struct err *err)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct wire_parse p;
+    enum wire_result r = wire_parse_parse(msg, len, &p, err);
+
+    if (r == WIRE_OK)
+        take_facts(u, sql_facts(s->host->sql, p.query.data, p.query.len, &options));
+    return r;
+}
+
+static void
+take_statement(struct session *s, struct wire_view name, struct unit *u)
+{
+    const struct statement *st = statements_find(s, name);
+
+    if (st == NULL) {
+        /* parsed in this very batch: its facts count already; else nobody knows it */
+        return;
+    }
+    u->may_write |= st->may_write;
+    u->touches_session |= st->touches_session;
+    u->local |= st->local;
+    if (st->may_write || !route_kind_is_read(st->kind))
+        u->to_primary = true;
+}
+
+static enum wire_result
+scan_batch_message(struct session *s, uint8_t type, const uint8_t *msg, uint32_t len,
+                   struct unit *u, struct err *err)
+{
+    struct wire_bind bind;
+    struct wire_target target;
+    enum wire_result r;
+
+    switch (type) {
+    case 'P':
+        return scan_parse(s, msg, len, u, err);
+    case 'B':
+        r = wire_parse_bind(msg, len, &bind, err);
+        if (r != WIRE_OK)
+            return WIRE_BAD;
+        u->binds = true;
+        take_statement(s, bind.statement, u);
+        return WIRE_OK;
+    case 'D':
+    case 'C':
+        r = wire_parse_target(msg, len, &target, err);
+        if (r == WIRE_OK && target.kind == 'S' && type == 'D')
+            take_statement(s, target.name, u);
+        return r;
+    default:
+        return WIRE_OK;
+    }
+}
+
+/* From a message of the extended protocol to Sync or Flush, or as far as it may be held. */
+static enum wire_result
+scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, struct err *err)
+{
+    struct wire_header h;
+
+    for (;;) {
+        enum wire_result r = wire_client_header(bytes + u->bytes, len - u->bytes, &h, err);
+        if (r == WIRE_BAD && u->bytes == 0)
+            return r;
+        if (r == WIRE_BAD) {
+            u->partial = true; /* what stands in front of it counts first */
+            return WIRE_OK;
+        }
+        if (r == WIRE_MORE || h.total_bytes > len - u->bytes) {
+            if (len < HOLD_MAX_BYTES && (r == WIRE_MORE || h.total_bytes < HOLD_MAX_BYTES))
+                return WIRE_MORE;
+            in_doubt(u);
+            u->partial = true;
+            if (u->bytes > 0)
+                return WIRE_OK;
+            u->type = h.type;
+            u->bytes = len;
+            u->pass_left = h.total_bytes - (uint32_t)len;
+            return WIRE_OK;
+        }
+        if (h.type == 'S' || h.type == 'H') {
+            u->ends = h.type == 'S';
+            u->flushes = h.type == 'H';
+            u->bytes += h.total_bytes;
+            return WIRE_OK;
+        }
+        if (!is_batch_type(h.type)) {
+            u->partial = true;
+            return WIRE_OK;
+        }
+        r = scan_batch_message(s, h.type, bytes + u->bytes, h.total_bytes, u, err);
+        if (r != WIRE_OK) {
+            if (u->bytes == 0)
+                return WIRE_BAD;
+            u->partial = true;
+            return WIRE_OK;
+        }
+        u->bytes += h.total_bytes;
+    }
+}
+
+enum wire_result
+unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, struct err *err)
+{
+    struct wire_header h;
+    enum wire_result r = wire_client_header(bytes, len, &h, err);
+
+    memset(u, 0, sizeof(*u));
+    if (r != WIRE_OK)
+        return r;
+    u->type = h.type;
+    if (is_batch_type(h.type))
+        return scan_batch(s, bytes, len, u, err);
+    u->ends = h.type == 'Q' || h.type == 'F' || h.type == 'S';
+    u->flushes = h.type == 'H';
+    u->bytes = MIN((size_t)h.total_bytes, len);
+    if (h.total_bytes > len) {
+        if (h.type != 'd' && h.total_bytes <= HOLD_MAX_BYTES)
+            return WIRE_MORE;
+        u->pass_left = h.total_bytes - (uint32_t)len;
+        in_doubt(u);
+        return WIRE_OK;
+    }
+    if (h.type == 'F')
+        in_doubt(u);
+    return h.type == 'Q' ? scan_query(s, bytes, h.total_bytes, u, err) : WIRE_OK;
+}
+
+/* The node for reads, chosen once for a session (or for each statement when so configured). */
+static int
+reader_node(struct session *s)
+{
+    const struct cluster_view *view = s->host->view;
+    struct cluster_pick pick = {.not_before_ns = s->last_write_ns};
+    struct cluster_pick any = {0};
+
+    if (!s->host->options.load_balance)
+        return view->primary_id;
+    if (s->reader_node < 0 || s->host->options.statement_level_balance ||
+        !cluster_may_read(view, s->reader_node, &any)) {
+        s->reader_node = (int16_t)cluster_pick_reader(view, s->host->cursor, &any);
+        if (s->place.slot != NULL)
+            s->place.slot->load_balance_node = s->reader_node;
+    }
+    if (s->reader_node < 0 || !cluster_may_read(view, s->reader_node, &pick))
+        return view->primary_id;
+    return s->reader_node;
+}
+
+static bool
+busy(const struct server *server)
+{
+    return server != NULL && (server->pending.count > 0 || server->pending.skip_till_sync);
+}
+
+/*
+ * Where the unit goes. 0: *server_r is the connection, ready. 1: wait (s->stall says for what).
+ * -1 with err: there is none to be had.
+ */
+int
+unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err)
+{
+    struct server *cur = s->cur;
+    bool primary_only = s->pinned || u->to_primary || u->may_write;
+    int node_id;
+
+    /* a transaction, an open batch that may go on, or a batch that failed, stays */
+    if (cur != NULL && (cur->tx_status != 'I' || cur->pending.skip_till_sync ||
+                        cur->pending.copy_in)) {
+        *server_r = cur;
+        return 0;
+    }
+    if (cur != NULL && (cur->pending.count > 0 || s->batch == cur)) {
+        if (cur == s->primary || !primary_only) {
+            *server_r = cur;
+            return 0;
+        }
+        if (cur->pending.count > 0) {
+            s->stall = STALL_ANSWERS;
+            return 1;
+        }
+        /* a batch that only prepared and was flushed: ended by a Sync of ours, goes on elsewhere */
+        server_expect(cur, PENDING_SYNC, true, 0, NULL);
+        server_send(cur, "S\0\0\0\4", 5);
+        s->batch = NULL;
+        s->stall = STALL_ANSWERS;
+        return 1;
+    }
+    if (primary_only || (u->flushes && u->binds) || u->partial)
+        node_id = s->host->view->primary_id;
+    else
+        node_id = reader_node(s);
+    if (node_id < 0)
+        return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
+    *server_r = session_link(s, node_id, err);
+    if (*server_r == NULL)
+        return -1;
+    if ((*server_r)->state != SERVER_LENT) {
+        s->stall = STALL_SERVER;
+        return 1;
+    }
+    if (busy(*server_r) && *server_r != cur && (*server_r)->pending.forwards > 0)
+        BUG("two connections owe answers to one client");
+    return 0;
+}

@@ -46,7 +46,8 @@ void pool_free(struct pool *p);
 void pool_configure(struct pool *p, const struct pool_options *options);
 struct io *pool_io(const struct pool *p);
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ */
 
 /* parameters: the pairs of the startup packet as name\0value\0..., without user, database,
  * replication and "_pq_." ones. The key lives while somebody holds it or a connection has it. */
@@ -60,13 +61,14 @@ const char *pool_key_database(const struct pool_key *k);
  * bytes; NULL when none did in the last minute. Borrowed until the next login. */
 const struct buf *pool_key_welcome(const struct pool_key *k);
 
-/* ---- lending ---------------------------------------------------------------------------------- */
+/* ---- lending ----------------------------------------------------------------------------------
+ */
 
 /* An idle connection of the key to the node, or a new one that is being dialled: then its state
  * is not SERVER_LENT yet, and ops->ready or ops->failed tells. NULL with err only when dialling
  * could not begin at all. */
-struct server *pool_checkout(struct pool *p, struct pool_key *k, int node_id,
-                             const struct server_ops *ops, void *owner, struct err *err);
+struct server *pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops,
+                             void *owner, struct err *err);
 
 /* The owner is done with it. It is reset and kept, or closed when it is not clean. */
 void pool_return(struct server *s);
@@ -79,7 +81,8 @@ void pool_sweep(struct pool *p);
 
 uint32_t pool_server_count(const struct pool *p);
 
-/* ---- cancel ----------------------------------------------------------------------------------- */
+/* ---- cancel -----------------------------------------------------------------------------------
+ */
 
 typedef void pool_cancel_fn(void *ctx);
 
@@ -88,7 +91,8 @@ typedef void pool_cancel_fn(void *ctx);
  * connection is not lent to anybody else. */
 void pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx);
 
-/* ---- between the files of this room ------------------------------------------------------------- */
+/* ---- between the files of this room -------------------------------------------------------------
+ */
 
 /* dial.c tells how it ended. */
 void pool_dialled(struct server *s);

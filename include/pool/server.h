@@ -60,28 +60,28 @@ struct server {
     struct io_stream *stream;
     const struct server_ops *ops; /* NULL: nobody owns it */
     void *owner;
-    struct list link;         /* in the pool's list of its state */
-    struct list owner_link;   /* for the owner's use */
+    struct list link;           /* in the pool's list of its state */
+    struct list owner_link;     /* for the owner's use */
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
-    struct buf in;            /* a message that has not arrived whole */
-    uint64_t settings_seq;    /* the owner's: which settings this connection has */
+    struct buf in;         /* a message that has not arrived whole */
+    uint64_t settings_seq; /* the owner's: which settings this connection has */
     int64_t created_ns;
-    int64_t since_ns;         /* idle or resetting since */
-    uint32_t pass_left;       /* bytes of a long message still to come */
+    int64_t since_ns;   /* idle or resetting since */
+    uint32_t pass_left; /* bytes of a long message still to come */
     uint32_t backend_pid;
     uint32_t cancel_key_len;
-    uint32_t version;         /* 150018 */
-    uint32_t cancels;         /* cancel requests under way */
+    uint32_t version; /* 150018 */
+    uint32_t cancels; /* cancel requests under way */
     int16_t node_id;
-    uint8_t state;            /* enum server_state */
-    char tx_status;           /* of the last ReadyForQuery: I, T, E */
-    bool pass_skip;           /* the long message is not for the client */
-    bool is_standby;          /* by in_hot_standby, or by asking */
-    bool fatal_told;          /* a FATAL message was passed on */
+    uint8_t state;   /* enum server_state */
+    char tx_status;  /* of the last ReadyForQuery: I, T, E */
+    bool pass_skip;  /* the long message is not for the client */
+    bool is_standby; /* by in_hot_standby, or by asking */
+    bool fatal_told; /* a FATAL message was passed on */
     bool fatal_seen;
-    bool doubtful;            /* must not be used again */
-    struct err fatal;         /* what the server said when it ended the connection */
+    bool doubtful;               /* must not be used again */
+    struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];
     struct pending pending;

@@ -34,14 +34,14 @@ struct statement {
     uint32_t refs;
     uint32_t query_len;
     uint16_t type_count;
-    uint8_t on;          /* LINK_PRIMARY | LINK_READER: parsed there */
-    uint8_t kind;        /* enum sql_kind of its only statement */
+    uint8_t on;   /* LINK_PRIMARY | LINK_READER: parsed there */
+    uint8_t kind; /* enum sql_kind of its only statement */
     bool may_write;
     bool touches_session;
-    bool local;          /* SHOW pool_... */
-    bool named;          /* in the map now */
+    bool local; /* SHOW pool_... */
+    bool named; /* in the map now */
     uint16_t name_len;
-    char *name;          /* behind the types */
+    char *name; /* behind the types */
     uint8_t *types;
     char query[];
 };
@@ -83,35 +83,35 @@ struct session {
     struct io_stream *client;
     struct pool_key *key;
     struct server *primary;
-    struct server *reader;  /* never the same connection as primary */
-    struct server *cur;     /* where the last unit went */
-    struct server *batch;   /* has messages of a batch that has not ended with Sync */
-    uint8_t state;          /* enum client_state */
-    uint8_t stall;          /* enum stall */
-    char tx_status;         /* as the client knows it */
-    bool pinned;            /* every statement goes to the primary */
-    bool keeps_primary;     /* the primary's connection holds what another would not have */
+    struct server *reader; /* never the same connection as primary */
+    struct server *cur;    /* where the last unit went */
+    struct server *batch;  /* has messages of a batch that has not ended with Sync */
+    uint8_t state;         /* enum client_state */
+    uint8_t stall;         /* enum stall */
+    char tx_status;        /* as the client knows it */
+    bool pinned;           /* every statement goes to the primary */
+    bool keeps_primary;    /* the primary's connection holds what another would not have */
     bool ssl_asked;
     bool gss_asked;
     bool pumping;
-    bool skip_till_sync;    /* we refused something: silent until Sync */
-    bool batch_bound;       /* a portal was bound in the open batch */
-    bool local_portal;      /* the last Bind of ours is a SHOW pool_... */
-    bool ending;            /* close when all was sent */
+    bool skip_till_sync; /* we refused something: silent until Sync */
+    bool batch_bound;    /* a portal was bound in the open batch */
+    bool local_portal;   /* the last Bind of ours is a SHOW pool_... */
+    bool ending;         /* close when all was sent */
     uint32_t protocol;
-    uint32_t pass_left;     /* of a long message from the client */
+    uint32_t pass_left; /* of a long message from the client */
     bool pass_drop;
-    int16_t reader_node;    /* load_balance_node, -1: not chosen */
+    int16_t reader_node; /* load_balance_node, -1: not chosen */
     int64_t last_write_ns;
-    int64_t active_ns;      /* the client's last sign of life */
-    struct buf in;          /* what the client sent and is not handled */
+    int64_t active_ns; /* the client's last sign of life */
+    struct buf in;     /* what the client sent and is not handled */
     struct map statements;
     struct settings settings;
     struct io_timer reaper;
     struct log_context log;
     struct server *login_server;
-    uint64_t tried[2];      /* nodes tried for the login */
-    char *names;            /* owns user, database, application */
+    uint64_t tried[2]; /* nodes tried for the login */
+    char *names;       /* owns user, database, application */
     struct sql_text local_view;
     char local_view_bytes[64];
     uint8_t cancel_key[CANCEL_KEY_BYTES];
@@ -120,17 +120,17 @@ struct session {
 /* A piece of the client's input that goes to one server. */
 struct unit {
     size_t bytes;
-    uint8_t type;        /* of its first message */
-    bool ends;           /* with Query, FunctionCall or Sync: the server will be ready again */
-    bool flushes;        /* ends with Flush */
-    bool partial;        /* cut: more of the same batch or message follows */
+    uint8_t type; /* of its first message */
+    bool ends;    /* with Query, FunctionCall or Sync: the server will be ready again */
+    bool flushes; /* ends with Flush */
+    bool partial; /* cut: more of the same batch or message follows */
     bool may_write;
     bool touches_session;
-    bool to_primary;     /* something in it runs nowhere else */
+    bool to_primary; /* something in it runs nowhere else */
     bool binds;
     bool local;
     bool fatal;
-    uint32_t pass_left;  /* of a message that has not arrived whole */
+    uint32_t pass_left; /* of a message that has not arrived whole */
 };
 
 /* session.c */

@@ -32,6 +32,13 @@ struct session_options {
     int64_t login_limit_ms; /* authentication_timeout, 0: none */
 };
 
+/* SHOW pool_...: its RowDescription, its rows with CommandComplete, or both. */
+struct session_question {
+    struct sql_text view;
+    bool describe;
+    bool rows;
+};
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
@@ -49,7 +56,7 @@ struct session_host {
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* Answers SHOW pool_...: appends messages to out. -1 with err: no such view. */
-    int (*show)(void *ctx, struct session *s, struct sql_text view, bool describe, bool rows,
+    int (*show)(void *ctx, struct session *s, const struct session_question *question,
                 struct buf *out, struct err *err);
     /* The session is closed and its memory about to go. */
     void (*ended)(void *ctx, struct session *s);

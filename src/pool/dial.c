@@ -138,8 +138,7 @@ begin_login(struct server *s, struct err *err)
 
     if (passwords != NULL && passwd_secret(passwords, pool_key_user(s->key), &secret, err) != 0)
         return -1;
-    login_init(&l->auth, pool_key_user(s->key), secret,
-               is_near(&l->addresses.list[l->address_at]));
+    login_init(&l->auth, pool_key_user(s->key), secret, is_near(&l->addresses.list[l->address_at]));
     l->auth_started = true;
     return 0;
 }
@@ -301,8 +300,7 @@ dial_received(void *ctx, struct io_rx *rx)
         enum wire_result r = wire_server_header(s->in.data + at, s->in.len - at, &h, &err);
         if (r == WIRE_BAD || (r == WIRE_OK && h.total_bytes > LOGIN_MESSAGE_MAX)) {
             if (r != WIRE_BAD)
-                err_set(&err, "08P01", "node %d sent too long a message during login",
-                        s->node_id);
+                err_set(&err, "08P01", "node %d sent too long a message during login", s->node_id);
             rc = -1;
             break;
         }

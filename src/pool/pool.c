@@ -162,8 +162,7 @@ pool_key_parameters(const struct pool_key *k, size_t *len_r)
 const struct buf *
 pool_key_welcome(const struct pool_key *k)
 {
-    if (k->welcome.len == 0 ||
-        io_now_ns(k->pool->io) - k->welcome_ns > WELCOME_LIFE_S * NS_PER_S)
+    if (k->welcome.len == 0 || io_now_ns(k->pool->io) - k->welcome_ns > WELCOME_LIFE_S * NS_PER_S)
         return NULL;
     return &k->welcome;
 }
@@ -224,9 +223,10 @@ lend(struct server *s)
 }
 
 struct server *
-pool_checkout(struct pool *p, struct pool_key *k, int node_id, const struct server_ops *ops,
-              void *owner, struct err *err)
+pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
+              struct err *err)
 {
+    struct pool *p = k->pool;
     struct server *s;
 
     if (node_id < 0 || (uint32_t)node_id >= p->options.node_count ||
@@ -288,8 +288,7 @@ reap(void *ctx)
 {
     struct pool *p = ctx;
 
-    list_for_each_safe(it, next, &p->dead)
-    {
+    list_for_each_safe (it, next, &p->dead) {
         struct server *s = list_entry(it, struct server, link);
         if (s->cancels > 0)
             continue; /* its cancel request still speaks of it; comes back when that ended */
@@ -405,8 +404,7 @@ pool_return(struct server *s)
 void
 pool_close_idle(struct pool *p, const char *database)
 {
-    list_for_each_safe(it, next, &p->keys)
-    {
+    list_for_each_safe (it, next, &p->keys) {
         struct pool_key *k = list_entry(it, struct pool_key, link);
         if (database != NULL && strcmp(k->database, database) != 0)
             continue;
@@ -421,8 +419,7 @@ sweep_key(struct pool *p, struct pool_key *k, bool beyond)
     int64_t now_ns = io_now_ns(p->io);
     int64_t life_ns = p->options.life_time_ms * NS_PER_MS;
 
-    list_for_each_safe(it, next, &k->idle)
-    {
+    list_for_each_safe (it, next, &k->idle) {
         struct server *s = list_entry(it, struct server, link);
         if (beyond)
             server_close(s, "max_pool is reached");
@@ -446,8 +443,7 @@ pool_sweep(struct pool *p)
         sweep_key(p, k, keys >= p->options.max_keys);
         keys++;
     }
-    list_for_each_safe(it2, next, &p->busy)
-    {
+    list_for_each_safe (it2, next, &p->busy) {
         struct server *s = list_entry(it2, struct server, link);
         if (s->state == SERVER_RESETTING && now_ns - s->since_ns > RESET_LIMIT_S * NS_PER_S)
             server_close(s, "reset_query_list did not end in time");

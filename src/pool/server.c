@@ -122,16 +122,14 @@ keep_parameter(struct server *s, const uint8_t *msg, size_t len)
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
-judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len,
-      struct pending_step *step_r)
+judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pending_step *step_r)
 {
     switch (type) {
     case 'N':
     case 'A':
         /* may come at any time, and settle nothing */
         *step_r = (struct pending_step){.unasked = s->pending.count == 0};
-        return type == 'A' || s->pending.count == 0 ||
-               !s->pending.ring[s->pending.head].skip;
+        return type == 'A' || s->pending.count == 0 || !s->pending.ring[s->pending.head].skip;
     case 'S':
         *step_r = (struct pending_step){.unasked = s->pending.count == 0};
         if (!keep_parameter(s, msg, len))

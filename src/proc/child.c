@@ -372,7 +372,7 @@ close_database(void *ctx, const char *database)
 }
 
 static int
-show(void *ctx, struct session *s, struct sql_text view, bool describe, bool rows, struct buf *out,
+show(void *ctx, struct session *s, const struct session_question *q, struct buf *out,
      struct err *err)
 {
     struct child *c = ctx;
@@ -384,15 +384,15 @@ show(void *ctx, struct session *s, struct sql_text view, bool describe, bool row
         .load_balance_node = session_load_balance_node(s),
     };
 
-    return inspect_answer(&in, view.data, view.len, describe, rows, out, err);
+    return inspect_answer(&in, q, out, err);
 }
 
 /* ---- cancel ---- */
 
 struct cancel_origin {
     struct child *child;
-    uint32_t index;    /* of the session that brought the request, when it is ours */
-    uint32_t from;     /* slot of the child that asked, when it is another's */
+    uint32_t index; /* of the session that brought the request, when it is ours */
+    uint32_t from;  /* slot of the child that asked, when it is another's */
     uint64_t token;
     bool local;
 };
@@ -416,8 +416,7 @@ cancel_done(void *ctx)
 }
 
 static void
-cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len,
-            struct cancel_origin *o)
+cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len, struct cancel_origin *o)
 {
     uint32_t index = pid & ((1u << PID_CHILD_SHIFT) - 1);
     struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
@@ -622,8 +621,7 @@ child_main(struct proc *p)
     c->accepting = true;
     atomic_store(&c->slot->accepting, 1);
     for (uint32_t n = 0; n < p->clients->count; n++)
-        c->listeners[c->listener_count++] =
-            io_listen(p->io, p->clients->list[n].fd, accepted, c);
+        c->listeners[c->listener_count++] = io_listen(p->io, p->clients->list[n].fd, accepted, c);
     sweep(c);
     proc_run(p, &ops, c);
     child_free(c);

@@ -87,10 +87,9 @@ is_drop_database(const struct sql_statement *st, const char *text)
     const char *sql = text + st->start;
     uint32_t len = st->end - st->start;
 
-    return st->kind == SQL_DDL &&
-           ((len > 14 && str_equal_nocase_n(sql, "drop database ", 14)) ||
-            (len > 16 && str_equal_nocase_n(sql, "create database ", 16)) ||
-            (len > 15 && str_equal_nocase_n(sql, "alter database ", 15)));
+    return st->kind == SQL_DDL && ((len > 14 && str_equal_nocase_n(sql, "drop database ", 14)) ||
+                                   (len > 16 && str_equal_nocase_n(sql, "create database ", 16)) ||
+                                   (len > 15 && str_equal_nocase_n(sql, "alter database ", 15)));
 }
 
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
@@ -283,7 +282,7 @@ static struct server *
 copy_target(struct session *s)
 {
     return s->cur != NULL && (s->cur->pending.count > 0 || s->cur->pending.skip_till_sync) ? s->cur
-                                                                                          : NULL;
+                                                                                           : NULL;
 }
 
 /* Sync or Flush that stand alone, with no server owing anything. */

@@ -40,7 +40,9 @@ view_of(struct session *s, const char *text, size_t len, struct sql_text *view_r
 static int
 show(struct session *s, bool describe, bool rows, struct buf *b, struct err *err)
 {
-    return s->host->show(s->host->ctx, s, s->local_view, describe, rows, b, err);
+    struct session_question q = {s->local_view, describe, rows};
+
+    return s->host->show(s->host->ctx, s, &q, b, err);
 }
 
 static void
@@ -169,8 +171,7 @@ local_unit(struct session *s, const uint8_t *bytes, const struct unit *u)
     }
     while (at < u->bytes && wire_client_header(bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
         size_t mark = b.len;
-        if (!s->skip_till_sync &&
-            local_message(s, bytes + at, h.total_bytes, &b, &err) != 0) {
+        if (!s->skip_till_sync && local_message(s, bytes + at, h.total_bytes, &b, &err) != 0) {
             b.len = mark;
             build_error(&b, "ERROR", &err);
             s->skip_till_sync = true;

@@ -235,7 +235,7 @@ session_link(struct session *s, int node_id, struct err *err)
     if (!replace(s, link, node_id, err))
         return NULL;
     if (*link == NULL) {
-        *link = pool_checkout(s->host->pool, s->key, node_id, &session_server_ops, s, err);
+        *link = pool_checkout(s->key, node_id, &session_server_ops, s, err);
         if (*link != NULL && (*link)->slot != NULL)
             (*link)->slot->session = (int32_t)s->place.index;
     }
@@ -250,8 +250,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
     size_t want = s->protocol >= WIRE_PROTOCOL(3, 2) ? CANCEL_KEY_BYTES : 4;
     struct err err;
 
-    if (s->state != CLIENT_READY || key_len != want ||
-        CRYPTO_memcmp(key, s->cancel_key, want) != 0)
+    if (s->state != CLIENT_READY || key_len != want || CRYPTO_memcmp(key, s->cancel_key, want) != 0)
         return false;
     if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
         pool_cancel(s->cur, done, ctx);

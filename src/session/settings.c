@@ -26,8 +26,7 @@ settings_init(struct session *s)
 static void
 drop_all(struct settings *t, struct list *head)
 {
-    list_for_each_safe(it, next, head)
-    {
+    list_for_each_safe (it, next, head) {
         struct setting *x = list_entry(it, struct setting, link);
         t->bytes -= x->name_len + x->text_len;
         list_remove(&x->link);
@@ -107,8 +106,7 @@ add(struct session *s, struct list *head, const struct effect *e)
     struct settings *t = &s->settings;
     struct setting *x;
 
-    list_for_each_safe(it, next, head)
-    {
+    list_for_each_safe (it, next, head) {
         struct setting *old = list_entry(it, struct setting, link);
         if (e->name_len == 0 || old->name_len != e->name_len ||
             memcmp(old->bytes, e->bytes, e->name_len) != 0)
@@ -187,8 +185,7 @@ settings_tx_ended(struct session *s, bool committed)
 
     if (list_empty(&t->pending))
         return;
-    list_for_each_safe(it, next, &t->pending)
-    {
+    list_for_each_safe (it, next, &t->pending) {
         struct setting *x = list_entry(it, struct setting, link);
         struct effect *e = xmalloc(sizeof(*e) + x->name_len + x->text_len);
         e->name_len = x->name_len;
@@ -212,8 +209,7 @@ settings_replay(struct session *s, struct server *server)
 
     if (likely(server->settings_seq == t->seq) || server->tx_status != 'I')
         return;
-    list_for_each(it, &t->applied)
-    {
+    list_for_each (it, &t->applied) {
         struct setting *x = list_entry(it, struct setting, link);
         if (x->seq > server->settings_seq)
             server_run(server, x->bytes + x->name_len, x->text_len, CYCLE_SETTING);

@@ -19,8 +19,9 @@ static int
 refuse_encryption(struct session *s, bool *asked, const struct wire_startup *p, struct err *err)
 {
     if (*asked)
-        return err_set(err, "0A000", "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
-                       1234u, p->kind == WIRE_SSL ? 5679u : 5680u);
+        return err_set(err, "0A000",
+                       "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", 1234u,
+                       p->kind == WIRE_SSL ? 5679u : 5680u);
     *asked = true;
     if (s->in.len > p->total_bytes) {
         err_set(err, "08P01", "received unencrypted data after %s request",
@@ -189,8 +190,7 @@ ask_a_server(struct session *s)
         return;
     }
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
-    s->login_server =
-        pool_checkout(s->host->pool, s->key, node_id, &session_server_ops, s, &err);
+    s->login_server = pool_checkout(s->key, node_id, &session_server_ops, s, &err);
     if (s->login_server == NULL)
         startup_server_failed(s, &err, NULL, 0);
     else if (s->login_server->state == SERVER_LENT)

@@ -178,7 +178,6 @@ statements_settled(struct session *s, struct server *server, const struct pendin
     unref(st);
 }
 
-
 static void
 drop_statement(void *ctx UNUSED, void *value)
 {
@@ -214,7 +213,7 @@ clear_bit(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
 {
     struct statement *st = value;
 
-    st->on &= (uint8_t)~*(uint8_t *)ctx;
+    st->on &= (uint8_t) ~*(uint8_t *)ctx;
     return true;
 }
 

@@ -83,14 +83,14 @@ take_statement(struct session *s, struct wire_view name, struct unit *u)
 }
 
 static enum wire_result
-scan_batch_message(struct session *s, uint8_t type, const uint8_t *msg, uint32_t len,
-                   struct unit *u, struct err *err)
+scan_batch_message(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u,
+                   struct err *err)
 {
     struct wire_bind bind;
     struct wire_target target;
     enum wire_result r;
 
-    switch (type) {
+    switch (msg[0]) {
     case 'P':
         return scan_parse(s, msg, len, u, err);
     case 'B':
@@ -103,7 +103,7 @@ scan_batch_message(struct session *s, uint8_t type, const uint8_t *msg, uint32_t
     case 'D':
     case 'C':
         r = wire_parse_target(msg, len, &target, err);
-        if (r == WIRE_OK && target.kind == 'S' && type == 'D')
+        if (r == WIRE_OK && target.kind == 'S' && msg[0] == 'D')
             take_statement(s, target.name, u);
         return r;
     default:
@@ -147,7 +147,7 @@ scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, 
             u->partial = true;
             return WIRE_OK;
         }
-        r = scan_batch_message(s, h.type, bytes + u->bytes, h.total_bytes, u, err);
+        r = scan_batch_message(s, bytes + u->bytes, h.total_bytes, u, err);
         if (r != WIRE_OK) {
             if (u->bytes == 0)
                 return WIRE_BAD;
@@ -224,8 +224,8 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
     int node_id;
 
     /* a transaction, an open batch that may go on, or a batch that failed, stays */
-    if (cur != NULL && (cur->tx_status != 'I' || cur->pending.skip_till_sync ||
-                        cur->pending.copy_in)) {
+    if (cur != NULL &&
+        (cur->tx_status != 'I' || cur->pending.skip_till_sync || cur->pending.copy_in)) {
         *server_r = cur;
         return 0;
     }

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "wire/proto.h"
 
 #include <stdbool.h>
 
@@ -23,7 +24,7 @@ void build_backend_key(struct buf *b, uint32_t pid, const void *key, size_t key_
 void build_ready(struct buf *b, char tx_status); /* 'I', 'T' or 'E' */
 void build_command_complete(struct buf *b, const char *tag);
 void build_empty_query(struct buf *b);
-void build_simple(struct buf *b, char type); /* a message without a body: '1' '2' '3' 'n' 's' ... */
+void build_simple(struct buf *b, char type); /* no body: '1' '2' '3' 'n' 's' 'S' 'H' ... */
 /* minor: newest minor version we speak; options: names of "_pq_." options that we do not know. */
 void build_negotiate(struct buf *b, uint32_t newest_protocol, const char *const *options,
                      uint32_t option_count);
@@ -45,8 +46,7 @@ void build_password(struct buf *b, const char *secret);
 void build_sasl_initial(struct buf *b, const char *mechanism, const void *data, size_t len);
 void build_sasl_response(struct buf *b, const void *data, size_t len);
 void build_query(struct buf *b, const char *text, size_t len);
-void build_parse(struct buf *b, const char *name, size_t name_len, const char *query,
-                 size_t query_len, const uint8_t *types, uint16_t type_count);
+void build_parse(struct buf *b, const struct wire_parse *p);
 void build_close(struct buf *b, char kind, const char *name, size_t name_len);
 void build_sync(struct buf *b);
 void build_flush(struct buf *b);

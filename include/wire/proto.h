@@ -47,7 +47,8 @@ enum wire_result wire_client_header(const uint8_t *p, size_t n, struct wire_head
 enum wire_result wire_server_header(const uint8_t *p, size_t n, struct wire_header *h_r,
                                     struct err *err);
 
-/* ---- startup packets -------------------------------------------------------------------------- */
+/* ---- startup packets --------------------------------------------------------------------------
+ */
 
 enum wire_startup_kind {
     WIRE_STARTUP,   /* protocol version 3.x */
@@ -60,7 +61,7 @@ enum wire_startup_kind {
 struct wire_startup {
     enum wire_startup_kind kind;
     uint32_t total_bytes;
-    uint32_t protocol;        /* WIRE_STARTUP: as asked for, e.g. 3.2 */
+    uint32_t protocol;         /* WIRE_STARTUP: as asked for, e.g. 3.2 */
     struct wire_view user;     /* WIRE_STARTUP */
     struct wire_view database; /* as given; empty when not given (then the user's name counts) */
     struct wire_view options;
@@ -123,7 +124,8 @@ enum wire_result wire_parse_execute(const uint8_t *msg, uint32_t len, struct wir
 enum wire_result wire_parse_query(const uint8_t *msg, uint32_t len, struct wire_view *text_r,
                                   struct err *err);
 
-/* ---- messages from servers ---------------------------------------------------------------------- */
+/* ---- messages from servers ----------------------------------------------------------------------
+ */
 
 /* ErrorResponse and NoticeResponse; absent fields are empty views. */
 struct wire_error {

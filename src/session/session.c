@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "os/clock.h"
-#include "os/rand.h"
+#include "os/random.h"
 #include "wire/build.h"
 
 #include <openssl/crypto.h>
@@ -97,13 +97,15 @@ struct session *
 session_new(struct session_host *host, int fd, const struct session_place *place)
 {
     struct session *s = xcalloc(1, sizeof(*s));
+    struct err err;
 
     s->host = host;
     s->place = *place;
     s->tx_status = 'I';
     s->reader_node = -1;
     s->active_ns = io_now_ns(host->io);
-    random_bytes(s->cancel_key, sizeof(s->cancel_key));
+    if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
+        BUG("%s", err.message);
     settings_init(s);
     session_enter(s, CLIENT_STARTUP);
     s->client = io_stream_open(host->io, fd, &client_ops, s);

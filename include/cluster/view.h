@@ -13,19 +13,19 @@ enum node_role { NODE_ROLE_UNKNOWN, NODE_ROLE_PRIMARY, NODE_ROLE_STANDBY };
 
 /* As the lag process measured it. Lives in the freshness area (include/tables/areas.def). */
 struct node_freshness {
-    uint8_t configured; /* 0: no such node */
-    uint8_t reachable;  /* it answered the last question */
-    uint8_t role;       /* enum node_role, by pg_is_in_recovery() */
-    uint8_t asked;      /* at least one attempt has ended */
+    uint8_t configured;     /* 0: no such node */
+    uint8_t reachable;      /* it answered the last question */
+    uint8_t role;           /* enum node_role, by pg_is_in_recovery() */
+    uint8_t asked;          /* at least one attempt has ended */
     int32_t server_version; /* e.g. 150018; 0 unknown */
     uint32_t timeline;
     uint64_t system_identifier;
-    uint64_t replay_lsn;      /* standby: replayed; primary: insert position */
-    int64_t fresh_as_of_ns;   /* CLOCK_MONOTONIC; everything committed before is replayed; 0 unknown;
-                               * INT64_MAX for the primary */
-    uint64_t delay_bytes;     /* behind the primary */
+    uint64_t replay_lsn;    /* standby: replayed; primary: insert position */
+    int64_t fresh_as_of_ns; /* CLOCK_MONOTONIC; everything committed before is replayed; 0 unknown;
+                             * INT64_MAX for the primary */
+    uint64_t delay_bytes;   /* behind the primary */
     int64_t delay_us;
-    int64_t changed_at_us;    /* wall clock: last change of reachable or role */
+    int64_t changed_at_us;           /* wall clock: last change of reachable or role */
     char replication_state[16];      /* from pg_stat_replication: "streaming", "" unknown */
     char replication_sync_state[16]; /* "async", "sync", "quorum", "potential", "" */
     char last_error[128];            /* why it is not reachable */
@@ -44,8 +44,8 @@ struct cluster_freshness {
 /* One node for routing. */
 struct cluster_node {
     enum node_role role;
-    bool usable;    /* answered the last time anybody asked */
-    double weight;  /* backend_weight as configured; 0 gets no balanced reads */
+    bool usable;   /* answered the last time anybody asked */
+    double weight; /* backend_weight as configured; 0 gets no balanced reads */
     int64_t fresh_as_of_ns;
     uint64_t delay_bytes;
     int64_t delay_us;
@@ -56,5 +56,95 @@ struct cluster_view {
     uint32_t node_count;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
 };
+
+/* What the configuration says of the nodes; the caller fills it from the option table. */
+struct cluster_member {
+    bool configured;     /* backend_hostname<n> is there */
+    bool always_primary; /* backend_flag<n> has ALWAYS_PRIMARY */
+    double weight;       /* backend_weight<n> */
+};
+
+enum cluster_mode {
+    CLUSTER_MODE_STREAMING, /* one primary, streaming standbys */
+    CLUSTER_MODE_LOGICAL,   /* the lowest usable node is written to, all are read from */
+    CLUSTER_MODE_RAW,       /* the lowest usable node gets everything */
+};
+
+struct cluster_members {
+    enum cluster_mode mode;
+    uint32_t node_count;
+    uint64_t config_generation;
+    struct cluster_member nodes[CLUSTER_NODES_MAX];
+};
+
+/*
+ * Judges what was measured. Pure; writes all of *view.
+ *
+ * A node is usable when it is configured, answered the last time, and its role is known and not
+ * in doubt. Before the first measurement nothing is usable; a node that a reload has just added,
+ * or one that the measuring process does not know yet, is not usable until it was asked.
+ *
+ * The primary of a streaming cluster is the only usable node that says it is one. When several
+ * say so, or when any node of the same system identifier was seen on a later timeline (also one
+ * that is gone now), the one on the strictly latest timeline counts. Where that does not decide
+ * there is no primary: two servers that both take writes are two histories, and picking the wrong
+ * one loses what was acknowledged on the other. ALWAYS_PRIMARY overrides all of this: that node is
+ * the primary whenever it answers. A node that claims to be primary and is not the chosen one, and
+ * a standby of another system than the primary's, are not usable.
+ *
+ * Sessions' own check at the birth of a server connection stands beside this, not behind it.
+ */
+void cluster_view_build(struct cluster_view *view, const struct cluster_freshness *freshness,
+                        const struct cluster_members *members);
+
+/* Why there is no primary, in words, for the log and for clients; "" when there is one. Written
+ * by the same rules as cluster_view_build. Returns text_r. */
+const char *cluster_view_no_primary(const struct cluster_view *view,
+                                    const struct cluster_freshness *freshness, char *text_r,
+                                    size_t text_bytes);
+
+/* A set of node numbers. */
+struct cluster_set {
+    uint64_t bits[CLUSTER_NODES_MAX / 64];
+};
+static inline void
+cluster_set_add(struct cluster_set *set, int node_id)
+{
+    set->bits[node_id / 64] |= UINT64_C(1) << (node_id % 64);
+}
+static inline bool
+cluster_set_has(const struct cluster_set *set, int node_id)
+{
+    return (set->bits[node_id / 64] >> (node_id % 64) & 1) != 0;
+}
+
+/* Where the round of picks stands. The caller's; all zeroes is a new one. */
+struct cluster_cursor {
+    double current[CLUSTER_NODES_MAX];
+};
+
+/* Which nodes a read may go to, beside being usable and having a weight. All zeroes: any. */
+struct cluster_pick {
+    int64_t not_before_ns;    /* everything committed before this moment must be there */
+    uint64_t max_delay_bytes; /* 0: no limit (delay_threshold) */
+    int64_t max_delay_us;     /* 0: no limit (delay_threshold_by_time) */
+    bool standbys_only;
+    struct cluster_set exclude;
+};
+
+/* True when the node may serve a read under these conditions, whatever its weight. */
+bool cluster_may_read(const struct cluster_view *view, int node_id,
+                      const struct cluster_pick *pick);
+
+/*
+ * The next node for a read: smooth weighted round-robin over the nodes that qualify, so that
+ * every run of picks is spread as the weights say and equal cursors give equal picks. The primary
+ * is always fresh and never late. Returns -1 when no node with a weight above zero qualifies; the
+ * caller then takes the primary or waits.
+ */
+int cluster_pick_reader(const struct cluster_view *view, struct cluster_cursor *cursor,
+                        const struct cluster_pick *pick);
+
+const char *cluster_role_name(enum node_role role); /* "unknown", "primary", "standby" */
 
 #endif

@@ -1,0 +1,259 @@
+/*
+ * The cluster as one process sees it: from what was measured to what may be used.
+ *
+ * Pure. Every child builds its own view from the freshness area when the area's epoch changed,
+ * and routes by it; the lag process and SHOW build one to tell the same truth.
+ *
+ * Invariants: at most one node of a view is the primary; a node that is not usable is never
+ * picked; when in doubt who is the primary, nobody is.
+ */
+#include "cluster/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool
+answers(const struct cluster_freshness *freshness, const struct cluster_members *members,
+        uint32_t node_id)
+{
+    const struct node_freshness *node = &freshness->nodes[node_id];
+
+    return members->nodes[node_id].configured && node_id < freshness->node_count &&
+           node->configured && node->asked && node->reachable;
+}
+
+static bool
+same_system(const struct node_freshness *a, const struct node_freshness *b)
+{
+    return a->system_identifier != 0 && a->system_identifier == b->system_identifier;
+}
+
+/* A node whose claim to be the primary must be believed or refused. */
+static bool
+claims(const struct cluster_view *view, uint32_t node_id)
+{
+    return view->nodes[node_id].usable && view->nodes[node_id].role == NODE_ROLE_PRIMARY;
+}
+
+/* Strictly ahead of every other claimant, and behind nobody of its own system. */
+static bool
+leads(const struct cluster_view *view, const struct cluster_freshness *freshness, uint32_t node_id)
+{
+    const struct node_freshness *me = &freshness->nodes[node_id];
+
+    for (uint32_t other_id = 0; other_id < freshness->node_count; other_id++) {
+        const struct node_freshness *other = &freshness->nodes[other_id];
+
+        if (other_id == node_id || !other->configured)
+            continue;
+        if (same_system(me, other) && other->timeline > me->timeline)
+            return false;
+        if (other_id < view->node_count && claims(view, other_id) &&
+            (!same_system(me, other) || other->timeline >= me->timeline))
+            return false;
+    }
+    return true;
+}
+
+static int
+find_streaming_primary(const struct cluster_view *view, const struct cluster_freshness *freshness,
+                       const struct cluster_members *members)
+{
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++)
+        if (members->nodes[node_id].always_primary && answers(freshness, members, node_id))
+            return (int)node_id;
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++)
+        if (claims(view, node_id) && leads(view, freshness, node_id))
+            return (int)node_id;
+    return -1;
+}
+
+static void
+judge_streaming(struct cluster_view *view, const struct cluster_freshness *freshness,
+                const struct cluster_members *members)
+{
+    const struct node_freshness *primary;
+
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        struct cluster_node *node = &view->nodes[node_id];
+
+        node->role = freshness->nodes[node_id].role;
+        node->usable = answers(freshness, members, node_id) && node->role != NODE_ROLE_UNKNOWN;
+    }
+    view->primary_id = find_streaming_primary(view, freshness, members);
+    primary = view->primary_id < 0 ? NULL : &freshness->nodes[view->primary_id];
+
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        struct cluster_node *node = &view->nodes[node_id];
+        const struct node_freshness *measured = &freshness->nodes[node_id];
+
+        if ((int)node_id == view->primary_id) {
+            node->role = NODE_ROLE_PRIMARY;
+            node->usable = true;
+        } else if (node->role == NODE_ROLE_PRIMARY) {
+            node->usable = false;
+        } else if (primary != NULL && primary->system_identifier != 0 &&
+                   measured->system_identifier != 0 && !same_system(primary, measured)) {
+            node->usable = false;
+        }
+    }
+}
+
+/* Modes in which every server is a writable one: position decides. */
+static void
+judge_by_position(struct cluster_view *view, const struct cluster_freshness *freshness,
+                  const struct cluster_members *members)
+{
+    view->primary_id = -1;
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        struct cluster_node *node = &view->nodes[node_id];
+        bool up = answers(freshness, members, node_id);
+
+        if (up && view->primary_id < 0)
+            view->primary_id = (int)node_id;
+        node->role = (int)node_id == view->primary_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
+        node->usable =
+            up && (members->mode == CLUSTER_MODE_LOGICAL || (int)node_id == view->primary_id);
+    }
+}
+
+void
+cluster_view_build(struct cluster_view *view, const struct cluster_freshness *freshness,
+                   const struct cluster_members *members)
+{
+    memset(view, 0, sizeof(*view));
+    view->primary_id = -1;
+    view->node_count = MIN(members->node_count, CLUSTER_NODES_MAX);
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        const struct node_freshness *measured = &freshness->nodes[node_id];
+        struct cluster_node *node = &view->nodes[node_id];
+
+        if (!members->nodes[node_id].configured)
+            continue;
+        node->weight = members->nodes[node_id].weight;
+        if (node_id >= freshness->node_count)
+            continue;
+        node->fresh_as_of_ns = measured->fresh_as_of_ns;
+        node->delay_bytes = measured->delay_bytes;
+        node->delay_us = measured->delay_us;
+    }
+    if (members->mode == CLUSTER_MODE_STREAMING)
+        judge_streaming(view, freshness, members);
+    else
+        judge_by_position(view, freshness, members);
+    if (view->primary_id >= 0) {
+        struct cluster_node *primary = &view->nodes[view->primary_id];
+
+        primary->fresh_as_of_ns = INT64_MAX;
+        primary->delay_bytes = 0;
+        primary->delay_us = 0;
+    }
+}
+
+const char *
+cluster_view_no_primary(const struct cluster_view *view, const struct cluster_freshness *freshness,
+                        char *text_r, size_t text_bytes)
+{
+    int claimant = -1;
+    uint32_t claimants = 0;
+    uint32_t asked = 0;
+    uint32_t up = 0;
+
+    text_r[0] = '\0';
+    if (view->primary_id >= 0)
+        return text_r;
+    for (uint32_t node_id = 0; node_id < freshness->node_count; node_id++) {
+        const struct node_freshness *node = &freshness->nodes[node_id];
+
+        if (!node->configured || !node->asked)
+            continue;
+        asked++;
+        if (!node->reachable)
+            continue;
+        up++;
+        if (node->role == NODE_ROLE_PRIMARY) {
+            claimant = (int)node_id;
+            claimants++;
+        }
+    }
+    if (asked == 0)
+        snprintf(text_r, text_bytes, "no node has been asked yet");
+    else if (up == 0)
+        snprintf(text_r, text_bytes, "no node answers");
+    else if (claimants > 1)
+        snprintf(text_r, text_bytes,
+                 "%u nodes say that they are the primary and timelines do not decide", claimants);
+    else if (claimants == 1)
+        snprintf(text_r, text_bytes,
+                 "node %d says that it is the primary, but a later timeline than its %u was seen",
+                 claimant, freshness->nodes[claimant].timeline);
+    else
+        snprintf(text_r, text_bytes, "no node that answers is a primary");
+    return text_r;
+}
+
+bool
+cluster_may_read(const struct cluster_view *view, int node_id, const struct cluster_pick *pick)
+{
+    const struct cluster_node *node;
+
+    if (node_id < 0 || (uint32_t)node_id >= view->node_count)
+        return false;
+    node = &view->nodes[node_id];
+    if (!node->usable || cluster_set_has(&pick->exclude, node_id))
+        return false;
+    if (node_id == view->primary_id)
+        return !pick->standbys_only;
+    if (node->fresh_as_of_ns < pick->not_before_ns)
+        return false;
+    if (pick->max_delay_bytes != 0 && node->delay_bytes > pick->max_delay_bytes)
+        return false;
+    return pick->max_delay_us == 0 || node->delay_us <= pick->max_delay_us;
+}
+
+/* Each pick hands out one point among the nodes that qualify, by weight, and the node with the most
+ * points pays one. Points and not weights, so that the spread stays even while nodes come and go.
+ * Sums of fractions are not exact: what differs by less than a trifle is a tie, which the lower
+ * number wins. */
+int
+cluster_pick_reader(const struct cluster_view *view, struct cluster_cursor *cursor,
+                    const struct cluster_pick *pick)
+{
+    const double trifle = 1e-9;
+    struct cluster_set qualified = {{0}};
+    double total = 0;
+    int best = -1;
+
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        double weight = view->nodes[node_id].weight;
+
+        if (weight <= 0 || !cluster_may_read(view, (int)node_id, pick))
+            continue;
+        cluster_set_add(&qualified, (int)node_id);
+        total += weight;
+    }
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        if (!cluster_set_has(&qualified, (int)node_id))
+            continue;
+        cursor->current[node_id] += view->nodes[node_id].weight / total;
+        if (best < 0 || cursor->current[node_id] > cursor->current[best] + trifle)
+            best = (int)node_id;
+    }
+    if (best >= 0)
+        cursor->current[best] -= 1;
+    return best;
+}
+
+const char *
+cluster_role_name(enum node_role role)
+{
+    switch (role) {
+    case NODE_ROLE_PRIMARY:
+        return "primary";
+    case NODE_ROLE_STANDBY:
+        return "standby";
+    case NODE_ROLE_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}

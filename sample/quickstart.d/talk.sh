@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables are shared with the other parts
+#
+# Part of sample/quickstart: what the user sees while things go on, and when they fail.
+
+say() { printf '%s\n' "$*"; }
+step() { printf '==> %s\n' "$*"; }
+
+# fail MESSAGE [LOG]
+fail() {
+    stop_ticker
+    printf '\nquickstart: %s\n' "$1" >&2
+    if [ $# -gt 1 ] && [ -s "$2" ]; then
+        printf '  the last lines of its log:\n' >&2
+        tail -n 8 -- "$2" | sed 's/^/    | /' >&2
+    fi
+    if [ $# -gt 1 ]; then
+        printf '  the whole log: %s\n' "$2" >&2
+    fi
+    if [ "$action" = start ]; then
+        printf '  once that is solved, run "%s" again: it goes on from here\n' "$invocation" >&2
+    fi
+    exit 1
+}
+
+# Dots while a command runs in the foreground, so that Ctrl-C reaches the command itself.
+start_ticker() {
+    local script=$$
+    printf '    %s ' "$1"
+    # Without the lock's descriptor, and gone soon after the script, however that ends.
+    (
+        trap - INT TERM HUP EXIT
+        while kill -0 "$script" 2>/dev/null; do
+            printf '.'
+            sleep 1 >/dev/null
+        done
+    ) 9>&- 2>/dev/null &
+    ticker_pid=$!
+}
+
+stop_ticker() {
+    [ -n "$ticker_pid" ] || return 0
+    kill "$ticker_pid" 2>/dev/null || true
+    wait "$ticker_pid" 2>/dev/null || true
+    ticker_pid=
+}
+
+# logged WHAT LOG COMMAND...: the command's output goes to the log, dots to the terminal
+logged() {
+    local what=$1 log=$2 status=0
+    shift 2
+    start_ticker "$what"
+    "$@" >"$log" 2>&1 </dev/null 9>&- || status=$?
+    stop_ticker
+    [ "$status" -eq 0 ] || { say ' failed'; fail "$what: failed with status $status" "$log"; }
+    say ' done'
+}
+
+# wait_for WHAT SECONDS LOG COMMAND...: repeats the command until it succeeds
+wait_for() {
+    local what=$1 seconds=$2 log=$3 deadline
+    shift 3
+    deadline=$((SECONDS + seconds))
+    printf '    %s ' "$what"
+    until "$@" >/dev/null 2>&1 9>&-; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            say ' not yet'
+            fail "$what: not done after $seconds s" "$log"
+        fi
+        printf '.'
+        sleep 0.5
+    done
+    say ' done'
+}
+
+interrupted() {
+    trap - EXIT
+    stop_ticker
+    printf '\nquickstart: interrupted; run "%s" again and it goes on from here\n' "$invocation" >&2
+    exit 130
+}

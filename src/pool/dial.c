@@ -16,9 +16,10 @@
 #include "wire/build.h"
 #include "wire/proto.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 enum { LOGIN_MESSAGE_MAX = 1024 * 1024, STARTUP_PAIRS_MAX = 256 };
 
@@ -136,7 +137,7 @@ begin_login(struct server *s, struct err *err)
     const struct passwd *passwords = pool_options(s->pool)->passwords;
     const char *secret = NULL;
 
-    if (passwords != NULL && passwd_secret(passwords, pool_key_user(s->key), &secret, err) != 0)
+    if (passwords != NULL && passwd_find(passwords, pool_key_user(s->key), &secret, err) != 0)
         return -1;
     login_init(&l->auth, pool_key_user(s->key), secret, is_near(&l->addresses.list[l->address_at]));
     l->auth_started = true;

@@ -1,0 +1,15 @@
+/*
+ * PostgreSQL's md5 authentication: "md5" + md5(md5(password + user) + salt), in hexadecimal.
+ * Source: PostgreSQL's manual, section "Start-up", AuthenticationMD5Password.
+ */
+#ifndef AUTH_MD5_H
+#define AUTH_MD5_H
+
+#include "base/err.h"
+
+enum { MD5_RESPONSE_BYTES = 36 }; /* with its NUL */
+
+int md5_response(const char *user, const char *password, const uint8_t salt[4],
+                 char response_r[MD5_RESPONSE_BYTES], struct err *err);
+
+#endif

@@ -14,7 +14,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,7 +237,7 @@ scale(const struct number *number, double factor)
         return INT64_MIN;
     if (scaled > 0 && scaled < 1)
         return 1;
-    return llround(scaled);
+    return (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
 static int
@@ -283,15 +282,11 @@ parse_int(const struct option *option, const char *text, int *value_r, struct er
         return -1;
     if (number.unit[0] != '\0')
         return bad_unit(option, err);
-    if (fabs(number.real) < 9e15 && number.real == floor(number.real)) {
-        number.whole = true;
-        number.integer = (int64_t)number.real;
-    }
     if (number.real < (double)option->least || number.real > (double)option->most)
         return outside(option, number.real > 0, err);
-    if (!number.whole)
+    if (number.real != (double)(int)number.real)
         return err_set(err, "22023", "is not a whole number");
-    *value_r = (int)number.integer;
+    *value_r = (int)number.real;
     return 0;
 }
 

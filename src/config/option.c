@@ -263,18 +263,24 @@ option_nearest(const char *name, char nearest_r[OPTION_NAME_MAX])
     char stem[OPTION_NAME_MAX];
     const char *number;
     const struct option *best = NULL;
-    unsigned limit;
+    size_t stem_len;
     unsigned best_distance;
 
     if (strlen(name) >= OPTION_NAME_MAX)
         return false;
     split_number(name, stem, &number);
-    limit = (unsigned)MAX(strlen(stem) / 4, (size_t)2);
-    best_distance = limit + 1;
+    stem_len = strlen(stem);
+    best_distance = (unsigned)MAX(stem_len / 4, (size_t)2) + 1;
     for (size_t n = 0; n < OPTION_COUNT; n++) {
-        unsigned distance = str_distance(stem, option_table[n].name);
+        size_t len = strlen(option_table[n].name);
+        unsigned distance;
 
-        if (option_table[n].state != OPTION_STATE_IGNORED && distance < best_distance) {
+        /* As many letters have to come or go at least. */
+        if (option_table[n].state == OPTION_STATE_IGNORED ||
+            MAX(len, stem_len) - MIN(len, stem_len) >= best_distance)
+            continue;
+        distance = str_distance(stem, option_table[n].name);
+        if (distance < best_distance) {
             best_distance = distance;
             best = &option_table[n];
         }

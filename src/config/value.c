@@ -310,13 +310,13 @@ value_print_range(const struct option *option, struct buf *out)
         break;
     case OPTION_TYPE_FLAGS:
         print_words(option, out);
-        buf_printf(out, ", several with %c between them", option->separator);
+        buf_printf(out, ", several separated by \"%c\"", option->separator);
         break;
     case OPTION_TYPE_LIST:
-        buf_printf(out, "a list with %c between its texts", option->separator);
+        buf_printf(out, "a list separated by \"%c\"", option->separator);
         break;
     case OPTION_TYPE_REGEXES:
-        buf_printf(out, "a list of regular expressions with %c between them", option->separator);
+        buf_printf(out, "a list of regular expressions separated by \"%c\"", option->separator);
         break;
     case OPTION_TYPE_STRING:
     case OPTION_TYPE_SECRET:

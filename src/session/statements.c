@@ -63,6 +63,7 @@ put(struct session *s, struct statement *st)
     }
 }
 
+/* Out of the map, whose reference goes too. */
 static void
 forget(struct session *s, struct statement *st)
 {
@@ -70,7 +71,7 @@ forget(struct session *s, struct statement *st)
         return;
     map_remove(&s->statements, st->name, st->name_len);
     st->named = false;
-    unref(st);
+    st->refs--;
 }
 
 void
@@ -207,7 +208,9 @@ statements_forget(struct session *s, struct sql_text name)
         return;
     if (s->cur != NULL)
         close_elsewhere(s, s->cur, st);
+    st->refs++;
     forget(s, st);
+    unref(st);
 }
 
 static bool

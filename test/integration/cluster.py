@@ -1,0 +1,207 @@
+"""A PostgreSQL cluster of our own: a primary and streaming standbys, in a directory of its own, on
+free ports, open to everybody on this machine (trust). When root runs the tests, the servers run as
+user postgres."""
+
+import glob
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+
+import psycopg
+
+from waiting import SLOW, free_port, wait_for
+
+SETTINGS = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '{sockets}'
+fsync = off
+full_page_writes = off
+shared_buffers = 32MB
+max_connections = 300
+max_prepared_transactions = 10
+wal_level = replica
+max_wal_senders = 10
+max_replication_slots = 10
+hot_standby = on
+hot_standby_feedback = on
+wal_receiver_status_interval = 1s
+wal_keep_size = 64MB
+max_wal_size = 2GB
+checkpoint_timeout = 1h
+jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %a: '
+include_if_exists = 'own.conf'
+"""
+
+
+def bin_dir():
+    """The newest PostgreSQL of this machine that has a server."""
+    found = [d for d in glob.glob("/usr/lib/postgresql/*/bin")
+             if os.path.exists(d + "/initdb") and re.search(r"/(1[2-8])/bin$", d)]
+    if not found:
+        raise RuntimeError("no PostgreSQL server (12 to 18) in /usr/lib/postgresql")
+    return max(found, key=lambda d: int(d.split("/")[-2]))
+
+
+def owner():
+    """Who runs the servers: postgres when we are root."""
+    return "postgres" if os.getuid() == 0 else None
+
+
+def as_owner(*command):
+    return ["runuser", "-u", owner(), "--", *command] if owner() else list(command)
+
+
+def run(*command, check=True, timeout=60.0, **kwargs):
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          timeout=timeout * SLOW, stdin=subprocess.DEVNULL, **kwargs)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+                             f"{done.stderr}")
+    return done
+
+
+def make_dir(prefix):
+    """A directory that the servers' user can reach; a short path, because sockets live in it."""
+    path = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
+    os.chmod(path, 0o755)
+    return path
+
+
+class Target:
+    """Where a client connects to."""
+
+    name = "direct"
+
+    def __init__(self, host, port, database="test", user="postgres"):
+        self.host, self.port, self.database, self.user = host, port, database, user
+
+    def env(self, **more):
+        """The environment for psql and its like."""
+        return {**os.environ, "PGHOST": self.host, "PGPORT": str(self.port),
+                "PGDATABASE": self.database, "PGUSER": self.user, "PGCONNECT_TIMEOUT": "20",
+                "PATH": bin_dir() + ":" + os.environ["PATH"], **more}
+
+    def dsn(self, **more):
+        parts = {"host": self.host, "port": self.port, "dbname": self.database, "user": self.user,
+                 "connect_timeout": 20, **more}
+        return " ".join(f"{name}={value}" for name, value in parts.items())
+
+    def connect(self, **more):
+        return psycopg.connect(self.dsn(), autocommit=True, **more)
+
+    def rows(self, sql, *values):
+        with self.connect() as connection:
+            return connection.execute(sql, values or None).fetchall()
+
+    def value(self, sql, *values):
+        return self.rows(sql, *values)[0][0]
+
+
+class Server(Target):
+    """One PostgreSQL server."""
+
+    def __init__(self, cluster, name):
+        super().__init__("127.0.0.1", free_port())
+        self.cluster = cluster
+        self.server_name = name
+        self.directory = directory = cluster.directory  # of its sockets
+        self.data = os.path.join(directory, name)
+        self.log = os.path.join(directory, name + ".log")
+
+    def _pg_ctl(self, *words, check=True):
+        return run(*as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-w", "-t", "60", *words),
+                   check=check)
+
+    def configure(self, text):
+        """Replaces the settings that are this server's alone."""
+        path = os.path.join(self.data, "own.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"port = {self.port}\ncluster_name = '{self.server_name}'\n{text}")
+        if owner():
+            entry = pwd.getpwnam(owner())
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
+    def start(self):
+        for _ in range(5):  # somebody may have taken the port meanwhile
+            self.configure("")
+            if self._pg_ctl("-l", self.log, "-s", "start", check=False).returncode == 0:
+                return
+            self.port = free_port()
+        with open(self.log, encoding="utf-8") as file:
+            raise AssertionError(f"{self.server_name} does not start:\n{file.read()[-3000:]}")
+
+    def stop(self, mode="fast"):
+        self._pg_ctl("-m", mode, "-s", "stop", check=False)
+
+
+class Cluster:
+    """servers[0] is the primary at first."""
+
+    def __init__(self, standbys=2):
+        self.directory = make_dir("pgpool-pg-")
+        if owner():
+            shutil.chown(self.directory, owner())
+        self.servers = [Server(self, f"node{n}") for n in range(standbys + 1)]
+        try:
+            self._create()
+        except BaseException:
+            self.destroy()
+            raise
+
+    @property
+    def primary(self):
+        return self.servers[0]
+
+    def _create(self):
+        primary = self.primary
+        run(*as_owner(bin_dir() + "/initdb", "-D", primary.data, "-A", "trust", "-U", "postgres",
+                      "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"))
+        with open(primary.data + "/postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(SETTINGS.format(sockets=self.directory))
+        with open(primary.data + "/pg_hba.conf", "w", encoding="utf-8") as file:
+            file.write("local all,replication all trust\n"
+                       "host all,replication all 127.0.0.1/32 trust\n")
+        primary.start()
+        primary.database = "postgres"
+        with primary.connect() as connection:
+            connection.execute("CREATE DATABASE test")
+        primary.database = "test"
+        for number, standby in enumerate(self.servers[1:], 1):
+            run(*as_owner(bin_dir() + "/pg_basebackup", "-D", standby.data, "-R", "-X", "stream",
+                          "-c", "fast", "--no-sync", "-C", "-S", f"standby{number}", "-d",
+                          f"host={primary.host} port={primary.port} user=postgres "
+                          f"application_name=node{number}"))
+            standby.start()
+        self.wait_streaming()
+
+    def wait_streaming(self):
+        wait_for(lambda: self.primary.value(
+            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+            == len(self.servers) - 1, "the standbys to stream", 30)
+        self.wait_replayed()
+
+    def wait_replayed(self):
+        """Until every standby has replayed what the primary has written by now."""
+        position = self.primary.value("SELECT pg_current_wal_insert_lsn()")
+        for standby in self.servers[1:]:
+            wait_for(lambda s=standby: s.value(
+                "SELECT pg_wal_lsn_diff(%s, pg_last_wal_replay_lsn()) <= 0", position),
+                f"{standby.server_name} to replay {position}", 30)
+
+    def sql(self, text):
+        """Runs it on the primary and waits for the standbys."""
+        with self.primary.connect() as connection:
+            connection.execute(text)
+        self.wait_replayed()
+
+    def destroy(self):
+        for server in reversed(self.servers):
+            if os.path.exists(server.data + "/postmaster.pid"):
+                server.stop("immediate")
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""What /proc tells about processes."""
+
+import os
+
+
+def stat(pid):
+    """Fields of /proc/PID/stat behind the name (state, parent, group, session, ...), or None."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def all_pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(parent):
+    """Pids of the processes whose parent is this one, zombies included."""
+    return [pid for pid in all_pids() if (fields := stat(pid)) and int(fields[1]) == parent]
+
+
+def descendants(parent):
+    found = children(parent)
+    return found + [pid for child in found for pid in descendants(child)]
+
+
+def alive(pid):
+    fields = stat(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+def zombies(parent):
+    return [pid for pid in children(parent) if (fields := stat(pid)) and fields[0] == "Z"]
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def pss_kb(pid):
+    """Proportional memory: what is shared counts by its share."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return 0
+
+
+def cpu_ticks(pid):
+    fields = stat(pid)
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
+def descriptors(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except FileNotFoundError:
+        return 0

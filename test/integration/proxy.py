@@ -1,0 +1,192 @@
+"""A pgpool of our own: its configuration, its start, its log, and what must be true at its end."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import processes
+import raw
+from cluster import Target, make_dir
+from waiting import free_port, wait_for
+
+COMPLAINTS = re.compile(r"^.*(AddressSanitizer|LeakSanitizer|runtime error:|PANIC: ).*$", re.M)
+
+
+def binary():
+    """The program under test: $PGPOOL_BIN, else test/run's build."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    return os.environ.get("PGPOOL_BIN",
+                          os.path.join(here, "..", "..", "build-test", "gcc", "pgpool"))
+
+
+class Pgpool(Target):
+    """Started by start(), ended by finish(), which also judges how it ended."""
+
+    name = "pgpool"
+    running = []  # for the log excerpt of a failed test
+
+    def __init__(self, cluster, engine="auto", **settings):
+        super().__init__("127.0.0.1", free_port())
+        self.cluster = cluster
+        self.directory = make_dir("pgpool-")
+        self.config = os.path.join(self.directory, "pgpool.conf")
+        self.log = os.path.join(self.directory, "pgpool.log")
+        self.pcp_port = free_port()
+        self.process = None
+        self.log_from = 0
+        self.settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.directory,
+            "pcp_listen_addresses": "127.0.0.1",
+            "pcp_port": self.pcp_port,
+            "pcp_socket_dir": self.directory,
+            "pid_file_name": os.path.join(self.directory, "pgpool.pid"),
+            "work_dir": self.directory,
+            "num_init_children": 2,
+            "io_engine": engine,
+            "sr_check_period": 1,
+            "sr_check_user": "postgres",
+            "sr_check_database": "postgres",
+            "log_min_messages": "info",
+            "log_connections": "on",
+            "log_disconnections": "on",
+        }
+        for number, server in enumerate(cluster.servers):
+            self.settings |= {
+                f"backend_hostname{number}": server.host,
+                f"backend_port{number}": server.port,
+                f"backend_weight{number}": 0 if number == 0 else 1,
+                f"backend_data_directory{number}": server.data,
+                f"backend_flag{number}": "ALLOW_TO_FAILOVER",
+            }
+        self.settings |= settings
+        self.port = self.settings["port"]
+
+    def write_config(self, **settings):
+        self.settings |= settings
+        with open(self.config, "w", encoding="utf-8") as file:
+            for name, value in self.settings.items():
+                file.write(f"{name} = '{value}'\n")
+        for name in ("pcp.conf", "pool_hba.conf", "pool_passwd"):
+            path = os.path.join(self.directory, name)
+            if not os.path.exists(path):
+                with open(path, "w", encoding="utf-8"):
+                    pass
+                os.chmod(path, 0o600)
+
+    def command(self, *words):
+        return [binary(), "-f", self.config, "-F", os.path.join(self.directory, "pcp.conf"),
+                "-a", os.path.join(self.directory, "pool_hba.conf"), *words]
+
+    def start(self):
+        self.write_config()
+        sanitizer = f"log_path={self.directory}/sanitizer:exitcode=99:detect_leaks=1"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command("-n", "-D"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.directory, start_new_session=True,
+                env={**os.environ, "ASAN_OPTIONS": sanitizer,
+                     "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})
+        Pgpool.running.append(self)
+        try:
+            wait_for(self._answers, "pgpool to answer a query", 30)
+        except BaseException as error:
+            text = self.log_text()
+            self.kill()
+            raise AssertionError(f"pgpool did not start: {error}\n{text[-6000:]}") from error
+        return self
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"it ended with {self.process.returncode}")
+        try:
+            with raw.connected(self, timeout=5, database="postgres") as connection:
+                return connection.rows("SELECT 1") == [["1"]]
+        except (OSError, TimeoutError, raw.Closed, AssertionError):
+            return False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def pids(self):
+        """The parent and all of its processes."""
+        return [self.pid, *processes.descendants(self.pid)]
+
+    def named(self, word):
+        """Pids of the processes in whose title the word stands ("child", "lag", "pcp", ...)."""
+        return [pid for pid in processes.descendants(self.pid)
+                if re.search(rf"\b{word}\b", processes.title(pid))]
+
+    def log_text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def mark_log(self):
+        self.log_from = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+
+    def log_since_mark(self):
+        with open(self.log, "rb") as file:
+            file.seek(self.log_from)
+            return file.read().decode(errors="replace")
+
+    def complaints(self):
+        """What the sanitizers wrote, and PANIC lines of the log."""
+        found = [match.group(0) for match in COMPLAINTS.finditer(self.log_text())]
+        for path in glob.glob(self.directory + "/sanitizer.*"):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                found.append(file.read()[:4000])
+        return found
+
+    def stop(self, signo=signal.SIGINT, timeout=5.0):
+        """Asks it to stop and returns its exit code; None when it does not stop in time."""
+        self.process.send_signal(signo)
+        try:
+            wait_for(lambda: self.process.poll() is not None, "pgpool to stop", timeout)
+        except AssertionError:
+            return None
+        return self.process.returncode
+
+    def finish(self):
+        """Stops it in the fast mode; every way in which that can be wrong is an error."""
+        wrong, pids = [], self.pids()
+        if self.process.poll() is not None:
+            wrong.append(f"pgpool had ended with {self.process.returncode}")
+        else:
+            left = processes.zombies(self.pid)
+            if left:
+                wrong.append(f"zombies: {left}")
+            code = self.stop()
+            if code is None:
+                wrong.append("pgpool did not stop within 5 s of SIGINT")
+            elif code != 0:
+                wrong.append(f"pgpool exited with {code}")
+        try:
+            wait_for(lambda: not any(processes.alive(pid) for pid in pids), "its processes", 2)
+        except AssertionError:
+            wrong.append("left behind: " + ", ".join(
+                f"{pid} {processes.title(pid)}" for pid in pids if processes.alive(pid)))
+        wrong += self.complaints()
+        text = self.log_text()
+        self.kill()
+        if wrong:
+            raise AssertionError("\n".join(wrong) + "\nthe log's end:\n" + text[-3000:])
+
+    def kill(self):
+        """Ends it whatever its state, and removes its files."""
+        if self in Pgpool.running:
+            Pgpool.running.remove(self)
+        if self.process is not None:
+            pids = self.pids() if self.process.poll() is None else []
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+        if not os.environ.get("PGPOOL_TEST_KEEP"):
+            shutil.rmtree(self.directory, ignore_errors=True)

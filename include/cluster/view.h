@@ -77,6 +77,12 @@ struct cluster_members {
     struct cluster_member nodes[CLUSTER_NODES_MAX];
 };
 
+struct config;
+
+/* The members as a configuration has them. Modes in which pgpool itself would replicate are served
+ * like raw. */
+void cluster_members_from_config(struct cluster_members *members, const struct config *config);
+
 /*
  * Judges what was measured. Pure; writes all of *view.
  *

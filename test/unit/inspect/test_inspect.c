@@ -1,0 +1,387 @@
+/*
+ * The views of SHOW, from slots and freshness filled by hand.
+ */
+#include "base/str.h"
+#include "cluster/view.h"
+#include "config/config.h"
+#include "inspect/inspect.h"
+#include "ipc/shared.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { ROWS_MAX = 400 };
+static const int64_t JANUARY_US = 1769860800LL * 1000000; /* 2026-01-31 12:00:00 UTC */
+
+static struct config *config;
+static struct shared *shared;
+static struct cluster_freshness freshness;
+static struct cluster_view view;
+static struct inspect_input in;
+static char *rows[ROWS_MAX]; /* values joined by '|' */
+static uint32_t row_count;
+
+static const char SETTINGS[] = "backend_hostname0 = 'db0'\n"
+                               "backend_port0 = 5432\n"
+                               "backend_weight0 = 1\n"
+                               "backend_hostname2 = '/run/pg'\n"
+                               "backend_port2 = 5433\n"
+                               "backend_weight2 = 3\n";
+
+static void
+rebuild(void)
+{
+    struct cluster_members members;
+
+    cluster_members_from_config(&members, config);
+    cluster_view_build(&view, &freshness, &members);
+}
+
+static void
+load(const char *more)
+{
+    struct config_report report;
+    char text[1024];
+
+    snprintf(text, sizeof(text), "%s%s", SETTINGS, more);
+    config_free(config);
+    config_report_init(&report);
+    assert_int_equal(config_load_text(text, strlen(text), "test.conf", &config, &report), 0);
+    config_report_fini(&report);
+    in.config = config;
+    rebuild();
+}
+
+static void
+set_node(uint32_t node_id, enum node_role role)
+{
+    freshness.node_count = MAX(freshness.node_count, node_id + 1);
+    freshness.nodes[node_id] = (struct node_freshness){
+        .configured = 1,
+        .reachable = 1,
+        .asked = 1,
+        .role = role,
+        .timeline = 1,
+        .system_identifier = 7,
+        .changed_at_us = JANUARY_US,
+    };
+}
+
+static int
+setup(void **state)
+{
+    const struct shared_layout layout = {3, 10, 4096};
+    struct err err;
+
+    (void)state;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    assert_int_equal(shared_new(&layout, &shared, &err), 0);
+    memset(&freshness, 0, sizeof(freshness));
+    set_node(0, NODE_ROLE_PRIMARY);
+    set_node(2, NODE_ROLE_STANDBY);
+    freshness.nodes[2].delay_bytes = 4096;
+    freshness.nodes[2].delay_us = 1500000;
+    str_copy(freshness.nodes[2].replication_state, 16, "streaming");
+    str_copy(freshness.nodes[2].replication_sync_state, 16, "async");
+    in = (struct inspect_input){NULL, shared, &freshness, &view, 2};
+    load("");
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    shared_free(shared);
+    config_free(config);
+    config = NULL;
+    while (row_count > 0)
+        free(rows[--row_count]);
+    return 0;
+}
+
+static void
+keep_row(void *ctx, const char *const *values, uint16_t count)
+{
+    const struct inspect_view *of = ctx;
+    char text[2048] = "";
+    size_t used = 0;
+
+    assert_int_equal(count, of->column_count);
+    for (uint16_t at = 0; at < count; at++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", at > 0 ? "|" : "",
+                                 values[at]);
+    assert_in_range(row_count, 0, ROWS_MAX - 1);
+    rows[row_count++] = strdup(text);
+}
+
+static void
+run(const char *name)
+{
+    const struct inspect_view *of = inspect_find(name, strlen(name));
+
+    assert_non_null(of);
+    while (row_count > 0)
+        free(rows[--row_count]);
+    of->run(&in, keep_row, (void *)(uintptr_t)of);
+}
+
+static void
+start_child(uint32_t child_no, int pid)
+{
+    struct proc_slot *process = shared_proc(shared, slot_of_child(child_no));
+
+    atomic_store(&process->pid, pid);
+    process->started_at_us = JANUARY_US;
+}
+
+static struct session_slot *
+add_client(uint32_t child_no, uint32_t n, enum session_slot_state state)
+{
+    struct session_slot *session = shared_session(shared, child_no, n);
+
+    atomic_fetch_add(&shared_child(shared, child_no)->sessions, 1);
+    atomic_store(&session->state, state);
+    session->load_balance_node = 2;
+    session->port = 40000;
+    str_copy(session->database, SLOT_NAME_BYTES, "shop");
+    str_copy(session->user, SLOT_NAME_BYTES, "alice");
+    str_copy(session->host, SLOT_HOST_BYTES, "127.0.0.1");
+    str_copy(session->statement, SLOT_STATEMENT_BYTES, "SELECT 1");
+    return session;
+}
+
+static struct server_slot *
+add_server(uint32_t child_no, uint32_t n, int node_id, int session_no)
+{
+    struct server_slot *server = shared_server(shared, child_no, n);
+
+    atomic_store(&server->used, 1);
+    server->node_id = node_id;
+    server->session = session_no;
+    server->backend_pid = 4711;
+    server->pool_counter = 2;
+    server->created_at_us = JANUARY_US + 1000000;
+    server->client_connected_at_us = JANUARY_US + 2000000;
+    str_copy(server->database, SLOT_NAME_BYTES, "shop");
+    str_copy(server->user, SLOT_NAME_BYTES, "alice");
+    return server;
+}
+
+static void
+nodes_are_shown_as_routing_sees_them(void **state)
+{
+    (void)state;
+    run("pool_nodes");
+    assert_int_equal(row_count, 2);
+    assert_string_equal(rows[0], "0|db0|5432|up|up|0.250000|primary|primary|0|false|0|||"
+                                 "2026-01-31 12:00:00");
+    assert_string_equal(rows[1], "2|/run/pg|5433|up|up|0.750000|standby|standby|0|true|4096|"
+                                 "streaming|async|2026-01-31 12:00:00");
+}
+
+static void
+status_tells_waiting_down_and_quarantine(void **state)
+{
+    (void)state;
+    freshness.nodes[0].reachable = 0;
+    rebuild();
+    run("POOL_NODES");
+    assert_non_null(strstr(rows[0], "|down|down|0.250000|standby|primary|"));
+    set_node(0, NODE_ROLE_UNKNOWN);
+    rebuild();
+    run("pool_nodes");
+    assert_non_null(strstr(rows[0], "|quarantine|up|0.250000|standby|unknown|"));
+    memset(&freshness, 0, sizeof(freshness));
+    rebuild();
+    run("pool_nodes");
+    assert_int_equal(row_count, 2);
+    assert_string_equal(rows[0],
+                        "0|db0|5432|waiting|unknown|0.250000|standby|unknown|0|false|0|||");
+}
+
+static void
+delay_is_in_seconds_when_judged_by_time(void **state)
+{
+    (void)state;
+    load("delay_threshold_by_time = 1s\n");
+    run("pool_nodes");
+    assert_non_null(strstr(rows[0], "|0.000000 second|"));
+    assert_non_null(strstr(rows[1], "|1.500000 second|"));
+}
+
+static void
+raw_mode_has_main_and_replica(void **state)
+{
+    (void)state;
+    load("backend_clustering_mode = raw\n");
+    run("pool_nodes");
+    assert_non_null(strstr(rows[0], "|up|up|0.250000|main|primary|"));
+    assert_non_null(strstr(rows[1], "|up|up|0.750000|replica|standby|"));
+}
+
+static void
+counters_are_summed_over_children(void **state)
+{
+    (void)state;
+    shared_child(shared, 0)->nodes[2].select_cnt = 5;
+    shared_child(shared, 2)->nodes[2].select_cnt = 7;
+    shared_child(shared, 1)->nodes[0] = (struct node_counters){1, 2, 3, 4, 5, 6, 7, 8, 9};
+    run("pool_nodes");
+    assert_non_null(strstr(rows[0], "|primary|primary|1|"));
+    assert_non_null(strstr(rows[1], "|standby|standby|12|"));
+    run("pool_backend_stats");
+    assert_string_equal(rows[0], "0|db0|5432|up|primary|1|2|3|4|5|6|7|8|9");
+    assert_string_equal(rows[1], "2|/run/pg|5433|up|standby|12|0|0|0|0|0|0|0|0");
+}
+
+static void
+processes_have_a_row_per_client(void **state)
+{
+    (void)state;
+    start_child(0, 100);
+    start_child(2, 102);
+    shared_child(shared, 0)->accepted_total = 9;
+    add_client(0, 1, SESSION_SLOT_ACTIVE);
+    add_client(0, 4, SESSION_SLOT_IN_TX);
+    add_server(0, 0, 0, -1);
+    add_server(0, 1, 2, 4);
+    run("pool_processes");
+    assert_int_equal(row_count, 3);
+    assert_string_equal(rows[0], "100|2026-01-31 12:00:00|9|shop|alice||0|Execute command");
+    assert_string_equal(rows[1], "100|2026-01-31 12:00:00|9|shop|alice|2026-01-31 12:00:01|2|"
+                                 "Idle in transaction");
+    assert_string_equal(rows[2], "102|2026-01-31 12:00:00|0||||0|Wait for connection");
+}
+
+static void
+pools_have_a_row_per_server_connection(void **state)
+{
+    struct server_slot *idle;
+
+    (void)state;
+    start_child(1, 101);
+    start_child(2, 102);
+    add_client(1, 3, SESSION_SLOT_IDLE);
+    add_server(1, 0, 2, 3);
+    idle = add_server(1, 2, 0, -1);
+    shared_server(shared, 1, 1)->created_at_us = JANUARY_US; /* given back */
+    idle->client_disconnected_at_us = JANUARY_US + 3000000;
+    run("pool_pools");
+    assert_int_equal(row_count, 3);
+    assert_string_equal(rows[0], "101|2026-01-31 12:00:00|0|0|2|shop|alice|2026-01-31 12:00:01|"
+                                 "2026-01-31 12:00:02||0|3|0|2|4711|1|Idle|1|127.0.0.1|40000|"
+                                 "SELECT 1");
+    assert_non_null(strstr(rows[1], "|2|0|shop|alice|2026-01-31 12:00:01|2026-01-31 12:00:02|"
+                                    "2026-01-31 12:00:03|"));
+    assert_non_null(strstr(rows[1], "|3|0|2|4711|0|Wait for connection|0|||"));
+    assert_string_equal(rows[2], "102|2026-01-31 12:00:00|0|0|||||||0|||0|0|0|"
+                                 "Wait for connection|0|||");
+}
+
+static void
+unterminated_texts_are_cut(void **state)
+{
+    (void)state;
+    start_child(0, 100);
+    memset(add_client(0, 0, SESSION_SLOT_IDLE)->database, 'x', SLOT_NAME_BYTES);
+    memset(add_server(0, 0, 0, 0)->database, 'y', SLOT_NAME_BYTES);
+    run("pool_processes");
+    assert_non_null(strstr(rows[0], "xxx|alice|"));
+    run("pool_pools");
+    assert_non_null(strstr(rows[0], "yyy|alice|"));
+}
+
+static void
+status_lists_every_option(void **state)
+{
+    bool found = false;
+
+    (void)state;
+    run("pool_status");
+    for (uint32_t at = 0; at < row_count; at++)
+        if (strncmp(rows[at], "backend_hostname2|/run/pg|", 26) == 0)
+            found = true;
+    assert_true(found);
+    run("pool_version");
+    assert_int_equal(row_count, 1);
+    assert_true(strlen(rows[0]) > 0);
+}
+
+static void
+answer_holds_what_was_asked_for(void **state)
+{
+    struct inspect_question question = {{"Pool_Version", 12}, true, true};
+    struct buf out = BUF_EMPTY;
+    struct err err;
+    size_t whole;
+    size_t described;
+
+    (void)state;
+    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
+    assert_int_equal(out.data[0], 'T');
+    assert_memory_equal(out.data + out.len - 10, "C\0\0\0\x09SHOW", 10);
+    whole = out.len;
+    buf_clear(&out);
+    question.rows = false;
+    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
+    assert_int_equal(out.data[0], 'T');
+    described = out.len;
+    buf_clear(&out);
+    question.rows = true;
+    question.describe = false;
+    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
+    assert_int_equal(out.data[0], 'D');
+    assert_int_equal(out.len + described, whole);
+    buf_free(&out);
+}
+
+static void
+unknown_view_is_an_error_with_a_list(void **state)
+{
+    struct inspect_question question = {{"pool_node", 9}, true, true};
+    struct buf out = BUF_EMPTY;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(inspect_answer(&in, &question, &out, &err), -1);
+    assert_string_equal(err.sqlstate, "42704");
+    assert_non_null(strstr(err.hint, "pool_nodes, "));
+    assert_non_null(strstr(err.hint, "pool_backend_stats"));
+    assert_int_equal(out.len, 0);
+    assert_null(inspect_find("", 0));
+    for (uint32_t at = 0; inspect_view_at(at) != NULL; at++)
+        assert_ptr_equal(inspect_find(inspect_view_at(at)->name, strlen(inspect_view_at(at)->name)),
+                         inspect_view_at(at));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(nodes_are_shown_as_routing_sees_them),
+        TEST(status_tells_waiting_down_and_quarantine),
+        TEST(delay_is_in_seconds_when_judged_by_time),
+        TEST(raw_mode_has_main_and_replica),
+        TEST(counters_are_summed_over_children),
+        TEST(processes_have_a_row_per_client),
+        TEST(pools_have_a_row_per_server_connection),
+        TEST(unterminated_texts_are_cut),
+        TEST(status_lists_every_option),
+        TEST(answer_holds_what_was_asked_for),
+        TEST(unknown_view_is_an_error_with_a_list),
+    };
+
+    return cmocka_run_group_tests_name("inspect", tests, NULL, NULL);
+}

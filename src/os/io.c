@@ -63,24 +63,24 @@ io_new(const struct io_options *options, struct io **io_r, struct err *err)
     return 0;
 }
 
-/* The descriptors close first and the ring after: what the ring still holds of them goes with it.
- * No byte that is queued leaves any more. */
+/* The kernel never sees the objects' memory, only their receive buffers, and fills those in calls
+ * of ours alone: so the objects go first. No byte that is queued leaves any more. */
 void
 io_free(struct io *io)
 {
     if (io == NULL)
         return;
-    list_for_each (it, &io->streams)
-        close(list_entry(it, struct io_stream, all)->fd);
-    list_for_each_safe (it, tmp, &io->streams)
-        io_out_drop(list_entry(it, struct io_stream, all));
-    io->backend->stop(io);
-    list_for_each_safe (it, tmp, &io->streams)
-        io_stream_release(list_entry(it, struct io_stream, all));
+    list_for_each_safe (it, tmp, &io->streams) {
+        struct io_stream *s = list_entry(it, struct io_stream, all);
+
+        close(s->fd);
+        io_stream_release(s);
+    }
     list_for_each_safe (it, tmp, &io->listeners)
         io_listener_release(list_entry(it, struct io_listener, all));
     list_for_each_safe (it, tmp, &io->watches)
         io_watch_release(list_entry(it, struct io_watch, all));
+    io->backend->stop(io);
     for (uint32_t n = 0; n < io->timer_count; n++)
         io->timers[n]->heap_at = 0;
     free(io->timers);

@@ -166,6 +166,10 @@ stop(struct io *io)
 {
     struct uring *u = uring_of(io);
 
+    for (uint32_t n = 0; n < u->event_count; n++) {
+        if ((u->events[n].user_data & TAG_MASK) == TAG_ACCEPT && u->events[n].result >= 0)
+            close(u->events[n].result);
+    }
     io_uring_queue_exit(&u->ring);
     munmap(u->buffer_ring, buffer_ring_bytes(u));
     free(u->memory);

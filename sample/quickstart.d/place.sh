@@ -3,7 +3,7 @@
 #
 # Part of sample/quickstart: who runs what, the directory, its settings, ports and passwords.
 
-is_root() { [ "$(id -u)" -eq 0 ]; }
+is_root() { [ "$EUID" -eq 0 ]; }
 
 default_dir() {
     if is_root; then
@@ -37,7 +37,7 @@ safe_name() {
         printf '%s' "$path"
         return
     fi
-    private=/tmp/.pgpool-quickstart-$(id -u)
+    private=/tmp/.pgpool-quickstart-$EUID
     mkdir -p "$private"
     if [ ! -O "$private" ] || [ -L "$private" ]; then
         fail "\"$private\" belongs to somebody else"

@@ -27,14 +27,17 @@ fail() {
 start_ticker() {
     local script=$$
     printf '    %s ' "$1"
-    # Without the lock's descriptor, and gone soon after the script, however that ends.
+    # Gone soon after the script, however that ends.
     (
-        trap - INT TERM HUP EXIT
-        while kill -0 "$script" 2>/dev/null; do
+        trap - INT HUP EXIT
+        trap 'kill "$nap"; wait "$nap"; exit 0' TERM
+        while kill -0 "$script"; do
             printf '.'
-            sleep 1 >/dev/null
+            sleep 1 >/dev/null &
+            nap=$!
+            wait "$nap"
         done
-    ) 9>&- 2>/dev/null &
+    ) 8>&- 9>&- 2>/dev/null &
     ticker_pid=$!
 }
 
@@ -45,12 +48,15 @@ stop_ticker() {
     ticker_pid=
 }
 
+# Descriptors that what we start must not keep: 8 is the terminal's standard error, so that a signal
+# is answered there whatever is redirected at that moment; 9 is the lock.
+
 # logged WHAT LOG COMMAND...: the command's output goes to the log, dots to the terminal
 logged() {
     local what=$1 log=$2 status=0
     shift 2
     start_ticker "$what"
-    "$@" >"$log" 2>&1 </dev/null 9>&- || status=$?
+    ("$@") >"$log" 2>&1 </dev/null 8>&- 9>&- || status=$?
     stop_ticker
     [ "$status" -eq 0 ] || { say ' failed'; fail "$what: failed with status $status" "$log"; }
     say ' done'
@@ -62,7 +68,7 @@ wait_for() {
     shift 3
     deadline=$((SECONDS + seconds))
     printf '    %s ' "$what"
-    until "$@" >/dev/null 2>&1 9>&-; do
+    until ("$@") >/dev/null 2>&1 </dev/null 8>&- 9>&-; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             say ' not yet'
             fail "$what: not done after $seconds s" "$log"
@@ -76,6 +82,6 @@ wait_for() {
 interrupted() {
     trap - EXIT
     stop_ticker
-    printf '\nquickstart: interrupted; run "%s" again and it goes on from here\n' "$invocation" >&2
+    printf '\nquickstart: interrupted; run "%s" again and it goes on from here\n' "$invocation" >&8
     exit 130
 }

@@ -237,6 +237,8 @@ scale(const struct number *number, double factor)
         return INT64_MIN;
     if (scaled > 0 && scaled < 1)
         return 1;
+    if (scaled < 0 && scaled > -1)
+        return -1;
     return (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 

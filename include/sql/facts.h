@@ -14,11 +14,11 @@
 #include <stdbool.h>
 
 enum sql_kind {
-    SQL_OTHER,  /* anything not named below, also what was not understood */
-    SQL_EMPTY,  /* nothing but white space, comments and semicolons */
-    SQL_SELECT, /* SELECT, VALUES, TABLE, WITH ... that only read as far as syntax tells */
-    SQL_BEGIN,  /* BEGIN, START TRANSACTION */
-    SQL_COMMIT, /* COMMIT, END */
+    SQL_OTHER,       /* anything not named below, also what was not understood */
+    SQL_EMPTY,       /* nothing but white space, comments and semicolons */
+    SQL_SELECT,      /* SELECT, VALUES, TABLE, WITH ... that only read as far as syntax tells */
+    SQL_BEGIN,       /* BEGIN, START TRANSACTION */
+    SQL_COMMIT,      /* COMMIT, END */
     SQL_ROLLBACK,    /* ROLLBACK, ABORT; not ROLLBACK TO */
     SQL_SAVEPOINT,   /* SAVEPOINT, RELEASE, ROLLBACK TO */
     SQL_PREPARED_TX, /* PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED */
@@ -27,7 +27,7 @@ enum sql_kind {
     SQL_SET_TX,      /* SET TRANSACTION, SET CONSTRAINTS */
     SQL_SET_SESSION, /* SET SESSION CHARACTERISTICS, SESSION AUTHORIZATION, ROLE, and their RESET */
     SQL_RESET_ALL,
-    SQL_SHOW,        /* SHOW name of PostgreSQL */
+    SQL_SHOW, /* SHOW name of PostgreSQL */
     SQL_DISCARD,
     SQL_PREPARE,
     SQL_EXECUTE,
@@ -77,13 +77,13 @@ struct sql_statement {
                              * objects, session functions, LOAD, DO, CALL, advisory locks, ... */
     bool system_catalog;    /* names pg_catalog, information_schema or a pg_ relation */
     bool has_parameters;    /* $1 ... */
-    enum sql_access access;       /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
+    enum sql_access access; /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
     enum sql_isolation isolation; /* the same */
     bool chain;                   /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
-    struct sql_text name;  /* SET, RESET, SHOW: the parameter in lower case ("time zone" is
-                            * "timezone", NAMES is "client_encoding"); PREPARE, EXECUTE, DEALLOCATE
-                            * (empty for ALL), DECLARE, SAVEPOINT: the name as PostgreSQL folds it;
-                            * POOL_SHOW: the view ("pool_nodes") */
+    struct sql_text name;         /* SET, RESET, SHOW: the parameter in lower case ("time zone" is
+                                   * "timezone", NAMES is "client_encoding"); PREPARE, EXECUTE, DEALLOCATE
+                                   * (empty for ALL), DECLARE, SAVEPOINT: the name as PostgreSQL folds it;
+                                   * POOL_SHOW: the view ("pool_nodes") */
 };
 
 struct sql_facts {

@@ -33,15 +33,15 @@ struct node_counters {
 
 enum session_slot_state {
     SESSION_SLOT_FREE,
-    SESSION_SLOT_LOGIN,      /* "Connecting" */
-    SESSION_SLOT_IDLE,       /* "Idle" */
-    SESSION_SLOT_ACTIVE,     /* "Execute command" */
-    SESSION_SLOT_IN_TX,      /* "Idle in transaction" */
+    SESSION_SLOT_LOGIN,  /* "Connecting" */
+    SESSION_SLOT_IDLE,   /* "Idle" */
+    SESSION_SLOT_ACTIVE, /* "Execute command" */
+    SESSION_SLOT_IN_TX,  /* "Idle in transaction" */
 };
 
 /* One client. */
 struct session_slot {
-    _Atomic uint32_t state; /* enum session_slot_state */
+    _Atomic uint32_t state;    /* enum session_slot_state */
     int32_t load_balance_node; /* -1: none chosen yet */
     int64_t connected_at_us;   /* wall clock, microseconds since 1970 */
     char database[SLOT_NAME_BYTES];
@@ -71,8 +71,8 @@ struct server_slot {
 /* One child. The arrays lie behind it, child_max_clients long, servers twice as long: touched only
  * as far as they are used. */
 struct child_slot {
-    _Atomic uint32_t sessions;   /* clients now */
-    _Atomic uint32_t accepting;  /* 0 when it holds more than its share, or is full or retiring */
+    _Atomic uint32_t sessions;  /* clients now */
+    _Atomic uint32_t accepting; /* 0 when it holds more than its share, or is full or retiring */
     uint64_t accepted_total;
     struct node_counters nodes[NODES_MAX];
 };

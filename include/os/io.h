@@ -93,11 +93,17 @@ struct io_stream_ops {
 /* Takes over a connected, nonblocking socket and starts to receive. Never fails. */
 struct io_stream *io_stream_open(struct io *io, int fd, const struct io_stream_ops *ops, void *ctx);
 
-/* Starts a TCP or unix connection; ops->connected tells how it ended. timeout_ms 0: the kernel's.
- * Returns NULL and sets err only when no socket could be made. */
-struct io_stream *io_connect(struct io *io, const struct sockaddr *addr, socklen_t addr_len,
-                             int timeout_ms, const struct io_stream_ops *ops, void *ctx,
-                             struct err *err);
+/* Where to connect to. */
+struct io_target {
+    const struct sockaddr *addr;
+    socklen_t addr_len;
+    int timeout_ms; /* 0: the kernel's */
+};
+
+/* Starts a TCP or unix connection; ops->connected tells how it ended. Returns NULL and sets err
+ * only when no socket could be made. */
+struct io_stream *io_connect(struct io *io, const struct io_target *target,
+                             const struct io_stream_ops *ops, void *ctx, struct err *err);
 
 /* The stream goes on with other callbacks (a connection changes its owner). */
 void io_stream_set_ops(struct io_stream *s, const struct io_stream_ops *ops, void *ctx);

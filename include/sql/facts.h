@@ -73,17 +73,18 @@ struct sql_statement {
     uint32_t end;   /* offset behind its last token (its semicolon not included) */
     bool may_write; /* anything but a recognised harmless read, verb or SET */
     bool locks_rows;
-    bool may_touch_session; /* may leave something that another connection would not have: temporary
-                             * objects, session functions, LOAD, DO, CALL, advisory locks, ... */
-    bool system_catalog;    /* names pg_catalog, information_schema or a pg_ relation */
-    bool has_parameters;    /* $1 ... */
-    enum sql_access access; /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
+    /* May leave something that another connection would not have: temporary objects, session
+     * functions, LOAD, DO, CALL, advisory locks, ... */
+    bool may_touch_session;
+    bool system_catalog;          /* names pg_catalog, information_schema or a pg_ relation */
+    bool has_parameters;          /* $1 ... */
+    enum sql_access access;       /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
     enum sql_isolation isolation; /* the same */
     bool chain;                   /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
-    struct sql_text name;         /* SET, RESET, SHOW: the parameter in lower case ("time zone" is
-                                   * "timezone", NAMES is "client_encoding"); PREPARE, EXECUTE, DEALLOCATE
-                                   * (empty for ALL), DECLARE, SAVEPOINT: the name as PostgreSQL folds it;
-                                   * POOL_SHOW: the view ("pool_nodes") */
+    /* SET, RESET, SHOW: the parameter in lower case ("time zone" is "timezone", NAMES is
+     * "client_encoding"); PREPARE, EXECUTE, DEALLOCATE (empty for ALL), DECLARE, SAVEPOINT: the
+     * name as PostgreSQL folds it; POOL_SHOW: the view ("pool_nodes"). */
+    struct sql_text name;
 };
 
 struct sql_facts {

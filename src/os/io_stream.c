@@ -129,30 +129,31 @@ try_connect(struct io_stream *s)
 }
 
 struct io_stream *
-io_connect(struct io *io, const struct sockaddr *addr, socklen_t addr_len, int timeout_ms,
-           const struct io_stream_ops *ops, void *ctx, struct err *err)
+io_connect(struct io *io, const struct io_target *target, const struct io_stream_ops *ops,
+           void *ctx, struct err *err)
 {
+    sa_family_t family = target->addr->sa_family;
     struct io_stream *s;
     int fd;
 
-    if (addr_len > sizeof(struct sockaddr_storage)) {
+    if (target->addr_len > sizeof(struct sockaddr_storage)) {
         err_set(err, NULL, "could not connect: address is too long");
         return NULL;
     }
     io->stats.system_calls++;
-    fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         err_set_errno(err, "08001", errno, "could not create socket");
         return NULL;
     }
-    if (addr->sa_family != AF_UNIX)
+    if (family != AF_UNIX)
         set_tcp_options(io, fd);
     s = stream_new(io, fd, ops, ctx);
     s->connecting = xcalloc(1, sizeof(*s->connecting));
-    s->connecting->addr_len = addr_len;
-    memcpy(&s->connecting->addr, addr, addr_len);
-    if (timeout_ms > 0)
-        io_timer_start(io, &s->connecting->deadline, timeout_ms, connect_deadline, s);
+    s->connecting->addr_len = target->addr_len;
+    memcpy(&s->connecting->addr, target->addr, target->addr_len);
+    if (target->timeout_ms > 0)
+        io_timer_start(io, &s->connecting->deadline, target->timeout_ms, connect_deadline, s);
     try_connect(s);
     return s;
 }

@@ -86,8 +86,10 @@ pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx)
     struct err err;
 
     c = xcalloc(1, sizeof(*c));
-    stream = io_connect(pool_io(s->pool), sock_addr(&s->address), s->address.len, CANCEL_LIMIT_MS,
-                        &ops, c, &err);
+    stream =
+        io_connect(pool_io(s->pool),
+                   &(struct io_target){sock_addr(&s->address), s->address.len, CANCEL_LIMIT_MS},
+                   &ops, c, &err);
     if (stream == NULL) {
         log_warning("could not send a cancel request to node %d: %s", s->node_id, err.message);
         free(c);

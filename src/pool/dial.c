@@ -367,9 +367,9 @@ try_next_address(struct server *s, struct err *err)
 
     for (; l->address_at < l->addresses.count; l->address_at++) {
         const struct sock_address *a = &l->addresses.list[l->address_at];
+        struct io_target target = {sock_addr(a), a->len, pool_options(s->pool)->connect_timeout_ms};
         s->state = SERVER_CONNECTING;
-        s->stream = io_connect(pool_io(s->pool), sock_addr(a), a->len,
-                               pool_options(s->pool)->connect_timeout_ms, &ops, s, err);
+        s->stream = io_connect(pool_io(s->pool), &target, &ops, s, err);
         if (s->stream != NULL)
             return 0;
     }

@@ -114,8 +114,8 @@ statements_remember(struct session *s, const struct wire_parse *p)
 void
 statements_provide(struct session *s, struct server *server, struct statement *st)
 {
-    struct wire_parse p = {{st->name, st->name_len}, {st->query, st->query_len}, st->type_count,
-                           st->types};
+    struct wire_parse p = {
+        {st->name, st->name_len}, {st->query, st->query_len}, st->type_count, st->types};
     uint8_t bit = session_link_bit(s, server);
     struct buf b = BUF_EMPTY;
 

@@ -138,10 +138,10 @@ look_at_call(struct look *l, uint32_t n)
     const char *name;
     uint32_t len;
 
-    if (n == 0 || !names_something(&l->t[n - 1]))
+    if (n < 2 || !names_something(&l->t[n - 1]))
         return;
     /* x::numeric(10,2), AS alias(a, b), WITH name(a, b) AS */
-    if (n >= 2 && (kind_is(l, n - 2, T_CAST) || kind_is(l, n - 2, K_AS)))
+    if (kind_is(l, n - 2, T_CAST) || kind_is(l, n - 2, K_AS))
         return;
     if (l->depth < 64 && (l->in_with >> l->depth & 1))
         return;

@@ -109,7 +109,8 @@ on_accepted(void *ctx, int fd, int error)
     p->server.other = &p->client;
     p->client.stream = io_stream_open(io, fd, &ops, &p->client);
     p->server.stream =
-        io_connect(io, (struct sockaddr *)&target, target_len, 5000, &ops, &p->server, &err);
+        io_connect(io, &(struct io_target){(struct sockaddr *)&target, target_len, 5000}, &ops,
+                   &p->server, &err);
     if (p->server.stream == NULL) {
         fprintf(stderr, "%s\n", err.message);
         end_pair(p);

@@ -36,7 +36,8 @@ start_connect(struct bed *bed, struct tape *t, const struct sockaddr_storage *ad
         skip();
     t->bed = bed;
     t->stream =
-        io_connect(bed->io, (const struct sockaddr *)addr, len, timeout_ms, &tape_ops, t, &err);
+        io_connect(bed->io, &(struct io_target){(const struct sockaddr *)addr, len, timeout_ms},
+                   &tape_ops, t, &err);
     assert_non_null(t->stream);
     assert_int_equal(t->connected, 0);
 }

@@ -248,6 +248,7 @@ judge_copy(struct look *l)
 {
     uint32_t depth = 0;
 
+    l->st->may_write = true;
     for (uint32_t n = 1; n < l->count; n++) {
         if (kind_is(l, n, '('))
             depth++;

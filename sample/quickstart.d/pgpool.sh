@@ -94,6 +94,7 @@ count_nodes() { wc -l <"$dir/servers"; }
 nodes_up() {
     local rows up streaming want=$NODES
     [ -z "$use_pg" ] || want=$(count_nodes)
+    pgpool_runs || return 2
     rows=$(through_pgpool -A -t -c 'SHOW pool_nodes') || return 1
     up=$(printf '%s\n' "$rows" | awk -F'|' '$4 == "up" && $7 != "unknown"' | wc -l)
     streaming=$(printf '%s\n' "$rows" | grep -c streaming || true)

@@ -12,7 +12,10 @@ admin_sql() {
         -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(node_port "$1")" -U postgres -d postgres
 }
 
-node_answers() { printf 'SELECT 1;' | admin_sql "$1"; }
+node_answers() {
+    node_runs "$1" || return 2
+    printf 'SELECT 1;' | admin_sql "$1" || return 1
+}
 
 # A value in postgresql.conf, or in a connection string inside one.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/['\\\\]/&&/g")"; }

@@ -15,7 +15,7 @@ fail() {
         tail -n 8 -- "$2" | sed 's/^/    | /' >&2
     fi
     if [ $# -gt 1 ]; then
-        printf '  the whole log: %s\n' "$2" >&2
+        printf '  the whole log: %s%s\n' "$2" "$([ -e "$2" ] || echo ' (not written yet)')" >&2
     fi
     if [ "$action" = start ]; then
         printf '  once that is solved, run "%s" again: it goes on from here\n' "$invocation" >&2
@@ -62,13 +62,21 @@ logged() {
     say ' done'
 }
 
-# wait_for WHAT SECONDS LOG COMMAND...: repeats the command until it succeeds
+# wait_for WHAT SECONDS LOG COMMAND...: repeats the command until it succeeds; when it exits with
+# 2, waiting is of no use
 wait_for() {
-    local what=$1 seconds=$2 log=$3 deadline
+    local what=$1 seconds=$2 log=$3 deadline status
     shift 3
     deadline=$((SECONDS + seconds))
     printf '    %s ' "$what"
-    until ("$@") >/dev/null 2>&1 </dev/null 8>&- 9>&-; do
+    while :; do
+        status=0
+        ("$@") >/dev/null 2>&1 </dev/null 8>&- 9>&- || status=$?
+        [ "$status" -ne 0 ] || break
+        if [ "$status" -eq 2 ]; then
+            say ' failed'
+            fail "$what: it has ended" "$log"
+        fi
         if [ "$SECONDS" -ge "$deadline" ]; then
             say ' not yet'
             fail "$what: not done after $seconds s" "$log"

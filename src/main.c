@@ -1,8 +1,12 @@
 /*
  * The pgpool program: hands its command line to proc/.
  */
+#include "os/title.h"
+#include "proc/start.h"
+
 int
-main(void)
+main(int argc, char **argv)
 {
-    return 0;
+    title_init(argc, argv);
+    return command_main(argc, argv);
 }

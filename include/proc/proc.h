@@ -29,6 +29,8 @@
 #include "os/io.h"
 #include "os/sock.h"
 
+#include <stdbool.h>
+
 struct config;
 struct proc_frame;
 
@@ -91,9 +93,10 @@ void proc_title(struct proc *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Sends with our slot as the sender's. False: dropped, the queue was full. */
 bool proc_send(struct proc *p, uint32_t to_slot, struct inbox_msg *msg);
 
-/* A child that accepts no more and ends with its last session: says so to the parent, which
- * forks another one in a free slot. */
-void proc_retire(struct proc *p);
+/* A child that wants to be replaced by a fresh one: true, and the parent is told to fork its
+ * successor; the child accepts no more and ends with its last session. False when no slot is free
+ * for a successor: then it goes on as before, and may ask again later. */
+bool proc_retire(struct proc *p);
 
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */

@@ -56,23 +56,31 @@ daemon_detach(struct err *err)
 }
 
 void
-daemon_ready(void)
+daemon_let_go(void)
 {
     struct stat st;
-    ssize_t n;
     int null;
 
     if (ready_fd < 0)
         return;
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
-        if (fstat(STDERR_FILENO, &st) != 0 || !S_ISREG(st.st_mode))
-            dup2(null, STDERR_FILENO);
-        if (null > STDERR_FILENO)
-            close(null);
-    }
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISREG(st.st_mode))
+        dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+void
+daemon_ready(void)
+{
+    ssize_t n;
+
+    if (ready_fd < 0)
+        return;
     do {
         n = write(ready_fd, "1", 1);
     } while (n < 0 && errno == EINTR);

@@ -1,0 +1,56 @@
+/*
+ * The pgpool program: its command line, and the daemon that it may become.
+ */
+#ifndef PROC_START_H
+#define PROC_START_H
+
+#include "base/err.h"
+#include "os/pidfile.h"
+#include "proc/proc.h"
+
+#include <stdbool.h>
+
+struct config;
+
+enum command_word {
+    COMMAND_START,
+    COMMAND_STOP,
+    COMMAND_RELOAD,
+    COMMAND_STATUS,
+    COMMAND_CONFIGTEST,
+};
+
+/* What the command line says. Strings belong to it, or to the program's life. */
+struct command {
+    enum command_word word;
+    enum proc_stop mode; /* of stop */
+    bool foreground;
+    bool debug;          /* everything into the log */
+    bool discard_status; /* forget which nodes were down */
+    bool clear_oidmaps;  /* forget what the query cache knows of tables */
+    bool help;
+    bool version;
+    struct proc_files files; /* absolute paths */
+};
+
+/* Returns 0, or -1 with a message for the user (exit status 2). */
+int command_parse(int argc, char **argv, struct command *cmd_r, struct err *err);
+void command_print_help(void);
+
+/* Does all of it: parses, runs, returns the exit status. */
+int command_main(int argc, char **argv);
+
+/* stop, reload, status, configtest: return the exit status. */
+int control_stop(const struct command *cmd);
+int control_reload(const struct command *cmd);
+int control_status(const struct command *cmd);
+int control_configtest(const struct command *cmd);
+
+/* Loads the configuration and prints what was found to stderr; NULL when it holds a fault. */
+struct config *control_load(const struct command *cmd);
+
+/* Becomes the parent process and serves until it is stopped. Takes the configuration over. Faults
+ * at start are told through the log, which still is stderr then. Returns the exit status. */
+int parent_main(const struct command *cmd, struct config *cfg);
+
+#endif

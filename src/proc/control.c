@@ -1,0 +1,275 @@
+/*
+ * The words of the command line that speak of another pgpool, or only of its files: stop, reload,
+ * status, configtest.
+ *
+ * The running one is found by its pid file, and the lock on that file says whether it lives. These
+ * are commands: they may block, and they talk to a person on stdout and stderr.
+ */
+#include "auth/passwd.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "proc/start.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    SMART_LIMIT_S = 60,
+    FAST_LIMIT_S = 20,
+    PROCESSES_SHOWN = 1024,
+    TITLE_BYTES = 512,
+    STATUS_NOT_RUNNING = 3,
+};
+
+/* ---- configuration ---- */
+
+static void
+print_report(const struct config_report *report)
+{
+    for (uint32_t n = 0; n < report->count; n++) {
+        const struct config_finding *finding = &report->findings[n];
+        struct buf line = BUF_EMPTY;
+
+        config_finding_print(finding, &line);
+        fprintf(stderr, "pgpool: %s%s\n",
+                finding->severity == CONFIG_WARNING ? "warning: "
+                : finding->severity == CONFIG_NOTE  ? "note: "
+                                                    : "",
+                buf_cstr(&line));
+        buf_free(&line);
+    }
+}
+
+struct config *
+control_load(const struct command *cmd)
+{
+    struct config_report report;
+    struct config *cfg = NULL;
+
+    config_report_init(&report);
+    if (config_load_file(cmd->files.config, &cfg, &report) != 0)
+        cfg = NULL;
+    print_report(&report);
+    if (cfg == NULL)
+        fprintf(stderr, "pgpool: configuration file \"%s\" cannot be used\n", cmd->files.config);
+    config_report_fini(&report);
+    return cfg;
+}
+
+/* The lines that say where the pid file is, out of a file that may be faulty elsewhere: whoever
+ * has broken it can still stop pgpool. */
+static struct config *
+load_what_can_be(const struct command *cmd)
+{
+    struct buf file = BUF_EMPTY;
+    struct buf lines = BUF_EMPTY;
+    struct config_report report;
+    struct config *cfg = NULL;
+    struct err err;
+    const char *at;
+
+    if (file_read(cmd->files.config, CONFIG_FILE_MAX, &file, &err) == 0) {
+        for (at = buf_cstr(&file); *at != '\0';) {
+            const char *word = at + strspn(at, " \t");
+            size_t len = strcspn(at, "\n");
+
+            len += at[len] == '\n';
+            if (strncmp(word, "pid_file_name", strlen("pid_file_name")) == 0)
+                buf_add(&lines, at, len);
+            at += len;
+        }
+    }
+    config_report_init(&report);
+    if (config_load_text(buf_cstr(&lines), lines.len, cmd->files.config, &cfg, &report) != 0)
+        cfg = NULL;
+    config_report_fini(&report);
+    buf_free(&file);
+    buf_free(&lines);
+    return cfg;
+}
+
+/* The process id of the running pgpool; 0 when there is none, -1 when nobody can tell. */
+static pid_t
+find_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
+{
+    struct config_report report;
+    struct config *cfg = NULL;
+    pid_t pid;
+
+    config_report_init(&report);
+    if (config_load_file(cmd->files.config, &cfg, &report) != 0) {
+        cfg = load_what_can_be(cmd);
+        if (cfg == NULL || !file_exists(cmd->files.config)) {
+            print_report(&report);
+            config_report_fini(&report);
+            config_free(cfg);
+            return -1;
+        }
+        fprintf(stderr, "pgpool: warning: \"%s\" has faults; see \"pgpool configtest\"\n",
+                cmd->files.config);
+    }
+    config_report_fini(&report);
+    pid = pidfile_owner(cfg->pid_file_name);
+    snprintf(pid_file, pid_file_size, "%s", cfg->pid_file_name);
+    config_free(cfg);
+    return pid;
+}
+
+/* As above, with a message when there is none. */
+static pid_t
+need_running(const struct command *cmd)
+{
+    char pid_file[TITLE_BYTES];
+    pid_t pid = find_running(cmd, pid_file, sizeof(pid_file));
+
+    if (pid == 0)
+        fprintf(stderr, "pgpool: pgpool is not running (nobody holds pid file \"%s\")\n", pid_file);
+    return pid;
+}
+
+static int
+signal_process(pid_t pid, int signo)
+{
+    struct err err;
+
+    if (process_signal(pid, signo, &err) == 0)
+        return 0;
+    fprintf(stderr, "pgpool: %s\n", err.message);
+    return -1;
+}
+
+/* ---- the words ---- */
+
+int
+control_stop(const struct command *cmd)
+{
+    static const int signals[] = {
+        [PROC_STOP_SMART] = SIGTERM, [PROC_STOP_FAST] = SIGINT, [PROC_STOP_IMMEDIATE] = SIGQUIT};
+    int limit_s = cmd->mode == PROC_STOP_SMART ? SMART_LIMIT_S : FAST_LIMIT_S;
+    pid_t pid = need_running(cmd);
+
+    if (pid <= 0 || signal_process(pid, signals[cmd->mode]) != 0)
+        return 1;
+    printf("waiting for pgpool (process %d) to stop", (int)pid);
+    fflush(stdout);
+    for (int waited_s = 0; waited_s < limit_s; waited_s++) {
+        if (process_wait(pid, 1000)) {
+            printf(" done\n");
+            return 0;
+        }
+        printf(".");
+        fflush(stdout);
+    }
+    printf(" not yet\n");
+    fprintf(stderr, "pgpool: process %d has not ended after %d s\n", (int)pid, limit_s);
+    if (cmd->mode == PROC_STOP_SMART)
+        fprintf(stderr, "It takes no new clients and waits until those that it has leave; "
+                        "\"pgpool -m fast stop\" ends their sessions.\n");
+    else
+        fprintf(stderr,
+                "See its log; \"pgpool -m immediate stop\" asks no process for its leave.\n");
+    return 1;
+}
+
+int
+control_reload(const struct command *cmd)
+{
+    struct config *cfg = control_load(cmd);
+    pid_t pid;
+
+    if (cfg == NULL) {
+        fprintf(stderr, "pgpool: nothing was reloaded\n");
+        return 1;
+    }
+    config_free(cfg);
+    pid = need_running(cmd);
+    if (pid <= 0 || signal_process(pid, SIGHUP) != 0)
+        return 1;
+    printf("pgpool (process %d) was told to reload; its log says what has changed\n", (int)pid);
+    return 0;
+}
+
+static void
+print_since(const char *pid_file)
+{
+    struct stat st;
+    struct tm tm;
+    char text[64];
+
+    if (stat(pid_file, &st) != 0)
+        return;
+    localtime_r(&st.st_mtime, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &tm);
+    printf("since: %s\n", text);
+}
+
+int
+control_status(const struct command *cmd)
+{
+    pid_t children[PROCESSES_SHOWN];
+    char pid_file[TITLE_BYTES];
+    char title[TITLE_BYTES];
+    pid_t pid = find_running(cmd, pid_file, sizeof(pid_file));
+    size_t count;
+
+    if (pid < 0)
+        return 1;
+    if (pid == 0) {
+        printf("pgpool is not running (nobody holds pid file \"%s\")\n", pid_file);
+        return STATUS_NOT_RUNNING;
+    }
+    printf("pgpool is running (process %d)\n", (int)pid);
+    print_since(pid_file);
+    printf("configuration: %s\npid file: %s\n", cmd->files.config, pid_file);
+    count = process_children(pid, children, PROCESSES_SHOWN);
+    printf("processes:\n");
+    if (process_title(pid, title, sizeof(title)))
+        printf("  %7d  %s\n", (int)pid, title);
+    for (size_t n = 0; n < count; n++) {
+        if (process_title(children[n], title, sizeof(title)))
+            printf("  %7d  %s\n", (int)children[n], title);
+    }
+    return 0;
+}
+
+/* ---- configtest ---- */
+
+static int
+check_passwords(const char *path)
+{
+    struct buf text = BUF_EMPTY;
+    struct passwd *passwords = NULL;
+    struct err err;
+    int result = 0;
+
+    if (path[0] == '\0' || !file_exists(path))
+        return 0;
+    if (file_read(path, PASSWD_FILE_MAX, &text, &err) != 0 ||
+        passwd_parse(buf_cstr(&text), text.len, path, &passwords, &err) != 0) {
+        fprintf(stderr, "pgpool: %s\n", err.message);
+        result = -1;
+    }
+    passwd_free(passwords);
+    buf_free(&text);
+    return result;
+}
+
+int
+control_configtest(const struct command *cmd)
+{
+    struct config *cfg = control_load(cmd);
+    int status = cfg == NULL;
+
+    if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
+        status = 1;
+    config_free(cfg);
+    if (status == 0)
+        printf("configuration \"%s\" is fine\n", cmd->files.config);
+    return status;
+}

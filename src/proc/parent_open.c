@@ -1,0 +1,222 @@
+/*
+ * What the parent opens before the first fork: everything that can fail at start, so that the
+ * command that was typed can say so.
+ */
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cluster/view.h"
+#include "os/channel.h"
+#include "os/file.h"
+#include "os/limits.h"
+#include "os/random.h"
+#include "parent.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG_MAX = 10000,
+    LOG_PIPE_BYTES = 1024 * 1024,
+    OWN_DESCRIPTORS = 64, /* of a process, besides its clients and servers */
+};
+
+/* ---- pid file ---- */
+
+static void
+make_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = xstrdup(path);
+    struct err ignored; /* opening the file will say it better */
+
+    if (slash != NULL && slash != path) {
+        directory[slash - path] = '\0';
+        file_make_directory(directory, 0755, &ignored);
+    }
+    free(directory);
+}
+
+static int
+take_pidfile(struct parent *pa, struct err *err)
+{
+    const char *path = pa->config->pid_file_name;
+    pid_t owner;
+
+    if (path[0] == '\0')
+        return err_set(err, "F0000", "\"pid_file_name\" is empty");
+    make_directory_of(path);
+    if (pidfile_take(&pa->pidfile, path, &owner, err) == 0)
+        return 0;
+    if (owner > 0) {
+        err_set(err, "55006", "another pgpool is running (process %d holds \"%s\")", (int)owner,
+                path);
+        err_hint(err, "stop it with \"pgpool stop\", or give this one a \"pid_file_name\" and a "
+                      "\"port\" of its own");
+    } else {
+        err_hint(err, "\"pid_file_name\" in pgpool.conf says where the pid file is");
+    }
+    return -1;
+}
+
+/* ---- listening ---- */
+
+static int
+backlog(const struct parent *pa)
+{
+    double wanted = (double)pa->base.child_target * pa->config->child_max_clients *
+                    pa->config->listen_backlog_multiplier;
+
+    return wanted < BACKLOG_MAX ? (int)wanted : BACKLOG_MAX;
+}
+
+static int
+listen_on(struct sock_listeners *l, const struct config_list *hosts,
+          const struct config_list *directories, uint16_t port,
+          const struct sock_unix_options *options, struct err *err)
+{
+    for (uint32_t n = 0; n < directories->count; n++) {
+        if (sock_listen_unix(l, directories->items[n], port, options, err) != 0)
+            return -1;
+    }
+    for (uint32_t n = 0; n < hosts->count; n++) {
+        if (sock_listen_tcp(l, hosts->items[n], port, options->backlog, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+open_sockets(struct parent *pa, struct err *err)
+{
+    const struct config *cfg = pa->config;
+    struct sock_unix_options options = {.group = cfg->unix_socket_group,
+                                        .mode = (mode_t)cfg->unix_socket_permissions,
+                                        .backlog = backlog(pa)};
+
+    if (listen_on(&pa->clients, &cfg->listen_addresses, &cfg->unix_socket_directories,
+                  (uint16_t)cfg->port, &options, err) != 0)
+        return -1;
+    if (pa->clients.count == 0) {
+        err_set(err, "F0000", "there is no address to listen on");
+        err_hint(err, "set \"listen_addresses\" or \"unix_socket_directories\"");
+        return -1;
+    }
+    options.mode = 0777;
+    options.group = "";
+    return listen_on(&pa->pcp, &cfg->pcp_listen_addresses, &cfg->pcp_socket_dir,
+                     (uint16_t)cfg->pcp_port, &options, err);
+}
+
+/* ---- shared memory ---- */
+
+int
+parent_publish(struct parent *pa, struct config *cfg, struct err *err)
+{
+    struct buf text = BUF_EMPTY;
+    int result;
+
+    config_print(cfg, &text);
+    result = shared_publish_config(pa->base.shared, buf_cstr(&text), text.len, err);
+    buf_free(&text);
+    cfg->generation = shared_config_generation(pa->base.shared);
+    return result;
+}
+
+static int
+open_shared(struct parent *pa, struct err *err)
+{
+    struct shared_layout layout = {
+        .child_slots = 2 * pa->base.child_target,
+        .sessions_per_child = (uint32_t)pa->config->child_max_clients,
+        .freshness_bytes = sizeof(struct cluster_freshness),
+    };
+
+    if (shared_new(&layout, &pa->base.shared, err) != 0)
+        return -1;
+    pa->slot_count = shared_slot_count(pa->base.shared);
+    pa->processes = xcalloc(pa->slot_count, sizeof(*pa->processes));
+    if (inboxes_new(pa->slot_count, &pa->base.inboxes, err) != 0 ||
+        wakes_new(pa->slot_count, &pa->base.wakes, err) != 0)
+        return -1;
+    if (parent_publish(pa, pa->config, err) != 0)
+        return -1;
+    pa->base.config_generation = pa->config->generation;
+    return 0;
+}
+
+static void
+raise_limits(const struct parent *pa)
+{
+    uint64_t have = limits_raise_descriptors();
+    uint64_t want = 2 * (uint64_t)pa->config->child_max_clients + OWN_DESCRIPTORS;
+
+    if (have < want)
+        log_warning(
+            "the system allows %llu open descriptors per process; \"child_max_clients\" = %d "
+            "may need %llu (see \"ulimit -n\")",
+            (unsigned long long)have, pa->config->child_max_clients, (unsigned long long)want);
+}
+
+static int
+seed(struct err *err)
+{
+    uint64_t value;
+
+    if (random_bytes(&value, sizeof(value), err) != 0)
+        return -1;
+    hash_seed(value);
+    return 0;
+}
+
+int
+parent_open(struct parent *pa, struct err *err)
+{
+    int children = pa->config->num_init_children;
+
+    pa->base.child_target = children > 0 ? (uint32_t)children : limits_cpus();
+    raise_limits(pa);
+    if (seed(err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
+        open_shared(pa, err) != 0)
+        return -1;
+    return pipe_new(pa->life, err);
+}
+
+int
+parent_open_log(struct parent *pa, struct err *err)
+{
+    if (!pa->config->logging_collector)
+        return 0;
+    if (file_make_directory(pa->config->log_directory, 0700, err) != 0 ||
+        pipe_new(pa->log_pipe, err) != 0)
+        return -1;
+    /* Room for a burst while the logger is forked again; the usual size does when refused. */
+    fcntl(pa->log_pipe[1], F_SETPIPE_SZ, (int)LOG_PIPE_BYTES);
+    pa->own_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (pa->own_stderr < 0)
+        pa->own_stderr = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    log_info("further log output goes to files in \"%s\"", pa->config->log_directory);
+    dup2(pa->log_pipe[1], STDERR_FILENO);
+    return 0;
+}
+
+void
+parent_close(struct parent *pa)
+{
+    sock_listeners_close(&pa->clients, true);
+    sock_listeners_close(&pa->pcp, true);
+    inboxes_free(pa->base.inboxes);
+    wakes_free(pa->base.wakes);
+    shared_free(pa->base.shared);
+    free(pa->processes);
+    for (int end = 0; end < 2; end++) {
+        fd_close(&pa->life[end]);
+        fd_close(&pa->log_pipe[end]);
+    }
+    fd_close(&pa->own_stderr);
+    config_free(pa->config);
+    pidfile_drop(&pa->pidfile);
+}

@@ -45,6 +45,7 @@ pgpool_conf() {
     printf 'work_dir = %s\n' "$(quoted "$dir/run")"
     printf "logging_collector = on\nlog_directory = %s\n" "$(quoted "$dir/log")"
     printf "log_filename = 'pgpool.log'\nlog_connections = on\nlog_disconnections = on\n"
+    printf "include = 'pgpool.local.conf'\n"
 }
 
 write_pgpool_conf() {
@@ -52,11 +53,11 @@ write_pgpool_conf() {
     server_dir "$dir/log" 0755
     : | private_file "$dir/pcp.conf"
     : | private_file "$dir/pool_hba.conf"
-    # Lines below the mark are the user's and stay.
-    [ -e "$dir/pgpool.local.conf" ] ||
-        printf '# Your own settings; they come after those that quickstart writes.\n' \
+    if [ ! -e "$dir/pgpool.local.conf" ]; then
+        printf '# Your own settings; they win over those that quickstart wrote.\n' \
             >"$dir/pgpool.local.conf"
-    { pgpool_conf; cat "$dir/pgpool.local.conf"; } >"$dir/pgpool.conf.next"
+    fi
+    pgpool_conf >"$dir/pgpool.conf.next"
     if cmp -s "$dir/pgpool.conf.next" "$dir/pgpool.conf"; then
         rm -f -- "$dir/pgpool.conf.next"
     else
@@ -74,6 +75,7 @@ start_pgpool() {
         if [ -z "$pgpool_conf_changed" ] &&
             [ ! "$dir/build/pgpool" -nt "$dir/run/pgpool.pid" ]; then
             say "    runs already on port $(settings_get pgpool_port)"
+            logged 'reloading pgpool.local.conf' "$dir/start.log" pgpool reload
             return
         fi
         logged 'something changed: stopping the running one' "$dir/start.log" pgpool -m fast stop
@@ -121,8 +123,8 @@ Stop:        $invocation stop
 Delete all:  $invocation remove
 
 What lies where, in $dir:
-    pgpool.conf          the configuration in use; put your own lines into pgpool.local.conf,
-                         then run $invocation again
+    pgpool.conf          the configuration in use
+    pgpool.local.conf    for your own settings; run $invocation again to apply them
     build/pgpool         the program
     log/pgpool.log       pgpool's log
 TEXT

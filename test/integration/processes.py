@@ -16,14 +16,21 @@ def all_pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def _parents():
+    """Each process's parent, by one look at /proc."""
+    return {pid: int(fields[1]) for pid in all_pids() if (fields := stat(pid))}
+
+
 def children(parent):
     """Pids of the processes whose parent is this one, zombies included."""
-    return [pid for pid in all_pids() if (fields := stat(pid)) and int(fields[1]) == parent]
+    return [pid for pid, its_parent in _parents().items() if its_parent == parent]
 
 
 def descendants(parent):
-    found = children(parent)
-    return found + [pid for child in found for pid in descendants(child)]
+    parents, found = _parents(), [parent]
+    for pid in found:  # grows while it is walked
+        found += [child for child, its_parent in parents.items() if its_parent == pid]
+    return found[1:]
 
 
 def alive(pid):

@@ -21,6 +21,7 @@
 #include "sql/facts.h"
 #include "wire/build.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,11 +71,19 @@ load_passwords(struct child *c)
 {
     const struct config *cfg = c->proc->config;
     struct passwd *fresh = NULL;
+    struct buf text = BUF_EMPTY;
     struct err err;
+    int rc;
 
-    if (cfg->pool_passwd[0] != '\0' && access(cfg->pool_passwd, F_OK) == 0) {
-        if (passwd_load(cfg->pool_passwd, &fresh, &err) != 0) {
-            log_warning("%s; the old passwords stay", err.message);
+    if (cfg->pool_passwd[0] != '\0' && file_exists(cfg->pool_passwd)) {
+        rc = file_read(cfg->pool_passwd, PASSWD_FILE_MAX, &text, &err);
+        if (rc == 0)
+            rc = passwd_parse((const char *)text.data, text.len, cfg->pool_passwd, &fresh, &err);
+        if (text.len > 0)
+            OPENSSL_cleanse(text.data, text.len);
+        buf_free(&text);
+        if (rc != 0) {
+            log_warning("%s; the passwords known before stay", err.message);
             return;
         }
     }
@@ -384,7 +393,9 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .load_balance_node = session_load_balance_node(s),
     };
 
-    return inspect_answer(&in, q, out, err);
+    struct inspect_question question = {q->view, q->describe, q->rows};
+
+    return inspect_answer(&in, &question, out, err);
 }
 
 /* ---- cancel ---- */

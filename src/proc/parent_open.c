@@ -73,17 +73,22 @@ backlog(const struct parent *pa)
     return wanted < BACKLOG_MAX ? (int)wanted : BACKLOG_MAX;
 }
 
+struct places {
+    const struct config_list *hosts;
+    const struct config_list *directories;
+    uint16_t port;
+};
+
 static int
-listen_on(struct sock_listeners *l, const struct config_list *hosts,
-          const struct config_list *directories, uint16_t port,
+listen_on(struct sock_listeners *l, const struct places *at,
           const struct sock_unix_options *options, struct err *err)
 {
-    for (uint32_t n = 0; n < directories->count; n++) {
-        if (sock_listen_unix(l, directories->items[n], port, options, err) != 0)
+    for (uint32_t n = 0; n < at->directories->count; n++) {
+        if (sock_listen_unix(l, at->directories->items[n], at->port, options, err) != 0)
             return -1;
     }
-    for (uint32_t n = 0; n < hosts->count; n++) {
-        if (sock_listen_tcp(l, hosts->items[n], port, options->backlog, err) != 0)
+    for (uint32_t n = 0; n < at->hosts->count; n++) {
+        if (sock_listen_tcp(l, at->hosts->items[n], at->port, options->backlog, err) != 0)
             return -1;
     }
     return 0;
@@ -96,9 +101,11 @@ open_sockets(struct parent *pa, struct err *err)
     struct sock_unix_options options = {.group = cfg->unix_socket_group,
                                         .mode = (mode_t)cfg->unix_socket_permissions,
                                         .backlog = backlog(pa)};
+    struct places sql = {&cfg->listen_addresses, &cfg->unix_socket_directories,
+                         (uint16_t)cfg->port};
+    struct places pcp = {&cfg->pcp_listen_addresses, &cfg->pcp_socket_dir, (uint16_t)cfg->pcp_port};
 
-    if (listen_on(&pa->clients, &cfg->listen_addresses, &cfg->unix_socket_directories,
-                  (uint16_t)cfg->port, &options, err) != 0)
+    if (listen_on(&pa->clients, &sql, &options, err) != 0)
         return -1;
     if (pa->clients.count == 0) {
         err_set(err, "F0000", "there is no address to listen on");
@@ -107,8 +114,7 @@ open_sockets(struct parent *pa, struct err *err)
     }
     options.mode = 0777;
     options.group = "";
-    return listen_on(&pa->pcp, &cfg->pcp_listen_addresses, &cfg->pcp_socket_dir,
-                     (uint16_t)cfg->pcp_port, &options, err);
+    return listen_on(&pa->pcp, &pcp, &options, err);
 }
 
 /* ---- shared memory ---- */

@@ -29,6 +29,7 @@ hot_standby = on
 hot_standby_feedback = on
 wal_receiver_status_interval = 1s
 wal_keep_size = 64MB
+wal_retrieve_retry_interval = 100ms
 max_wal_size = 2GB
 checkpoint_timeout = 1h
 jit = off
@@ -188,7 +189,7 @@ class Cluster:
 
     def wait_replayed(self):
         """Until every standby has replayed what the primary has written by now."""
-        position = self.primary.value("SELECT pg_current_wal_insert_lsn()")
+        position = self.primary.value("SELECT pg_current_wal_flush_lsn()")
         for standby in self.servers[1:]:
             wait_for(lambda s=standby: s.value(
                 "SELECT pg_wal_lsn_diff(%s, pg_last_wal_replay_lsn()) <= 0", position),

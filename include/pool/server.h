@@ -14,6 +14,7 @@
 #include "os/io.h"
 #include "os/sock.h"
 #include "pool/pending.h"
+#include "wire/proto.h"
 
 #include <stdbool.h>
 
@@ -46,6 +47,10 @@ struct server_ops {
     void (*settled)(void *ctx, struct server *s, const struct pending_entry *e, bool done);
     /* ReadyForQuery came, and was passed on when it is for the client. */
     void (*cycle_end)(void *ctx, struct server *s, const struct pending_entry *e, bool failed);
+    /* Nothing is owed any more, with or without the end of a cycle. */
+    void (*emptied)(void *ctx, struct server *s);
+    /* A parameter's value, as the client is about to be told. */
+    void (*parameter)(void *ctx, struct wire_view name, struct wire_view value);
     /* What was queued for the server has left far enough. */
     void (*drained)(void *ctx, struct server *s);
     /* The connection is closed; s is only its name now, and may be asked for fatal_told (a FATAL
@@ -80,6 +85,7 @@ struct server {
     bool is_standby; /* by in_hot_standby, or by asking */
     bool fatal_told; /* a FATAL message was passed on */
     bool fatal_seen;
+    bool authenticated;          /* the server has accepted the login */
     bool doubtful;               /* must not be used again */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */

@@ -98,6 +98,12 @@ bool proc_send(struct proc *p, uint32_t to_slot, struct inbox_msg *msg);
  * for a successor: then it goes on as before, and may ask again later. */
 bool proc_retire(struct proc *p);
 
+struct passwd;
+
+/* Reads pool_passwd in place of *passwords_io, which stays when the file is faulty (the log says
+ * why). No file: NULL. Blocks on the disk. */
+void proc_read_passwords(const struct config *cfg, struct passwd **passwords_io);
+
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */
 

@@ -38,8 +38,11 @@ struct statement {
     uint8_t kind; /* enum sql_kind of its only statement */
     bool may_write;
     bool touches_session;
-    bool local; /* SHOW pool_... */
-    bool named; /* in the map now */
+    bool to_primary;
+    bool plain;  /* one statement that has no effect on the session */
+    bool local;  /* SHOW pool_... */
+    bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
+    bool named;  /* in the map now */
     uint16_t name_len;
     char *name; /* behind the types */
     uint8_t *types;
@@ -65,7 +68,15 @@ struct settings {
 };
 
 /* What is done when a cycle's answer was no error. */
-enum effect_kind { EFFECT_SET, EFFECT_RESET_ALL, EFFECT_DISCARD, EFFECT_DEALLOCATE };
+enum effect_kind {
+    EFFECT_SET,
+    EFFECT_RESET_ALL,
+    EFFECT_DISCARD,
+    EFFECT_DEALLOCATE,
+    EFFECT_PREPARE,
+    EFFECT_ROLLBACK,
+    EFFECT_CHAIN, /* COMMIT AND CHAIN */
+};
 struct effect {
     struct effect *next;
     uint8_t kind;
@@ -94,10 +105,14 @@ struct session {
     bool ssl_asked;
     bool gss_asked;
     bool pumping;
-    bool skip_till_sync; /* we refused something: silent until Sync */
-    bool batch_bound;    /* a portal was bound in the open batch */
-    bool local_portal;   /* the last Bind of ours is a SHOW pool_... */
-    bool ending;         /* close when all was sent */
+    bool skip_till_sync;   /* we refused something: silent until Sync */
+    bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
+    bool local_portal;     /* the last Bind of ours is a SHOW pool_... */
+    bool ending;           /* close when all was sent */
+    bool held_long;        /* the client waits: a held batch goes on as far as it has come */
+    bool plain_strings;    /* standard_conforming_strings */
+    bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
+    uint32_t name_effects; /* statements under way that make or drop prepared statements */
     uint32_t protocol;
     uint32_t pass_left; /* of a long message from the client */
     bool pass_drop;
@@ -108,6 +123,7 @@ struct session {
     struct map statements;
     struct settings settings;
     struct io_timer reaper;
+    struct io_timer hold;
     struct log_context log;
     struct server *login_server;
     uint64_t tried[2]; /* nodes tried for the login */
@@ -123,6 +139,7 @@ struct unit {
     uint8_t type; /* of its first message */
     bool ends;    /* with Query, FunctionCall or Sync: the server will be ready again */
     bool flushes; /* ends with Flush */
+    bool parses;  /* holds a Parse */
     bool partial; /* cut: more of the same batch or message follows */
     bool may_write;
     bool touches_session;
@@ -141,14 +158,18 @@ void session_fatal(struct session *s, const struct err *err);
 void session_error(struct session *s, const struct err *err);
 void session_show_state(struct session *s, enum session_slot_state state);
 struct server *session_link(struct session *s, int node_id, struct err *err);
+/* What the text is, as the session's parameters make it be read. */
+const struct sql_facts *session_facts(struct session *s, const char *text, size_t len);
+void session_note_parameter(struct session *s, struct wire_view name, struct wire_view value);
 void session_drop_link(struct session *s, struct server *server);
 uint8_t session_link_bit(const struct session *s, const struct server *server);
 
 /* startup.c */
 void startup_received(struct session *s);
 void startup_server_ready(struct session *s, struct server *server);
-void startup_server_failed(struct session *s, const struct err *err, const uint8_t *fatal,
-                           size_t fatal_len);
+/* server: its name only; NULL when there was none. */
+void startup_server_failed(struct session *s, const struct server *server, const struct err *err,
+                           const uint8_t *fatal, size_t fatal_len);
 
 /* client.c */
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
@@ -166,6 +187,8 @@ extern const struct server_ops session_server_ops; /* a constant */
 /* statements.c */
 void statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
                       struct pending_entry *e_r);
+/* Made by an SQL PREPARE. */
+void statements_add_by_sql(struct session *s, struct server *server, struct sql_text name);
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
 struct statement *statements_find(struct session *s, struct wire_view name);

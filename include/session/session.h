@@ -53,6 +53,8 @@ struct session_host {
     void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
     /* Something was written now: standbys that are older must not be read by who wrote it. */
     void (*wrote)(void *ctx);
+    /* The view may be older than what is known: looks again, true when it has changed. */
+    bool (*refresh)(void *ctx);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* Answers SHOW pool_...: appends messages to out. -1 with err: no such view. */

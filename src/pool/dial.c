@@ -231,6 +231,7 @@ authentication(struct server *s, const uint8_t *msg, size_t len, struct err *err
     if (!s->login->auth_started && begin_login(s, err) != 0)
         return -1;
     rc = login_step(&s->login->auth, msg, (uint32_t)len, &out, err);
+    s->authenticated = rc == 0 && login_done(&s->login->auth);
     if (rc == 0 && out.len > 0)
         server_send(s, out.data, out.len);
     buf_free(&out);
@@ -276,9 +277,11 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
                            s->node_id);
         ready_for_query(s, msg);
         return s->login == NULL ? 1 : 0;
+    case 'N': /* what it says to everybody who logs in like this */
+        buf_add(&s->login->welcome, msg, len);
+        return 0;
     case 'T':
     case 'C':
-    case 'N':
     case 'v': /* it speaks 3.0 only: so do we to servers */
         return 0;
     default:

@@ -40,6 +40,7 @@ drop_head(struct pending *p, bool done, pending_settled_fn *settled, void *ctx)
     p->head = (p->head + 1) & (p->cap - 1);
     p->count--;
     p->forwards -= is_forward(&e);
+    p->copy_in = false; /* it was the head's */
     if (e.tag != NULL && settled != NULL)
         settled(ctx, &e, done);
 }
@@ -74,6 +75,25 @@ ends_cycle(uint8_t kind)
     return kind == PENDING_QUERY || kind == PENDING_SYNC || kind == PENDING_CALL;
 }
 
+static void
+drop_unqueued(const struct pending_entry *e, pending_settled_fn *settled, void *ctx)
+{
+    if (e->tag != NULL && settled != NULL)
+        settled(ctx, e, false);
+}
+
+/* What the server reads while it waits for data has no answer. It ignores Sync, unless the COPY has
+ * failed meanwhile, which we cannot know; anything but the end of the data makes the COPY fail.
+ * Either way the COPY is over for what follows. */
+static void
+feed_copy(struct pending *p, uint8_t kind)
+{
+    if (kind == PENDING_SYNC)
+        p->sync_in_doubt = true;
+    else
+        p->copy_in = false;
+}
+
 bool
 pending_push(struct pending *p, const struct pending_entry *e, pending_settled_fn *settled,
              void *ctx)
@@ -84,17 +104,13 @@ pending_push(struct pending *p, const struct pending_entry *e, pending_settled_f
         ignored = e->kind != PENDING_SYNC;
         p->skip_till_sync = ignored;
     } else if (p->copy_in) {
-        /* Flush and Sync are ignored in COPY, any other message makes it fail */
-        ignored = e->kind != PENDING_COPY_END;
+        ignored = true;
+        feed_copy(p, e->kind);
     }
     if (ignored) {
-        if (e->tag != NULL && settled != NULL)
-            settled(ctx, e, false);
+        drop_unqueued(e, settled, ctx);
         return false;
     }
-    /* behind the end of its data, the COPY is over for what follows */
-    if (e->kind == PENDING_COPY_END)
-        p->copy_in = false;
     if (p->count == p->cap)
         grow(p);
     *at(p, p->count++) = *e;
@@ -102,32 +118,23 @@ pending_push(struct pending *p, const struct pending_entry *e, pending_settled_f
     return true;
 }
 
-/* The server reads on, for COPY, what was sent behind its command: Syncs before the end of the
- * data have no answer. */
+/* The server reads, for COPY, what was sent behind its command. */
 static void
 enter_copy_in(struct pending *p, pending_settled_fn *settled, void *ctx)
 {
-    uint32_t kept = 1;
-    uint32_t n = 1;
-
-    for (; n < p->count && at(p, n)->kind != PENDING_COPY_END; n++) {
-        struct pending_entry e = *at(p, n);
-        if (e.kind != PENDING_SYNC) {
-            *at(p, kept++) = e;
-            continue;
-        }
-        p->sync_in_doubt = true;
+    p->copy_in = true;
+    while (p->copy_in && p->count > 1) {
+        struct pending_entry e = *at(p, 1);
+        *at(p, 1) = *at(p, 0);
+        p->head = (p->head + 1) & (p->cap - 1);
+        p->count--;
         p->forwards -= is_forward(&e);
-        if (e.tag != NULL && settled != NULL)
-            settled(ctx, &e, false);
+        feed_copy(p, e.kind);
+        drop_unqueued(&e, settled, ctx);
     }
-    p->copy_in = n == p->count;
-    for (; n < p->count; n++)
-        *at(p, kept++) = *at(p, n);
-    p->count = kept;
 }
 
-/* The end of COPY data has no answer: it leaves with the command in front of it. */
+/* The end of data that no COPY has read has no answer: it leaves with what stands in front. */
 static void
 trim(struct pending *p, pending_settled_fn *settled, void *ctx)
 {
@@ -148,13 +155,27 @@ fail(struct pending *p, pending_settled_fn *settled, void *ctx)
     p->skip_till_sync = p->count == 0;
 }
 
+/* Nothing is owed: it is the Sync of a COPY that failed before the Sync was read as data, or
+ * nobody's. */
+static void
+end_doubt(struct pending *p, struct pending_step *step)
+{
+    if (!p->skip_till_sync || !p->sync_in_doubt) {
+        step->unasked = true;
+        return;
+    }
+    step->cycle_end = step->failed = true;
+    step->ended.kind = PENDING_SYNC;
+    p->skip_till_sync = p->error_seen = false;
+}
+
 static void
 end_cycle(struct pending *p, struct pending_step *step, pending_settled_fn *settled, void *ctx)
 {
     while (p->count > 0 && !ends_cycle(at(p, 0)->kind))
         drop_head(p, false, settled, ctx);
     if (p->count == 0) {
-        step->unasked = true;
+        end_doubt(p, step);
         return;
     }
     step->skip = at(p, 0)->skip;
@@ -162,7 +183,6 @@ end_cycle(struct pending *p, struct pending_step *step, pending_settled_fn *sett
     step->cycle_end = true;
     step->failed = p->error_seen;
     p->error_seen = false;
-    p->copy_in = false;
     drop_head(p, !step->failed, settled, ctx);
     trim(p, settled, ctx);
 }
@@ -186,6 +206,18 @@ answers(uint8_t type, uint8_t kind)
     }
 }
 
+/* An error is told to whoever asked for the cycle that it ends, also when it strikes a message of
+ * ours in the client's batch: nothing else would tell why the batch has failed. */
+static bool
+error_is_skipped(struct pending *p)
+{
+    for (uint32_t n = 0; n < p->count; n++) {
+        if (ends_cycle(at(p, n)->kind))
+            return at(p, n)->skip;
+    }
+    return false;
+}
+
 struct pending_step
 pending_answer(struct pending *p, uint8_t type, pending_settled_fn *settled, void *ctx)
 {
@@ -201,6 +233,7 @@ pending_answer(struct pending *p, uint8_t type, pending_settled_fn *settled, voi
     }
     step.skip = at(p, 0)->skip;
     if (type == 'E') {
+        step.skip = error_is_skipped(p);
         fail(p, settled, ctx);
     } else if (type == 'G') {
         enter_copy_in(p, settled, ctx);

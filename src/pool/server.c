@@ -104,19 +104,25 @@ is_fatal(const uint8_t *msg, size_t len)
            (e.severity.len == 5 && memcmp(e.severity.data, "PANIC", 5) == 0);
 }
 
-/* in_hot_standby is about this server, not about what the client is connected to. */
+/* in_hot_standby is about this server, not about what the client is connected to. Returns true
+ * when the client is to be told. */
 static bool
-keep_parameter(struct server *s, const uint8_t *msg, size_t len)
+hear_parameter(struct server *s, const uint8_t *msg, size_t len)
 {
     struct wire_view name;
     struct wire_view value;
 
     if (wire_parse_parameter(msg, (uint32_t)len, &name, &value) != WIRE_OK)
         return true;
-    if (name.len != 14 || memcmp(name.data, "in_hot_standby", 14) != 0)
-        return true;
-    s->is_standby = value.len == 2;
-    return false;
+    if (name.len == 14 && memcmp(name.data, "in_hot_standby", 14) == 0) {
+        s->is_standby = value.len == 2;
+        return false;
+    }
+    if (s->pending.count > 0 && s->pending.ring[s->pending.head].skip)
+        return false;
+    if (s->ops != NULL && s->ops->parameter != NULL)
+        s->ops->parameter(s->owner, name, value);
+    return true;
 }
 
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
@@ -132,9 +138,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
         return type == 'A' || s->pending.count == 0 || !s->pending.ring[s->pending.head].skip;
     case 'S':
         *step_r = (struct pending_step){.unasked = s->pending.count == 0};
-        if (!keep_parameter(s, msg, len))
-            return false;
-        return s->pending.count == 0 || !s->pending.ring[s->pending.head].skip;
+        return hear_parameter(s, msg, len);
     case 'E':
         if (is_fatal(msg, len)) {
             s->fatal_seen = true;
@@ -239,6 +243,8 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
     }
     if (s->state != SERVER_CLOSED)
         flush_run(s, &run, at);
+    if (s->pending.count == 0 && s->ops != NULL && s->ops->emptied != NULL)
+        s->ops->emptied(s->owner, s);
     return at;
 }
 

@@ -14,14 +14,12 @@
 #include "inspect/inspect.h"
 #include "os/clock.h"
 #include "os/dns.h"
-#include "os/file.h"
 #include "pool/pool.h"
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
 #include "wire/build.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,35 +59,9 @@ struct child {
     bool stopping;
     struct io_timer sweep;
     struct io_timer recheck;
-    int64_t write_told_ns;
 };
 
 /* ---- configuration ---- */
-
-static void
-load_passwords(struct child *c)
-{
-    const struct config *cfg = c->proc->config;
-    struct passwd *fresh = NULL;
-    struct buf text = BUF_EMPTY;
-    struct err err;
-    int rc;
-
-    if (cfg->pool_passwd[0] != '\0' && file_exists(cfg->pool_passwd)) {
-        rc = file_read(cfg->pool_passwd, PASSWD_FILE_MAX, &text, &err);
-        if (rc == 0)
-            rc = passwd_parse((const char *)text.data, text.len, cfg->pool_passwd, &fresh, &err);
-        if (text.len > 0)
-            OPENSSL_cleanse(text.data, text.len);
-        buf_free(&text);
-        if (rc != 0) {
-            log_warning("%s; the passwords known before stay", err.message);
-            return;
-        }
-    }
-    passwd_free(c->passwords);
-    c->passwords = fresh;
-}
 
 static void
 configure(struct child *c)
@@ -97,7 +69,7 @@ configure(struct child *c)
     const struct config *cfg = c->proc->config;
     struct pool_options o = {0};
 
-    load_passwords(c);
+    proc_read_passwords(cfg, &c->passwords);
     for (uint32_t n = 0; n < cfg->backend_count; n++) {
         const struct config_backend *b = &cfg->backends[n];
         c->nodes[n].host = b->configured ? b->hostname : NULL;
@@ -357,12 +329,20 @@ wrote(void *ctx)
     struct child *c = ctx;
     int64_t now_ns = io_now_ns(c->proc->io);
 
-    if (now_ns - c->write_told_ns < 10 * NS_PER_MS)
-        return;
-    c->write_told_ns = now_ns;
     shared_note_write(c->proc->shared, now_ns);
     if (shared_lag_sleeps(c->proc->shared))
         wake_send(c->proc->wakes, SLOT_LAG);
+}
+
+/* A read was about to go elsewhere because its standby was not fresh enough: is there news? */
+static bool
+refresh(void *ctx)
+{
+    struct child *c = ctx;
+    uint64_t before = c->freshness_epoch;
+
+    look_at_freshness(c);
+    return c->freshness_epoch != before;
 }
 
 static void
@@ -596,6 +576,7 @@ child_new(struct proc *p)
         .ctx = c,
         .cancel = cancel_asked,
         .wrote = wrote,
+        .refresh = refresh,
         .close_database = close_database,
         .show = show,
         .ended = session_ended,

@@ -6,6 +6,8 @@
  */
 #include "route/route.h"
 
+#include <string.h>
+
 bool
 route_kind_is_read(int kind)
 {
@@ -21,9 +23,27 @@ route_kind_is_read(int kind)
     }
 }
 
+/* A standby takes no serializable and no writing transaction, and says so already at SET. */
+static bool
+sets_transactions(const struct sql_statement *st)
+{
+    static const char *const names[] = {
+        "default_transaction_isolation",  "default_transaction_read_only",
+        "default_transaction_deferrable", "transaction_isolation",
+        "transaction_read_only",          "transaction_deferrable"};
+
+    if (st->kind != SQL_SET)
+        return false;
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        if (st->name.len == strlen(names[n]) && memcmp(st->name.data, names[n], st->name.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool
 route_is_plain_read(const struct sql_statement *st)
 {
     return route_kind_is_read(st->kind) && !st->may_write && !st->locks_rows &&
-           !st->may_touch_session && !st->system_catalog;
+           !st->may_touch_session && !st->system_catalog && !sets_transactions(st);
 }

@@ -55,7 +55,7 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
 
     if (s->login_server == server) {
         s->login_server = NULL;
-        startup_server_failed(s, err, fatal, fatal_len);
+        startup_server_failed(s, server, err, fatal, fatal_len);
         return;
     }
     if (server == s->reader && s->reader_node == server->node_id) {
@@ -134,6 +134,21 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
 }
 
 static void
+on_emptied(void *ctx, struct server *server)
+{
+    struct session *s = ctx;
+
+    if (s->stall == STALL_ANSWERS && server == s->cur)
+        client_go_on(s);
+}
+
+static void
+on_parameter(void *ctx, struct wire_view name, struct wire_view value)
+{
+    session_note_parameter(ctx, name, value);
+}
+
+static void
 on_drained(void *ctx, struct server *server)
 {
     struct session *s = ctx;
@@ -172,6 +187,8 @@ const struct server_ops session_server_ops = {
     .forward = on_forward,
     .settled = on_settled,
     .cycle_end = on_cycle_end,
+    .emptied = on_emptied,
+    .parameter = on_parameter,
     .drained = on_drained,
     .lost = on_lost,
 };

@@ -37,7 +37,7 @@ out_flush(struct out *o)
 }
 
 static void
-count_statement(struct session *s, struct server *server, int kind, bool may_write)
+count_statement(struct session *s, struct server *server, int kind)
 {
     struct node_counters *c = &s->host->counters[server->node_id];
 
@@ -61,7 +61,6 @@ count_statement(struct session *s, struct server *server, int kind, bool may_wri
         c->other_cnt++;
         break;
     }
-    (void)may_write;
 }
 
 static void
@@ -92,17 +91,43 @@ is_drop_database(const struct sql_statement *st, const char *text)
                                    (len > 15 && str_equal_nocase_n(sql, "alter database ", 15)));
 }
 
+/* EXECUTE and DEALLOCATE may name what the protocol's Parse has made, on another server; PREPARE
+ * must find it there. */
+static void
+provide_named(struct out *o, const struct sql_statement *st)
+{
+    struct session *s = o->s;
+    struct server *server = o->server;
+    struct statement *named;
+
+    if (likely(st->kind != SQL_EXECUTE && st->kind != SQL_DEALLOCATE && st->kind != SQL_PREPARE) ||
+        st->name.len == 0 || s->batch_forgets || server->tx_status == 'E')
+        return;
+    named = statements_find(s, (struct wire_view){st->name.data, st->name.len});
+    if (named == NULL || named->by_sql || named->on & session_link_bit(s, server))
+        return;
+    out_flush(o);
+    statements_provide(s, server, named);
+    if (s->batch != NULL)
+        return;
+    /* should it fail, the statement is not to be ignored with it */
+    server_expect(server, PENDING_SYNC, true, 0, NULL);
+    server_send(server, "S\0\0\0\4", 5);
+}
+
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
  * count when it succeeds. */
 static struct effect *
-text_effects(struct session *s, struct server *server, const char *text, size_t len)
+text_effects(struct out *o, const char *text, size_t len)
 {
-    struct sql_options options = {.standard_conforming_strings = true};
-    const struct sql_facts *f = sql_facts(s->host->sql, text, len, &options);
+    struct session *s = o->s;
+    struct server *server = o->server;
+    const struct sql_facts *f = session_facts(s, text, len);
 
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        count_statement(s, server, st->kind, st->may_write);
+        provide_named(o, st);
+        count_statement(s, server, st->kind);
         if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE || st->kind == SQL_LISTEN)
             s->keeps_primary = true;
         if (unlikely(is_drop_database(st, text)))
@@ -129,11 +154,11 @@ static struct effect *
 on_bind(struct out *o, const uint8_t *msg, uint32_t len)
 {
     struct session *s = o->s;
+    struct effect *effects;
     struct statement *st;
     struct wire_bind b;
     struct err err;
 
-    s->batch_bound = true;
     if (wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
         return NULL;
     st = statements_find(s, b.statement);
@@ -143,7 +168,14 @@ on_bind(struct out *o, const uint8_t *msg, uint32_t len)
         out_flush(o);
         statements_provide(s, o->server, st);
     }
-    return text_effects(s, o->server, st->query, st->query_len);
+    if (likely(st->plain)) {
+        count_statement(s, o->server, st->kind);
+        note_statement(s, o->server, st->query, st->query_len);
+        return NULL;
+    }
+    effects = text_effects(o, st->query, st->query_len);
+    s->batch_forgets |= st->kind == SQL_DEALLOCATE || st->kind == SQL_DISCARD;
+    return effects;
 }
 
 static void
@@ -224,7 +256,7 @@ send_batch(struct out *o, const struct unit *u)
             server_expect(o->server, PENDING_SYNC, false, flags, effects);
             effects = NULL;
             s->batch = NULL;
-            s->batch_bound = false;
+            s->batch_forgets = false;
             break;
         default: /* Flush */
             break;
@@ -252,7 +284,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     case 'Q':
         if (u->pass_left == 0 &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
-            effects = text_effects(s, o->server, text.data, text.len);
+            effects = text_effects(o, text.data, text.len);
         else
             s->pinned = s->keeps_primary = true;
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
@@ -343,6 +375,11 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const str
     }
     if (answer_alone(s, u))
         return true;
+    /* which names there are is known when it was answered */
+    if (unlikely(s->name_effects > 0) && s->cur != NULL && s->cur->pending.count > 0) {
+        s->stall = STALL_ANSWERS;
+        return false;
+    }
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
         o.server = copy_target(s);
         s->pass_left = u->pass_left;
@@ -396,6 +433,28 @@ check_full(struct session *s)
         s->stall = STALL_FULL;
 }
 
+static bool
+owes_answers(const struct session *s)
+{
+    return s->cur != NULL && s->cur->pending.forwards > 0;
+}
+
+/* What cannot be understood, or goodbye, counts when all in front of it was answered. Returns
+ * false when that is not yet so. */
+static bool
+comes_to_its_end(struct session *s)
+{
+    if (!owes_answers(s))
+        return true;
+    if (s->batch == s->cur) {
+        /* nobody will ask for the answers any more */
+        server_send(s->cur, "H\0\0\0\4", 5);
+        s->batch = NULL;
+    }
+    s->stall = STALL_ANSWERS;
+    return false;
+}
+
 size_t
 client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
 {
@@ -415,13 +474,15 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
         if (r == WIRE_MORE)
             break;
         if (r == WIRE_BAD) {
-            session_fatal(s, &err);
+            if (comes_to_its_end(s))
+                session_fatal(s, &err);
             break;
         }
         if (unlikely(s->host->options.log_client_messages))
             log_info("message type \"%c\" from the client, %zu bytes", u.type, u.bytes);
         if (u.type == 'X') {
-            session_end(s, "the client said goodbye");
+            if (comes_to_its_end(s))
+                session_end(s, "the client said goodbye");
             break;
         }
         if (!handle_unit(s, rx, bytes + at, &u))

@@ -26,8 +26,7 @@ local_ready(struct session *s)
 static bool
 view_of(struct session *s, const char *text, size_t len, struct sql_text *view_r)
 {
-    struct sql_options options = {.standard_conforming_strings = true};
-    const struct sql_facts *f = sql_facts(s->host->sql, text, len, &options);
+    const struct sql_facts *f = session_facts(s, text, len);
 
     if (f->count != 1 || f->statements[0].kind != SQL_POOL_SHOW)
         return false;

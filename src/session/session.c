@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HOLD_MS = 100 }; /* how long a batch without Sync waits for more of it */
+
 void
 session_enter(struct session *s, enum client_state state)
 {
@@ -38,6 +40,20 @@ session_send(struct session *s, const struct buf *b)
 
 /* ---- the client's stream ---- */
 
+/* PostgreSQL answers some things before it sees a Sync, such as COPY and errors: a client may wait
+ * for that. */
+static void
+held_too_long(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (s->state != CLIENT_READY || s->stall != STALL_NONE || s->in.len == 0)
+        return;
+    s->held_long = true;
+    client_go_on(s);
+    s->held_long = false;
+}
+
 static void
 client_received(void *ctx, struct io_rx *rx)
 {
@@ -47,9 +63,8 @@ client_received(void *ctx, struct io_rx *rx)
 
     s->active_ns = io_now_ns(s->host->io);
     if (s->state != CLIENT_READY) {
-        if (s->state == CLIENT_STARTUP || s->in.len + rx->len <= HOLD_MAX_BYTES)
-            buf_add(&s->in, rx->data, rx->len);
-        else
+        buf_add(&s->in, rx->data, rx->len);
+        if (s->in.len >= HOLD_MAX_BYTES)
             io_pause(s->client);
         if (s->state == CLIENT_STARTUP)
             startup_received(s);
@@ -65,6 +80,8 @@ client_received(void *ctx, struct io_rx *rx)
     if (s->state == CLIENT_READY && s->stall != STALL_NONE &&
         (s->in.len >= HOLD_MAX_BYTES || s->stall == STALL_FULL))
         io_pause(s->client);
+    if (unlikely(s->state == CLIENT_READY && s->stall == STALL_NONE && s->in.len > 0))
+        io_timer_start(s->host->io, &s->hold, HOLD_MS, held_too_long, s);
     log_set_context(before);
 }
 
@@ -102,6 +119,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->host = host;
     s->place = *place;
     s->tx_status = 'I';
+    s->plain_strings = true;
     s->reader_node = -1;
     s->active_ns = io_now_ns(host->io);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
@@ -123,6 +141,7 @@ session_reap(void *ctx)
 {
     struct session *s = ctx;
 
+    io_timer_stop(&s->hold);
     buf_free(&s->in);
     statements_fini(s);
     settings_fini(s);
@@ -195,6 +214,43 @@ void
 session_terminate(struct session *s, const struct err *err)
 {
     session_fatal(s, err);
+}
+
+/* ---- parameters that change how a text is read ---- */
+
+static bool
+is_odd_encoding(struct wire_view v)
+{
+    static const char *const odd[] = {"SJIS",    "BIG5",  "GBK",           "UHC",
+                                      "GB18030", "JOHAB", "SHIFT_JIS_2004"};
+
+    for (size_t n = 0; n < ARRAY_LEN(odd); n++) {
+        if (v.len == strlen(odd[n]) && str_equal_nocase_n(v.data, odd[n], v.len))
+            return true;
+    }
+    return false;
+}
+
+void
+session_note_parameter(struct session *s, struct wire_view name, struct wire_view value)
+{
+    if (name.len == 27 && memcmp(name.data, "standard_conforming_strings", 27) == 0)
+        s->plain_strings = value.len == 2;
+    else if (name.len == 15 && memcmp(name.data, "client_encoding", 15) == 0)
+        s->odd_encoding = is_odd_encoding(value);
+}
+
+const struct sql_facts *
+session_facts(struct session *s, const char *text, size_t len)
+{
+    static const struct sql_statement unread = {
+        .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
+    static const struct sql_facts unknown = {1, false, true, true, &unread};
+    struct sql_options options = {.standard_conforming_strings = s->plain_strings};
+
+    if (unlikely(s->odd_encoding))
+        return &unknown;
+    return sql_facts(s->host->sql, text, len, &options);
 }
 
 /* ---- links ---- */

@@ -71,6 +71,16 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
         return effect_new(EFFECT_DISCARD, (struct sql_text){NULL, 0}, sql, len);
     case SQL_DEALLOCATE:
         return effect_new(EFFECT_DEALLOCATE, st->name, "", 0);
+    case SQL_PREPARE:
+        return effect_new(EFFECT_PREPARE, st->name, "", 0);
+    case SQL_ROLLBACK:
+        if (list_empty(&s->settings.pending))
+            return NULL;
+        return effect_new(EFFECT_ROLLBACK, (struct sql_text){NULL, 0}, "", 0);
+    case SQL_COMMIT:
+        if (!st->chain || list_empty(&s->settings.pending))
+            return NULL;
+        return effect_new(EFFECT_CHAIN, (struct sql_text){NULL, 0}, "", 0);
     case SQL_SET_SESSION:
         s->pinned = s->keeps_primary = true;
         return NULL;
@@ -84,13 +94,25 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
     }
 }
 
+static bool
+is_about_names(const struct effect *e)
+{
+    return e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_PREPARE || e->kind == EFFECT_DISCARD;
+}
+
 struct effect *
 settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 {
-    if (f->count == 1)
-        return one_effect(s, &f->statements[0], text);
+    struct effect *e;
+
+    if (f->count == 1) {
+        e = one_effect(s, &f->statements[0], text);
+        if (e != NULL)
+            s->name_effects += is_about_names(e);
+        return e;
+    }
     for (uint32_t n = 0; n < f->count; n++) {
-        struct effect *e = one_effect(s, &f->statements[n], text);
+        e = one_effect(s, &f->statements[n], text);
         if (e == NULL)
             continue;
         /* one of several in a string: whether it took effect cannot be told from the answer */
@@ -163,6 +185,15 @@ apply(struct session *s, struct server *server, const struct effect *e)
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
         break;
+    case EFFECT_PREPARE:
+        statements_add_by_sql(s, server, (struct sql_text){e->bytes, e->name_len});
+        break;
+    case EFFECT_ROLLBACK:
+        drop_all(t, &t->pending);
+        break;
+    case EFFECT_CHAIN:
+        settings_tx_ended(s, s->tx_status == 'T');
+        break;
     }
 }
 
@@ -171,6 +202,7 @@ settings_settled(struct session *s, struct server *server, struct effect *effect
 {
     while (effects != NULL) {
         struct effect *next = effects->next;
+        s->name_effects -= is_about_names(effects);
         if (done)
             apply(s, server, effects);
         free(effects);

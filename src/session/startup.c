@@ -118,10 +118,30 @@ keep_names(struct session *s, const struct wire_startup *p)
 
 /* ---- the welcome ---- */
 
+/* What the server said of itself counts for how we read the client's texts. */
+static void
+note_parameters(struct session *s, const struct buf *messages)
+{
+    struct wire_header h;
+    struct wire_view name;
+    struct wire_view value;
+    struct err err;
+
+    for (size_t at = 0; at < messages->len; at += h.total_bytes) {
+        if (wire_server_header(messages->data + at, messages->len - at, &h, &err) != WIRE_OK)
+            return;
+        if (h.type == 'S' &&
+            wire_parse_parameter(messages->data + at, h.total_bytes, &name, &value) == WIRE_OK)
+            session_note_parameter(s, name, value);
+    }
+}
+
 static void
 welcome(struct session *s, const struct buf *parameters)
 {
     struct buf b = BUF_EMPTY;
+
+    note_parameters(s, parameters);
 
     build_auth_ok(&b);
     buf_add(&b, parameters->data, parameters->len);
@@ -192,7 +212,7 @@ ask_a_server(struct session *s)
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
     s->login_server = pool_checkout(s->key, node_id, &session_server_ops, s, &err);
     if (s->login_server == NULL)
-        startup_server_failed(s, &err, NULL, 0);
+        startup_server_failed(s, NULL, &err, NULL, 0);
     else if (s->login_server->state == SERVER_LENT)
         startup_server_ready(s, s->login_server);
 }
@@ -211,12 +231,20 @@ startup_server_ready(struct session *s, struct server *server)
 }
 
 void
-startup_server_failed(struct session *s, const struct err *err, const uint8_t *fatal,
-                      size_t fatal_len)
+startup_server_failed(struct session *s, const struct server *server, const struct err *err,
+                      const uint8_t *fatal, size_t fatal_len)
 {
+    bool authenticated = server != NULL && server->authenticated;
+
     if (fatal == NULL || strncmp(err->sqlstate, "57P0", 4) == 0) {
         ask_a_server(s);
         return;
+    }
+    if (authenticated) {
+        struct buf b = BUF_EMPTY;
+        build_auth_ok(&b);
+        session_send(s, &b);
+        buf_free(&b);
     }
     io_send_copy(s->client, fatal, fatal_len);
     session_end(s, err->message);

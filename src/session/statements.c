@@ -8,6 +8,7 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "route/route.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -40,6 +41,12 @@ statement_new(const struct wire_parse *p, const struct sql_facts *f)
     st->kind = (uint8_t)f->statements[0].kind;
     st->may_write = f->may_write || !f->understood || f->count > 1;
     st->touches_session = f->may_touch_session;
+    st->plain = f->understood && f->count == 1 && !f->may_touch_session &&
+                (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
+                 st->kind == SQL_DELETE);
+    st->to_primary = st->may_write;
+    for (uint32_t n = 0; n < f->count; n++)
+        st->to_primary |= !route_is_plain_read(&f->statements[n]);
     st->local = st->kind == SQL_POOL_SHOW;
     return st;
 }
@@ -50,6 +57,24 @@ statements_find(struct session *s, struct wire_view name)
     return map_get(&s->statements, name.data, name.len);
 }
 
+/* Closes it on the connection that the client's Close does not go to. */
+static void
+close_elsewhere(struct session *s, struct server *server, struct statement *st)
+{
+    struct server *other = server == s->primary ? s->reader : s->primary;
+    struct buf b = BUF_EMPTY;
+
+    if (other == NULL || !(st->on & session_link_bit(s, other)) || st->name_len == 0 ||
+        other->state != SERVER_LENT)
+        return;
+    build_close(&b, 'S', st->name, st->name_len);
+    build_sync(&b);
+    server_send(other, b.data, b.len);
+    buf_free(&b);
+    server_expect(other, PENDING_CLOSE, true, 0, NULL);
+    server_expect(other, PENDING_SYNC, true, 0, NULL);
+}
+
 static void
 put(struct session *s, struct statement *st)
 {
@@ -58,6 +83,8 @@ put(struct session *s, struct statement *st)
     st->named = true;
     st->refs++;
     if (before != NULL) {
+        if (s->batch != NULL)
+            close_elsewhere(s, s->batch, before);
         before->named = false;
         unref(before);
     }
@@ -78,12 +105,11 @@ void
 statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
                  struct pending_entry *e_r)
 {
-    struct sql_options options = {.standard_conforming_strings = true};
     struct statement *old = statements_find(s, p->name);
     struct statement *st;
 
     /* the name is taken: the server must say so, and must know it for that */
-    if (old != NULL && p->name.len > 0) {
+    if (old != NULL && p->name.len > 0 && !s->batch_forgets) {
         statements_provide(s, server, old);
         return;
     }
@@ -92,21 +118,36 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
         s->pinned = s->keeps_primary = true;
         return;
     }
-    st = statement_new(p, sql_facts(s->host->sql, p->query.data, p->query.len, &options));
+    st = statement_new(p, session_facts(s, p->query.data, p->query.len));
     st->on = session_link_bit(s, server);
     put(s, st);
     e_r->tag = st; /* takes the reference of statement_new */
 }
 
 void
+statements_add_by_sql(struct session *s, struct server *server, struct sql_text name)
+{
+    struct wire_parse p = {.name = {name.data, name.len}, .query = {"", 0}};
+    struct statement *st;
+
+    if (s->statements.count >= STATEMENTS_MAX || name.len > UINT16_MAX)
+        return;
+    st = statement_new(&p, session_facts(s, "", 0));
+    st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
+    st->plain = false;
+    st->on = session_link_bit(s, server);
+    put(s, st);
+    unref(st);
+}
+
+void
 statements_remember(struct session *s, const struct wire_parse *p)
 {
-    struct sql_options options = {.standard_conforming_strings = true};
     struct statement *st;
 
     if (s->statements.count >= STATEMENTS_MAX)
         return;
-    st = statement_new(p, sql_facts(s->host->sql, p->query.data, p->query.len, &options));
+    st = statement_new(p, session_facts(s, p->query.data, p->query.len));
     put(s, st);
     unref(st);
 }
@@ -119,7 +160,7 @@ statements_provide(struct session *s, struct server *server, struct statement *s
     uint8_t bit = session_link_bit(s, server);
     struct buf b = BUF_EMPTY;
 
-    if (likely(st->on & bit))
+    if (likely(st->on & bit) || st->by_sql)
         return;
     build_parse(&b, &p);
     server_send(server, b.data, b.len);
@@ -127,24 +168,6 @@ statements_provide(struct session *s, struct server *server, struct statement *s
     st->on |= bit;
     st->refs++;
     server_expect(server, PENDING_PARSE, true, 0, st);
-}
-
-/* Closes it on the connection that the client's Close does not go to. */
-static void
-close_elsewhere(struct session *s, struct server *server, struct statement *st)
-{
-    struct server *other = server == s->primary ? s->reader : s->primary;
-    struct buf b = BUF_EMPTY;
-
-    if (other == NULL || !(st->on & session_link_bit(s, other)) || st->name_len == 0 ||
-        other->state != SERVER_LENT)
-        return;
-    build_close(&b, 'S', st->name, st->name_len);
-    build_sync(&b);
-    server_send(other, b.data, b.len);
-    buf_free(&b);
-    server_expect(other, PENDING_CLOSE, true, 0, NULL);
-    server_expect(other, PENDING_SYNC, true, 0, NULL);
 }
 
 void

@@ -36,78 +36,109 @@ take_facts(struct unit *u, const struct sql_facts *f)
     if (!f->understood || f->count > 1)
         in_doubt(u);
     for (uint32_t n = 0; n < f->count; n++) {
-        const struct sql_statement *st = &f->statements[n];
-        if (!route_is_plain_read(st))
+        if (!route_is_plain_read(&f->statements[n]))
             u->to_primary = true;
     }
 }
 
-static enum wire_result
-scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u, struct err *err)
+static void
+scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
 {
-    struct sql_options options = {.standard_conforming_strings = true};
     struct wire_view text;
-    enum wire_result r = wire_parse_query(msg, len, &text, err);
+    struct err err;
+    enum wire_result r = wire_parse_query(msg, len, &text, &err);
 
     if (r == WIRE_OK)
-        take_facts(u, sql_facts(s->host->sql, text.data, text.len, &options));
-    return r;
-}
-
-static enum wire_result
-scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u, struct err *err)
-{
-    struct sql_options options = {.standard_conforming_strings = true};
-    struct wire_parse p;
-    enum wire_result r = wire_parse_parse(msg, len, &p, err);
-
-    if (r == WIRE_OK)
-        take_facts(u, sql_facts(s->host->sql, p.query.data, p.query.len, &options));
-    return r;
+        take_facts(u, session_facts(s, text.data, text.len));
+    else
+        in_doubt(u);
 }
 
 static void
-take_statement(struct session *s, struct wire_view name, struct unit *u)
+scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
+{
+    struct wire_parse p;
+    struct statement *old;
+    struct err err;
+
+    if (wire_parse_parse(msg, len, &p, &err) != WIRE_OK) {
+        in_doubt(u);
+        return;
+    }
+    u->parses = true;
+    take_facts(u, session_facts(s, p.query.data, p.query.len));
+    /* the primary must say that the name is taken */
+    old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
+    if (old != NULL && old->by_sql)
+        u->to_primary = true;
+}
+
+/* Is the name given by a Parse among these messages? */
+static bool
+parsed_in(const uint8_t *bytes, size_t len, struct wire_view name)
+{
+    struct wire_header h;
+    struct wire_parse p;
+    struct err err;
+
+    for (size_t at = 0; at < len; at += h.total_bytes) {
+        if (wire_client_header(bytes + at, len - at, &h, &err) != WIRE_OK)
+            return false;
+        if (h.type == 'P' && wire_parse_parse(bytes + at, h.total_bytes, &p, &err) == WIRE_OK &&
+            p.name.len == name.len &&
+            (name.len == 0 || memcmp(p.name.data, name.data, name.len) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The batch as far as it was scanned stands at bytes. */
+static void
+take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, struct unit *u)
 {
     const struct statement *st = statements_find(s, name);
 
     if (st == NULL) {
-        /* parsed in this very batch: its facts count already; else nobody knows it */
+        /* parsed in this very batch, its facts count already; else nobody here knows it */
+        if (!u->parses || !parsed_in(bytes, u->bytes, name))
+            in_doubt(u);
         return;
     }
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
-    if (st->may_write || !route_kind_is_read(st->kind))
-        u->to_primary = true;
+    u->to_primary |= st->to_primary;
 }
 
-static enum wire_result
-scan_batch_message(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u,
-                   struct err *err)
+/* A message whose body makes no sense goes to the primary, which will say so. */
+static void
+scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct unit *u)
 {
+    const uint8_t *msg = bytes + u->bytes;
     struct wire_bind bind;
     struct wire_target target;
-    enum wire_result r;
+    struct err err;
 
     switch (msg[0]) {
     case 'P':
-        return scan_parse(s, msg, len, u, err);
+        scan_parse(s, msg, len, u);
+        break;
     case 'B':
-        r = wire_parse_bind(msg, len, &bind, err);
-        if (r != WIRE_OK)
-            return WIRE_BAD;
         u->binds = true;
-        take_statement(s, bind.statement, u);
-        return WIRE_OK;
+        if (wire_parse_bind(msg, len, &bind, &err) == WIRE_OK)
+            take_statement(s, bytes, bind.statement, u);
+        else
+            in_doubt(u);
+        break;
     case 'D':
     case 'C':
-        r = wire_parse_target(msg, len, &target, err);
-        if (r == WIRE_OK && target.kind == 'S' && msg[0] == 'D')
-            take_statement(s, target.name, u);
-        return r;
+        if (wire_parse_target(msg, len, &target, &err) != WIRE_OK)
+            in_doubt(u);
+        else if (target.kind == 'S' && msg[0] == 'D')
+            take_statement(s, bytes, target.name, u);
+        break;
     default:
-        return WIRE_OK;
+        break;
     }
 }
 
@@ -126,7 +157,9 @@ scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, 
             return WIRE_OK;
         }
         if (r == WIRE_MORE || h.total_bytes > len - u->bytes) {
-            if (len < HOLD_MAX_BYTES && (r == WIRE_MORE || h.total_bytes < HOLD_MAX_BYTES))
+            bool goes_on = s->held_long && u->bytes > 0;
+            if (!goes_on && len < HOLD_MAX_BYTES &&
+                (r == WIRE_MORE || h.total_bytes < HOLD_MAX_BYTES))
                 return WIRE_MORE;
             in_doubt(u);
             u->partial = true;
@@ -147,13 +180,7 @@ scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, 
             u->partial = true;
             return WIRE_OK;
         }
-        r = scan_batch_message(s, bytes + u->bytes, h.total_bytes, u, err);
-        if (r != WIRE_OK) {
-            if (u->bytes == 0)
-                return WIRE_BAD;
-            u->partial = true;
-            return WIRE_OK;
-        }
+        scan_batch_message(s, bytes, h.total_bytes, u);
         u->bytes += h.total_bytes;
     }
 }
@@ -182,7 +209,9 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
     }
     if (h.type == 'F')
         in_doubt(u);
-    return h.type == 'Q' ? scan_query(s, bytes, h.total_bytes, u, err) : WIRE_OK;
+    else if (h.type == 'Q')
+        scan_query(s, bytes, h.total_bytes, u);
+    return WIRE_OK;
 }
 
 /* The node for reads, chosen once for a session (or for each statement when so configured). */
@@ -201,9 +230,14 @@ reader_node(struct session *s)
         if (s->place.slot != NULL)
             s->place.slot->load_balance_node = s->reader_node;
     }
-    if (s->reader_node < 0 || !cluster_may_read(view, s->reader_node, &pick))
+    if (s->reader_node < 0)
         return view->primary_id;
-    return s->reader_node;
+    if (cluster_may_read(view, s->reader_node, &pick))
+        return s->reader_node;
+    if (s->host->refresh(s->host->ctx) && s->reader_node >= 0 &&
+        cluster_may_read(view, s->reader_node, &pick))
+        return s->reader_node;
+    return view->primary_id;
 }
 
 static bool

@@ -1,0 +1,66 @@
+/*
+ * Questions of our own to a server: one kept connection over libpq, asked one statement at a time,
+ * never blocking the event loop.
+ *
+ * A question dials when there is no connection; its deadline covers all of it: name, connection,
+ * login, answer. Used by the processes that watch servers, never for a client's statement.
+ * Source: PostgreSQL's manual, chapter "libpq", sections "Database Connection Control Functions"
+ * and "Asynchronous Command Processing".
+ */
+#ifndef OS_ASK_H
+#define OS_ASK_H
+
+#include "base/err.h"
+#include "os/dns.h"
+#include "os/io.h"
+
+#include <stdbool.h>
+
+struct ask;
+
+/* Copied. */
+struct ask_target {
+    const char *host; /* a name, a literal, or an absolute path: a unix socket's directory */
+    uint16_t port;
+    const char *user;
+    const char *password; /* NULL or "": none */
+    const char *database;
+    const char *application_name;
+};
+
+/* The rows of an answer, valid during the callback. */
+struct ask_rows;
+uint32_t ask_row_count(const struct ask_rows *rows);
+/* "" for null and for what is not there. */
+const char *ask_value(const struct ask_rows *rows, uint32_t row, uint32_t column);
+/* As libpq counts: 150018. */
+int ask_server_version(const struct ask_rows *rows);
+
+/* The value of a keyword in a connection string; false when it is not there. */
+bool ask_conninfo_value(const char *conninfo, const char *keyword, char *value_r, size_t size);
+
+struct ask_ops {
+    void (*answered)(void *ctx, const struct ask_rows *rows);
+    /* The question has no answer, or (asked is false) the connection was lost while nothing was
+     * asked. err has the server's SQLSTATE where it gave one, else 08001 (could not connect),
+     * 08006 (lost) or 57014 (the deadline passed). The connection is closed unless the server
+     * only refused the statement. */
+    void (*failed)(void *ctx, const struct err *err, bool asked);
+};
+
+/* Opens nothing yet. ops is borrowed; io and dns must outlive it. */
+struct ask *ask_new(struct io *io, struct dns *dns, const struct ask_ops *ops, void *ctx);
+
+/* Closes; no callback runs any more. Allowed in its own callbacks. NULL is allowed. */
+void ask_free(struct ask *a);
+
+/* When the target has changed (then true): closes what is open, forgets a question that waits
+ * without a callback; the next one goes to the new target. */
+bool ask_set_target(struct ask *a, const struct ask_target *target);
+
+/* Asks; a callback tells, never inside this call. sql is borrowed until then. Not while
+ * ask_is_busy. */
+void ask_question(struct ask *a, const char *sql, int64_t limit_ms);
+bool ask_is_busy(const struct ask *a);
+
+#endif

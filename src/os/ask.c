@@ -1,0 +1,440 @@
+/*
+ * Questions of our own to a server, over libpq and the event loop.
+ *
+ * libpq's nonblocking calls do the talking; names are resolved by os/dns beforehand, because libpq
+ * would block for them. Invariants: no watch is left on a descriptor while libpq may close it; the
+ * timer runs exactly while a question waits; a callback is the last thing that a function does,
+ * since it may free the object.
+ */
+#include "os/ask.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#include <libpq-fe.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING };
+
+struct ask {
+    struct io *io;
+    struct dns *dns;
+    const struct ask_ops *ops;
+    void *ctx;
+    enum ask_state state;
+    char *host;
+    char *user;
+    char *password;
+    char *database;
+    char *application_name;
+    uint16_t port;
+    struct dns_query *query;
+    PGconn *conn;
+    struct io_watch *watch;
+    struct io_timer deadline;
+    struct io_timer start; /* a question to an open connection begins from the loop */
+    const char *sql;       /* the question that waits, or NULL */
+    PGresult *result;
+};
+
+struct ask_rows {
+    const PGresult *result;
+    int version;
+};
+
+uint32_t
+ask_row_count(const struct ask_rows *rows)
+{
+    return (uint32_t)PQntuples(rows->result);
+}
+
+const char *
+ask_value(const struct ask_rows *rows, uint32_t row, uint32_t column)
+{
+    if (row >= ask_row_count(rows) || column >= (uint32_t)PQnfields(rows->result))
+        return "";
+    return PQgetvalue(rows->result, (int)row, (int)column);
+}
+
+int
+ask_server_version(const struct ask_rows *rows)
+{
+    return rows->version;
+}
+
+bool
+ask_conninfo_value(const char *conninfo, const char *keyword, char *value_r, size_t size)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    bool found = false;
+
+    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+        if (o->val == NULL || o->val[0] == '\0' || strcmp(o->keyword, keyword) != 0)
+            continue;
+        str_copy(value_r, size, o->val);
+        found = true;
+    }
+    PQconninfoFree(options);
+    return found;
+}
+
+/* ---- ends ---- */
+
+static void
+unwatch(struct ask *a)
+{
+    if (a->watch != NULL)
+        io_unwatch(a->watch);
+    a->watch = NULL;
+}
+
+static void
+close_connection(struct ask *a)
+{
+    unwatch(a);
+    io_timer_stop(&a->start);
+    if (a->query != NULL)
+        dns_cancel(a->query);
+    a->query = NULL;
+    PQclear(a->result);
+    a->result = NULL;
+    PQfinish(a->conn);
+    a->conn = NULL;
+    a->state = ASK_CLOSED;
+}
+
+static void
+fail(struct ask *a, const struct err *err)
+{
+    bool asked = a->sql != NULL;
+
+    close_connection(a);
+    io_timer_stop(&a->deadline);
+    a->sql = NULL;
+    a->ops->failed(a->ctx, err, asked);
+}
+
+/* libpq's words on one line, without the place in the server's source; the SQLSTATE if they hold
+ * one: "FATAL:  57P03: the database system is starting up". */
+static void
+take_words(struct err *err, const char *sqlstate, const char *words)
+{
+    const char *fatal = strstr(words, "FATAL:  ");
+    size_t len;
+
+    if (fatal != NULL && strlen(fatal) > 15 && fatal[13] == ':' &&
+        strspn(fatal + 8, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5) {
+        char code[6];
+        str_copy_n(code, sizeof(code), fatal + 8, 5);
+        words = fatal + 15;
+        len = strcspn(words, "\n");
+        err_set(err, code, "%.*s", (int)len, words);
+        return;
+    }
+    len = strcspn(words, "\n");
+    err_set(err, sqlstate, "%.*s", (int)len, len > 0 ? words : "no answer");
+}
+
+static void
+fail_by_libpq(struct ask *a, const char *sqlstate)
+{
+    struct err err;
+
+    take_words(&err, sqlstate, PQerrorMessage(a->conn));
+    fail(a, &err);
+}
+
+static void
+too_late(void *ctx)
+{
+    struct ask *a = ctx;
+    struct err err;
+
+    err_set(&err, "57014", "no answer from \"%s:%u\" in time", a->host, a->port);
+    fail(a, &err);
+}
+
+/* ---- answers ---- */
+
+static void on_event(void *ctx, int fd, unsigned events);
+
+static void
+watch(struct ask *a, unsigned events)
+{
+    if (a->watch == NULL)
+        a->watch = io_watch(a->io, PQsocket(a->conn), events, on_event, a);
+    else
+        io_watch_change(a->watch, events);
+}
+
+static void
+answer(struct ask *a)
+{
+    PGresult *result = a->result;
+    ExecStatusType status = PQresultStatus(result);
+    struct ask_rows rows = {result, PQserverVersion(a->conn)};
+    const char *code;
+    struct err err;
+
+    io_timer_stop(&a->deadline);
+    a->result = NULL;
+    a->sql = NULL;
+    a->state = ASK_IDLE;
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        a->ops->answered(a->ctx, &rows);
+    } else {
+        code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        err_set(&err, code != NULL ? code : "08006", "%s",
+                PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) != NULL
+                    ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
+                    : "the server's answer was not understood");
+        a->ops->failed(a->ctx, &err, true);
+    }
+    PQclear(result);
+}
+
+static void
+read_answer(struct ask *a)
+{
+    PGresult *next;
+
+    if (!PQconsumeInput(a->conn)) {
+        fail_by_libpq(a, "08006");
+        return;
+    }
+    if (a->state != ASK_ASKING)
+        return;
+    while (!PQisBusy(a->conn)) {
+        next = PQgetResult(a->conn);
+        if (next == NULL) {
+            answer(a);
+            return;
+        }
+        PQclear(a->result);
+        a->result = next;
+        if (PQstatus(a->conn) != CONNECTION_OK) {
+            fail_by_libpq(a, "08006");
+            return;
+        }
+    }
+}
+
+static void
+flush(struct ask *a)
+{
+    int rest = PQflush(a->conn);
+
+    if (rest < 0)
+        fail_by_libpq(a, "08006");
+    else
+        watch(a, rest > 0 ? IO_READABLE | IO_WRITABLE : IO_READABLE);
+}
+
+static void
+send_question(struct ask *a)
+{
+    a->state = ASK_ASKING;
+    if (!PQsendQuery(a->conn, a->sql))
+        fail_by_libpq(a, "08006");
+    else
+        flush(a);
+}
+
+/* ---- connecting ---- */
+
+static void
+connect_on(struct ask *a, PostgresPollingStatusType what)
+{
+    switch (what) {
+    case PGRES_POLLING_READING:
+        watch(a, IO_READABLE);
+        return;
+    case PGRES_POLLING_WRITING:
+        watch(a, IO_WRITABLE);
+        return;
+    case PGRES_POLLING_OK:
+        PQsetnonblocking(a->conn, 1);
+        a->state = ASK_IDLE;
+        send_question(a);
+        return;
+    default:
+        fail_by_libpq(a, "08001");
+        return;
+    }
+}
+
+static void
+on_event(void *ctx, int fd UNUSED, unsigned events)
+{
+    struct ask *a = ctx;
+
+    if (a->state == ASK_CONNECTING) {
+        unwatch(a); /* libpq may go on with another socket */
+        connect_on(a, PQconnectPoll(a->conn));
+    } else {
+        if (a->state == ASK_ASKING && events & IO_WRITABLE && PQflush(a->conn) == 0)
+            watch(a, IO_READABLE);
+        if (events & IO_READABLE)
+            read_answer(a);
+    }
+}
+
+/* "192.0.2.1,192.0.2.2", and as many times the name: libpq tries one after the other. */
+static void
+list_addresses(const struct ask *a, const struct dns_answer *answer, struct buf *hosts,
+               struct buf *addresses)
+{
+    for (uint32_t n = 0; n < answer->count; n++) {
+        const struct sock_address *at = &answer->list[n];
+        char text[NI_MAXHOST] = "";
+
+        if (sock_addr(at)->sa_family == AF_UNIX)
+            continue;
+        if (getnameinfo(sock_addr(at), at->len, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+            continue;
+        if (addresses->len > 0) {
+            buf_add(addresses, ",", 1);
+            buf_add(hosts, ",", 1);
+        }
+        buf_add(addresses, text, strlen(text));
+        buf_add(hosts, a->host, strlen(a->host));
+    }
+    if (addresses->len == 0)
+        buf_add(hosts, a->host, strlen(a->host));
+}
+
+static void
+dial(struct ask *a, const struct dns_answer *answer)
+{
+    struct buf hosts = BUF_EMPTY;
+    struct buf addresses = BUF_EMPTY;
+    char port[8];
+    const char *names[] = {"host",     "hostaddr",         "port",       "user", "dbname",
+                           "password", "application_name", "gssencmode", NULL};
+
+    snprintf(port, sizeof(port), "%u", a->port);
+    list_addresses(a, answer, &hosts, &addresses);
+    a->conn = PQconnectStartParams(names,
+                                   (const char *const[]){buf_cstr(&hosts), buf_cstr(&addresses),
+                                                         port, a->user, a->database, a->password,
+                                                         a->application_name, "disable", NULL},
+                                   0);
+    buf_free(&hosts);
+    buf_free(&addresses);
+    if (a->conn == NULL)
+        BUG("out of memory");
+    PQsetErrorVerbosity(a->conn, PQERRORS_VERBOSE);
+    a->state = ASK_CONNECTING;
+    if (PQstatus(a->conn) == CONNECTION_BAD)
+        fail_by_libpq(a, "08001");
+    else
+        connect_on(a, PGRES_POLLING_WRITING);
+}
+
+static void
+resolved(void *ctx, const struct dns_answer *answer, const struct err *err)
+{
+    struct ask *a = ctx;
+
+    a->query = NULL;
+    if (answer == NULL)
+        fail(a, err);
+    else
+        dial(a, answer);
+}
+
+/* ---- for the owner ---- */
+
+struct ask *
+ask_new(struct io *io, struct dns *dns, const struct ask_ops *ops, void *ctx)
+{
+    struct ask *a = xcalloc(1, sizeof(*a));
+
+    a->io = io;
+    a->dns = dns;
+    a->ops = ops;
+    a->ctx = ctx;
+    return a;
+}
+
+static void
+forget_target(struct ask *a)
+{
+    free(a->host);
+    free(a->user);
+    if (a->password != NULL)
+        OPENSSL_cleanse(a->password, strlen(a->password));
+    free(a->password);
+    free(a->database);
+    free(a->application_name);
+}
+
+void
+ask_free(struct ask *a)
+{
+    if (a == NULL)
+        return;
+    close_connection(a);
+    io_timer_stop(&a->deadline);
+    forget_target(a);
+    free(a);
+}
+
+static bool
+is_same(const struct ask *a, const struct ask_target *t)
+{
+    return a->host != NULL && a->port == t->port && strcmp(a->host, t->host) == 0 &&
+           strcmp(a->user, t->user) == 0 && strcmp(a->database, t->database) == 0 &&
+           strcmp(a->password, t->password != NULL ? t->password : "") == 0 &&
+           strcmp(a->application_name, t->application_name) == 0;
+}
+
+bool
+ask_set_target(struct ask *a, const struct ask_target *t)
+{
+    if (is_same(a, t))
+        return false;
+    close_connection(a);
+    io_timer_stop(&a->deadline);
+    a->sql = NULL;
+    forget_target(a);
+    a->host = xstrdup(t->host);
+    a->port = t->port;
+    a->user = xstrdup(t->user);
+    a->password = xstrdup(t->password != NULL ? t->password : "");
+    a->database = xstrdup(t->database);
+    a->application_name = xstrdup(t->application_name);
+    return true;
+}
+
+static void
+begin(void *ctx)
+{
+    send_question(ctx);
+}
+
+void
+ask_question(struct ask *a, const char *sql, int64_t limit_ms)
+{
+    BUG_UNLESS(a->sql == NULL && a->host != NULL);
+    a->sql = sql;
+    io_timer_start(a->io, &a->deadline, limit_ms, too_late, a);
+    if (a->state == ASK_CLOSED) {
+        a->state = ASK_RESOLVING;
+        a->query = dns_lookup(a->dns, a->host, a->port, resolved, a);
+    } else {
+        io_timer_start(a->io, &a->start, 0, begin, a);
+    }
+}
+
+bool
+ask_is_busy(const struct ask *a)
+{
+    return a->sql != NULL;
+}

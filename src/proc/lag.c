@@ -1,0 +1,587 @@
+/*
+ * The lag process: who is the primary, which nodes answer, and how fresh each standby is.
+ *
+ * Asks every node over one kept connection of its own and publishes what it heard in the
+ * freshness area; judging that is cluster/'s. A moment is noted before the primary is asked for its
+ * insert position: what was committed before that moment lies before that position, and a standby
+ * that has replayed so far is fresh as of then (cluster/fresh.h).
+ *
+ * It asks often only while a session waits for a standby to catch up with a recent write, or while
+ * there is no primary; else every sr_check_period. Invariants: the history of positions belongs to
+ * one primary on one timeline; a standby on another timeline is never fresh.
+ */
+#include "auth/passwd.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "cluster/fresh.h"
+#include "cluster/view.h"
+#include "config/config.h"
+#include "os/ask.h"
+#include "os/clock.h"
+#include "proc/proc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OFTEN_MS = 25,        /* a session waits for freshness */
+    LESS_OFTEN_MS = 200,  /* it has waited for a second, a standby is far behind */
+    SELDOM_MS = 1000,     /* ... for ten seconds */
+    SEARCH_MS = 100,      /* there is no primary */
+    RETRY_MS = 500,       /* a node does not answer */
+    NO_PERIOD_MS = 10000, /* sr_check_period = 0: roles are still watched */
+    QUESTION_MS = 5000,   /* for an answer over an open connection */
+    CONNECT_MS = 10000,   /* to dial, where connect_timeout sets no limit */
+    NAME_BYTES = 64,
+};
+
+/* Columns of both questions. */
+enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNINFO };
+
+#define POSITION                                                                                   \
+    "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
+    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"           \
+    " ELSE pg_catalog.pg_current_wal_insert_lsn() END,"                                            \
+    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN"                                               \
+    " COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"                        \
+    " (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::pg_catalog.text"              \
+    " ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END"
+
+static const char how_far[] = POSITION;
+
+static const char who[] =
+    POSITION ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
+             " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"
+             " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver)";
+
+static const char followers[] = "SELECT application_name, state, sync_state"
+                                " FROM pg_catalog.pg_stat_replication";
+
+struct lag_node {
+    struct lag *lag;
+    int node_id;
+    struct ask *ask;
+    struct io_timer due;
+    const char *question;
+    int64_t asked_ns;          /* when the running question was sent */
+    int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
+    bool again;                /* ask once more as soon as the running question has ended */
+    char follower[NAME_BYTES]; /* the application_name of its WAL receiver */
+};
+
+struct lag {
+    struct proc *proc;
+    struct dns *dns;
+    struct passwd *passwords;
+    struct lag_node nodes[CLUSTER_NODES_MAX];
+    struct cluster_freshness now;
+    struct cluster_members members;
+    struct cluster_view view;
+    struct cluster_fresh history;
+    int history_of; /* the primary that the history belongs to, -1: none */
+    uint32_t history_timeline;
+    struct io_timer publish;
+    bool sleeps;
+    bool tell_all; /* something changed that every process should see at once */
+    char last_words[256];
+};
+
+static void lag_publish(void *ctx);
+
+/* ---- what was heard ---------------------------------------------------------------------------
+ */
+
+static struct node_freshness *
+measured(struct lag_node *n)
+{
+    return &n->lag->now.nodes[n->node_id];
+}
+
+/* The area is written once a turn, however much was heard in it. */
+static void
+note_change(struct lag *lag, bool tell_all)
+{
+    lag->tell_all |= tell_all;
+    if (!io_timer_running(&lag->publish))
+        io_timer_start(lag->proc->io, &lag->publish, 0, lag_publish, lag);
+}
+
+static uint32_t
+timeline_of(const char *text, bool standby)
+{
+    char digits[9];
+    uint32_t timeline = 0;
+
+    if (standby) {
+        num_parse_u32(text, &timeline);
+        return timeline;
+    }
+    /* the name of a WAL file begins with its timeline in hexadecimal digits */
+    str_copy_n(digits, sizeof(digits), text, 8);
+    return (uint32_t)strtoul(digits, NULL, 16);
+}
+
+static void
+hear_who(struct lag_node *n, const struct ask_rows *rows)
+{
+    const struct config_backend *backend = &n->lag->proc->config->backends[n->node_id];
+    struct node_freshness *node = measured(n);
+    const char *conninfo = ask_value(rows, 0, COL_CONNINFO);
+    const char *system = ask_value(rows, 0, COL_SYSTEM);
+
+    node->system_identifier = strtoull(system, NULL, 10);
+    node->server_version = ask_server_version(rows);
+    str_copy(node->replication_state, sizeof(node->replication_state),
+             ask_value(rows, 0, COL_RECEIVER));
+    if (backend->application_name[0] != '\0')
+        str_copy(n->follower, sizeof(n->follower), backend->application_name);
+    else if (!ask_conninfo_value(conninfo, "application_name", n->follower, sizeof(n->follower)) &&
+             !ask_conninfo_value(conninfo, "fallback_application_name", n->follower,
+                                 sizeof(n->follower)))
+        n->follower[0] = '\0';
+    n->who_ns = n->asked_ns;
+}
+
+/* Positions count for one primary on one timeline. */
+static void
+hear_primary(struct lag_node *n, uint64_t lsn)
+{
+    struct lag *lag = n->lag;
+    const struct node_freshness *node = measured(n);
+
+    if (lag->history_of != n->node_id || lag->history_timeline != node->timeline) {
+        memset(&lag->history, 0, sizeof(lag->history));
+        lag->history_of = n->node_id;
+        lag->history_timeline = node->timeline;
+    }
+    cluster_fresh_note(&lag->history, n->asked_ns, cluster_fresh_target(lsn, 0, 0));
+}
+
+static void
+hear_position(struct lag_node *n, const struct ask_rows *rows)
+{
+    struct node_freshness *node = measured(n);
+    bool standby = ask_value(rows, 0, COL_RECOVERY)[0] == 't';
+    uint8_t role = standby ? NODE_ROLE_STANDBY : NODE_ROLE_PRIMARY;
+    uint32_t timeline = timeline_of(ask_value(rows, 0, COL_TIMELINE), standby);
+    bool changed = !node->asked || !node->reachable || node->role != role;
+    uint64_t lsn = 0;
+
+    num_parse_lsn(ask_value(rows, 0, COL_LSN), &lsn);
+    if (changed) {
+        log_info("node %d \"%s:%d\" is up and a %s", n->node_id,
+                 n->lag->proc->config->backends[n->node_id].hostname,
+                 n->lag->proc->config->backends[n->node_id].port,
+                 cluster_role_name((enum node_role)role));
+        node->changed_at_us = clock_wall_us();
+    }
+    changed |= node->timeline != timeline;
+    if (changed)
+        n->who_ns = n->question == who ? n->who_ns : 0;
+    node->asked = node->reachable = 1;
+    node->role = role;
+    node->timeline = timeline;
+    node->replay_lsn = lsn;
+    node->last_error[0] = '\0';
+    if (!standby)
+        node->replication_state[0] = node->replication_sync_state[0] = '\0';
+    note_change(n->lag, changed);
+}
+
+static void
+hear_followers(struct lag *lag, const struct ask_rows *rows)
+{
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        struct lag_node *n = &lag->nodes[id];
+        struct node_freshness *node = measured(n);
+
+        node->replication_sync_state[0] = '\0';
+        for (uint32_t row = 0; row < ask_row_count(rows); row++) {
+            if (n->follower[0] == '\0' || node->role != NODE_ROLE_STANDBY ||
+                strcmp(n->follower, ask_value(rows, row, 0)) != 0)
+                continue;
+            str_copy(node->replication_state, sizeof(node->replication_state),
+                     ask_value(rows, row, 1));
+            str_copy(node->replication_sync_state, sizeof(node->replication_sync_state),
+                     ask_value(rows, row, 2));
+        }
+    }
+    note_change(lag, false);
+}
+
+static void
+hear_nothing(struct lag_node *n, const struct err *err)
+{
+    struct node_freshness *node = measured(n);
+    const struct config_backend *backend = &n->lag->proc->config->backends[n->node_id];
+
+    if (!node->asked || node->reachable) {
+        log_warning("node %d \"%s:%d\" is not to be used: %s", n->node_id, backend->hostname,
+                    backend->port, err->message);
+        node->changed_at_us = clock_wall_us();
+    }
+    note_change(n->lag, !node->asked || node->reachable);
+    node->asked = 1;
+    node->reachable = 0;
+    node->replication_state[0] = node->replication_sync_state[0] = '\0';
+    str_copy(node->last_error, sizeof(node->last_error), err->message);
+}
+
+/* ---- asking -----------------------------------------------------------------------------------
+ */
+
+static bool
+behind_a_write(struct lag *lag, int64_t last_write_ns)
+{
+    for (uint32_t id = 0; id < lag->view.node_count; id++) {
+        const struct cluster_node *node = &lag->view.nodes[id];
+
+        if (node->usable && (int)id != lag->view.primary_id && node->fresh_as_of_ns < last_write_ns)
+            return true;
+    }
+    return false;
+}
+
+/* How soon to ask again; 0: nobody waits for it. */
+static int64_t
+hurry_ms(struct lag *lag)
+{
+    int64_t last_write_ns = shared_last_write_ns(lag->proc->shared);
+    int64_t age_ms = (io_now_ns(lag->proc->io) - last_write_ns) / NS_PER_MS;
+
+    if (lag->members.mode == CLUSTER_MODE_STREAMING && lag->view.primary_id < 0)
+        return SEARCH_MS;
+    if (last_write_ns == 0 || !behind_a_write(lag, last_write_ns))
+        return 0;
+    return age_ms < 1000 ? OFTEN_MS : age_ms < 10000 ? LESS_OFTEN_MS : SELDOM_MS;
+}
+
+static int64_t
+period_ms(const struct lag *lag)
+{
+    int64_t period = lag->proc->config->sr_check_period_ms;
+
+    return period > 0 ? period : NO_PERIOD_MS;
+}
+
+static void
+ask_node(void *ctx)
+{
+    struct lag_node *n = ctx;
+    struct lag *lag = n->lag;
+    int64_t connect_ms = lag->proc->config->connect_timeout_ms;
+    int64_t now_ns = io_now_ns(lag->proc->io);
+    int64_t limit_ms = QUESTION_MS;
+
+    n->again = false;
+    if (n->who_ns == 0)
+        limit_ms += connect_ms > 0 ? connect_ms : CONNECT_MS;
+    n->question =
+        n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS ? who : how_far;
+    n->asked_ns = now_ns;
+    ask_question(n->ask, n->question, limit_ms);
+}
+
+static void
+ask_soon(struct lag_node *n, int64_t delay_ms)
+{
+    struct io *io = n->lag->proc->io;
+
+    if (n->ask == NULL)
+        return;
+    if (ask_is_busy(n->ask)) {
+        n->again |= delay_ms == 0;
+        return;
+    }
+    if (io_timer_running(&n->due) && n->due.due_ns <= io_now_ns(io) + delay_ms * NS_PER_MS)
+        return;
+    io_timer_start(io, &n->due, delay_ms, ask_node, n);
+}
+
+static void
+schedule(struct lag_node *n)
+{
+    int64_t hurry = hurry_ms(n->lag);
+    int64_t delay = hurry > 0 ? hurry : period_ms(n->lag);
+
+    if (!measured(n)->reachable)
+        delay = MIN(delay, (int64_t)RETRY_MS);
+    ask_soon(n, n->again ? 0 : delay);
+}
+
+/* Says that it sleeps before it looks for a write the last time: none is missed. */
+static void
+schedule_all(struct lag *lag)
+{
+    bool sleeps = hurry_ms(lag) == 0;
+
+    if (sleeps != lag->sleeps) {
+        lag->sleeps = sleeps;
+        shared_set_lag_sleeps(lag->proc->shared, sleeps);
+        if (sleeps && hurry_ms(lag) > 0) {
+            lag->sleeps = false;
+            shared_set_lag_sleeps(lag->proc->shared, false);
+        }
+    }
+    for (uint32_t id = 0; id < lag->now.node_count; id++)
+        schedule(&lag->nodes[id]);
+}
+
+static void
+on_answered(void *ctx, const struct ask_rows *rows)
+{
+    struct lag_node *n = ctx;
+
+    if (n->question == followers) {
+        hear_followers(n->lag, rows);
+        return;
+    }
+    if (n->question == who)
+        hear_who(n, rows);
+    hear_position(n, rows);
+    if (measured(n)->role == NODE_ROLE_PRIMARY) {
+        if (n->node_id == n->lag->view.primary_id)
+            hear_primary(n, measured(n)->replay_lsn);
+        if (n->question == who) {
+            n->question = followers;
+            ask_question(n->ask, followers, QUESTION_MS);
+        }
+    }
+}
+
+static void
+on_failed(void *ctx, const struct err *err, bool asked)
+{
+    struct lag_node *n = ctx;
+    bool was_open = n->who_ns != 0;
+
+    n->who_ns = 0;
+    io_timer_stop(&n->due);
+    if (n->question == followers && asked) {
+        log_debug("node %d does not tell about its standbys: %s", n->node_id, err->message);
+        note_change(n->lag, false);
+        return;
+    }
+    if (was_open) {
+        /* one connection may be lost without the node: dial anew, that decides */
+        log_debug("node %d: %s; asking again", n->node_id, err->message);
+        ask_soon(n, 0);
+        return;
+    }
+    hear_nothing(n, err);
+}
+
+static const struct ask_ops ask_ops = {on_answered, on_failed};
+
+/* ---- publishing -------------------------------------------------------------------------------
+ */
+
+static void
+judge_freshness(struct lag *lag)
+{
+    bool known = lag->view.primary_id >= 0 && lag->view.primary_id == lag->history_of;
+    int64_t now_ns = io_now_ns(lag->proc->io);
+
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        struct node_freshness *node = &lag->now.nodes[id];
+
+        node->delay_bytes = 0;
+        node->delay_us = 0;
+        if ((int)id == lag->view.primary_id) {
+            node->fresh_as_of_ns = INT64_MAX;
+            continue;
+        }
+        node->fresh_as_of_ns = 0;
+        if (!known || !node->reachable)
+            continue;
+        node->delay_bytes = cluster_fresh_delay_bytes(&lag->history, node->replay_lsn);
+        node->delay_us = cluster_fresh_delay_us(&lag->history, node->replay_lsn, now_ns);
+        if (node->timeline == lag->history_timeline)
+            node->fresh_as_of_ns = cluster_fresh_as_of(&lag->history, node->replay_lsn);
+    }
+}
+
+static void
+log_primary(struct lag *lag, int before)
+{
+    char words[sizeof(lag->last_words)];
+
+    if (lag->view.primary_id != before && lag->view.primary_id >= 0)
+        log_info("node %d is the primary", lag->view.primary_id);
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        if (lag->now.nodes[id].configured && !lag->now.nodes[id].asked)
+            return; /* too early to tell */
+    }
+    cluster_view_no_primary(&lag->view, &lag->now, words, sizeof(words));
+    if (words[0] != '\0' && strcmp(words, lag->last_words) != 0)
+        log_warning("there is no primary: %s", words);
+    str_copy(lag->last_words, sizeof(lag->last_words), words);
+}
+
+static void
+lag_publish(void *ctx)
+{
+    struct lag *lag = ctx;
+    struct area *area = shared_freshness(lag->proc->shared);
+    int before = lag->view.primary_id;
+    uint32_t up = 0;
+
+    cluster_view_build(&lag->view, &lag->now, &lag->members);
+    lag->now.primary_id = lag->view.primary_id;
+    judge_freshness(lag);
+    cluster_view_build(&lag->view, &lag->now, &lag->members);
+    memcpy(area_write(area), &lag->now, sizeof(lag->now));
+    area_publish(area);
+    if (lag->tell_all || before != lag->view.primary_id) {
+        log_primary(lag, before);
+        for (uint32_t id = 0; id < lag->view.node_count; id++)
+            up += lag->view.nodes[id].usable;
+        if (lag->view.primary_id >= 0)
+            proc_title(lag->proc, "node %d is the primary, %u nodes up", lag->view.primary_id, up);
+        else
+            proc_title(lag->proc, "no primary, %u nodes up", up);
+        wake_send_all(lag->proc->wakes, lag->proc->slot);
+    }
+    lag->tell_all = false;
+    /* a new primary tells its position at once */
+    if (before != lag->view.primary_id && lag->view.primary_id >= 0)
+        ask_soon(&lag->nodes[lag->view.primary_id], 0);
+    schedule_all(lag);
+}
+
+/* ---- configuration and events ------------------------------------------------------------------
+ */
+
+static const char *
+password(struct lag *lag)
+{
+    const struct config *cfg = lag->proc->config;
+    const char *found = NULL;
+    struct err err;
+
+    if (strncmp(cfg->sr_check_password, "TEXT", 4) == 0)
+        return cfg->sr_check_password + 4;
+    if (cfg->sr_check_password[0] != '\0')
+        return cfg->sr_check_password;
+    if (passwd_find(lag->passwords, cfg->sr_check_user, &found, &err) != 0)
+        log_warning("%s", err.message);
+    return found;
+}
+
+static void
+drop_node(struct lag_node *n)
+{
+    ask_free(n->ask);
+    io_timer_stop(&n->due);
+    n->ask = NULL;
+    n->who_ns = 0;
+    memset(measured(n), 0, sizeof(struct node_freshness));
+}
+
+static void
+configure_node(struct lag *lag, uint32_t id, const char *secret)
+{
+    const struct config *cfg = lag->proc->config;
+    const struct config_backend *backend = &cfg->backends[id];
+    struct lag_node *n = &lag->nodes[id];
+    struct ask_target target = {.host = backend->hostname,
+                                .port = (uint16_t)backend->port,
+                                .user = cfg->sr_check_user,
+                                .password = secret,
+                                .database = cfg->sr_check_database,
+                                .application_name = "pgpool lag"};
+
+    n->lag = lag;
+    n->node_id = (int)id;
+    if (!backend->configured) {
+        drop_node(n);
+        return;
+    }
+    lag->now.nodes[id].configured = 1;
+    if (n->ask == NULL)
+        n->ask = ask_new(lag->proc->io, lag->dns, &ask_ops, n);
+    if (ask_set_target(n->ask, &target)) {
+        n->who_ns = 0;
+        ask_soon(n, 0);
+    }
+}
+
+static void
+configure(struct lag *lag)
+{
+    const struct config *cfg = lag->proc->config;
+    uint32_t count = MAX(lag->now.node_count, cfg->backend_count);
+    const char *secret;
+
+    proc_read_passwords(cfg, &lag->passwords);
+    cluster_members_from_config(&lag->members, cfg);
+    secret = password(lag);
+    lag->now.config_generation = cfg->generation;
+    for (uint32_t id = 0; id < count; id++)
+        configure_node(lag, id, secret);
+    lag->now.node_count = cfg->backend_count;
+    note_change(lag, true);
+}
+
+static void
+on_config(void *ctx, const struct config *before UNUSED)
+{
+    configure(ctx);
+}
+
+static void
+on_inbox(void *ctx, const struct inbox_msg *msg)
+{
+    struct lag *lag = ctx;
+
+    if (msg->kind != INBOX_NODE_FAILED || msg->node.node_id < 0 ||
+        (uint32_t)msg->node.node_id >= lag->now.node_count)
+        return;
+    /* whoever told it waits for a new verdict */
+    lag->tell_all = true;
+    ask_soon(&lag->nodes[msg->node.node_id], 0);
+}
+
+static void
+on_wake(void *ctx)
+{
+    struct lag *lag = ctx;
+
+    if (!lag->sleeps || hurry_ms(lag) == 0)
+        return;
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        if (measured(&lag->nodes[id])->reachable)
+            ask_soon(&lag->nodes[id], 0);
+    }
+    schedule_all(lag);
+}
+
+void
+lag_main(struct proc *p)
+{
+    static const struct proc_ops ops = {
+        .on_config = on_config, .on_inbox = on_inbox, .on_wake = on_wake};
+    struct lag *lag = xcalloc(1, sizeof(*lag));
+    struct err err;
+
+    lag->proc = p;
+    lag->history_of = -1;
+    lag->now.primary_id = lag->view.primary_id = -1;
+    if (dns_new(p->io, &lag->dns, &err) != 0) {
+        log_fatal("%s", err.message);
+        exit(1);
+    }
+    proc_title(p, "looking for the primary");
+    configure(lag);
+    proc_run(p, &ops, lag);
+    for (uint32_t id = 0; id < CLUSTER_NODES_MAX; id++) {
+        ask_free(lag->nodes[id].ask);
+        io_timer_stop(&lag->nodes[id].due);
+    }
+    io_timer_stop(&lag->publish);
+    dns_free(lag->dns);
+    passwd_free(lag->passwords);
+    free(lag);
+}

@@ -1,0 +1,48 @@
+/*
+ * Administration: clients that ask what pgpool knows of itself, whatever its servers do.
+ *
+ * They speak PostgreSQL's protocol (3.0 to 3.2, simple and extended queries) and get the views of
+ * inspect/; anything else is an error that says where to go. Needs no server, no pool and no
+ * file. Bounded: so many clients, 10 s for a startup, 64 kB of input each, no further answer while
+ * 64 kB of the last ones have not left, and 10 s in which nothing of them is taken. What a client
+ * does wrong ends at most its own session.
+ *
+ * Source: PostgreSQL's manual, chapters "Message Flow" and "Message Formats".
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "base/err.h"
+#include "inspect/inspect.h"
+#include "os/io.h"
+
+#include <stdbool.h>
+
+enum {
+    ADMIN_CLIENTS_MAX = 64,
+    ADMIN_SPARE_CLIENTS = 16, /* beyond: let in only to be told that there are too many */
+};
+
+struct admin;
+
+/* A client came, logged in or went. */
+typedef void admin_changed_fn(void *ctx);
+
+/* input is read for every answer: the caller keeps it current. */
+struct admin *admin_new(struct io *io, const struct inspect_input *input, admin_changed_fn *changed,
+                        void *ctx);
+
+/* Closes what is left, without a word. */
+void admin_free(struct admin *a);
+
+/* Takes the connected, nonblocking socket. While admin_is_full the caller should accept no more;
+ * one that it had accepted already is served all the same. */
+void admin_accept(struct admin *a, int fd);
+
+bool admin_is_full(const struct admin *a);
+uint32_t admin_client_count(const struct admin *a); /* that have logged in */
+
+/* FATAL to every client; what is queued for them leaves at the end of the turn. */
+void admin_terminate(struct admin *a, const struct err *err);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * What the files of admin/ share. Nobody else includes this.
+ *
+ * admin.c    life and death of clients, their input, their limits
+ * startup.c  from the first byte to ReadyForQuery; who may enter
+ * query.c    simple queries          extended.c  the extended protocol
+ */
+#ifndef ADMIN_INTERNAL_H
+#define ADMIN_INTERNAL_H
+
+#include "admin/admin.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "sql/facts.h"
+#include "wire/handshake.h"
+#include "wire/proto.h"
+
+enum {
+    ADMIN_STARTUP_MS = 10 * 1000,
+    ADMIN_INPUT_MAX_BYTES = 64 * 1024, /* of one message, header included */
+    ADMIN_STALLED_MS = 10 * 1000,      /* a full output of which nothing is taken for so long */
+    ADMIN_NAME_MAX_BYTES = 255,        /* of a statement or a portal */
+    ADMIN_NAMES_MAX = 256,             /* statements, and portals, of one client */
+};
+
+/* A client only ever moves on. */
+enum admin_state { ADMIN_STARTUP, ADMIN_READY, ADMIN_CLOSED };
+
+struct admin {
+    struct io *io;
+    const struct inspect_input *input;
+    admin_changed_fn *changed;
+    void *ctx;
+    struct sql_cache *sql;
+    struct list clients;
+    uint32_t count; /* ADMIN_CLOSED ones, whose memory goes next turn, included */
+    uint32_t ready; /* that have logged in */
+    uint32_t last_number;
+    struct io_timer sweep;
+};
+
+struct admin_client {
+    struct admin *admin;
+    struct list link;
+    struct io_stream *stream;
+    uint32_t number; /* process id of its BackendKeyData: 1 and up, less than any child gives */
+    uint8_t state;   /* enum admin_state */
+    bool stalled;    /* its output is full: its input waits */
+    bool skip_till_sync;
+    struct wire_asked asked;
+    uint32_t drop_left; /* of a message that was refused for its length */
+    int64_t began_ns;
+    int64_t moved_ns; /* when it last took something, or had nothing to take */
+    size_t unsent_before;
+    struct buf in;          /* what came and is not handled */
+    struct map statements;  /* name to const struct inspect_view */
+    struct map portals;     /* name to struct portal */
+    struct io_timer reaper; /* frees it when no callback of its own runs any more */
+    char who[160];          /* for the log; empty before the login */
+};
+
+/* admin.c */
+void admin_enter(struct admin_client *c, enum admin_state state);
+void admin_send(struct admin_client *c, const struct buf *b);
+void admin_fatal(struct admin_client *c, const struct err *err);
+void admin_end(struct admin_client *c, const char *why);
+void admin_ready(struct admin_client *c);
+
+/* startup.c: handles the packets in c->in as far as they are complete. */
+void admin_startup(struct admin_client *c);
+
+/* query.c */
+extern const struct inspect_view admin_nothing; /* what an empty text asks for: no columns */
+
+/* Borrowed until the next call. Has at least one statement. */
+const struct sql_facts *admin_facts(struct admin_client *c, struct wire_view text);
+
+/* The view that a statement asks for; NULL and err when it is none of ours. */
+const struct inspect_view *admin_view(struct admin_client *c, const struct sql_statement *st,
+                                      struct err *err);
+
+/* A whole message of the client. */
+void admin_message(struct admin_client *c, const uint8_t *msg, uint32_t len);
+
+/* A message of this type that is longer than ADMIN_INPUT_MAX_BYTES; its bytes are dropped. */
+void admin_message_too_long(struct admin_client *c, uint8_t type);
+
+/* extended.c: Parse, Bind, Describe, Execute, Close. Appends the answer; -1 with err. */
+int extended_message(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf *out,
+                     struct err *err);
+void extended_forget_portals(struct admin_client *c);
+void extended_forget_unnamed(struct admin_client *c);
+void extended_fini(struct admin_client *c);
+
+#endif

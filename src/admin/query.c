@@ -1,0 +1,191 @@
+/*
+ * What clients ask once they are in: each message gets its answer here, at once and as a whole.
+ *
+ * Called by admin.c, one message at a time, and only while the client's output is not full. There
+ * are no transactions: the client is always ready again.
+ */
+#include "admin/internal.h"
+
+#include "config/config.h"
+#include "wire/build.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ANSWERS_MAX_BYTES = 1024 * 1024 };
+
+const struct inspect_view admin_nothing = {.name = ""};
+
+const struct sql_facts *
+admin_facts(struct admin_client *c, struct wire_view text)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+
+    return sql_facts(c->admin->sql, text.data, text.len, &options);
+}
+
+static void
+not_ours(struct admin_client *c, struct err *err)
+{
+    char names[160] = "";
+    size_t used = 0;
+    const struct inspect_view *view;
+
+    for (uint32_t n = 0; (view = inspect_view_at(n)) != NULL && used < sizeof(names); n++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", n > 0 ? ", " : "",
+                                 view->name);
+    err_set(err, "0A000", "this is pgpool's administration port, which runs no SQL");
+    err_hint(err, "SHOW answers here: %s. Applications connect to port %d.", names,
+             (int)c->admin->input->config->port);
+}
+
+const struct inspect_view *
+admin_view(struct admin_client *c, const struct sql_statement *st, struct err *err)
+{
+    struct inspect_question question = {.view = st->name};
+    struct buf none = BUF_EMPTY;
+
+    if (st->kind == SQL_EMPTY)
+        return &admin_nothing;
+    if (st->kind != SQL_POOL_SHOW) {
+        not_ours(c, err);
+        return NULL;
+    }
+    if (inspect_answer(c->admin->input, &question, &none, err) != 0)
+        return NULL;
+    return inspect_find(st->name.data, st->name.len);
+}
+
+/* ---- simple queries ---- */
+
+static int
+answer_statement(struct admin_client *c, const struct sql_statement *st, struct buf *out,
+                 struct err *err)
+{
+    struct inspect_question question = {st->name, true, true};
+    const struct inspect_view *view = admin_view(c, st, err);
+
+    if (view == NULL)
+        return -1;
+    if (view == &admin_nothing) {
+        build_empty_query(out);
+        return 0;
+    }
+    return inspect_answer(c->admin->input, &question, out, err);
+}
+
+static int
+answer_text(struct admin_client *c, struct wire_view text, struct buf *out, struct err *err)
+{
+    const struct sql_facts *f = admin_facts(c, text);
+
+    for (uint32_t n = 0; n < MAX(f->count, 1u); n++) {
+        if (out->len > ANSWERS_MAX_BYTES)
+            return err_set(err, "54000", "the answers to one query string are too long");
+        if (answer_statement(c, &f->statements[n], out, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+simple_query(struct admin_client *c, const uint8_t *msg, uint32_t len)
+{
+    struct buf b = BUF_EMPTY;
+    struct wire_view text;
+    struct err err;
+
+    extended_forget_unnamed(c);
+    if (wire_parse_query(msg, len, &text, &err) != WIRE_OK || answer_text(c, text, &b, &err) != 0)
+        build_error(&b, "ERROR", &err);
+    build_ready(&b, 'I');
+    admin_send(c, &b);
+    buf_free(&b);
+}
+
+/* ---- messages ---- */
+
+static void
+refuse(struct admin_client *c, const struct err *err, bool ready)
+{
+    struct buf b = BUF_EMPTY;
+
+    build_error(&b, "ERROR", err);
+    if (ready)
+        build_ready(&b, 'I');
+    else
+        c->skip_till_sync = true;
+    admin_send(c, &b);
+    buf_free(&b);
+}
+
+static void
+take_sync(struct admin_client *c)
+{
+    struct buf b = BUF_EMPTY;
+
+    c->skip_till_sync = false;
+    extended_forget_portals(c);
+    build_ready(&b, 'I');
+    admin_send(c, &b);
+    buf_free(&b);
+}
+
+static void
+take_extended(struct admin_client *c, const uint8_t *msg, uint32_t len)
+{
+    struct buf b = BUF_EMPTY;
+    struct err err;
+
+    if (extended_message(c, msg, len, &b, &err) == 0)
+        admin_send(c, &b);
+    else
+        refuse(c, &err, false);
+    buf_free(&b);
+}
+
+void
+admin_message(struct admin_client *c, const uint8_t *msg, uint32_t len)
+{
+    struct err err;
+
+    if (msg[0] == 'X') {
+        admin_end(c, "the client said goodbye");
+        return;
+    }
+    if (c->skip_till_sync && msg[0] != 'S')
+        return;
+    switch (msg[0]) {
+    case 'Q':
+        simple_query(c, msg, len);
+        break;
+    case 'S':
+        take_sync(c);
+        break;
+    case 'P':
+    case 'B':
+    case 'D':
+    case 'E':
+    case 'C':
+        take_extended(c, msg, len);
+        break;
+    case 'F':
+        not_ours(c, &err);
+        refuse(c, &err, true);
+        break;
+    default: /* Flush: everything leaves at once anyway. COPY outside of COPY: nothing */
+        break;
+    }
+}
+
+void
+admin_message_too_long(struct admin_client *c, uint8_t type)
+{
+    struct err err;
+
+    if (c->skip_till_sync || type == 'd')
+        return;
+    err_set(&err, "54000", "the message is too long for the administration port");
+    err_detail(&err, "At most %d bytes are taken.", ADMIN_INPUT_MAX_BYTES);
+    refuse(c, &err, type == 'Q' || type == 'F');
+}

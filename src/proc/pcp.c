@@ -1,0 +1,163 @@
+/*
+ * The administration process: accepts on the administration port and its unix sockets, and keeps
+ * for its clients (admin/) what the views are made of.
+ *
+ * Owns its view of the cluster, made from the freshness area whenever that is new. Writes no shared
+ * memory, asks no server, decides nothing: it works while every server is down. When it dies, its
+ * clients end and the parent forks another.
+ */
+#include "admin/admin.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "cluster/view.h"
+#include "inspect/inspect.h"
+#include "proc/proc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pcp {
+    struct proc *proc;
+    struct admin *admin;
+    struct inspect_input input;
+    struct cluster_view view;
+    struct cluster_freshness freshness;
+    uint64_t freshness_epoch;
+    struct io_listener *listeners[SOCK_LISTEN_MAX];
+    uint32_t listener_count;
+    bool accepting;
+};
+
+/* ---- what the views show ---- */
+
+static void
+rebuild_view(struct pcp *s)
+{
+    struct cluster_members members;
+
+    cluster_members_from_config(&members, s->proc->config);
+    cluster_view_build(&s->view, &s->freshness, &members);
+}
+
+static void
+look_at_freshness(struct pcp *s)
+{
+    const struct area *a = shared_freshness(s->proc->shared);
+
+    if (area_epoch(a) == s->freshness_epoch)
+        return;
+    s->freshness_epoch = area_read(a, &s->freshness);
+    rebuild_view(s);
+}
+
+/* ---- clients ---- */
+
+static void
+set_accepting(struct pcp *s, bool on)
+{
+    if (s->accepting == on)
+        return;
+    s->accepting = on;
+    for (uint32_t n = 0; n < s->listener_count; n++) {
+        if (on)
+            io_listener_resume(s->listeners[n]);
+        else
+            io_listener_pause(s->listeners[n]);
+    }
+}
+
+static void
+clients_changed(void *ctx)
+{
+    struct pcp *s = ctx;
+
+    set_accepting(s, !admin_is_full(s->admin));
+    proc_title(s->proc, "%u clients", admin_client_count(s->admin));
+}
+
+static void
+accepted(void *ctx, int fd, int error)
+{
+    struct pcp *s = ctx;
+
+    if (error != 0) {
+        log_warning("could not accept an administration client: %s", strerror(error));
+        return;
+    }
+    admin_accept(s->admin, fd);
+}
+
+/* ---- events ---- */
+
+static void
+on_config(void *ctx, const struct config *before UNUSED)
+{
+    struct pcp *s = ctx;
+
+    s->input.config = s->proc->config;
+    rebuild_view(s);
+}
+
+static void
+on_wake(void *ctx)
+{
+    look_at_freshness(ctx);
+}
+
+/* Nothing here is worth waiting for, in either mode. */
+static void
+on_stop(void *ctx, enum proc_stop mode UNUSED)
+{
+    struct pcp *s = ctx;
+    struct err err;
+
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    admin_terminate(s->admin, &err);
+    proc_end(s->proc);
+}
+
+/* ---- life ---- */
+
+static struct pcp *
+pcp_new(struct proc *p)
+{
+    struct pcp *s = xcalloc(1, sizeof(*s));
+
+    s->proc = p;
+    s->freshness.primary_id = -1;
+    s->input = (struct inspect_input){
+        .config = p->config,
+        .shared = p->shared,
+        .freshness = &s->freshness,
+        .view = &s->view,
+        .load_balance_node = -1,
+    };
+    rebuild_view(s);
+    look_at_freshness(s);
+    s->admin = admin_new(p->io, &s->input, clients_changed, s);
+    return s;
+}
+
+static void
+pcp_free(struct pcp *s)
+{
+    for (uint32_t n = 0; n < s->listener_count; n++)
+        io_listener_close(s->listeners[n]);
+    admin_free(s->admin);
+    free(s);
+}
+
+void
+pcp_main(struct proc *p)
+{
+    static const struct proc_ops ops = {
+        .on_config = on_config, .on_wake = on_wake, .on_stop = on_stop};
+    struct pcp *s = pcp_new(p);
+
+    s->accepting = true;
+    for (uint32_t n = 0; n < p->pcp->count; n++)
+        s->listeners[s->listener_count++] = io_listen(p->io, p->pcp->list[n].fd, accepted, s);
+    clients_changed(s);
+    proc_run(p, &ops, s);
+    pcp_free(s);
+}

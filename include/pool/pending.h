@@ -44,7 +44,7 @@ struct pending {
     uint32_t forwards;   /* entries that are not skipped */
     bool skip_till_sync; /* the server ignores everything up to the next Sync */
     bool copy_in;        /* the server waits for CopyData */
-    bool sync_in_doubt;  /* a Sync may or may not have been swallowed by COPY */
+    bool sync_in_doubt;  /* a Sync or the like may or may not have been swallowed by COPY */
     bool error_seen;     /* since the last end of a cycle */
     struct pending_entry small[PENDING_INLINE];
 };

@@ -86,6 +86,7 @@ struct server {
     bool fatal_told; /* a FATAL message was passed on */
     bool fatal_seen;
     bool authenticated;          /* the server has accepted the login */
+    bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */

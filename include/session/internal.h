@@ -179,6 +179,9 @@ void client_refuse(struct session *s, const struct err *err);
 /* unit.c */
 enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u,
                            struct err *err);
+/* The node for reads, chosen once for a session (or for each statement when so configured); -1:
+ * no server is there. */
+int unit_reader_node(struct session *s);
 int unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err);
 
 /* answers.c */

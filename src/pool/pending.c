@@ -82,16 +82,15 @@ drop_unqueued(const struct pending_entry *e, pending_settled_fn *settled, void *
         settled(ctx, e, false);
 }
 
-/* What the server reads while it waits for data has no answer. It ignores Sync, unless the COPY has
- * failed meanwhile, which we cannot know; anything but the end of the data makes the COPY fail.
- * Either way the COPY is over for what follows. */
+/* What the server reads while it waits for data has no answer: it ignores Sync, and anything but
+ * the end of the data makes the COPY fail, which is then over for what follows. Yet when the COPY
+ * has failed for another reason, which we cannot know, the server answers what we took for
+ * swallowed. */
 static void
 feed_copy(struct pending *p, uint8_t kind)
 {
-    if (kind == PENDING_SYNC)
-        p->sync_in_doubt = true;
-    else
-        p->copy_in = false;
+    p->copy_in = kind == PENDING_SYNC;
+    p->sync_in_doubt |= kind != PENDING_COPY_END;
 }
 
 bool

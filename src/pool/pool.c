@@ -262,6 +262,7 @@ pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops, voi
 void
 pool_dialled(struct server *s)
 {
+    s->clean = true;
     lend(s);
     s->ops->ready(s->owner, s);
 }
@@ -340,6 +341,7 @@ park(struct server *s)
         return;
     }
     s->state = SERVER_IDLE;
+    s->clean = true;
     s->since_ns = io_now_ns(s->pool->io);
     s->settings_seq = 0;
     list_remove(&s->link);
@@ -387,7 +389,7 @@ pool_return(struct server *s)
         s->slot->client_disconnected_at_us = clock_wall_us();
     }
     io_resume(s->stream);
-    for (uint32_t n = 0; n < o->reset_query_count; n++) {
+    for (uint32_t n = 0; n < o->reset_query_count && !s->clean; n++) {
         const char *sql = o->reset_queries[n];
         /* outside a transaction, ABORT would only earn a warning */
         if (s->tx_status == 'I' && is_abort(sql))

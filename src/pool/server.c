@@ -43,6 +43,7 @@ server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flag
 {
     struct pending_entry e = {.kind = (uint8_t)kind, .skip = skip, .flags = flags, .tag = tag};
 
+    s->clean = false;
     pending_push(&s->pending, &e, settled, s);
 }
 

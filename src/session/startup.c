@@ -185,15 +185,25 @@ welcome_alone(struct session *s)
     buf_free(&b);
 }
 
+static bool
+was_tried(const struct session *s, int node_id)
+{
+    return (s->tried[node_id / 64] >> (node_id % 64) & 1) != 0;
+}
+
+/* The first one is where the session will read: its connection is at hand then. */
 static int
 next_node_to_ask(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
+    int reader_id = unit_reader_node(s);
 
-    if (view->primary_id >= 0 && !(s->tried[view->primary_id / 64] >> (view->primary_id % 64) & 1))
+    if (reader_id >= 0 && !was_tried(s, reader_id))
+        return reader_id;
+    if (view->primary_id >= 0 && !was_tried(s, view->primary_id))
         return view->primary_id;
     for (uint32_t n = 0; n < view->node_count; n++) {
-        if (view->nodes[n].usable && !(s->tried[n / 64] >> (n % 64) & 1))
+        if (view->nodes[n].usable && !was_tried(s, (int)n))
             return (int)n;
     }
     return -1;
@@ -236,7 +246,11 @@ startup_server_failed(struct session *s, const struct server *server, const stru
 {
     bool authenticated = server != NULL && server->authenticated;
 
-    if (fatal == NULL || strncmp(err->sqlstate, "57P0", 4) == 0) {
+    int primary_id = s->host->view->primary_id;
+
+    /* a standby may not have heard yet of the role or the database */
+    if (fatal == NULL || strncmp(err->sqlstate, "57P0", 4) == 0 ||
+        (primary_id >= 0 && !was_tried(s, primary_id))) {
         ask_a_server(s);
         return;
     }

@@ -214,9 +214,8 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
     return WIRE_OK;
 }
 
-/* The node for reads, chosen once for a session (or for each statement when so configured). */
-static int
-reader_node(struct session *s)
+int
+unit_reader_node(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
     struct cluster_pick pick = {.not_before_ns = s->last_write_ns};
@@ -282,7 +281,7 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
     if (primary_only || (u->flushes && u->binds) || u->partial)
         node_id = s->host->view->primary_id;
     else
-        node_id = reader_node(s);
+        node_id = unit_reader_node(s);
     if (node_id < 0)
         return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
     *server_r = session_link(s, node_id, err);

@@ -130,6 +130,8 @@ class Pgpool(Target):
         self.log_from = os.path.getsize(self.log) if os.path.exists(self.log) else 0
 
     def log_since_mark(self):
+        if not os.path.exists(self.log):
+            return ""
         with open(self.log, "rb") as file:
             file.seek(self.log_from)
             return file.read().decode(errors="replace")

@@ -64,7 +64,6 @@ void admin_enter(struct admin_client *c, enum admin_state state);
 void admin_send(struct admin_client *c, const struct buf *b);
 void admin_fatal(struct admin_client *c, const struct err *err);
 void admin_end(struct admin_client *c, const char *why);
-void admin_ready(struct admin_client *c);
 
 /* startup.c: handles the packets in c->in as far as they are complete. */
 void admin_startup(struct admin_client *c);

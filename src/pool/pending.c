@@ -206,12 +206,15 @@ answers(uint8_t type, uint8_t kind)
 }
 
 /* An error is told to whoever asked for the cycle that it ends, also when it strikes a message of
- * ours in the client's batch: nothing else would tell why the batch has failed. */
+ * ours in the client's batch: nothing else would tell why the batch has failed. A batch ends with
+ * its Sync, whatever stands in front of that. */
 static bool
 error_is_skipped(struct pending *p)
 {
-    for (uint32_t n = 0; n < p->count; n++) {
-        if (ends_cycle(at(p, n)->kind))
+    if (ends_cycle(at(p, 0)->kind))
+        return at(p, 0)->skip;
+    for (uint32_t n = 1; n < p->count; n++) {
+        if (at(p, n)->kind == PENDING_SYNC)
             return at(p, n)->skip;
     }
     return false;

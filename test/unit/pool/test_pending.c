@@ -111,6 +111,28 @@ error_drops_up_to_sync(void **state)
 }
 
 static void
+error_goes_to_whoever_asked_for_the_sync(void **state)
+{
+    struct pending p;
+
+    (void)state;
+    pending_init(&p);
+    push(&p, PENDING_PARSE, true, NULL);
+    push(&p, PENDING_QUERY, true, NULL); /* the server will ignore it */
+    push(&p, PENDING_SYNC, false, NULL);
+    assert_false(answer(&p, 'E').skip);
+    assert_true(answer(&p, 'Z').cycle_end);
+    push(&p, PENDING_PARSE, false, NULL);
+    push(&p, PENDING_QUERY, false, NULL);
+    push(&p, PENDING_SYNC, true, NULL);
+    assert_true(answer(&p, 'E').skip);
+    assert_true(answer(&p, 'Z').skip);
+    push(&p, PENDING_QUERY, true, NULL);
+    push(&p, PENDING_SYNC, false, NULL);
+    assert_true(answer(&p, 'E').skip);
+}
+
+static void
 error_without_sync_ignores_what_follows(void **state)
 {
     struct pending p;
@@ -164,10 +186,112 @@ copy_sent_at_once(void **state)
     push(&p, PENDING_SYNC, false, NULL);
     answer(&p, 'G');
     assert_false(p.copy_in);
-    assert_int_equal(p.count, 3);
+    answer(&p, 'C');
+    assert_int_equal(p.count, 1);
+    assert_true(answer(&p, 'Z').cycle_end);
+    assert_int_equal(p.count, 0);
+}
+
+static void
+two_copies_in_one_text(void **state)
+{
+    struct pending p;
+
+    (void)state;
+    pending_init(&p);
+    push(&p, PENDING_QUERY, false, NULL);
+    answer(&p, 'G');
+    push(&p, PENDING_COPY_END, false, NULL);
+    assert_false(p.copy_in);
+    answer(&p, 'C');
+    answer(&p, 'G');
+    assert_true(p.copy_in);
+    push(&p, PENDING_COPY_END, false, NULL);
     answer(&p, 'C');
     assert_true(answer(&p, 'Z').cycle_end);
     assert_int_equal(p.count, 0);
+}
+
+/* The message is lost with the COPY; what follows it is ignored up to the next Sync. */
+static void
+another_message_breaks_copy(void **state)
+{
+    struct pending_step step;
+    struct pending p;
+
+    (void)state;
+    for (int at_once = 0; at_once < 2; at_once++) {
+        pending_init(&p);
+        dropped_count = 0;
+        push(&p, PENDING_EXECUTE, false, NULL);
+        if (!at_once)
+            answer(&p, 'G');
+        push(&p, PENDING_PARSE, false, &p);
+        push(&p, PENDING_SYNC, false, NULL);
+        if (at_once)
+            answer(&p, 'G');
+        assert_false(p.copy_in);
+        assert_int_equal(dropped_count, 1);
+        answer(&p, 'E');
+        assert_false(p.skip_till_sync);
+        step = answer(&p, 'Z');
+        assert_true(step.cycle_end);
+        assert_true(step.failed);
+    }
+}
+
+static void
+another_message_breaks_copy_of_a_query(void **state)
+{
+    struct pending p;
+
+    (void)state;
+    pending_init(&p);
+    push(&p, PENDING_QUERY, false, NULL);
+    push(&p, PENDING_PARSE, false, &p);
+    push(&p, PENDING_SYNC, false, NULL);
+    answer(&p, 'G');
+    answer(&p, 'E');
+    assert_true(answer(&p, 'Z').failed);
+    assert_true(answer(&p, 'Z').cycle_end);
+    assert_int_equal(p.count, 0);
+}
+
+static void
+sync_ends_a_copy_that_failed_at_once(void **state)
+{
+    struct pending_step step;
+    struct pending p;
+
+    (void)state;
+    pending_init(&p);
+    push(&p, PENDING_EXECUTE, false, NULL);
+    push(&p, PENDING_SYNC, false, NULL);
+    answer(&p, 'G');
+    answer(&p, 'E'); /* the server has not read the Sync as data */
+    assert_true(p.skip_till_sync);
+    step = answer(&p, 'Z');
+    assert_true(step.cycle_end);
+    assert_true(step.failed);
+    assert_int_equal(step.ended.kind, PENDING_SYNC);
+    assert_false(p.skip_till_sync);
+    assert_true(p.sync_in_doubt);
+}
+
+static void
+copy_leaves_with_its_command(void **state)
+{
+    struct pending p;
+
+    (void)state;
+    pending_init(&p);
+    push(&p, PENDING_EXECUTE, false, NULL);
+    answer(&p, 'G');
+    answer(&p, 'C'); /* no server does this */
+    assert_false(p.copy_in);
+    assert_false(push(&p, PENDING_COPY_END, false, NULL));
+    assert_true(push(&p, PENDING_QUERY, false, NULL));
+    assert_true(answer(&p, 'Z').cycle_end);
 }
 
 static void
@@ -255,9 +379,15 @@ main(void)
         cmocka_unit_test_setup(simple_query_ends_with_ready, setup),
         cmocka_unit_test_setup(skipped_parse_in_a_batch, setup),
         cmocka_unit_test_setup(error_drops_up_to_sync, setup),
+        cmocka_unit_test_setup(error_goes_to_whoever_asked_for_the_sync, setup),
         cmocka_unit_test_setup(error_without_sync_ignores_what_follows, setup),
         cmocka_unit_test_setup(copy_swallows_earlier_syncs, setup),
         cmocka_unit_test_setup(copy_sent_at_once, setup),
+        cmocka_unit_test_setup(two_copies_in_one_text, setup),
+        cmocka_unit_test_setup(another_message_breaks_copy, setup),
+        cmocka_unit_test_setup(another_message_breaks_copy_of_a_query, setup),
+        cmocka_unit_test_setup(sync_ends_a_copy_that_failed_at_once, setup),
+        cmocka_unit_test_setup(copy_leaves_with_its_command, setup),
         cmocka_unit_test_setup(stray_copy_end_owes_nothing, setup),
         cmocka_unit_test_setup(describe_of_a_statement_takes_two, setup),
         cmocka_unit_test_setup(grows_and_keeps_the_order, setup),

@@ -75,6 +75,8 @@ static const struct {
     {"SELECT $a$ $b$ $b$a$ $a$", SQL_OTHER, "wt!"},
     {"SELECT \"a;\"\"b\" FROM t", SQL_SELECT, ""},
     {"SELECT 'a'\n 'b'", SQL_SELECT, ""},
+    {"SELECT E'a' -- joined\n '\\'', nextval('s') --'", SQL_SELECT, "w"},
+    {"SELECT 'a'\n -- joined\n 'b', nextval('s')", SQL_SELECT, "w"},
     {"SELECT U&'\\0061', B'01', X'ff', N'x', 0x1F, 1_000, .5, 1.e5", SQL_SELECT, ""},
     {"SELECT 1 /* DELETE FROM t */", SQL_SELECT, ""},
     {"SELECT 'unterminated", SQL_OTHER, "wt!"},
@@ -265,6 +267,21 @@ backslashes_without_standard_strings(void **state)
     sql_cache_free(c);
 }
 
+/* N'...' is an ordinary string with a word in front of it. */
+static void
+backslashes_in_national_strings(void **state)
+{
+    static const char text[] = "SELECT N'\\'', nextval('s') --'";
+    struct sql_options options = {.standard_conforming_strings = false};
+    struct sql_cache *c = sql_cache_new(1 << 20);
+
+    (void)state;
+    assert_true(sql_facts(c, text, strlen(text), &options)->may_write);
+    options.standard_conforming_strings = true;
+    assert_false(sql_facts(c, text, strlen(text), &options)->may_write);
+    sql_cache_free(c);
+}
+
 static void
 long_and_odd_texts(void **state)
 {
@@ -294,6 +311,7 @@ main(void)
         cmocka_unit_test(several_statements),
         cmocka_unit_test(names_of_parameters),
         cmocka_unit_test(backslashes_without_standard_strings),
+        cmocka_unit_test(backslashes_in_national_strings),
         cmocka_unit_test(long_and_odd_texts),
     };
 

@@ -73,9 +73,9 @@ struct wire_startup {
     uint32_t parameters_bytes;
 };
 
-/* Reads one startup packet. MORE needs at most WIRE_STARTUP_MAX_BYTES in all. BAD: err holds what
- * PostgreSQL says ("invalid length of startup packet", ...). A protocol whose major version is
- * not 3 is BAD with 0A000; any 3.x is OK. */
+/* Reads one startup packet, of at most WIRE_STARTUP_MAX_BYTES behind its length word. BAD: err
+ * holds what PostgreSQL says ("invalid length of startup packet", ...). A protocol whose major
+ * version is not 3 is BAD with 0A000; any 3.x is OK. */
 enum wire_result wire_startup_parse(const uint8_t *p, size_t n, struct wire_startup *s_r,
                                     struct err *err);
 

@@ -105,7 +105,7 @@ parse_parameters(struct wire_startup *s, struct err *err)
         if (take_parameter(s, name, value, err) != 0)
             return WIRE_BAD;
     }
-    if (at + 1 != s->parameters_bytes) {
+    if (at + 1 != s->parameters_bytes || s->parameters[at] != 0) {
         err_set(err, "08P01", "invalid startup packet layout: expected terminator as last byte");
         return WIRE_BAD;
     }
@@ -130,7 +130,7 @@ parse_cancel(struct wire_startup *s, const uint8_t *body, uint32_t len, struct e
 enum wire_result
 wire_startup_parse(const uint8_t *p, size_t n, struct wire_startup *s_r, struct err *err)
 {
-    const uint8_t *rest = p + LENGTH_BYTES + CODE_BYTES;
+    const uint8_t *rest;
     uint32_t total;
     uint32_t code;
 
@@ -149,6 +149,7 @@ wire_startup_parse(const uint8_t *p, size_t n, struct wire_startup *s_r, struct 
     if (n < total)
         return WIRE_MORE;
     s_r->total_bytes = total;
+    rest = p + LENGTH_BYTES + CODE_BYTES;
     code = num_get_u32(p + LENGTH_BYTES);
     switch (code) {
     case WIRE_CANCEL_REQUEST:

@@ -226,6 +226,8 @@ startup_refusals(void **state)
 {
     static const uint8_t no_user[] = {0, 0, 0, 9, 0, 3, 0, 0, 0};
     static const uint8_t no_end[] = {0, 0, 0, 12, 0, 3, 0, 0, 'u', 's', 'e', 'r'};
+    static const uint8_t other_end[] = {0,   0,   0,   16,  0, 3,   0, 0,
+                                        'u', 's', 'e', 'r', 0, 'a', 0, 'b'};
     static const uint8_t huge[] = {0x7f, 0, 0, 0};
     static const uint8_t tiny[] = {0, 0, 0, 7, 0, 3, 0, 0};
     struct wire_startup s;
@@ -235,6 +237,7 @@ startup_refusals(void **state)
     assert_int_equal(wire_startup_parse(no_user, sizeof(no_user), &s, &err), WIRE_BAD);
     assert_string_equal(err.sqlstate, "28000");
     assert_int_equal(wire_startup_parse(no_end, sizeof(no_end), &s, &err), WIRE_BAD);
+    assert_int_equal(wire_startup_parse(other_end, sizeof(other_end), &s, &err), WIRE_BAD);
     assert_int_equal(wire_startup_parse(huge, sizeof(huge), &s, &err), WIRE_BAD);
     assert_int_equal(wire_startup_parse(tiny, sizeof(tiny), &s, &err), WIRE_BAD);
     assert_int_equal(startup_with("a", "b", WIRE_PROTOCOL(2, 0), &s, &err), WIRE_BAD);

@@ -417,7 +417,7 @@ def test_negotiation(dark, version, spoken):
     (raw.SSL_REQUEST + LOGIN, "08P01"),
     (b"\xff\xff\xff\xff", "08P01"),
     (struct.pack("!II", 7, 3 << 16), "08P01"),
-    (struct.pack("!II", 9, 3 << 16) + b"x", "28000"),
+    (struct.pack("!II", 9, 3 << 16) + b"x", "08P01"),
     (struct.pack("!II", 14, 3 << 16) + b"user\0u", "08P01"),
     (struct.pack("!I", 10005), "08P01"),
 ])

@@ -388,6 +388,19 @@ sum_up(struct sql_facts *f)
     }
 }
 
+/* BEGIN ATOMIC ... END, the body of a function: its semicolons do not end the statement. */
+static bool
+holds_body(const struct sql_work *w)
+{
+    struct look l = {.w = w, .t = w->tokens, .count = w->count};
+
+    for (uint32_t n = 0; n < w->count; n++) {
+        if (kind_is(&l, n, K_BEGIN) && is_word(&l, n + 1, "atomic"))
+            return true;
+    }
+    return false;
+}
+
 static bool
 understand(struct sql_cache *c, const char *text, size_t len, const struct sql_options *options)
 {
@@ -398,7 +411,8 @@ understand(struct sql_cache *c, const char *text, size_t len, const struct sql_o
     w->text = text;
     w->len = (uint32_t)len;
     w->standard_strings = options->standard_conforming_strings;
-    return sql_scan(c->scanner, w) && sql_parse_heads(w) && w->head_count <= STATEMENTS_MAX;
+    return sql_scan(c->scanner, w) && sql_parse_heads(w) && w->head_count <= STATEMENTS_MAX &&
+           !holds_body(w);
 }
 
 static struct entry *

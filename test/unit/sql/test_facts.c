@@ -93,6 +93,7 @@ static const struct {
     {"CREATE TEMP TABLE t (a int)", SQL_DDL, "wt"},
     {"CREATE TEMPORARY TABLE t (a int)", SQL_DDL, "wt"},
     {"DROP TABLE t", SQL_DDL, "w"},
+    {"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END", SQL_OTHER, "wt!"},
     {"TRUNCATE t", SQL_DDL, "w"},
     {"VACUUM", SQL_OTHER, "w"},
     {"LOCK TABLE t", SQL_OTHER, "w"},

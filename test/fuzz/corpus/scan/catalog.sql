@@ -1,0 +1,1 @@
+SELECT * FROM pg_catalog.pg_class, information_schema.tables, pg_temp.x; SELECT pg_catalog.now(), pg_temp.f(), "now"(), pg_advisory_lock(1)

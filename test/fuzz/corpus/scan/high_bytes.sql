@@ -1,0 +1,1 @@
+SELECT 'ä' AS ö FROM €

@@ -1,0 +1,3 @@
+SELECT e'a' -- more
+ '\'', 1; SELECT n'\'' , nextval('x') -- '
+, '

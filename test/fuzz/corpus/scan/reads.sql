@@ -1,0 +1,1 @@
+SELECT a, count(*) FROM t WHERE b = $1 AND c <> 'x''y' ORDER BY 1 LIMIT 3; TABLE t; VALUES (1);

@@ -1,0 +1,1 @@
+WITH a(x, y) AS (SELECT 1, 2), b AS MATERIALIZED (DELETE FROM t RETURNING *) SELECT nextval('s'), lower(x::varchar(3)) FROM a, b FOR UPDATE

@@ -1,0 +1,193 @@
+/*
+ * Any text as SQL, beside PostgreSQL's own parser (libpg_query, of PostgreSQL 15).
+ *
+ * What PostgreSQL refuses is of no interest. Of what it accepts, and we say to understand, the
+ * statements must be the same, and what we call harmless must hold no node of a statement that
+ * writes, no lock, and no call of a function that is not known to be safe.
+ */
+#include "fuzz.h"
+
+#include "base/buf.h"
+#include "sql/facts.h"
+
+#include <pg_query.h>
+#include <stdio.h>
+
+enum { TEXT_MAX = 4096, CALL_PARTS_MAX = 2 };
+
+static const char safe[] =
+#define SAFE(name) "\n" name "\n"
+#define PRIMARY(name) ""
+#define SESSION(name) ""
+#define SQL_FUNCTION(name, function_class) function_class(name)
+#include "tables/functions.def"
+#undef SQL_FUNCTION
+#undef SAFE
+#undef PRIMARY
+#undef SESSION
+    ;
+
+/* Kinds of statements that may stand in what we call harmless. */
+static bool
+is_harmless(const char *node, size_t len)
+{
+    static const char kinds[] =
+        "\nSelectStmt\nTransactionStmt\nVariableSetStmt\nVariableShowStmt\nDeallocateStmt"
+        "\nDiscardStmt\nConstraintsSetStmt\nCopyStmt\nRawStmt\n";
+    char word[64];
+
+    if (len > sizeof(word) - 3)
+        return false;
+    snprintf(word, sizeof(word), "\n%.*s\n", (int)len, node);
+    return strstr(kinds, word) != NULL;
+}
+
+/* Every node "...Stmt":{ of the tree. Quotes within strings are escaped there. */
+static void
+check_nodes(const char *tree, const char *text)
+{
+    const char *at = tree;
+
+    while ((at = strstr(at, "Stmt\":{")) != NULL) {
+        const char *begin = at;
+        while (begin > tree && begin[-1] != '"')
+            begin--;
+        if (!is_harmless(begin, (size_t)(at - begin) + 4))
+            BUG("harmless, and holds a %.*s: %s", (int)(at - begin) + 4, begin, text);
+        at++;
+    }
+    if (strstr(tree, "\"lockingClause\":[") != NULL || strstr(tree, "\"intoClause\":{") != NULL)
+        BUG("harmless, and locks or writes: %s", text);
+    if (strstr(tree, "\"is_from\":true") != NULL || strstr(tree, "\"filename\":") != NULL ||
+        strstr(tree, "\"is_program\":true") != NULL)
+        BUG("a harmless COPY that is none: %s", text);
+}
+
+static bool
+is_safe(const char *name, size_t len)
+{
+    char word[80];
+
+    if (len > 63)
+        return false;
+    snprintf(word, sizeof(word), "\n%.*s\n", (int)len, name);
+    return strstr(safe, word) != NULL;
+}
+
+/* One call: what stands behind "funcname":[ are its names, the last one counts. Names in pg_catalog
+ * may come from the grammar, which makes calls of EXTRACT and its like. */
+static void
+check_call(const char *names, const char *text)
+{
+    static const char part[] = "{\"String\":{\"sval\":\"";
+    const char *name = NULL;
+    size_t len = 0;
+    bool system = false;
+    int parts = 0;
+
+    while (strncmp(names, part, sizeof(part) - 1) == 0) {
+        if (parts++ > 0)
+            system = parts == CALL_PARTS_MAX && len == 10 && memcmp(name, "pg_catalog", 10) == 0;
+        name = names + sizeof(part) - 1;
+        len = strcspn(name, "\"");
+        names = name + len + strlen("\"}}");
+        names += *names == ',';
+    }
+    if (parts == 1 ? !is_safe(name, len) : !system)
+        BUG("harmless, and calls %.*s: %s", (int)len, name, text);
+}
+
+static void
+check_harmless(const char *tree, const char *text)
+{
+    static const char call[] = "\"FuncCall\":{\"funcname\":[";
+
+    check_nodes(tree, text);
+    for (const char *at = tree; (at = strstr(at, call)) != NULL; at++)
+        check_call(at + sizeof(call) - 1, text);
+}
+
+static uint32_t
+count_of(const char *tree, const char *what)
+{
+    uint32_t count = 0;
+
+    for (; (tree = strstr(tree, what)) != NULL; tree++)
+        count++;
+    return count;
+}
+
+static uint32_t
+count_kind(const struct sql_facts *f, enum sql_kind kind)
+{
+    uint32_t count = 0;
+
+    for (uint32_t n = 0; n < f->count; n++)
+        count += f->statements[n].kind == kind;
+    return count;
+}
+
+static void
+check_kinds(const struct sql_facts *f, const char *tree, const char *text)
+{
+    if (count_of(tree, "\"kind\":\"TRANS_STMT_BEGIN\"") +
+            count_of(tree, "\"kind\":\"TRANS_STMT_START\"") !=
+        count_kind(f, SQL_BEGIN))
+        BUG("transactions begin elsewhere: %s", text);
+    if (count_of(tree, "\"kind\":\"TRANS_STMT_COMMIT\"") != count_kind(f, SQL_COMMIT) ||
+        count_of(tree, "\"kind\":\"TRANS_STMT_ROLLBACK\"") != count_kind(f, SQL_ROLLBACK))
+        BUG("transactions end elsewhere: %s", text);
+    if (strstr(tree, "\"relpersistence\":\"t\"") != NULL && !f->may_touch_session)
+        BUG("makes something temporary, and does not touch the session: %s", text);
+}
+
+static void
+check_boundaries(const struct sql_facts *f, const char *text)
+{
+    PgQuerySplitResult split = pg_query_split_with_parser(text);
+    uint32_t count = f->count == 1 && f->statements[0].kind == SQL_EMPTY ? 0 : f->count;
+
+    if (split.error == NULL && count != (uint32_t)split.n_stmts)
+        BUG("%u statements, PostgreSQL finds %d: %s", count, split.n_stmts, text);
+    for (uint32_t n = 0; split.error == NULL && n < count; n++) {
+        uint32_t start = (uint32_t)split.stmts[n]->stmt_location;
+        uint32_t end = start + (uint32_t)split.stmts[n]->stmt_len;
+        if (f->statements[n].start < start || f->statements[n].end > end)
+            BUG("statement %u from %u to %u, in PostgreSQL from %u to %u: %s", n,
+                f->statements[n].start, f->statements[n].end, start, end, text);
+    }
+    pg_query_free_split_result(split);
+}
+
+static void
+check_text(const char *text, size_t len)
+{
+    static const struct sql_options options = {.standard_conforming_strings = true};
+    struct sql_cache *c = sql_cache_new(0);
+    const struct sql_facts *f = sql_facts(c, text, len, &options);
+
+    if (f->understood) {
+        PgQueryParseResult r = pg_query_parse(text);
+        if (r.error == NULL) {
+            check_boundaries(f, text);
+            check_kinds(f, r.parse_tree, text);
+            if (!f->may_write)
+                check_harmless(r.parse_tree, text);
+        }
+        pg_query_free_parse_result(r);
+    }
+    sql_cache_free(c);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf b = BUF_EMPTY;
+
+    if (size > TEXT_MAX)
+        return 0;
+    buf_add(&b, data, size);
+    check_text(buf_cstr(&b), size);
+    buf_free(&b);
+    return 0;
+}

@@ -56,6 +56,7 @@ void log_set_process(const char *name);
 /* NULL when no session is being served. Returns the context that was set before. */
 const struct log_context *log_set_context(const struct log_context *ctx);
 
+/* Control characters in the text become blanks: a message is one line. */
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* "debug5" ... "panic", "info", "notice", "warning", "error", "log", "fatal"; -1 when unknown. */

@@ -155,6 +155,16 @@ write_stderr(const char *line, size_t len)
     fwrite(out, 1, len + 1, stderr); /* unbuffered: one write, so lines never mix */
 }
 
+/* Names and statements come from clients: none may begin a line of its own. */
+static void
+keep_one_line(char *line, size_t len)
+{
+    for (size_t n = 0; n < len; n++) {
+        if ((unsigned char)line[n] < ' ' || line[n] == 0x7f)
+            line[n] = ' ';
+    }
+}
+
 static void
 emit(enum log_level level, const char *fmt, va_list args)
 {
@@ -173,6 +183,7 @@ emit(enum log_level level, const char *fmt, va_list args)
     n = vsnprintf(line + len, sizeof(line) - len, fmt, args);
     if (n > 0)
         len = MIN(len + (size_t)n, sizeof(line) - 1);
+    keep_one_line(line, len);
     if (state.sink != NULL)
         state.sink(state.sink_ctx, level, line, len);
     else

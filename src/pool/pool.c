@@ -112,7 +112,8 @@ pool_key_get(struct pool *p, const char *user, const char *database, const char 
     k->user = memcpy(k->bytes, user, user_len);
     k->database = memcpy(k->bytes + user_len, database, database_len);
     k->parameters = k->bytes + user_len + database_len;
-    memcpy(k->parameters, parameters, parameters_len);
+    if (parameters_len > 0)
+        memcpy(k->parameters, parameters, parameters_len);
     k->parameters_len = parameters_len;
     k->bytes[len] = '\0';
     known = map_get(&p->keys_by_name, k->bytes, len);

@@ -154,12 +154,12 @@ default_key(void)
     if (key != NULL && key[0] != '\0')
         return absolute(key);
     if (home == NULL || home[0] != '/')
-        return "";
+        return xstrdup("");
     key = join(home, ".pgpoolkey");
     if (file_exists(key))
         return key;
     free((char *)(uintptr_t)key);
-    return "";
+    return xstrdup("");
 }
 
 /* Makes paths absolute, for the daemon leaves this directory, and fills in what was not given. */
@@ -263,6 +263,16 @@ command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
     return 0;
 }
 
+static void
+free_files(struct proc_files *files)
+{
+    const char *const owned[] = {files->config, files->directory, files->pcp_conf, files->hba};
+
+    for (size_t n = 0; n < ARRAY_LEN(owned); n++)
+        free((char *)(uintptr_t)owned[n]);
+    free((char *)(uintptr_t)files->pool_key);
+}
+
 static int
 start(const struct command *cmd)
 {
@@ -274,11 +284,38 @@ start(const struct command *cmd)
     return parent_main(cmd, cfg);
 }
 
+static int
+run_word(const struct command *cmd)
+{
+    if (cmd->help) {
+        command_print_help();
+        return 0;
+    }
+    if (cmd->version) {
+        printf("%s\n", PACKAGE_STRING);
+        return 0;
+    }
+    switch (cmd->word) {
+    case COMMAND_STOP:
+        return control_stop(cmd);
+    case COMMAND_RELOAD:
+        return control_reload(cmd);
+    case COMMAND_STATUS:
+        return control_status(cmd);
+    case COMMAND_CONFIGTEST:
+        return control_configtest(cmd);
+    case COMMAND_START:
+        break;
+    }
+    return start(cmd);
+}
+
 int
 command_main(int argc, char **argv)
 {
     struct command cmd;
     struct err err;
+    int rc;
 
     if (command_parse(argc, argv, &cmd, &err) != 0) {
         fprintf(stderr, "pgpool: %s%s%s%s\n", err.message, err.hint[0] != '\0' ? " (" : "",
@@ -286,25 +323,7 @@ command_main(int argc, char **argv)
         fprintf(stderr, "Try \"pgpool --help\".\n");
         return 2;
     }
-    if (cmd.help) {
-        command_print_help();
-        return 0;
-    }
-    if (cmd.version) {
-        printf("%s\n", PACKAGE_STRING);
-        return 0;
-    }
-    switch (cmd.word) {
-    case COMMAND_STOP:
-        return control_stop(&cmd);
-    case COMMAND_RELOAD:
-        return control_reload(&cmd);
-    case COMMAND_STATUS:
-        return control_status(&cmd);
-    case COMMAND_CONFIGTEST:
-        return control_configtest(&cmd);
-    case COMMAND_START:
-        break;
-    }
-    return start(&cmd);
+    rc = run_word(&cmd);
+    free_files(&cmd.files);
+    return rc;
 }

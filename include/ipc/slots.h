@@ -72,7 +72,8 @@ struct server_slot {
  * as far as they are used. */
 struct child_slot {
     _Atomic uint32_t sessions;  /* clients now */
-    _Atomic uint32_t accepting; /* 0 when it holds more than its share, or is full or retiring */
+    _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
+    _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
     uint64_t accepted_total;
     struct node_counters nodes[NODES_MAX];
 };

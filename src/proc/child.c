@@ -2,8 +2,8 @@
  * A child: accepts clients, holds their sessions and its own pool of server connections.
  *
  * Owns the session table (an index is what a cancel key names), the view of the cluster, and the
- * balance between children: one that holds more than its share of clients stops accepting until
- * it is even again. Writes its own slots and counters, and the moment of the last write.
+ * balance between children: whose turn it is to accept follows from the numbers that all of them
+ * show. Writes its own slots and counters, and the moment of the last write.
  */
 #include "auth/passwd.h"
 #include "base/arena.h"
@@ -28,8 +28,9 @@ enum {
     SWEEP_MS = 1000,
     SQL_CACHE_BYTES = 1024 * 1024,
     PID_CHILD_SHIFT = 20, /* pid of BackendKeyData: child number + 1, then the session's index */
-    BALANCE_SLACK = 1,    /* clients more than the emptiest child has */
-    RECHECK_MS = 20,
+    BLOCK = 8,            /* clients that a child takes before the next one does */
+    BUSY_PERMILLE = 600,  /* of a CPU */
+    RECHECK_MS = 250,
 };
 
 struct child {
@@ -54,6 +55,8 @@ struct child {
     uint32_t free_server_hint;
     uint64_t served;
     int64_t idle_since_ns;
+    int64_t cpu_ns; /* used when it was cpu_seen_ns */
+    int64_t cpu_seen_ns;
     bool accepting;
     bool retiring;
     bool stopping;
@@ -121,36 +124,55 @@ look_at_freshness(struct child *c)
 
 /* ---- accepting ---- */
 
-static uint32_t
-emptiest_other(struct child *c)
+/* What one child knows of another for sharing clients; false when there is nobody there. */
+static bool
+look_at_child(struct child *c, uint32_t child_no, uint32_t *sessions_r, bool *busy_r)
 {
-    const struct shared_layout *layout = shared_layout(c->proc->shared);
-    uint32_t least = UINT32_MAX;
+    const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(child_no));
+    const struct child_slot *slot = shared_child(c->proc->shared, child_no);
 
-    for (uint32_t n = 0; n < layout->child_slots; n++) {
-        const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(n));
-        const struct child_slot *other = shared_child(c->proc->shared, n);
-        if (n == c->proc->child_no || atomic_load(&p->pid) == 0 || atomic_load(&p->retiring))
-            continue;
-        least = MIN(least, atomic_load_explicit(&other->sessions, memory_order_relaxed));
+    if (child_no == c->proc->child_no) {
+        *sessions_r = c->session_count;
+        *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
+        return !c->stopping && !c->retiring && c->free_count > 0;
     }
-    return least;
+    *sessions_r = atomic_load_explicit(&slot->sessions, memory_order_relaxed);
+    *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
+    return atomic_load(&p->pid) != 0 && !atomic_load(&p->retiring) && *sessions_r < c->max_sessions;
 }
 
-/* Others that hold back may have become even: they look again when woken. */
-static void
-wake_held_back(struct child *c)
+/*
+ * Whose turn it is to accept: every child finds the same one. Children fill up in blocks, the
+ * lowest number first, since a few clients cost less together (one turn of the loop serves
+ * several) than apart. A child that uses most of its CPU is passed over as long as others do not;
+ * when all do, clients are shared evenly. UINT32_MAX: all are full.
+ */
+static uint32_t
+acceptor(struct child *c)
 {
-    const struct shared_layout *layout = shared_layout(c->proc->shared);
+    uint32_t count = shared_layout(c->proc->shared)->child_slots;
+    uint32_t least = UINT32_MAX;
+    uint32_t least_idle = UINT32_MAX;
+    uint32_t sessions;
+    uint32_t limit;
+    bool busy;
 
-    for (uint32_t n = 0; n < layout->child_slots; n++) {
-        const struct child_slot *other = shared_child(c->proc->shared, n);
-        const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(n));
-        if (n != c->proc->child_no && atomic_load(&p->pid) != 0 &&
-            atomic_load_explicit(&other->accepting, memory_order_relaxed) == 0 &&
-            !atomic_load(&p->retiring))
-            wake_send(c->proc->wakes, slot_of_child(n));
+    for (uint32_t n = 0; n < count; n++) {
+        if (!look_at_child(c, n, &sessions, &busy))
+            continue;
+        least = MIN(least, sessions);
+        if (!busy)
+            least_idle = MIN(least_idle, sessions);
     }
+    if (least == UINT32_MAX)
+        return UINT32_MAX;
+    limit = least_idle != UINT32_MAX ? (least_idle / BLOCK + 1) * BLOCK : least + 1;
+    for (uint32_t n = 0; n < count; n++) {
+        if (look_at_child(c, n, &sessions, &busy) && sessions < limit &&
+            (!busy || least_idle == UINT32_MAX))
+            return n;
+    }
+    return UINT32_MAX;
 }
 
 static void balance(struct child *c);
@@ -179,14 +201,17 @@ set_accepting(struct child *c, bool on)
 static void
 balance(struct child *c)
 {
-    uint32_t least = emptiest_other(c);
-    bool uneven = least != UINT32_MAX && c->session_count > least + BALANCE_SLACK;
-    bool full = c->free_count == 0;
+    uint32_t next = acceptor(c);
+    bool mine = next == c->proc->child_no;
 
-    set_accepting(c, !c->stopping && !c->retiring && !full && !uneven);
-    /* the wake may be lost with the process that owed it */
-    if (uneven && !c->stopping && !c->retiring)
-        io_timer_start(c->proc->io, &c->recheck, RECHECK_MS, recheck, c);
+    set_accepting(c, mine && !c->stopping && !c->retiring && c->free_count > 0);
+    if (mine || c->stopping || c->retiring)
+        return;
+    if (next != UINT32_MAX && atomic_load_explicit(&shared_child(c->proc->shared, next)->accepting,
+                                                   memory_order_relaxed) == 0)
+        wake_send(c->proc->wakes, slot_of_child(next));
+    /* whoever's turn it is may die before it looks */
+    io_timer_start(c->proc->io, &c->recheck, RECHECK_MS, recheck, c);
 }
 
 static void
@@ -240,7 +265,6 @@ accepted(void *ctx, int fd, int error)
     c->served++;
     c->slot->accepted_total++;
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
-    wake_held_back(c);
     balance(c);
 }
 
@@ -516,6 +540,20 @@ on_stop(void *ctx, enum proc_stop mode)
 }
 
 static void
+note_cpu(struct child *c)
+{
+    int64_t cpu_ns = clock_cpu_ns();
+    int64_t now_ns = io_now_ns(c->proc->io);
+
+    if (now_ns > c->cpu_seen_ns)
+        atomic_store(&c->slot->busy,
+                     (cpu_ns - c->cpu_ns) * 1000 / (now_ns - c->cpu_seen_ns) >= BUSY_PERMILLE);
+    c->cpu_ns = cpu_ns;
+    c->cpu_seen_ns = now_ns;
+    balance(c);
+}
+
+static void
 sweep(void *ctx)
 {
     struct child *c = ctx;
@@ -528,6 +566,7 @@ sweep(void *ctx)
     }
     pool_sweep(c->pool);
     look_at_freshness(c);
+    note_cpu(c);
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
@@ -612,6 +651,7 @@ child_main(struct proc *p)
 
     c->accepting = true;
     atomic_store(&c->slot->accepting, 1);
+    atomic_store(&c->slot->busy, 0);
     for (uint32_t n = 0; n < p->clients->count; n++)
         c->listeners[c->listener_count++] = io_listen(p->io, p->clients->list[n].fd, accepted, c);
     sweep(c);

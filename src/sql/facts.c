@@ -22,6 +22,7 @@
 enum {
     TEXT_MAX = 64 * 1024,
     CACHED_TEXT_MAX = 16 * 1024,
+    SEEN = 4096, /* texts whose hash is remembered after one look */
     STATEMENTS_MAX = 1000,
     BUCKETS = 1024,
     FUNCTION_NAME_MAX = 63,
@@ -43,7 +44,8 @@ struct sql_cache {
     struct list used;
     size_t limit_bytes;
     size_t bytes;
-    struct entry *large; /* the last facts that were too large to be kept */
+    struct entry *last; /* facts of the last text that was not worth keeping */
+    uint32_t seen[SEEN];
     struct sql_work work;
     void *scanner;
 };
@@ -420,7 +422,7 @@ entry_new(struct sql_cache *c, const char *text, size_t len, const struct sql_op
 {
     bool understood = understand(c, text, len, options);
     uint32_t room = understood ? MAX(c->work.head_count, 1u) : 1;
-    size_t kept = len <= CACHED_TEXT_MAX ? len : 0;
+    size_t kept = len <= TEXT_MAX ? len : 0;
     /* names are not longer than the text, but for the fixed ones, which are not copied */
     size_t size = sizeof(struct entry) + room * sizeof(struct sql_statement) + kept + len;
     struct entry *e = xmalloc(size);
@@ -484,11 +486,18 @@ sql_cache_free(struct sql_cache *c)
 {
     while (!list_empty(&c->used))
         evict(c, list_first(&c->used, struct entry, link));
-    free(c->large);
+    free(c->last);
     sql_scanner_free(c->scanner);
     free(c->work.tokens);
     free(c->work.heads);
     free(c);
+}
+
+static bool
+is_of(const struct entry *e, const char *text, size_t len, bool standard_strings)
+{
+    return e->text_len == len && e->standard_strings == standard_strings &&
+           memcmp(e->text, text, len) == 0;
 }
 
 static struct entry *
@@ -496,34 +505,26 @@ find(struct sql_cache *c, const char *text, size_t len, uint64_t hash, bool stan
 {
     struct entry *e = c->buckets[hash % BUCKETS];
 
-    while (e != NULL &&
-           (e->hash != hash || e->text_len != len || e->standard_strings != standard_strings ||
-            memcmp(e->text, text, len) != 0))
+    while (e != NULL && (e->hash != hash || !is_of(e, text, len, standard_strings)))
         e = e->next;
     return e;
 }
 
-const struct sql_facts *
-sql_facts(struct sql_cache *c, const char *text, size_t len, const struct sql_options *options)
+/* A text with its values in it comes once: only what is seen again is worth its place. */
+static bool
+is_worth_keeping(struct sql_cache *c, size_t len, uint64_t hash)
 {
-    uint64_t hash = 0;
-    struct entry *e = NULL;
+    uint32_t *mark = &c->seen[hash % SEEN];
+    uint32_t wanted = (uint32_t)(hash >> 32);
+    bool again = *mark == wanted;
 
-    if (len <= CACHED_TEXT_MAX) {
-        hash = hash_bytes(text, len);
-        e = find(c, text, len, hash, options->standard_conforming_strings);
-    }
-    if (e != NULL) {
-        list_remove(&e->link);
-        list_append(&c->used, &e->link);
-        return &e->facts;
-    }
-    e = entry_new(c, text, len, options);
-    if (len > CACHED_TEXT_MAX) {
-        free(c->large);
-        c->large = e;
-        return &e->facts;
-    }
+    *mark = wanted;
+    return again && len <= CACHED_TEXT_MAX;
+}
+
+static void
+keep(struct sql_cache *c, struct entry *e, uint64_t hash)
+{
     e->hash = hash;
     e->next = c->buckets[hash % BUCKETS];
     c->buckets[hash % BUCKETS] = e;
@@ -531,6 +532,31 @@ sql_facts(struct sql_cache *c, const char *text, size_t len, const struct sql_op
     c->bytes += e->bytes;
     while (c->bytes > c->limit_bytes && c->used.next != &e->link)
         evict(c, list_first(&c->used, struct entry, link));
+}
+
+const struct sql_facts *
+sql_facts(struct sql_cache *c, const char *text, size_t len, const struct sql_options *options)
+{
+    uint64_t hash;
+    struct entry *e;
+
+    if (c->last != NULL && len > 0 &&
+        is_of(c->last, text, len, options->standard_conforming_strings))
+        return &c->last->facts;
+    hash = hash_bytes(text, len);
+    e = find(c, text, len, hash, options->standard_conforming_strings);
+    if (e != NULL) {
+        list_remove(&e->link);
+        list_append(&c->used, &e->link);
+        return &e->facts;
+    }
+    e = entry_new(c, text, len, options);
+    if (is_worth_keeping(c, len, hash)) {
+        keep(c, e, hash);
+        return &e->facts;
+    }
+    free(c->last);
+    c->last = e;
     return &e->facts;
 }
 

@@ -147,7 +147,8 @@ struct unit {
     bool binds;
     bool local;
     bool fatal;
-    uint32_t pass_left; /* of a message that has not arrived whole */
+    uint32_t pass_left;            /* of a message that has not arrived whole */
+    const struct sql_facts *facts; /* of a Query; until facts are asked for again */
 };
 
 /* session.c */

@@ -118,11 +118,10 @@ provide_named(struct out *o, const struct sql_statement *st)
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
  * count when it succeeds. */
 static struct effect *
-text_effects(struct out *o, const char *text, size_t len)
+text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len)
 {
     struct session *s = o->s;
     struct server *server = o->server;
-    const struct sql_facts *f = session_facts(s, text, len);
 
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
@@ -173,7 +172,7 @@ on_bind(struct out *o, const uint8_t *msg, uint32_t len)
         note_statement(s, o->server, st->query, st->query_len);
         return NULL;
     }
-    effects = text_effects(o, st->query, st->query_len);
+    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len);
     s->batch_forgets |= st->kind == SQL_DEALLOCATE || st->kind == SQL_DISCARD;
     return effects;
 }
@@ -282,10 +281,10 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     settings_replay(s, o->server);
     switch (u->type) {
     case 'Q':
-        if (u->pass_left == 0 &&
+        if (u->facts != NULL &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
-            effects = text_effects(o, text.data, text.len);
-        else
+            effects = text_effects(o, u->facts, text.data, text.len);
+        else if (u->pass_left > 0)
             s->pinned = s->keeps_primary = true;
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
         break;

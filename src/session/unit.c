@@ -48,10 +48,12 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     struct err err;
     enum wire_result r = wire_parse_query(msg, len, &text, &err);
 
-    if (r == WIRE_OK)
-        take_facts(u, session_facts(s, text.data, text.len));
-    else
+    if (r != WIRE_OK) {
         in_doubt(u);
+        return;
+    }
+    u->facts = session_facts(s, text.data, text.len);
+    take_facts(u, u->facts);
 }
 
 static void

@@ -22,7 +22,8 @@
 enum {
     TEXT_MAX = 64 * 1024,
     CACHED_TEXT_MAX = 16 * 1024,
-    SEEN = 4096, /* texts whose hash is remembered after one look */
+    COMMON_TEXT_MAX = 1024, /* of texts that are compared without their numbers */
+    SEEN = 4096,            /* texts whose hash is remembered after one look */
     STATEMENTS_MAX = 1000,
     BUCKETS = 1024,
     FUNCTION_NAME_MAX = 63,
@@ -36,7 +37,8 @@ struct entry {
     struct sql_facts facts;
     uint32_t text_len;
     bool standard_strings;
-    char *text; /* behind the statements; names behind it */
+    bool common; /* text stands for all that differ from it in numbers only */
+    char *text;  /* behind the statements; names behind it */
 };
 
 struct sql_cache {
@@ -493,66 +495,146 @@ sql_cache_free(struct sql_cache *c)
     free(c);
 }
 
+/* What a text is looked up by. */
+struct key {
+    const char *text;
+    size_t len;
+    bool standard_strings;
+    bool common;
+    uint64_t hash;
+};
+
 static bool
-is_of(const struct entry *e, const char *text, size_t len, bool standard_strings)
+is_of(const struct entry *e, const struct key *k)
 {
-    return e->text_len == len && e->standard_strings == standard_strings &&
-           memcmp(e->text, text, len) == 0;
+    return e->text_len == k->len && e->common == k->common &&
+           e->standard_strings == k->standard_strings && memcmp(e->text, k->text, k->len) == 0;
 }
 
 static struct entry *
-find(struct sql_cache *c, const char *text, size_t len, uint64_t hash, bool standard_strings)
+find(struct sql_cache *c, const struct key *k)
 {
-    struct entry *e = c->buckets[hash % BUCKETS];
+    struct entry *e = c->buckets[k->hash % BUCKETS];
 
-    while (e != NULL && (e->hash != hash || !is_of(e, text, len, standard_strings)))
+    while (e != NULL && (e->hash != k->hash || !is_of(e, k)))
         e = e->next;
     return e;
 }
 
-/* A text with its values in it comes once: only what is seen again is worth its place. */
 static bool
-is_worth_keeping(struct sql_cache *c, size_t len, uint64_t hash)
+is_digit(char c)
 {
-    uint32_t *mark = &c->seen[hash % SEEN];
-    uint32_t wanted = (uint32_t)(hash >> 32);
+    return c >= '0' && c <= '9';
+}
+
+/* Could a digit behind it belong to a name, a parameter, or a number that goes on? */
+static bool
+binds_digits(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' ||
+           is_digit(c) || (unsigned char)c >= 128;
+}
+
+/* The text with a 0 for each number, whether it is one or stands in a string or comment: no
+ * boundary of a token depends on it. Returns 0 when the text is too long for that, or has names in
+ * quotes, whose digits count. */
+static size_t
+without_numbers(const char *text, size_t len, char *to)
+{
+    char *begin = to;
+    char before = ' ';
+
+    if (len > COMMON_TEXT_MAX)
+        return 0;
+    for (size_t n = 0; n < len; n++) {
+        char now = text[n];
+        if (now == '"')
+            return 0;
+        if (is_digit(now) && !binds_digits(before)) {
+            while (n + 1 < len && is_digit(text[n + 1]))
+                n++;
+            now = '0';
+        }
+        *to++ = before = now;
+    }
+    return (size_t)(to - begin);
+}
+
+/* Facts that hold whatever the numbers are. */
+static bool
+is_common(const struct sql_facts *f)
+{
+    enum sql_kind kind = f->statements[0].kind;
+
+    return f->understood && f->count == 1 &&
+           (kind == SQL_SELECT || kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE);
+}
+
+/* A text comes once with its values in it: only what is seen again is worth its place. */
+static bool
+is_worth_keeping(struct sql_cache *c, const struct key *k)
+{
+    uint32_t *mark = &c->seen[k->hash % SEEN];
+    uint32_t wanted = (uint32_t)(k->hash >> 32);
     bool again = *mark == wanted;
 
     *mark = wanted;
-    return again && len <= CACHED_TEXT_MAX;
+    return again && k->len <= CACHED_TEXT_MAX;
 }
 
 static void
-keep(struct sql_cache *c, struct entry *e, uint64_t hash)
+keep(struct sql_cache *c, struct entry *e, const struct key *k)
 {
-    e->hash = hash;
-    e->next = c->buckets[hash % BUCKETS];
-    c->buckets[hash % BUCKETS] = e;
+    if (k->common) {
+        /* not longer than the text that stood here; the names behind it are none */
+        memcpy(e->text, k->text, k->len);
+        e->text_len = (uint32_t)k->len;
+        e->common = true;
+    }
+    e->hash = k->hash;
+    e->next = c->buckets[k->hash % BUCKETS];
+    c->buckets[k->hash % BUCKETS] = e;
     list_append(&c->used, &e->link);
     c->bytes += e->bytes;
     while (c->bytes > c->limit_bytes && c->used.next != &e->link)
         evict(c, list_first(&c->used, struct entry, link));
 }
 
+static const struct sql_facts *
+use(struct sql_cache *c, struct entry *e)
+{
+    list_remove(&e->link);
+    list_append(&c->used, &e->link);
+    return &e->facts;
+}
+
 const struct sql_facts *
 sql_facts(struct sql_cache *c, const char *text, size_t len, const struct sql_options *options)
 {
-    uint64_t hash;
+    char shortened[COMMON_TEXT_MAX];
+    struct key exact = {text, len, options->standard_conforming_strings, false, 0};
+    struct key common = {shortened, 0, options->standard_conforming_strings, true, 0};
+    const struct key *k = &exact;
     struct entry *e;
 
-    if (c->last != NULL && len > 0 &&
-        is_of(c->last, text, len, options->standard_conforming_strings))
+    if (c->last != NULL && len > 0 && is_of(c->last, &exact))
         return &c->last->facts;
-    hash = hash_bytes(text, len);
-    e = find(c, text, len, hash, options->standard_conforming_strings);
-    if (e != NULL) {
-        list_remove(&e->link);
-        list_append(&c->used, &e->link);
-        return &e->facts;
+    common.len = without_numbers(text, len, shortened);
+    if (common.len > 0) {
+        common.hash = hash_bytes(shortened, common.len);
+        e = find(c, &common);
+        if (e != NULL)
+            return use(c, e);
     }
+    exact.hash = hash_bytes(text, len);
+    e = find(c, &exact);
+    if (e != NULL)
+        return use(c, e);
     e = entry_new(c, text, len, options);
-    if (is_worth_keeping(c, len, hash)) {
-        keep(c, e, hash);
+    if (common.len > 0 && is_common(&e->facts))
+        k = &common;
+    if (is_worth_keeping(c, k)) {
+        keep(c, e, k);
         return &e->facts;
     }
     free(c->last);

@@ -70,6 +70,10 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops,
                              void *owner, struct err *err);
 
+/* Does a dial's error say that the node is of no use now, rather than that it did not take this
+ * login or misbehaved in it? */
+bool pool_blames_node(const struct err *err);
+
 /* The owner is done with it. It is reset and kept, or closed when it is not clean. */
 void pool_return(struct server *s);
 

@@ -114,6 +114,13 @@ server_is_idle(const struct server *s)
            s->pass_left == 0;
 }
 
+/* A part of a message has gone to the client: whatever else it is sent would become part of it. */
+static inline bool
+server_is_mid_message(const struct server *s)
+{
+    return s->pass_left > 0 && !s->pass_skip;
+}
+
 /* Runs a statement of ours, the answer skipped. cycle_end tells when it has ended. */
 void server_run(struct server *s, const char *sql, size_t len, uint16_t flags);
 

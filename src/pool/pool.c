@@ -268,17 +268,22 @@ pool_dialled(struct server *s)
     s->ops->ready(s->owner, s);
 }
 
+bool
+pool_blames_node(const struct err *err)
+{
+    return strcmp(err->sqlstate, "08001") == 0 || strcmp(err->sqlstate, "08006") == 0 ||
+           strncmp(err->sqlstate, "57P0", 4) == 0;
+}
+
 void
 pool_dial_failed(struct server *s, const struct err *err, const uint8_t *fatal, size_t fatal_len)
 {
     const struct server_ops *ops = s->ops;
     void *owner = s->owner;
     struct err words = *err;
-    bool refused = fatal != NULL;
 
     /* what the server itself refused says nothing against the node, but for 57P03 and the like */
-    if ((!refused || strncmp(words.sqlstate, "57P0", 4) == 0) &&
-        s->pool->callbacks.node_failed != NULL)
+    if (pool_blames_node(err) && s->pool->callbacks.node_failed != NULL)
         s->pool->callbacks.node_failed(s->pool->callbacks.ctx, s->node_id, &words);
     server_close(s, words.message);
     if (ops != NULL)

@@ -156,7 +156,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
         break;
     }
     *step_r = pending_answer(&s->pending, type, settled, s);
-    if (step_r->unasked && type != 'E')
+    if (step_r->unasked)
         s->doubtful = true; /* an answer to nothing that we asked */
     return !step_r->skip;
 }
@@ -219,7 +219,7 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             break;
         if (result == WIRE_BAD) {
             flush_run(s, &run, at);
-            str_copy(s->fatal.message, sizeof(s->fatal.message), err.message);
+            s->fatal = err;
             s->doubtful = s->fatal_seen = true;
             return SIZE_MAX;
         }
@@ -263,6 +263,13 @@ lose(struct server *s, const struct err *err)
         ops->lost(owner, s, &words, owed);
 }
 
+/* What it has begun to say while nobody has it must not end in the hands of who gets it next. */
+static bool
+is_noisy(const struct server *s)
+{
+    return s->doubtful || s->fatal_seen || s->pass_left > 0 || s->in.len > 0;
+}
+
 static void
 stream_received(void *ctx, struct io_rx *rx)
 {
@@ -291,6 +298,8 @@ stream_received(void *ctx, struct io_rx *rx)
         buf_add(&s->in, bytes + used, len - used);
     if (s->in.len == 0)
         buf_free(&s->in);
+    if (s->state == SERVER_IDLE && is_noisy(s))
+        server_close(s, s->fatal_seen ? s->fatal.message : "it answered what nobody had asked");
 }
 
 static void

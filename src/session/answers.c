@@ -59,7 +59,9 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
         return;
     }
     if (server == s->reader && s->reader_node == server->node_id) {
-        /* reads can go elsewhere */
+        /* reads can go elsewhere; what it refused once it would refuse again */
+        if (!pool_blames_node(err))
+            cluster_set_add(&s->refused, server->node_id);
         s->reader_node = -1;
         forget_link(s, server);
         if (s->stall == STALL_SERVER)
@@ -76,6 +78,9 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
     struct session *s = ctx;
 
     if (s->state != CLIENT_READY)
+        return;
+    /* what it says unasked would land inside of a message that passes in pieces */
+    if (unlikely(server != s->cur) && s->cur != NULL && server_is_mid_message(s->cur))
         return;
     if (rx != NULL)
         io_send_rx(s->client, rx, (size_t)(bytes - rx->data), len);
@@ -177,6 +182,8 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
     }
     if (server->fatal_told)
         session_end(s, "the server ended the connection");
+    else if (server_is_mid_message(server))
+        session_end(s, err->message); /* there is no way to tell the client */
     else
         session_fatal(s, err);
 }

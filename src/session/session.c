@@ -204,9 +204,12 @@ session_fatal(struct session *s, const struct err *err)
     before = log_set_context(&s->log);
     log_fatal("%s", err->message);
     log_set_context(before);
-    build_error(&b, "FATAL", err);
-    session_send(s, &b);
-    buf_free(&b);
+    /* inside of another message it would be read as that one's content */
+    if (s->cur == NULL || !server_is_mid_message(s->cur)) {
+        build_error(&b, "FATAL", err);
+        session_send(s, &b);
+        buf_free(&b);
+    }
     session_end(s, err->message);
 }
 
@@ -276,6 +279,21 @@ replace(struct session *s, struct server **link, int node_id, struct err *err)
     return true;
 }
 
+/* An idle connection to the primary that was opened when its node was a standby says so still. */
+static struct server *
+checkout(struct session *s, int node_id, struct err *err)
+{
+    bool primary = node_id == s->host->view->primary_id;
+    struct server *server;
+
+    for (;;) {
+        server = pool_checkout(s->key, node_id, &session_server_ops, s, err);
+        if (server == NULL || !primary || server->state != SERVER_LENT || !server->is_standby)
+            return server;
+        server_close(server, "it is from before its node was the primary");
+    }
+}
+
 struct server *
 session_link(struct session *s, int node_id, struct err *err)
 {
@@ -293,7 +311,7 @@ session_link(struct session *s, int node_id, struct err *err)
     if (!replace(s, link, node_id, err))
         return NULL;
     if (*link == NULL) {
-        *link = pool_checkout(s->key, node_id, &session_server_ops, s, err);
+        *link = checkout(s, node_id, err);
         if (*link != NULL && (*link)->slot != NULL)
             (*link)->slot->session = (int32_t)s->place.index;
     }

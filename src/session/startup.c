@@ -245,13 +245,15 @@ startup_server_failed(struct session *s, const struct server *server, const stru
                       const uint8_t *fatal, size_t fatal_len)
 {
     bool authenticated = server != NULL && server->authenticated;
-
     int primary_id = s->host->view->primary_id;
 
     /* a standby may not have heard yet of the role or the database */
-    if (fatal == NULL || strncmp(err->sqlstate, "57P0", 4) == 0 ||
-        (primary_id >= 0 && !was_tried(s, primary_id))) {
+    if (pool_blames_node(err) || (primary_id >= 0 && !was_tried(s, primary_id))) {
         ask_a_server(s);
+        return;
+    }
+    if (fatal == NULL) {
+        session_fatal(s, err);
         return;
     }
     if (authenticated) {

@@ -220,8 +220,8 @@ int
 unit_reader_node(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
-    struct cluster_pick pick = {.not_before_ns = s->last_write_ns};
-    struct cluster_pick any = {0};
+    struct cluster_pick pick = {.not_before_ns = s->last_write_ns, .exclude = s->refused};
+    struct cluster_pick any = {.exclude = s->refused};
 
     if (!s->host->options.load_balance)
         return view->primary_id;

@@ -42,24 +42,41 @@ check_packages() {
         fail "missing packages, and no sudo here; as root: apt-get install $packages"
 }
 
+# Debian's package would start a server of its own on port 5432; we need only the programs.
+readonly QUIET=/etc/postgresql-common/createcluster.d/pgpool-quickstart.conf
+readonly APT='apt-get -o DPkg::Lock::Timeout=300 -y --no-install-recommends'
+
+forbid_cluster() {
+    as_root mkdir -p "${QUIET%/*}"
+    printf 'create_main_cluster = false\n' | as_root tee "$QUIET" >/dev/null
+}
+
+allow_cluster() { [ ! -e "$QUIET" ] || as_root rm -f "$QUIET"; }
+
+# An apt-get that was interrupted lets dpkg end its step. apt-get waits for that, dpkg does not.
+finish_packages() {
+    # shellcheck disable=SC2086 # words are meant
+    as_root $APT check || true
+    as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+}
+
 install_packages() {
-    local quiet=/etc/postgresql-common/createcluster.d/pgpool-quickstart.conf status=0
-    local apt='apt-get -o DPkg::Lock::Timeout=300 -y --no-install-recommends'
-    [ -n "$packages" ] || return 0
+    local status=0
+    if [ -z "$packages" ]; then
+        allow_cluster
+        return 0
+    fi
     step "Installing packages: $packages"
     is_root || sudo -v || fail 'sudo refused'
+    forbid_cluster
     if [ -n "$(dpkg --audit 2>/dev/null)" ]; then
-        logged 'finishing an interrupted installation' "$dir/packages.log" \
-            as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+        logged 'finishing an interrupted installation' "$dir/packages.log" finish_packages
     fi
     logged 'reading the package lists (apt-get update)' "$dir/packages.log" as_root apt-get update
-    # Debian's package would start a server of its own on port 5432; we need only the programs.
-    as_root mkdir -p "${quiet%/*}"
-    printf 'create_main_cluster = false\n' | as_root tee "$quiet" >/dev/null
     # shellcheck disable=SC2086 # words are meant
     (logged 'installing (apt-get install)' "$dir/packages.log" \
-        as_root env DEBIAN_FRONTEND=noninteractive $apt install $packages) || status=$?
-    as_root rm -f "$quiet"
+        as_root env DEBIAN_FRONTEND=noninteractive $APT install $packages) || status=$?
+    allow_cluster
     [ "$status" -eq 0 ] || exit "$status"
     packages=$(missing_packages)
     [ -z "$packages" ] || fail "still missing after the installation: $packages" "$dir/packages.log"

@@ -48,6 +48,7 @@ safe_name() {
 }
 
 open_dir() {
+    [ -z "$dir" ] || invocation="$PROGRAM --dir $(printf '%q' "$dir")"
     [ -n "$dir" ] || dir=$(default_dir)
     if [ "$action" = start ]; then
         mkdir -p -- "$dir" || fail "could not create the directory \"$dir\""
@@ -66,6 +67,7 @@ open_dir() {
     exec 9>"$dir/.lock"
     flock -n 9 || fail "another quickstart is working in \"$dir\""
     cd /
+    invocation=$PROGRAM
     [ "$dir" = "$(default_dir)" ] || invocation="$PROGRAM --dir $(printf '%q' "$dir")"
 }
 

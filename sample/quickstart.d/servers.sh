@@ -139,6 +139,8 @@ pg_list() {
     done
 }
 
+password_hint() { ! grep -q password "$1" || printf ': is PGPASSWORD set, and right?'; }
+
 check_servers() {
     local host port role log="$dir/servers.log" password=${PGPASSWORD:-}
     local question="SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END"
@@ -151,7 +153,7 @@ check_servers() {
     while read -r host port; do
         role=$(PGPASSWORD=$password PGCONNECT_TIMEOUT=10 psql -X -w -A -t -h "$host" -p "$port" \
             -U "$user" -d "$database" -c "$question" 2>"$log" </dev/null) ||
-            fail "could not log in to \"$host:$port\" as \"$user\" (is PGPASSWORD set?)" "$log"
+            fail "could not log in to \"$host:$port\" as \"$user\"$(password_hint "$log")" "$log"
         say "    $host:$port is a $role"
     done <"$dir/servers.new"
     rm -f -- "$log"

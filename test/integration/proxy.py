@@ -64,6 +64,8 @@ class Pgpool(Target):
                 f"backend_flag{number}": "ALLOW_TO_FAILOVER",
             }
         self.settings |= settings
+        if "PGPOOL_VALGRIND" in os.environ:
+            self.settings["io_engine"] = "epoll"
         self.port = self.settings["port"]
 
     def write_config(self, **settings):
@@ -82,12 +84,21 @@ class Pgpool(Target):
         return [binary(), "-f", self.config, "-F", os.path.join(self.directory, "pcp.conf"),
                 "-a", os.path.join(self.directory, "pool_hba.conf"), *words]
 
+    def checker(self):
+        """With $PGPOOL_VALGRIND all processes run under valgrind (epoll only: it does not see what
+        the kernel writes by io_uring)."""
+        if "PGPOOL_VALGRIND" not in os.environ:
+            return []
+        return ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
+                "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
+                f"--log-file={self.directory}/sanitizer.%p"]
+
     def start(self):
         self.write_config()
         sanitizer = f"log_path={self.directory}/sanitizer:exitcode=99:detect_leaks=1"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command("-n", "-D"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.checker(), *self.command("-n", "-D")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, start_new_session=True,
                 env={**os.environ, "ASAN_OPTIONS": sanitizer,
                      "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})
@@ -142,6 +153,7 @@ class Pgpool(Target):
         for path in glob.glob(self.directory + "/sanitizer.*"):
             with open(path, encoding="utf-8", errors="replace") as file:
                 found.append(file.read()[:4000])
+        found = [text for text in found if text.strip()]
         return found
 
     def stop(self, signo=signal.SIGINT, timeout=5.0):

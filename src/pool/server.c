@@ -267,7 +267,7 @@ lose(struct server *s, const struct err *err)
 static bool
 is_noisy(const struct server *s)
 {
-    return s->doubtful || s->fatal_seen || s->pass_left > 0 || s->in.len > 0;
+    return s->doubtful || s->pass_left > 0 || s->in.len > 0;
 }
 
 static void
@@ -288,8 +288,8 @@ stream_received(void *ctx, struct io_rx *rx)
     used = process(s, from, bytes, len);
     if (s->state == SERVER_CLOSED)
         return;
-    if (used == SIZE_MAX) {
-        lose(s, &s->fatal);
+    if (used == SIZE_MAX || s->fatal_seen) {
+        lose(s, &s->fatal); /* behind a FATAL there is only the end */
         return;
     }
     if (from == NULL)
@@ -299,7 +299,7 @@ stream_received(void *ctx, struct io_rx *rx)
     if (s->in.len == 0)
         buf_free(&s->in);
     if (s->state == SERVER_IDLE && is_noisy(s))
-        server_close(s, s->fatal_seen ? s->fatal.message : "it answered what nobody had asked");
+        server_close(s, "it answered what nobody had asked");
 }
 
 static void

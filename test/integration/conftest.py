@@ -1,6 +1,5 @@
 """Fixtures: one cluster a session, one pgpool a module and engine, both as targets of clients."""
 
-import ctypes
 import os
 import sys
 
@@ -9,29 +8,9 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from cluster import Cluster  # noqa: E402  (found through the path set above)
+from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
+                    pytest_runtest_makereport, pytest_runtest_setup)
 from proxy import Pgpool  # noqa: E402
-
-IO_URING_SETUP = 425
-
-
-def kernel_has_io_uring():
-    """False where the kernel or a container forbids it: then there is only epoll to test."""
-    params = ctypes.create_string_buffer(120)
-    ring = ctypes.CDLL(None, use_errno=True).syscall(IO_URING_SETUP, 4, params)
-    if ring >= 0:
-        os.close(ring)
-    return ring >= 0
-
-
-def engines():
-    """"direct" is no engine: it lets the tests judge themselves with PostgreSQL as the proxy."""
-    wanted = os.environ.get("PGPOOL_TEST_ENGINES", "io_uring,epoll").split(",")
-    return [name for name in wanted if name != "io_uring" or kernel_has_io_uring()] or ["epoll"]
-
-
-def pytest_generate_tests(metafunc):
-    if "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", engines(), scope="module")
 
 
 @pytest.fixture(scope="session", name="cluster")
@@ -75,19 +54,3 @@ def start_pgpool_fixture(cluster, engine):
         except AssertionError as error:
             wrong.append(str(error))
     assert not wrong, "\n".join(wrong)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup():
-    for pgpool in Pgpool.running:
-        pgpool.mark_log()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport():
-    outcome = yield
-    report = outcome.get_result()
-    if report.failed:
-        for pgpool in Pgpool.running:
-            report.sections.append((f"pgpool's log on port {pgpool.port}",
-                                    pgpool.log_since_mark()[-4000:]))

@@ -1,0 +1,36 @@
+"""What the clients of these tests do again and again."""
+
+import raw
+
+
+def client(pgpool, user, timeout=10.0, **params):
+    """A client that has logged in."""
+    return raw.connected(pgpool, timeout, user=user, **params)
+
+
+def kinds(messages):
+    return "".join(got.kind for got in messages)
+
+
+def codes(messages):
+    """The kinds, with an error's SQLSTATE in its place."""
+    return [got.fields().get("C", "?") if got.kind == "E" else got.kind for got in messages]
+
+
+def refusal(pgpool, user, **params):
+    """The fields of the error that ends a login."""
+    with raw.Raw(pgpool) as one:
+        messages = one.login(user=user, **params)
+        assert messages[-1].kind == "E", messages
+        assert one.read_to_end() == []
+        return messages[-1].fields()
+
+
+def still_serves(pgpool, user="bystander"):
+    with client(pgpool, user) as one:
+        assert one.rows("SELECT 1") == [["1"]]
+
+
+def batch(sql, name="", portal="", rows=0):
+    return (raw.parse(name, sql) + raw.bind(portal, name) + raw.describe("P", portal) +
+            raw.execute(portal, rows) + raw.SYNC)

@@ -1,0 +1,110 @@
+"""Fixtures: fake servers and a pgpool in front of them, one set a module and engine. What the
+clients are is the integration tests'."""
+
+import os
+import re
+import sys
+import types
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
+
+from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
+                    pytest_runtest_makereport, pytest_runtest_setup)
+from fake import FakeServer  # noqa: E402
+from proxy import Pgpool  # noqa: E402
+
+USUAL = {"num_init_children": 1, "connect_timeout": "5s"}
+
+
+def servers_of(roles):
+    return [FakeServer(role, f"node{number}") for number, role in enumerate(roles)]
+
+
+class Bed:
+    """Some fake servers and a pgpool."""
+
+    def __init__(self, engine, roles=("primary",), passwords="", **settings):
+        self.servers = servers_of(roles)
+        self.pgpool = Pgpool(types.SimpleNamespace(servers=self.servers), engine,
+                             **USUAL | settings)
+        path = os.path.join(self.pgpool.directory, "pool_passwd")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(passwords)
+        os.chmod(path, 0o600)
+
+    def start(self):
+        self.pgpool.start()
+        return self
+
+    def child(self):
+        return self.pgpool.named("child")[0]
+
+    def faults(self):
+        """What scripts have complained of since the last time."""
+        found = []
+        for server in self.servers:
+            found += server.faults
+            server.faults.clear()
+        return found
+
+    def finish(self):
+        try:
+            self.pgpool.finish()
+        finally:
+            for server in self.servers:
+                server.down()
+
+
+@pytest.fixture(scope="module", name="bed")
+def bed_fixture(request, engine):
+    """A module's ROLES, PASSWORDS and PGPOOL_SETTINGS make it another one."""
+    module = request.module
+    bed = Bed(engine, getattr(module, "ROLES", ("primary",)), getattr(module, "PASSWORDS", ""),
+              **getattr(module, "PGPOOL_SETTINGS", {})).start()
+    pid = bed.child()
+    yield bed
+    same = bed.child() == pid
+    bed.finish()
+    assert same, "the child was forked again"
+
+
+@pytest.fixture(name="pgpool")
+def pgpool_fixture(bed):
+    """The module's pgpool; no script may have failed at the test's end."""
+    yield bed.pgpool
+    assert not bed.faults()
+
+
+@pytest.fixture(name="server")
+def server_fixture(bed):
+    """The first server, the primary."""
+    return bed.servers[0]
+
+
+@pytest.fixture(name="user")
+def user_fixture(request):
+    """A user of the test's own: its connections are shared with no other test."""
+    return re.sub(r"\W+", "_", request.node.name)[-60:].strip("_")
+
+
+@pytest.fixture(name="start_bed")
+def start_bed_fixture(engine):
+    """A function that starts servers and a pgpool of the test's own."""
+    started = []
+
+    def start(roles=("primary",), **settings):
+        started.append(Bed(engine, roles, **settings).start())
+        return started[-1]
+
+    yield start
+    wrong = []
+    for bed in started:
+        wrong += bed.faults()
+        try:
+            bed.finish()
+        except AssertionError as error:
+            wrong.append(str(error))
+    assert not wrong, "\n".join(wrong)

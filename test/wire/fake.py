@@ -1,0 +1,432 @@
+"""A PostgreSQL server that does as a test tells it: threads, loopback, no database.
+
+Whoever watches servers (pgpool's lag process) is answered by its role; clients' connections run a
+script, which the test gives by user name: a function of the connection, in a thread of its own.
+Without a script a connection logs in and serves: a query's text is its answer, unless the server's
+`replies` has another one.
+
+Source of the messages: PostgreSQL's manual, chapter "Frontend/Backend Protocol".
+"""
+
+import itertools
+import os
+import socket
+import struct
+import threading
+
+import raw
+from raw import cstr, message
+from waiting import SLOW, wait_for
+
+TEXT_OID = 25
+SSL_CODE, GSS_CODE, CANCEL_CODE = 80877103, 80877104, 80877102
+PATIENCE = 20.0 * SLOW
+SYSTEM = 7000000000000000001
+
+PARSED, BOUND, CLOSED = message("1"), message("2"), message("3")
+NO_DATA, SUSPENDED, EMPTY = message("n"), message("s"), message("I")
+AUTH_OK = message("R", struct.pack("!I", 0))
+COPY_IN = message("G", struct.pack("!bH", 0, 0))
+COPY_OUT = message("H", struct.pack("!bH", 0, 0))
+COPY_DONE = raw.COPY_DONE
+
+
+def auth(kind, body=b""):
+    return message("R", struct.pack("!I", kind) + body)
+
+
+def ready(status="I"):
+    return message("Z", status.encode())
+
+
+def complete(tag):
+    return message("C", cstr(tag))
+
+
+def columns(*names):
+    return message("T", struct.pack("!H", len(names)) + b"".join(
+        cstr(name) + struct.pack("!IhIhih", 0, 0, TEXT_OID, -1, -1, 0) for name in names))
+
+
+def row(*values):
+    body = struct.pack("!H", len(values))
+    for value in values:
+        value = value.encode() if isinstance(value, str) else value
+        body += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
+    return message("D", body)
+
+
+def result(*values):
+    """The whole answer to a query with one row."""
+    return columns(*(f"c{n}" for n in range(len(values)))) + row(*values) + complete("SELECT 1")
+
+
+def _fields(kind, severity, sqlstate, text):
+    parts = {"S": severity, "V": severity, "C": sqlstate, "M": text}
+    return message(kind, b"".join(name.encode() + cstr(value)
+                                  for name, value in parts.items() if value) + b"\0")
+
+
+def error(sqlstate, text, severity="ERROR"):
+    """sqlstate None: without that field."""
+    return _fields("E", severity, sqlstate, text)
+
+
+def fatal(sqlstate, text):
+    return error(sqlstate, text, "FATAL")
+
+
+def notice(text):
+    return _fields("N", "NOTICE", "00000", text)
+
+
+def parameter(name, value):
+    return message("S", cstr(name) + cstr(value))
+
+
+def notification(channel, payload, pid=1):
+    return message("A", struct.pack("!I", pid) + cstr(channel) + cstr(payload))
+
+
+def usual(sql):
+    """What a query gets that nobody thought of: its own text, "1" for SELECT 1."""
+    word, _, rest = sql.strip().rstrip(";").partition(" ")
+    word = word.upper()
+    if word == "SELECT" or word == "SHOW":
+        return result(rest)
+    if word in ("INSERT", "UPDATE", "DELETE"):
+        return complete("INSERT 0 1" if word == "INSERT" else word + " 1")
+    return complete("DISCARD ALL" if word == "DISCARD" else word) if word else EMPTY
+
+
+class Gone(Exception):
+    """The other side has closed the connection."""
+
+
+class Connection:
+    """One connection to a fake server. Its script reads with read() and expect(); other threads
+    may send() and look at `texts` and `gone`."""
+
+    pids = itertools.count(1000)
+
+    def __init__(self, server, sock):
+        self.server = server
+        self.socket = sock
+        self.ports = sock.getsockname()[1], sock.getpeername()[1]
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+        self.pid = next(Connection.pids)
+        self.key = os.urandom(4)
+        self.params = {}
+        self.status = "I"
+        self.statements = {}
+        self.portals = {}
+        self.texts = []  # of simple queries and Parse messages
+        self.kinds = ""  # of all messages
+        self.cancelled = threading.Event()
+        self.gone = threading.Event()  # the other side has closed
+        self.ended = threading.Event()  # the script has returned
+
+    @property
+    def user(self):
+        return self.params.get("user")
+
+    # ---- bytes ----
+
+    def _fill(self, size):
+        while len(self.buffer) < size:
+            try:
+                more = self.socket.recv(1 << 18)
+            except OSError:
+                more = b""
+            if not more:
+                self.gone.set()
+                raise Gone()
+            self.buffer += more
+
+    def _take(self, size):
+        self._fill(size)
+        taken, self.buffer = self.buffer[:size], self.buffer[size:]
+        return taken
+
+    def send(self, *parts):
+        try:
+            self.socket.sendall(b"".join(parts))
+        except OSError:
+            self.gone.set()
+            raise Gone() from None
+
+    def _unread(self):
+        """How much of what was sent still lies in front of pgpool, by the kernel's table."""
+        own, peer = self.ports
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if fields[1].endswith(f":{peer:04X}") and fields[2].endswith(f":{own:04X}"):
+                    return int(fields[4].split(":")[1], 16)
+        return 0
+
+    def send_apart(self, data, size=1):
+        """In pieces, each read by pgpool before the next one leaves."""
+        for at in range(0, len(data), size):
+            self.send(data[at:at + size])
+            wait_for(lambda: self._unread() == 0, "pgpool to read a piece", pause=0.0005)
+
+    def close(self):
+        """An orderly end; it may be called from any thread."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    # ---- messages ----
+
+    def read_startup(self):
+        """The code of the first packet that is no request for encryption, and its body."""
+        while True:
+            size, code = struct.unpack("!II", self._take(8))
+            body = self._take(size - 8)
+            if code not in (SSL_CODE, GSS_CODE):
+                return code, body
+            self.send(b"N")
+
+    def read(self):
+        """Kind and body of the next message."""
+        kind, size = struct.unpack("!cI", self._take(5))
+        body = self._take(size - 4)
+        kind = kind.decode()
+        self.kinds += kind
+        if kind == "Q":
+            self.texts.append(body[:-1].decode())
+        elif kind == "P":
+            self.texts.append(body.split(b"\0")[1].decode())
+        return kind, body
+
+    def expect(self, kinds, text=None):
+        """These messages, in this order; the text is that of the Query among them."""
+        for wanted in kinds:
+            kind, body = self.read()
+            if kind != wanted:
+                raise AssertionError(f"expected {kinds}, got {kind} {body[:200]!r}")
+            if text is not None and kind == "Q" and self.texts[-1] != text:
+                raise AssertionError(f"expected {text!r}, got {self.texts[-1]!r}")
+
+    def wait_gone(self):
+        """Reads until the other side closes."""
+        while True:
+            self.read()
+
+    def welcome(self):
+        """What follows AuthenticationOk in a usual login."""
+        standby = "on" if self.server.role == "standby" else "off"
+        pairs = {"server_version": "15.18", "in_hot_standby": standby, "client_encoding": "UTF8",
+                 "standard_conforming_strings": "on", "TimeZone": "UTC"}
+        return (b"".join(parameter(*pair) for pair in pairs.items()) +
+                message("K", struct.pack("!I", self.pid) + self.key) + ready())
+
+    def login(self):
+        self.send(AUTH_OK + self.welcome())
+
+    # ---- serving ----
+
+    def serve(self):
+        """Answers until the other side goes."""
+        while self.serve_one() != "X":
+            pass
+
+    def serve_until(self, text):
+        """Answers queries until this text was asked, which it leaves to the caller."""
+        while True:
+            kind, body = self.read()
+            if kind == "Q" and self.texts[-1] == text:
+                return
+            self._answer(kind, body)
+
+    def serve_one(self):
+        kind, body = self.read()
+        self._answer(kind, body)
+        return kind
+
+    def _reply(self, sql):
+        """Bytes for the text; its transaction is followed."""
+        answer = self.server.replies.get(sql)
+        if callable(answer):
+            answer = answer(self)
+        if answer is None:
+            answer = usual(sql)
+        word = sql.split(" ")[0].upper()
+        if answer.startswith(b"E"):
+            self.status = "E" if self.status != "I" else "I"
+        elif word == "BEGIN":
+            self.status = "T"
+        elif word in ("COMMIT", "ROLLBACK", "ABORT"):
+            self.status = "I"
+        return answer
+
+    def _answer(self, kind, body):
+        if kind == "Q":
+            self.send(self._reply(self.texts[-1]) + ready(self.status))
+        elif kind == "P":
+            name, sql = body.split(b"\0")[:2]
+            self.statements[name] = sql.decode()
+            self.send(PARSED)
+        elif kind == "B":
+            portal, name = body.split(b"\0")[:2]
+            self.portals[portal] = self.statements[name]
+            self.send(BOUND)
+        elif kind == "D":
+            named = self.statements if body[:1] == b"S" else self.portals
+            rows = usual(named[body[1:-1]]).startswith(b"T")
+            types = message("t", b"\0\0") if body[:1] == b"S" else b""
+            self.send(types + (columns("c0") if rows else NO_DATA))
+        elif kind == "E":
+            answer = self._reply(self.portals[body.split(b"\0")[0]])
+            if answer.startswith(b"T"):  # Execute describes nothing
+                answer = answer[1 + struct.unpack_from("!I", answer, 1)[0]:]
+            self.send(answer)
+        elif kind == "C":
+            self.send(CLOSED)
+        elif kind == "S":
+            self.send(ready(self.status))
+
+
+def serve_client(connection):
+    connection.login()
+    connection.serve()
+
+
+class FakeServer:
+    """Listens while it is up(). Attributes may be changed at any time by the test."""
+
+    host = "127.0.0.1"
+    data = "/nonexistent"
+
+    def __init__(self, role="primary", name="node0"):
+        self.name = name
+        self.role = role
+        self.timeline = 1
+        self.lsn = 0x5000100
+        self.system = SYSTEM
+        self.replies = {}  # a query's text to bytes, or to a function of the connection
+        self.scripts = {}  # a user's name to the scripts of its connections, in order
+        self.watch_login = None  # a script of connections that watch, in place of a login
+        self.hold_cancels = False  # cancel requests get no end of file
+        self.connections = []  # of clients, in order
+        self.watchers = []
+        self.cancels = []  # pid and key of each request
+        self.cancel_sockets = []
+        self.faults = []  # of scripts
+        self.lock = threading.Lock()
+        self.listener = socket.socket()
+        self.listener.bind((self.host, 0))
+        self.port = self.listener.getsockname()[1]
+        self.listener.listen(256)
+        self._begin(self._accept)
+
+    @staticmethod
+    def _begin(function, *arguments):
+        threading.Thread(target=function, args=arguments, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            self._begin(self._run, Connection(self, sock))
+
+    def _run(self, connection):
+        try:
+            code, body = connection.read_startup()
+            if code == CANCEL_CODE:
+                self._cancel(connection, body)
+                return
+            words = [word.decode() for word in body.split(b"\0")]
+            connection.params = dict(zip(words[::2], words[1::2]))
+            self._script_of(connection)(connection)
+        except Gone:
+            pass
+        except Exception as fault:  # pylint: disable=broad-except
+            self.faults.append(f"{connection.user}: {type(fault).__name__}: {fault}")
+        finally:
+            connection.ended.set()
+            connection.socket.close()
+
+    def _script_of(self, connection):
+        if connection.params.get("application_name") == "pgpool lag":
+            self.watchers.append(connection)
+            return self._watched
+        with self.lock:
+            self.connections.append(connection)
+            scripts = self.scripts.get(connection.user)
+            return scripts.pop(0) if scripts else serve_client
+
+    def _cancel(self, connection, body):
+        pid, key = struct.unpack_from("!I", body)[0], body[4:]
+        self.cancels.append((pid, key))
+        for other in self.connections:
+            if (other.pid, other.key) == (pid, key):
+                other.cancelled.set()
+        if self.hold_cancels:
+            self.cancel_sockets.append(connection)
+            connection.wait_gone()
+
+    def _watched(self, connection):
+        (self.watch_login or Connection.login)(connection)
+        while True:
+            kind, _ = connection.read()
+            if kind == "X":
+                return
+            sql = connection.texts.pop()
+            if sql in self.replies:
+                connection.send(self.replies[sql], ready())
+            elif "pg_stat_replication" in sql:
+                connection.send(columns("a", "b", "c"), complete("SELECT 0"), ready())
+            else:
+                connection.send(self._state(sql), ready())
+
+    def _state(self, sql):
+        """Who it is and how far, in the columns that pgpool asks for."""
+        standby = self.role == "standby"
+        lsn = f"{self.lsn >> 32:X}/{self.lsn & 0xffffffff:X}"
+        values = ["t" if standby else "f", lsn,
+                  str(self.timeline) if standby else f"{self.timeline:08X}{5:016X}"]
+        if "pg_control_system" in sql:
+            values += [str(self.system), "streaming" if standby else None,
+                       f"application_name={self.name}" if standby else None]
+        return result(*values)
+
+    # ---- for tests ----
+
+    def script(self, user, *functions):
+        """For the user's next connections, one each; later ones serve as usual."""
+        with self.lock:
+            self.scripts[user] = list(functions)
+
+    def of(self, user):
+        """The user's connections so far."""
+        return [connection for connection in self.connections if connection.user == user]
+
+    def wait_for_connection(self, user, number=0):
+        return wait_for(lambda: self.of(user)[number:number + 1],
+                        f"connection {number} of {user}")[0]
+
+    def asked(self, text, user=None):
+        """How often a text has come, from everybody or from one user."""
+        return sum(connection.texts.count(text) for connection in self.connections
+                   if user in (None, connection.user))
+
+    def stop_listening(self):
+        """Refuses from now on, and ends every connection that watches."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        for connection in self.watchers:
+            connection.close()
+
+    def down(self):
+        self.stop_listening()
+        for connection in self.connections + self.cancel_sockets:
+            connection.close()

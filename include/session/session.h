@@ -51,8 +51,9 @@ struct session_host {
     void *ctx;
     /* A cancel request came over this session's connection; session_cancel_done answers. */
     void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
-    /* Something was written now: standbys that are older must not be read by who wrote it. */
-    void (*wrote)(void *ctx);
+    /* Something was written up to this moment (CLOCK_MONOTONIC): standbys that are older must not
+     * be read by who wrote it. */
+    void (*wrote)(void *ctx, int64_t at_ns);
     /* The view may be older than what is known: looks again, true when it has changed. */
     bool (*refresh)(void *ctx);
     /* Idle connections to this database must go, in every child. */

@@ -348,12 +348,11 @@ node_failed(void *ctx, int node_id, const struct err *err)
 }
 
 static void
-wrote(void *ctx)
+wrote(void *ctx, int64_t at_ns)
 {
     struct child *c = ctx;
-    int64_t now_ns = io_now_ns(c->proc->io);
 
-    shared_note_write(c->proc->shared, now_ns);
+    shared_note_write(c->proc->shared, at_ns);
     if (shared_lag_sleeps(c->proc->shared))
         wake_send(c->proc->wakes, SLOT_LAG);
 }

@@ -7,6 +7,7 @@
 #include "session/internal.h"
 
 #include "base/log.h"
+#include "os/clock.h"
 
 #include <string.h>
 
@@ -101,11 +102,18 @@ on_settled(void *ctx, struct server *server, const struct pending_entry *e, bool
         settings_settled(s, server, e->tag, done);
 }
 
+/* The loop's clock will not do: it may have been read before this answer was. */
+static void
+note_write(struct session *s)
+{
+    s->last_write_ns = clock_monotonic_ns();
+    s->host->wrote(s->host->ctx, s->last_write_ns);
+}
+
 static void
 end_transaction(struct session *s, bool failed)
 {
-    s->last_write_ns = io_now_ns(s->host->io);
-    s->host->wrote(s->host->ctx);
+    note_write(s);
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
@@ -127,8 +135,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         if (s->tx_status != 'I' && server->tx_status == 'I')
             end_transaction(s, failed);
         else if (e->flags & CYCLE_WRITE) {
-            s->last_write_ns = io_now_ns(s->host->io);
-            s->host->wrote(s->host->ctx);
+            note_write(s);
         }
         s->tx_status = server->tx_status;
     }

@@ -329,13 +329,29 @@ schedule_all(struct lag *lag)
         schedule(&lag->nodes[id]);
 }
 
+/* Whoever says neither is no PostgreSQL server, and above all no primary. */
+static bool
+tells_role(const struct ask_rows *rows)
+{
+    const char *recovery = ask_value(rows, 0, COL_RECOVERY);
+
+    return strcmp(recovery, "t") == 0 || strcmp(recovery, "f") == 0;
+}
+
 static void
 on_answered(void *ctx, const struct ask_rows *rows)
 {
     struct lag_node *n = ctx;
+    struct err err;
 
     if (n->question == followers) {
         hear_followers(n->lag, rows);
+        return;
+    }
+    if (!tells_role(rows)) {
+        err_set(&err, "08P01", "the server's answer was not understood");
+        n->who_ns = 0;
+        hear_nothing(n, &err);
         return;
     }
     if (n->question == who)

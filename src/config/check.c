@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "config/load.h"
+#include "config/redirect.h"
 #include "config/value.h"
 
 #include <stdlib.h>
@@ -185,6 +186,20 @@ check_files(const struct check *check)
 }
 
 static void
+check_redirects(const struct check *check, enum option_id id, const struct config_list *list)
+{
+    struct redirect r;
+    struct err err;
+
+    for (uint32_t n = 0; n < list->count; n++) {
+        if (redirect_parse(list->items[n], &r, &err) != 0)
+            report_add(check->report, CONFIG_FAULT, place_of(check, id, OPTION_ALL_NODES),
+                       err.hint[0] != '\0' ? err.hint : NULL, "%s (in \"%s\")", err.message,
+                       option_table[id].name);
+    }
+}
+
+static void
 check_routing(const struct check *check)
 {
     const struct config *cfg = check->cfg;
@@ -193,6 +208,11 @@ check_routing(const struct check *check)
         warn(check, ID(write_function_list),
              "both \"read_only_function_list\" and \"write_function_list\" are set",
              "a function that is in neither counts as writing");
+    check_redirects(check, ID(user_redirect_preference_list), &cfg->user_redirect_preference_list);
+    check_redirects(check, ID(database_redirect_preference_list),
+                    &cfg->database_redirect_preference_list);
+    check_redirects(check, ID(app_name_redirect_preference_list),
+                    &cfg->app_name_redirect_preference_list);
     if (cfg->memory_cache_enabled &&
         cfg->memqcache_maxcache_bytes >= cfg->memqcache_cache_block_size_bytes)
         fault(check, ID(memqcache_maxcache),

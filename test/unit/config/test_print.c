@@ -89,6 +89,8 @@ every_option_survives(void **state)
             buf_printf(&text, "%s = '%s'\n", name, option->words[1].word);
         else if (option->type == OPTION_TYPE_MODE)
             buf_printf(&text, "%s = 0123\n", name);
+        else if (strstr(option->name, "redirect") != NULL)
+            buf_printf(&text, "%s = 'x:%zu(0.5)'\n", name, n % 100);
         else if (value_is_text(option))
             buf_printf(&text, "%s = '/x%zu'\n", name, n);
         else

@@ -199,10 +199,20 @@ answer(struct ask *a)
     PQclear(result);
 }
 
+/* libpq would give the same result again and again, and wait for us to copy. */
+static bool
+is_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 static void
 read_answer(struct ask *a)
 {
     PGresult *next;
+    struct err err;
 
     if (!PQconsumeInput(a->conn)) {
         fail_by_libpq(a, "08006");
@@ -220,6 +230,11 @@ read_answer(struct ask *a)
         a->result = next;
         if (PQstatus(a->conn) != CONNECTION_OK) {
             fail_by_libpq(a, "08006");
+            return;
+        }
+        if (is_copy(next)) {
+            err_set(&err, "08P01", "the server answers a question with COPY");
+            fail(a, &err);
             return;
         }
     }

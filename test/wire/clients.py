@@ -26,6 +26,15 @@ def refusal(pgpool, user, **params):
         return messages[-1].fields()
 
 
+def nodes(pgpool):
+    """SHOW pool_nodes: for each node its status, role, and the role that the server claims."""
+    with client(pgpool, "postgres", database="postgres") as one:
+        answer = one.simple("SHOW pool_nodes")
+    (names,) = [[column[0] for column in got.columns()] for got in answer if got.kind == "T"]
+    rows = [dict(zip(names, got.row())) for got in answer if got.kind == "D"]
+    return [tuple(row[name].decode() for name in ("status", "role", "pg_role")) for row in rows]
+
+
 def still_serves(pgpool, user="bystander"):
     with client(pgpool, user) as one:
         assert one.rows("SELECT 1") == [["1"]]

@@ -218,7 +218,7 @@ class Connection:
 
     def welcome(self):
         """What follows AuthenticationOk in a usual login."""
-        standby = "on" if self.server.role == "standby" else "off"
+        standby = "on" if (self.server.told or self.server.role) == "standby" else "off"
         pairs = {"server_version": "15.18", "in_hot_standby": standby, "client_encoding": "UTF8",
                  "standard_conforming_strings": "on", "TimeZone": "UTC"}
         return (b"".join(parameter(*pair) for pair in pairs.items()) +
@@ -304,12 +304,14 @@ class FakeServer:
     def __init__(self, role="primary", name="node0"):
         self.name = name
         self.role = role
+        self.told = None  # the role that clients' connections are told, if another one
         self.timeline = 1
         self.lsn = 0x5000100
         self.system = SYSTEM
         self.replies = {}  # a query's text to bytes, or to a function of the connection
         self.scripts = {}  # a user's name to the scripts of its connections, in order
         self.watch_login = None  # a script of connections that watch, in place of a login
+        self.watch_answer = None  # to whatever they ask, in place of the truth
         self.hold_cancels = False  # cancel requests get no end of file
         self.connections = []  # of clients, in order
         self.watchers = []
@@ -378,8 +380,8 @@ class FakeServer:
             if kind == "X":
                 return
             sql = connection.texts.pop()
-            if sql in self.replies:
-                connection.send(self.replies[sql], ready())
+            if self.watch_answer is not None:
+                connection.send(self.watch_answer)
             elif "pg_stat_replication" in sql:
                 connection.send(columns("a", "b", "c"), complete("SELECT 0"), ready())
             else:

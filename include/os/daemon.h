@@ -19,6 +19,9 @@ int daemon_detach(struct err *err);
  * wait for its end as long as the daemon lives.) Does nothing in the foreground. */
 void daemon_let_go(void);
 
+/* stderr is a file, which daemon_let_go keeps. */
+bool daemon_keeps_stderr(void);
+
 /* The daemon serves: lets the waiting command return. Does nothing in the foreground. */
 void daemon_ready(void);
 

@@ -55,10 +55,17 @@ daemon_detach(struct err *err)
     return chdir("/") == 0 ? 0 : err_set_errno(err, NULL, errno, "could not change to \"/\"");
 }
 
+bool
+daemon_keeps_stderr(void)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 void
 daemon_let_go(void)
 {
-    struct stat st;
     int null;
 
     if (ready_fd < 0)
@@ -68,7 +75,7 @@ daemon_let_go(void)
         return;
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISREG(st.st_mode))
+    if (!daemon_keeps_stderr())
         dup2(null, STDERR_FILENO);
     if (null > STDERR_FILENO)
         close(null);

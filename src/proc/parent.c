@@ -1,6 +1,9 @@
 /*
  * The parent: opens everything, forks the others, takes signals, reloads, stops.
  *
+ * Clients are served once lag has asked every node, so that the first one finds those that are
+ * there; until then they wait in the kernel's queue, and the command that was typed with them.
+ *
  * It never blocks but in its event loop, reads nothing from any client, and judges nothing. It
  * runs on epoll: forked processes free their copy of the engine, which touches no registration of
  * the parent's there.
@@ -12,7 +15,9 @@
  */
 #include "config.h"
 
+#include "base/arena.h"
 #include "base/log.h"
+#include "cluster/view.h"
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/daemon.h"
@@ -31,6 +36,7 @@ enum {
     FAST_LIMIT_MS = 3000,
     IMMEDIATE_LIMIT_MS = 500,
     LOGGER_LIMIT_MS = 2000,
+    FIRST_LOOK_LIMIT_MS = 2000,
     TITLE_BYTES = 512,
     MESSAGES_PER_TURN = 32,
 };
@@ -78,7 +84,8 @@ reload(struct parent *pa)
     bool taken = false;
 
     log_info("received SIGHUP, reading \"%s\"", path);
-    notify_reloading();
+    if (pa->serving)
+        notify_reloading();
     config_report_init(&report);
     if (config_load_file(path, &next, &report) == 0 &&
         config_reload_check(pa->config, next, &report) == 0) {
@@ -95,7 +102,8 @@ reload(struct parent *pa)
         log_error("configuration \"%s\" was not changed, because it contains faults", path);
     }
     config_report_fini(&report);
-    notify_ready();
+    if (pa->serving)
+        notify_ready();
 }
 
 /* ---- stop ---- */
@@ -204,6 +212,51 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
     }
 }
 
+/* ---- the first look at the nodes ---- */
+
+static bool
+every_node_was_asked(const struct parent *pa)
+{
+    struct cluster_freshness *seen = xcalloc(1, sizeof(*seen));
+    bool all = area_read(shared_freshness(pa->base.shared), seen) != 0;
+
+    for (uint32_t id = 0; id < MIN(seen->node_count, (uint32_t)CLUSTER_NODES_MAX); id++)
+        all = all && (seen->nodes[id].configured == 0 || seen->nodes[id].asked != 0);
+    free(seen);
+    return all;
+}
+
+static void
+serve(struct parent *pa)
+{
+    if (pa->serving || pa->stopping != 0)
+        return;
+    pa->serving = true;
+    io_timer_stop(&pa->first_look);
+    supervise(pa);
+    log_info("%s is ready: %u children, up to %d clients each", PACKAGE_STRING,
+             pa->base.child_target, pa->config->child_max_clients);
+    daemon_ready();
+    notify_ready();
+}
+
+/* Then clients wait no longer: they are told that no server is available, or see it in SHOW. */
+static void
+on_first_look_limit(void *ctx)
+{
+    serve(ctx);
+}
+
+static void
+on_wake(void *ctx, int fd UNUSED, unsigned events UNUSED)
+{
+    struct parent *pa = ctx;
+
+    wake_drain(pa->base.wakes, SLOT_PARENT);
+    if (!pa->serving && every_node_was_asked(pa))
+        serve(pa);
+}
+
 static int
 make_loop(struct parent *pa, struct err *err)
 {
@@ -215,6 +268,7 @@ make_loop(struct parent *pa, struct err *err)
     if (io_new(&options, &pa->io, err) != 0 || io_signals(pa->io, signals, on_signal, pa, err) != 0)
         return -1;
     io_watch(pa->io, inbox_fd(pa->base.inboxes, SLOT_PARENT), IO_READABLE, on_inbox, pa);
+    io_watch(pa->io, wake_fd(pa->base.wakes, SLOT_PARENT), IO_READABLE, on_wake, pa);
     return 0;
 }
 
@@ -223,10 +277,16 @@ make_loop(struct parent *pa, struct err *err)
 static void
 say_what_we_do(const struct parent *pa)
 {
+    const struct config *cfg = pa->config;
+
     for (uint32_t n = 0; n < pa->clients.count; n++)
         log_info("listening on \"%s\"", pa->clients.list[n].text);
-    log_info("%s is ready: %u children, up to %d clients each", PACKAGE_STRING,
-             pa->base.child_target, pa->config->child_max_clients);
+    if (cfg->logging_collector)
+        log_info("further log output goes to files in \"%s\"", cfg->log_directory);
+    else if (!pa->cmd->foreground && (cfg->log_destination & CONFIG_LOG_SYSLOG) == 0 &&
+             !daemon_keeps_stderr())
+        log_warning("further log output is lost: this process leaves the terminal, and neither "
+                    "\"logging_collector\" is on nor \"log_destination\" syslog");
 }
 
 static int
@@ -245,13 +305,10 @@ start(struct parent *pa, struct err *err)
     show_title(pa);
     say_what_we_do(pa);
     daemon_let_go();
+    parent_use_log_pipe(pa);
     proc_configure_log(pa->config, pa->cmd->debug);
-    if (parent_open_log(pa, err) != 0)
-        return -1;
-    proc_configure_log(pa->config, pa->cmd->debug);
+    io_timer_start(pa->io, &pa->first_look, FIRST_LOOK_LIMIT_MS, on_first_look_limit, pa);
     supervise(pa);
-    daemon_ready();
-    notify_ready();
     return 0;
 }
 

@@ -35,10 +35,12 @@ struct parent {
     uint32_t slot_count;
     struct process *processes; /* by slot; that of the parent is unused */
     struct relapse relapses[PROC_LOGGER + 1];
+    bool serving;            /* children may run: the nodes were looked at */
     enum proc_stop stopping; /* 0 while we serve */
     int exit_status;
-    struct io_timer again;    /* when a fork was put off */
-    struct io_timer deadline; /* of a fast or immediate stop */
+    struct io_timer first_look; /* how long the children wait for that */
+    struct io_timer again;      /* when a fork was put off */
+    struct io_timer deadline;   /* of a fast or immediate stop */
 };
 
 /* ---- parent_open.c: what is opened before the first fork ---- */
@@ -47,7 +49,7 @@ struct parent {
 int parent_open(struct parent *pa, struct err *err);
 
 /* Turns stderr into the logger's pipe, when there is to be a logger. */
-int parent_open_log(struct parent *pa, struct err *err);
+void parent_use_log_pipe(struct parent *pa);
 
 /* The configuration becomes the current one of all processes; they are not told yet. Numbers it. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);

@@ -13,6 +13,7 @@
 #include "os/random.h"
 #include "parent.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,27 @@ seed(struct err *err)
     return 0;
 }
 
+static int
+open_log_pipe(struct parent *pa, struct err *err)
+{
+    const char *directory = pa->config->log_directory;
+
+    if (!pa->config->logging_collector)
+        return 0;
+    if (file_make_directory(directory, 0700, err) != 0)
+        return -1;
+    if (access(directory, W_OK | X_OK) != 0) {
+        err_set_errno(err, "58030", errno, "could not write log files into \"%s\"", directory);
+        err_hint(err, "give the directory to the user that runs pgpool, or set \"log_directory\"");
+        return -1;
+    }
+    if (pipe_new(pa->log_pipe, err) != 0)
+        return -1;
+    /* Room for a burst while the logger is forked again; the usual size does when refused. */
+    fcntl(pa->log_pipe[1], F_SETPIPE_SZ, (int)LOG_PIPE_BYTES);
+    return 0;
+}
+
 int
 parent_open(struct parent *pa, struct err *err)
 {
@@ -186,27 +208,20 @@ parent_open(struct parent *pa, struct err *err)
     pa->base.child_target = children > 0 ? (uint32_t)children : limits_cpus();
     raise_limits(pa);
     if (seed(err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
-        open_shared(pa, err) != 0)
+        open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
 
-int
-parent_open_log(struct parent *pa, struct err *err)
+void
+parent_use_log_pipe(struct parent *pa)
 {
-    if (!pa->config->logging_collector)
-        return 0;
-    if (file_make_directory(pa->config->log_directory, 0700, err) != 0 ||
-        pipe_new(pa->log_pipe, err) != 0)
-        return -1;
-    /* Room for a burst while the logger is forked again; the usual size does when refused. */
-    fcntl(pa->log_pipe[1], F_SETPIPE_SZ, (int)LOG_PIPE_BYTES);
+    if (pa->log_pipe[0] < 0)
+        return;
     pa->own_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (pa->own_stderr < 0)
         pa->own_stderr = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    log_info("further log output goes to files in \"%s\"", pa->config->log_directory);
     dup2(pa->log_pipe[1], STDERR_FILENO);
-    return 0;
 }
 
 void

@@ -228,7 +228,8 @@ supervise(struct parent *pa)
         if (pa->processes[slot].pid == 0)
             start_process(pa, slot);
     }
-    start_children(pa);
+    if (pa->serving)
+        start_children(pa);
 }
 
 void

@@ -124,6 +124,11 @@ void config_finding_print(const struct config_finding *finding, struct buf *out)
  */
 int config_load_file(const char *path, struct config **cfg_r, struct config_report *report);
 
+/* As above, but faults are only reported: what a faulty line would have set keeps its default. -1
+ * only when the file cannot be read. For whoever looks for a running pgpool while its file is
+ * broken. */
+int config_load_faulty_file(const char *path, struct config **cfg_r, struct config_report *report);
+
 /* The same from memory; includes are faults, no file is touched. The name stands for the file's
  * path in messages, and relative files belong to its directory. */
 int config_load_text(const char *text, size_t len, const char *name, struct config **cfg_r,

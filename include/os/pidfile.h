@@ -29,8 +29,9 @@ void pidfile_drop(struct pidfile *p);
 /* After fork, in a process that is not the owner: closes it without touching the file. */
 void pidfile_forget(struct pidfile *p);
 
-/* Who lives in this file: 0 when nobody does. Never to be asked by the owner itself: closing the
- * file would let go of its own lock. */
+/* Who lives in this file: 0 when nobody does, -1 (and errno) when the file cannot be opened for
+ * another reason than that it is not there. Never to be asked by the owner itself: closing the file
+ * would let go of its own lock. */
 pid_t pidfile_owner(const char *path);
 
 #endif

@@ -26,6 +26,7 @@ struct loader {
     struct origins origins;
     struct value_home home;
     bool may_include;
+    bool may_be_faulty; /* the generation is wanted whatever was found */
     uint32_t depth;
     size_t total_bytes;
 };
@@ -456,7 +457,7 @@ load(const char *path, const char *text, size_t len, struct loader *loader, stru
     forget_absent_nodes(loader->cfg, &blank);
     origins_fini(&loader->origins);
     free(directory);
-    if (loader->report->faults != faults_before) {
+    if (loader->report->faults != faults_before && !loader->may_be_faulty) {
         config_free(loader->cfg);
         return -1;
     }
@@ -478,10 +479,9 @@ config_load_text(const char *text, size_t len, const char *name, struct config *
     return load(name, text, len, &loader, cfg_r);
 }
 
-int
-config_load_file(const char *path, struct config **cfg_r, struct config_report *report)
+static int
+load_file(const char *path, struct loader *loader, struct config **cfg_r)
 {
-    struct loader loader = {.report = report, .may_include = true};
     char *absolute = source_absolute(path);
     char *text;
     size_t len;
@@ -489,14 +489,31 @@ config_load_file(const char *path, struct config **cfg_r, struct config_report *
     int rc;
 
     if (source_read(absolute, &text, &len, &err) != 0) {
-        report_add(report, CONFIG_FAULT, (struct place){NULL, 0}, err.hint, "%s", err.message);
+        report_add(loader->report, CONFIG_FAULT, (struct place){NULL, 0}, err.hint, "%s",
+                   err.message);
         free(absolute);
         return -1;
     }
-    rc = load(absolute, text, len, &loader, cfg_r);
+    rc = load(absolute, text, len, loader, cfg_r);
     free(text);
     free(absolute);
     return rc;
+}
+
+int
+config_load_file(const char *path, struct config **cfg_r, struct config_report *report)
+{
+    struct loader loader = {.report = report, .may_include = true};
+
+    return load_file(path, &loader, cfg_r);
+}
+
+int
+config_load_faulty_file(const char *path, struct config **cfg_r, struct config_report *report)
+{
+    struct loader loader = {.report = report, .may_include = true, .may_be_faulty = true};
+
+    return load_file(path, &loader, cfg_r);
 }
 
 void

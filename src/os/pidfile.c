@@ -133,7 +133,7 @@ pidfile_owner(const char *path)
     pid_t owner;
 
     if (fd < 0)
-        return 0;
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
     owner = lock_owner(fd);
     close(fd);
     return owner;

@@ -251,6 +251,8 @@ command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
             option = 'h';
         if (option == '?' || option == ':')
             return fail_option(option, argv, MIN(at, argc - 1), err);
+        if (optarg != NULL && optarg[0] == '\0')
+            return err_set(err, NULL, "option \"%s\" needs a value", argv[at]);
         if (take_option(option, &cmd, err) != 0)
             return -1;
     }

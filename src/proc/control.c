@@ -12,6 +12,7 @@
 #include "os/process.h"
 #include "proc/start.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,15 @@ print_report(const struct config_report *report)
     }
 }
 
+/* For whoever starts it for the first time. */
+static void
+print_where_files_are(const struct command *cmd)
+{
+    if (!file_exists(cmd->files.config))
+        fprintf(stderr, "pgpool: hint: write that file (pgpool.conf.sample shows all options), or "
+                        "give another one with -f\n");
+}
+
 struct config *
 control_load(const struct command *cmd)
 {
@@ -58,65 +68,36 @@ control_load(const struct command *cmd)
     print_report(&report);
     if (cfg == NULL)
         fprintf(stderr, "pgpool: configuration file \"%s\" cannot be used\n", cmd->files.config);
+    if (cfg == NULL)
+        print_where_files_are(cmd);
     config_report_fini(&report);
     return cfg;
 }
 
-/* The lines that say where the pid file is, out of a file that may be faulty elsewhere: whoever
- * has broken it can still stop pgpool. */
-static struct config *
-load_what_can_be(const struct command *cmd)
-{
-    struct buf file = BUF_EMPTY;
-    struct buf lines = BUF_EMPTY;
-    struct config_report report;
-    struct config *cfg = NULL;
-    struct err err;
-    const char *at;
-
-    if (file_read(cmd->files.config, CONFIG_FILE_MAX, &file, &err) == 0) {
-        for (at = buf_cstr(&file); *at != '\0';) {
-            const char *word = at + strspn(at, " \t");
-            size_t len = strcspn(at, "\n");
-
-            len += at[len] == '\n';
-            if (strncmp(word, "pid_file_name", strlen("pid_file_name")) == 0)
-                buf_add(&lines, at, len);
-            at += len;
-        }
-    }
-    config_report_init(&report);
-    if (config_load_text(buf_cstr(&lines), lines.len, cmd->files.config, &cfg, &report) != 0)
-        cfg = NULL;
-    config_report_fini(&report);
-    buf_free(&file);
-    buf_free(&lines);
-    return cfg;
-}
-
-/* The process id of the running pgpool; 0 when there is none, -1 when nobody can tell. */
+/* The process id of the running pgpool; 0 when there is none, -1 when nobody can tell. Whoever has
+ * broken the file can still stop pgpool. */
 static pid_t
 find_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 {
     struct config_report report;
     struct config *cfg = NULL;
-    pid_t pid;
+    pid_t pid = -1;
 
     config_report_init(&report);
-    if (config_load_file(cmd->files.config, &cfg, &report) != 0) {
-        cfg = load_what_can_be(cmd);
-        if (cfg == NULL || !file_exists(cmd->files.config)) {
-            print_report(&report);
-            config_report_fini(&report);
-            config_free(cfg);
-            return -1;
-        }
-        fprintf(stderr, "pgpool: warning: \"%s\" has faults; see \"pgpool configtest\"\n",
-                cmd->files.config);
+    if (config_load_faulty_file(cmd->files.config, &cfg, &report) != 0) {
+        print_report(&report);
+        print_where_files_are(cmd);
+    } else {
+        if (report.faults > 0)
+            fprintf(stderr, "pgpool: warning: \"%s\" has faults; see \"pgpool configtest\"\n",
+                    cmd->files.config);
+        snprintf(pid_file, pid_file_size, "%s", cfg->pid_file_name);
+        pid = pidfile_owner(pid_file);
+        if (pid < 0)
+            fprintf(stderr, "pgpool: could not open pid file \"%s\": %s\n", pid_file,
+                    strerror(errno));
     }
     config_report_fini(&report);
-    pid = pidfile_owner(cfg->pid_file_name);
-    snprintf(pid_file, pid_file_size, "%s", cfg->pid_file_name);
     config_free(cfg);
     return pid;
 }
@@ -245,11 +226,16 @@ check_passwords(const char *path)
 {
     struct buf text = BUF_EMPTY;
     struct passwd *passwords = NULL;
+    struct stat st;
     struct err err;
     int result = 0;
 
     if (path[0] == '\0' || !file_exists(path))
         return 0;
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        fprintf(stderr,
+                "pgpool: warning: %s: others than its owner can use this file (hint: chmod 600)\n",
+                path);
     if (file_read(path, PASSWD_FILE_MAX, &text, &err) != 0 ||
         passwd_parse(buf_cstr(&text), text.len, path, &passwords, &err) != 0) {
         fprintf(stderr, "pgpool: %s\n", err.message);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -161,12 +162,16 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
 }
 
 static void
-on_config(void *ctx, const struct config *before UNUSED)
+on_config(void *ctx, const struct config *before)
 {
     struct logger *l = ctx;
+    const struct config *cfg = l->proc->config;
 
     log_set_sink(write_own_line, l);
-    replace_file(l, false);
+    if (l->file.fd < 0 || strcmp(cfg->log_directory, before->log_directory) != 0 ||
+        strcmp(cfg->log_filename, before->log_filename) != 0 ||
+        cfg->log_file_mode != before->log_file_mode)
+        replace_file(l, false);
     start_age(l);
 }
 

@@ -70,9 +70,10 @@ static void
 clients_changed(void *ctx)
 {
     struct pcp *s = ctx;
+    uint32_t count = admin_client_count(s->admin);
 
     set_accepting(s, !admin_is_full(s->admin));
-    proc_title(s->proc, "%u clients", admin_client_count(s->admin));
+    proc_title(s->proc, "%u client%s", count, count == 1 ? "" : "s");
 }
 
 static void

@@ -122,6 +122,20 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
     return NULL;
 }
 
+/* Does the new setting leave nothing of the old one? */
+static bool
+replaces(const struct effect *e, const struct setting *old)
+{
+    if (e->name_len == 0 || old->name_len != e->name_len ||
+        memcmp(old->bytes, e->bytes, e->name_len) != 0)
+        return false;
+    /* a style or an order alone leaves the other part as it was */
+    if (e->name_len == 9 && memcmp(e->bytes, "datestyle", 9) == 0)
+        return old->text_len == e->text_len &&
+               memcmp(old->bytes + old->name_len, e->bytes + e->name_len, e->text_len) == 0;
+    return true;
+}
+
 static void
 add(struct session *s, struct list *head, const struct effect *e)
 {
@@ -130,8 +144,7 @@ add(struct session *s, struct list *head, const struct effect *e)
 
     list_for_each_safe (it, next, head) {
         struct setting *old = list_entry(it, struct setting, link);
-        if (e->name_len == 0 || old->name_len != e->name_len ||
-            memcmp(old->bytes, e->bytes, e->name_len) != 0)
+        if (!replaces(e, old))
             continue;
         t->bytes -= old->name_len + old->text_len;
         list_remove(&old->link);

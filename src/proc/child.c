@@ -341,10 +341,10 @@ node_failed(void *ctx, int node_id, const struct err *err)
     msg.node.node_id = node_id;
     str_copy(msg.node.words, sizeof(msg.node.words), err->message);
     proc_send(c->proc, SLOT_LAG, &msg);
-    /* until it was probed, others are asked */
-    c->view.nodes[node_id].usable = false;
-    if (c->view.primary_id == node_id)
-        c->view.primary_id = -1;
+    /* until it was probed, others are asked; in the primary's place there is nobody, and whoever
+     * has a connection to it may well go on */
+    if (c->view.primary_id != node_id)
+        c->view.nodes[node_id].usable = false;
 }
 
 static void

@@ -16,6 +16,7 @@ import threading
 
 import raw
 from raw import cstr, message
+from unread import Unread
 from waiting import SLOW, wait_for
 
 TEXT_OID = 25
@@ -112,9 +113,9 @@ class Connection:
     def __init__(self, server, sock):
         self.server = server
         self.socket = sock
-        self.ports = sock.getsockname()[1], sock.getpeername()[1]
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        self.unread = None
         self.pid = next(Connection.pids)
         self.key = os.urandom(4)
         self.params = {}
@@ -156,21 +157,12 @@ class Connection:
             self.gone.set()
             raise Gone() from None
 
-    def _unread(self):
-        """How much of what was sent still lies in front of pgpool, by the kernel's table."""
-        own, peer = self.ports
-        with open("/proc/net/tcp", encoding="ascii") as file:
-            for line in file:
-                fields = line.split()
-                if fields[1].endswith(f":{peer:04X}") and fields[2].endswith(f":{own:04X}"):
-                    return int(fields[4].split(":")[1], 16)
-        return 0
-
     def send_apart(self, data, size=1):
         """In pieces, each read by pgpool before the next one leaves."""
+        self.unread = self.unread or Unread(self.socket)
         for at in range(0, len(data), size):
             self.send(data[at:at + size])
-            wait_for(lambda: self._unread() == 0, "pgpool to read a piece", pause=0.0005)
+            wait_for(lambda: self.unread.bytes() == 0, "pgpool to read a piece", pause=0.0001)
 
     def close(self):
         """An orderly end; it may be called from any thread."""
@@ -247,7 +239,7 @@ class Connection:
         self._answer(kind, body)
         return kind
 
-    def _reply(self, sql):
+    def reply(self, sql):
         """Bytes for the text; its transaction is followed."""
         answer = self.server.replies.get(sql)
         if callable(answer):
@@ -265,7 +257,7 @@ class Connection:
 
     def _answer(self, kind, body):
         if kind == "Q":
-            self.send(self._reply(self.texts[-1]) + ready(self.status))
+            self.send(self.reply(self.texts[-1]) + ready(self.status))
         elif kind == "P":
             name, sql = body.split(b"\0")[:2]
             self.statements[name] = sql.decode()
@@ -280,7 +272,7 @@ class Connection:
             types = message("t", b"\0\0") if body[:1] == b"S" else b""
             self.send(types + (columns("c0") if rows else NO_DATA))
         elif kind == "E":
-            answer = self._reply(self.portals[body.split(b"\0")[0]])
+            answer = self.reply(self.portals[body.split(b"\0")[0]])
             if answer.startswith(b"T"):  # Execute describes nothing
                 answer = answer[1 + struct.unpack_from("!I", answer, 1)[0]:]
             self.send(answer)

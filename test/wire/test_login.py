@@ -10,9 +10,6 @@ from fake import AUTH_OK, error, fatal, notice, parameter, ready, result
 from raw import message
 from waiting import wait_for
 
-PGPOOL_SETTINGS = {"connect_timeout": "1s"}
-
-
 def key(connection, secret=b"\1\2\3\4"):
     connection.key = secret
     return message("K", struct.pack("!I", connection.pid) + secret)
@@ -169,26 +166,32 @@ def test_role_is_asked_of_an_old_server(pgpool, server, user):
     assert server.of(user)[0].texts[:2] == ["SELECT pg_catalog.pg_is_in_recovery()", "SELECT 1"]
 
 
-def test_close_during_login_is_tried_nowhere_else(pgpool, server, user):
-    """There is one node only: the client comes in, and its query fails until that answers."""
+def test_close_during_login(pgpool, server, user):
+    """There is one node only: the client comes in, and is served when that answers."""
     server.script(user, lambda c: c.send(AUTH_OK))
-    with client(pgpool, user) as one:
-        def answered():
-            return kinds(one.simple("SELECT 1")) == "TDCZ"
-
-        wait_for(answered, "the node to be taken for up again")
-    still_serves(pgpool)
+    with client(pgpool, "bystander") as other, client(pgpool, user) as one:
+        assert other.rows("SELECT 1") == [["1"]]
+        assert one.rows("SELECT 1") == [["1"]]
 
 
-def test_server_that_never_answers_is_given_up(pgpool, server, user):
-    """After connect_timeout; others are served meanwhile."""
-    server.script(user, lambda c: c.wait_gone())
+def test_server_that_never_answers_is_given_up(start_bed):
+    """After connect_timeout; others are served meanwhile, and behind it."""
+    bed = start_bed(connect_timeout="1s")
+    pgpool, server = bed.pgpool, bed.servers[0]
+    server.script("alice", *[lambda c: c.wait_gone()] * 2)
     with raw.Raw(pgpool) as one, client(pgpool, "bystander") as other:
-        one.send(raw.startup({"user": user, "database": "test"}))
-        silent = server.wait_for_connection(user)
+        one.send(raw.startup({"user": "alice", "database": "test"}))
+        silent = server.wait_for_connection("alice")
         while not silent.gone.is_set():
             assert other.rows("SELECT 1") == [["1"]]
         assert one.read_until("ZE")[-1].kind == "Z"
+        for _ in range(20):
+            assert other.rows("SELECT 1") == [["1"]]
+        one.send(raw.query("SELECT 1"))
+        (got,) = one.read_to_end()
+        assert (got.fields()["S"], got.fields()["C"]) == ("FATAL", "08001")
+        assert other.rows("SELECT 1") == [["1"]]
+    still_serves(pgpool, "alice")
 
 
 def test_client_gone_before_the_server_answers(pgpool, server, user):

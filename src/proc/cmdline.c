@@ -61,7 +61,7 @@ command_print_help(void)
         "  -F, --pcp-file=FILE      users of administration; default pcp.conf beside it\n"
         "  -a, --hba-file=FILE      client authentication; default pool_hba.conf beside it\n"
         "  -k, --key-file=FILE      key of pool_passwd; default ~/.pgpoolkey\n"
-        "  -n, --dont-detach        stay in the foreground, log to the terminal\n"
+        "  -n, --dont-detach        stay in the foreground\n"
         "  -d, --debug              log everything\n"
         "  -D, --discard-status     forget which nodes were down when it last ran\n"
         "  -C, --clear-oidmaps      forget what the query cache knows of tables\n"

@@ -327,9 +327,13 @@ end_logger(struct parent *pa)
     waitpid(pa->processes[SLOT_LOGGER].pid, NULL, 0);
 }
 
+/* Whoever typed the command reads it in the terminal, wherever the log goes. */
 static void
-fail(const struct err *err)
+fail(const struct parent *pa, const struct err *err)
 {
+    if ((pa->config->log_destination & CONFIG_LOG_STDERR) == 0)
+        fprintf(stderr, "pgpool: %s%s%s%s\n", err->message, err->hint[0] != '\0' ? " (hint: " : "",
+                err->hint, err->hint[0] != '\0' ? ")" : "");
     log_fatal("%s", err->message);
     if (err->detail[0] != '\0')
         log_fatal("detail: %s", err->detail);
@@ -355,7 +359,7 @@ parent_main(const struct command *cmd, struct config *cfg)
         (struct proc){.config = cfg, .files = &cmd->files, .clients = &pa.clients, .pcp = &pa.pcp};
     proc_configure_log(cfg, cmd->debug);
     if (start(&pa, &err) != 0 || io_run(pa.io, &err) != 0) {
-        fail(&err);
+        fail(&pa, &err);
     } else {
         log_info("pgpool has stopped");
         end_logger(&pa);

@@ -310,6 +310,30 @@ files_that_cannot_be_read(void **state)
 }
 
 static void
+a_faulty_file_gives_what_it_can(void **state)
+{
+    struct buf path = BUF_EMPTY;
+    struct loaded l = {.cfg = NULL};
+
+    (void)state;
+    put("main.conf", "prot = 1\nport = 99999\ninclude where.inc\n");
+    put("where.inc", "pid_file_name = '/a/b.pid'\n");
+    buf_printf(&path, "%s/main.conf", directory);
+    config_report_init(&l.report);
+    assert_int_equal(config_load_faulty_file(buf_cstr(&path), &l.cfg, &l.report), 0);
+    assert_int_equal(l.report.faults, 2);
+    assert_value(&l, "pid_file_name", "/a/b.pid");
+    assert_value(&l, "port", "9999");
+    loaded_fini(&l);
+    buf_printf(&path, ".none");
+    config_report_init(&l.report);
+    assert_int_equal(config_load_faulty_file(buf_cstr(&path), &l.cfg, &l.report), -1);
+    l.cfg = NULL;
+    loaded_fini(&l);
+    buf_free(&path);
+}
+
+static void
 files_that_are_too_long(void **state)
 {
     struct buf text = BUF_EMPTY;
@@ -404,6 +428,7 @@ main(void)
         cmocka_unit_test(faults_in_included_files),
         cmocka_unit_test(files_that_include_each_other),
         cmocka_unit_test(files_that_cannot_be_read),
+        cmocka_unit_test(a_faulty_file_gives_what_it_can),
         cmocka_unit_test(files_that_are_too_long),
         cmocka_unit_test(a_file_of_pgpool_ii_loads),
     };

@@ -117,6 +117,7 @@ struct session {
     uint32_t pass_left; /* of a long message from the client */
     bool pass_drop;
     int16_t reader_node;        /* load_balance_node, -1: not chosen */
+    struct route_wish wish;     /* of the redirect preference lists */
     struct cluster_set refused; /* nodes that did not take this session's login for reads */
     int64_t last_write_ns;
     int64_t active_ns; /* the client's last sign of life */

@@ -13,16 +13,28 @@
 #include "ipc/slots.h"
 #include "os/io.h"
 #include "pool/pool.h"
+#include "route/rules.h"
 #include "sql/facts.h"
 
 #include <stdbool.h>
 
 struct session;
 
+enum session_consistency {
+    SESSION_SEES_ITS_OWN, /* what it wrote, and what was written before it began */
+    SESSION_SEES_ALL,     /* what any session wrote */
+    SESSION_SEES_WHATEVER,
+};
+
 /* What the configuration says to sessions. */
 struct session_options {
     bool load_balance;
     bool statement_level_balance;
+    bool prefer_other_standby; /* to the primary, when the chosen one is behind */
+    enum session_consistency consistency;
+    uint64_t max_delay_bytes; /* delay_threshold, 0: no limit */
+    int64_t max_delay_us;     /* delay_threshold_by_time, 0: no limit */
+    const struct route_rules *rules;
     bool log_connections;
     bool log_disconnections;
     bool log_statement;
@@ -54,6 +66,8 @@ struct session_host {
     /* Something was written up to this moment (CLOCK_MONOTONIC): standbys that are older must not
      * be read by who wrote it. */
     void (*wrote)(void *ctx, int64_t at_ns);
+    /* The moment of the last write by anybody, 0: none. */
+    int64_t (*last_write)(void *ctx);
     /* The view may be older than what is known: looks again, true when it has changed. */
     bool (*refresh)(void *ctx);
     /* Idle connections to this database must go, in every child. */

@@ -44,6 +44,7 @@ struct child {
     struct dns *dns;
     struct pool *pool;
     struct passwd *passwords;
+    struct route_rules *rules;
     struct pool_node nodes[CONFIG_NODES_MAX];
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;
@@ -66,6 +67,34 @@ struct child {
 
 /* ---- configuration ---- */
 
+static enum session_consistency
+consistency_of(enum config_consistency consistency)
+{
+    switch (consistency) {
+    case CONFIG_CONSISTENCY_GLOBAL:
+        return SESSION_SEES_ALL;
+    case CONFIG_CONSISTENCY_EVENTUAL:
+        return SESSION_SEES_WHATEVER;
+    default:
+        return SESSION_SEES_ITS_OWN;
+    }
+}
+
+/* The parent has checked the lists: a fault here is a bug, and leaves the rules as they were. */
+static void
+make_rules(struct child *c)
+{
+    struct route_rules *rules;
+    struct err err;
+
+    if (route_rules_new(c->proc->config, &rules, &err) != 0) {
+        log_error("%s", err.message);
+        return;
+    }
+    route_rules_free(c->rules);
+    c->rules = rules;
+}
+
 static void
 configure(struct child *c)
 {
@@ -73,6 +102,7 @@ configure(struct child *c)
     struct pool_options o = {0};
 
     proc_read_passwords(cfg, &c->passwords);
+    make_rules(c);
     for (uint32_t n = 0; n < cfg->backend_count; n++) {
         const struct config_backend *b = &cfg->backends[n];
         c->nodes[n].host = b->configured ? b->hostname : NULL;
@@ -92,6 +122,12 @@ configure(struct child *c)
     c->host.options = (struct session_options){
         .load_balance = cfg->load_balance_mode,
         .statement_level_balance = cfg->statement_level_load_balance,
+        .prefer_other_standby = cfg->prefer_lower_delay_standby,
+        .consistency = consistency_of(cfg->read_consistency),
+        .max_delay_bytes =
+            cfg->delay_threshold_by_time_ms > 0 ? 0 : (uint64_t)cfg->delay_threshold_bytes,
+        .max_delay_us = cfg->delay_threshold_by_time_ms * 1000,
+        .rules = c->rules,
         .log_connections = cfg->log_connections,
         .log_disconnections = cfg->log_disconnections,
         .log_statement = cfg->log_statement,
@@ -357,6 +393,14 @@ wrote(void *ctx, int64_t at_ns)
         wake_send(c->proc->wakes, SLOT_LAG);
 }
 
+static int64_t
+last_write(void *ctx)
+{
+    struct child *c = ctx;
+
+    return shared_last_write_ns(c->proc->shared);
+}
+
 /* A read was about to go elsewhere because its standby was not fresh enough: is there news? */
 static bool
 refresh(void *ctx)
@@ -614,6 +658,7 @@ child_new(struct proc *p)
         .ctx = c,
         .cancel = cancel_asked,
         .wrote = wrote,
+        .last_write = last_write,
         .refresh = refresh,
         .close_database = close_database,
         .show = show,
@@ -636,6 +681,7 @@ child_free(struct child *c)
     dns_free(c->dns);
     sql_cache_free((struct sql_cache *)c->host.sql);
     passwd_free(c->passwords);
+    route_rules_free(c->rules);
     free(c->freshness);
     free(c->free_indexes);
     free(c->sessions);

@@ -122,6 +122,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->plain_strings = true;
     s->reader_node = -1;
     s->active_ns = io_now_ns(host->io);
+    s->last_write_ns = host->last_write(host->ctx);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
         BUG("%s", err.message);
     settings_init(s);

@@ -8,7 +8,9 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "os/random.h"
 #include "os/sock.h"
 #include "wire/build.h"
 
@@ -269,6 +271,18 @@ startup_server_failed(struct session *s, const struct server *server, const stru
 /* ---- packets ---- */
 
 static void
+make_wish(struct session *s)
+{
+    const struct route_client client = {s->log.user, s->log.database, s->log.application};
+    uint32_t draw;
+    struct err err;
+
+    if (random_bytes(&draw, sizeof(draw), &err) != 0)
+        BUG("%s", err.message);
+    s->wish = route_rules_wish(s->host->options.rules, &client, draw / 4294967296.0);
+}
+
+static void
 begin(struct session *s, const struct wire_startup *p)
 {
     struct buf parameters = BUF_EMPTY;
@@ -283,6 +297,7 @@ begin(struct session *s, const struct wire_startup *p)
     }
     keep_names(s, p);
     negotiate(s, p);
+    make_wish(s);
     collect_parameters(p, &parameters);
     s->key = pool_key_get(s->host->pool, s->log.user, s->log.database,
                           (const char *)parameters.data, parameters.len);

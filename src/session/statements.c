@@ -22,7 +22,7 @@ unref(struct statement *st)
 }
 
 static struct statement *
-statement_new(const struct wire_parse *p, const struct sql_facts *f)
+statement_new(const struct session *s, const struct wire_parse *p, const struct sql_facts *f)
 {
     size_t types_len = (size_t)p->type_count * 4;
     struct statement *st = xmalloc(sizeof(*st) + p->query.len + types_len + p->name.len + 1);
@@ -47,6 +47,7 @@ statement_new(const struct wire_parse *p, const struct sql_facts *f)
     st->to_primary = st->may_write;
     for (uint32_t n = 0; n < f->count; n++)
         st->to_primary |= !route_is_plain_read(&f->statements[n]);
+    st->to_primary |= route_rules_pattern(s->host->options.rules, p->query.data, p->query.len);
     st->local = st->kind == SQL_POOL_SHOW;
     return st;
 }
@@ -118,7 +119,7 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
         s->pinned = s->keeps_primary = true;
         return;
     }
-    st = statement_new(p, session_facts(s, p->query.data, p->query.len));
+    st = statement_new(s, p, session_facts(s, p->query.data, p->query.len));
     st->on = session_link_bit(s, server);
     put(s, st);
     e_r->tag = st; /* takes the reference of statement_new */
@@ -132,7 +133,7 @@ statements_add_by_sql(struct session *s, struct server *server, struct sql_text 
 
     if (s->statements.count >= STATEMENTS_MAX || name.len > UINT16_MAX)
         return;
-    st = statement_new(&p, session_facts(s, "", 0));
+    st = statement_new(s, &p, session_facts(s, "", 0));
     st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
     st->plain = false;
     st->on = session_link_bit(s, server);
@@ -147,7 +148,7 @@ statements_remember(struct session *s, const struct wire_parse *p)
 
     if (s->statements.count >= STATEMENTS_MAX)
         return;
-    st = statement_new(p, session_facts(s, p->query.data, p->query.len));
+    st = statement_new(s, p, session_facts(s, p->query.data, p->query.len));
     put(s, st);
     unref(st);
 }

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+enum { BEHIND_US = 1000 * 1000 };
+
 static bool
 is_batch_type(uint8_t type)
 {
@@ -54,6 +56,7 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     }
     u->facts = session_facts(s, text.data, text.len);
     take_facts(u, u->facts);
+    u->to_primary |= route_rules_pattern(s->host->options.rules, text.data, text.len);
 }
 
 static void
@@ -69,6 +72,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     }
     u->parses = true;
     take_facts(u, session_facts(s, p.query.data, p.query.len));
+    u->to_primary |= route_rules_pattern(s->host->options.rules, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
     if (old != NULL && old->by_sql)
@@ -216,28 +220,80 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
     return WIRE_OK;
 }
 
+/* From when on a standby must know everything. */
+static int64_t
+not_before_ns(struct session *s)
+{
+    switch (s->host->options.consistency) {
+    case SESSION_SEES_ALL:
+        return MAX(s->last_write_ns, s->host->last_write(s->host->ctx));
+    case SESSION_SEES_WHATEVER:
+        return 0;
+    default:
+        return s->last_write_ns;
+    }
+}
+
+static bool
+may_read(struct session *s, const struct cluster_pick *pick)
+{
+    const struct cluster_view *view = s->host->view;
+
+    if (s->reader_node < 0)
+        return false;
+    return cluster_may_read(view, s->reader_node, pick) ||
+           (s->host->refresh(s->host->ctx) && s->reader_node >= 0 &&
+            cluster_may_read(view, s->reader_node, pick));
+}
+
+static void
+choose_reader(struct session *s, const struct cluster_pick *pick)
+{
+    const struct cluster_view *view = s->host->view;
+
+    if (s->wish.kind == ROUTE_WISH_NODE && cluster_may_read(view, s->wish.node_id, pick))
+        s->reader_node = (int16_t)s->wish.node_id;
+    else
+        s->reader_node = (int16_t)cluster_pick_reader(view, s->host->cursor, pick);
+    if (s->place.slot != NULL)
+        s->place.slot->load_balance_node = s->reader_node;
+}
+
+/* One that hangs behind is left for another; a moment's lag is not worth a new connection. */
+static bool
+hangs_behind(const struct session *s)
+{
+    const struct cluster_node *node = &s->host->view->nodes[s->reader_node];
+
+    return s->host->options.prefer_other_standby || node->delay_us > BEHIND_US;
+}
+
 int
 unit_reader_node(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
-    struct cluster_pick pick = {.not_before_ns = s->last_write_ns, .exclude = s->refused};
-    struct cluster_pick any = {.exclude = s->refused};
+    const struct session_options *o = &s->host->options;
+    struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
+                                .max_delay_bytes = o->max_delay_bytes,
+                                .max_delay_us = o->max_delay_us,
+                                .standbys_only = s->wish.kind == ROUTE_WISH_STANDBY};
+    struct cluster_pick any = {.standbys_only = pick.standbys_only};
 
-    if (!s->host->options.load_balance)
+    if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY)
         return view->primary_id;
-    if (s->reader_node < 0 || s->host->options.statement_level_balance ||
-        !cluster_may_read(view, s->reader_node, &any)) {
-        s->reader_node = (int16_t)cluster_pick_reader(view, s->host->cursor, &any);
-        if (s->place.slot != NULL)
-            s->place.slot->load_balance_node = s->reader_node;
+    if (o->statement_level_balance)
+        choose_reader(s, &pick);
+    else if (s->reader_node < 0 || !cluster_may_read(view, s->reader_node, &any))
+        choose_reader(s, &any);
+    if (may_read(s, &pick))
+        return s->reader_node;
+    if (s->reader_node >= 0 && !o->statement_level_balance && hangs_behind(s)) {
+        int before = s->reader_node;
+        choose_reader(s, &pick);
+        if (may_read(s, &pick))
+            return s->reader_node;
+        s->reader_node = (int16_t)before;
     }
-    if (s->reader_node < 0)
-        return view->primary_id;
-    if (cluster_may_read(view, s->reader_node, &pick))
-        return s->reader_node;
-    if (s->host->refresh(s->host->ctx) && s->reader_node >= 0 &&
-        cluster_may_read(view, s->reader_node, &pick))
-        return s->reader_node;
     return view->primary_id;
 }
 

@@ -74,6 +74,10 @@ struct server *pool_checkout(struct pool_key *k, int node_id, const struct serve
  * login or misbehaved in it? */
 bool pool_blames_node(const struct err *err);
 
+/* A new connection in place of an idle one, which is closed: the login is to be checked. */
+struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
+                         struct err *err);
+
 /* The owner is done with it. It is reset and kept, or closed when it is not clean. */
 void pool_return(struct server *s);
 

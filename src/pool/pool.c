@@ -227,6 +227,20 @@ struct server *
 pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
               struct err *err)
 {
+    struct server *s = take_idle(k, node_id);
+
+    if (s == NULL)
+        return pool_dial(k, node_id, ops, owner, err);
+    s->ops = ops;
+    s->owner = owner;
+    lend(s);
+    return s;
+}
+
+struct server *
+pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
+          struct err *err)
+{
     struct pool *p = k->pool;
     struct server *s;
 
@@ -236,12 +250,8 @@ pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops, voi
         return NULL;
     }
     s = take_idle(k, node_id);
-    if (s != NULL) {
-        s->ops = ops;
-        s->owner = owner;
-        lend(s);
-        return s;
-    }
+    if (s != NULL)
+        server_close(s, "a new one takes its place");
     s = slab_get(&p->servers);
     p->server_count++;
     s->pool = p;
@@ -418,6 +428,13 @@ pool_close_idle(struct pool *p, const char *database)
             continue;
         while (!list_empty(&k->idle))
             server_close(list_first(&k->idle, struct server, link), "it is not needed any more");
+    }
+    /* what is being reset was idle to everybody but us */
+    list_for_each (it2, &p->busy) {
+        struct server *s = list_entry(it2, struct server, link);
+        if (s->state == SERVER_RESETTING &&
+            (database == NULL || strcmp(s->key->database, database) == 0))
+            s->doubtful = true;
     }
 }
 

@@ -23,7 +23,8 @@ enum client_state {
 enum {
     HOLD_MAX_BYTES = 64 * 1024, /* of a batch that has not ended, or a message */
     STATEMENTS_MAX = 65536,     /* prepared statements of one session */
-    CANCEL_KEY_BYTES = 32,      /* for protocol 3.2; 3.0 gets the first 4 */
+    STATEMENTS_MAX_BYTES = 16 * 1024 * 1024,
+    CANCEL_KEY_BYTES = 32, /* for protocol 3.2; 3.0 gets the first 4 */
 };
 
 /* Why the client's input stands still. */
@@ -76,6 +77,8 @@ enum effect_kind {
     EFFECT_PREPARE,
     EFFECT_ROLLBACK,
     EFFECT_CHAIN, /* COMMIT AND CHAIN */
+    EFFECT_SAVEPOINT,
+    EFFECT_COMMIT, /* in the middle of a batch */
 };
 struct effect {
     struct effect *next;
@@ -107,12 +110,16 @@ struct session {
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
+    bool batch_writes;     /* something in the open batch may write */
+    bool always_pinned;    /* by its startup parameters, DISCARD ALL or not */
     bool local_portal;     /* the last Bind of ours is a SHOW pool_... */
+    bool cancelled;        /* a cancel request came for a unit that waits for its server */
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
-    uint32_t name_effects; /* statements under way that make or drop prepared statements */
+    uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
+                            * drop prepared statements, or change how a text is read */
     uint32_t protocol;
     uint32_t pass_left; /* of a long message from the client */
     bool pass_drop;
@@ -123,7 +130,9 @@ struct session {
     int64_t active_ns; /* the client's last sign of life */
     struct buf in;     /* what the client sent and is not handled */
     struct map statements;
+    size_t statement_bytes;
     struct settings settings;
+    struct server *replaying; /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
     struct io_timer hold;
     struct log_context log;
@@ -148,7 +157,7 @@ struct unit {
     bool to_primary; /* something in it runs nowhere else */
     bool binds;
     bool local;
-    bool fatal;
+    bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */
 };
@@ -194,6 +203,12 @@ extern const struct server_ops session_server_ops; /* a constant */
 void statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
                       struct pending_entry *e_r);
 /* Made by an SQL PREPARE. */
+/* False: one more would be too much; it is then known to the primary alone. */
+bool statements_have_room(const struct session *s, const struct wire_parse *p);
+/* A Parse too long to be looked into: only its name is known. */
+void statements_parse_unseen(struct session *s, struct server *server, struct wire_view name);
+/* Is there an answer to come that may change what the name stands for? */
+bool statements_in_doubt(const struct statement *st);
 void statements_add_by_sql(struct session *s, struct server *server, struct sql_text name);
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
@@ -206,6 +221,8 @@ void statements_settled(struct session *s, struct server *server, const struct p
                         bool done);
 void statements_forget(struct session *s, struct sql_text name); /* empty: all */
 void statements_link_gone(struct session *s, uint8_t bit);
+/* A simple query of ours has run there, which drops the unnamed statement. */
+void statements_unnamed_gone(struct session *s, const struct server *server);
 void statements_fini(struct session *s);
 
 /* settings.c */
@@ -214,7 +231,9 @@ void settings_fini(struct session *s);
 struct effect *settings_effects(struct session *s, const struct sql_facts *f, const char *text);
 void settings_settled(struct session *s, struct server *server, struct effect *effects, bool done);
 void settings_tx_ended(struct session *s, bool committed);
-void settings_replay(struct session *s, struct server *server);
+/* Brings the settings to a connection that does not have them. True: they are on their way, and
+ * nothing may follow before they have succeeded. */
+bool settings_replay(struct session *s, struct server *server);
 
 /* local.c */
 void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);

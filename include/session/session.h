@@ -100,6 +100,10 @@ void session_cancel_done(struct session *s);
 /* FATAL to the client, and the end. */
 void session_terminate(struct session *s, const struct err *err);
 
+/* The view has another primary than before. What runs on the old one ends with its session, so
+ * that nothing more is written there; a session with nothing there goes on with the new one. */
+void session_follow_primary(struct session *s);
+
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
 

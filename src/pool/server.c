@@ -199,6 +199,7 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
     struct pending_step step;
     struct wire_header h;
     struct err err;
+    bool was_full = pending_is_full(&s->pending);
     size_t at = 0;
 
     while (at < len && s->state != SERVER_CLOSED) {
@@ -244,8 +245,10 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
     }
     if (s->state != SERVER_CLOSED)
         flush_run(s, &run, at);
-    if (s->pending.count == 0 && s->ops != NULL && s->ops->emptied != NULL)
-        s->ops->emptied(s->owner, s);
+    if (s->ops != NULL && s->ops->eased != NULL &&
+        (s->pending.count == 0 || s->pending.copy_in ||
+         (was_full && !pending_is_full(&s->pending))))
+        s->ops->eased(s->owner, s);
     return at;
 }
 

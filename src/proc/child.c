@@ -63,6 +63,8 @@ struct child {
     bool stopping;
     struct io_timer sweep;
     struct io_timer recheck;
+    struct io_timer follow;
+    int last_primary_id; /* the last that was known, -1: none yet */
 };
 
 /* ---- configuration ---- */
@@ -139,12 +141,28 @@ configure(struct child *c)
 }
 
 static void
+follow_primary(void *ctx)
+{
+    struct child *c = ctx;
+
+    for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
+        if (c->sessions[n] != NULL)
+            session_follow_primary(c->sessions[n]);
+    }
+}
+
+/* Sessions may be the ones who look: they follow a new primary from the event loop. */
+static void
 rebuild_view(struct child *c)
 {
     struct cluster_members members;
 
     cluster_members_from_config(&members, c->proc->config);
     cluster_view_build(&c->view, c->freshness, &members);
+    if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
+        return;
+    c->last_primary_id = c->view.primary_id;
+    io_timer_start(c->proc->io, &c->follow, 0, follow_primary, c);
 }
 
 static void
@@ -311,11 +329,13 @@ maybe_retire(struct child *c)
 
     if (c->retiring || c->stopping)
         return;
-    if (cfg->child_max_connections > 0 && c->served >= (uint64_t)cfg->child_max_connections) {
-        c->retiring = true;
-        proc_retire(c->proc);
-        balance(c);
-    }
+    if (cfg->child_max_connections == 0 || c->served < (uint64_t)cfg->child_max_connections)
+        return;
+    /* while nobody can take its place it goes on */
+    if (!proc_retire(c->proc))
+        return;
+    c->retiring = true;
+    balance(c);
 }
 
 static void
@@ -609,9 +629,14 @@ sweep(void *ctx)
     }
     pool_sweep(c->pool);
     look_at_freshness(c);
+    maybe_retire(c);
     note_cpu(c);
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
+    if (c->retiring && c->session_count == 0) {
+        proc_end(c->proc);
+        return;
+    }
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
         idle_ms >= cfg->child_life_time_ms && !c->stopping) {
         log_debug("idle for child_life_time: a new process takes this place");
@@ -641,7 +666,7 @@ child_new(struct proc *p)
     for (uint32_t n = c->max_sessions; n-- > 0;)
         c->free_indexes[c->free_count++] = n;
     c->freshness = xcalloc(1, sizeof(*c->freshness));
-    c->freshness->primary_id = -1;
+    c->freshness->primary_id = c->last_primary_id = -1;
     c->idle_since_ns = io_now_ns(p->io);
     if (dns_new(p->io, &c->dns, &err) != 0) {
         log_fatal("%s", err.message);
@@ -677,6 +702,7 @@ child_free(struct child *c)
         io_listener_close(c->listeners[n]);
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
+    io_timer_stop(&c->follow);
     pool_free(c->pool);
     dns_free(c->dns);
     sql_cache_free((struct sql_cache *)c->host.sql);

@@ -42,6 +42,8 @@ forget_link(struct session *s, struct server *server)
         s->cur = NULL;
     if (s->batch == server)
         s->batch = NULL;
+    if (s->replaying == server)
+        s->replaying = NULL;
     if (s->primary == server)
         s->primary = NULL;
     if (s->reader == server)
@@ -138,6 +140,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             note_write(s);
         }
         s->tx_status = server->tx_status;
+        s->active_ns = io_now_ns(s->host->io);
     }
     if (server->pending.count == 0)
         session_show_state(s, s->tx_status == 'I' ? SESSION_SLOT_IDLE : SESSION_SLOT_IN_TX);
@@ -146,11 +149,13 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
 }
 
 static void
-on_emptied(void *ctx, struct server *server)
+on_eased(void *ctx, struct server *server)
 {
     struct session *s = ctx;
 
-    if (s->stall == STALL_ANSWERS && server == s->cur)
+    if (server != s->cur)
+        return;
+    if (s->stall == STALL_ANSWERS || (s->stall == STALL_FULL && !pending_is_full(&server->pending)))
         client_go_on(s);
 }
 
@@ -201,7 +206,7 @@ const struct server_ops session_server_ops = {
     .forward = on_forward,
     .settled = on_settled,
     .cycle_end = on_cycle_end,
-    .emptied = on_emptied,
+    .eased = on_eased,
     .parameter = on_parameter,
     .drained = on_drained,
     .lost = on_lost,

@@ -80,15 +80,23 @@ note_statement(struct session *s, struct server *server, const char *text, size_
                  server->backend_pid, (int)MIN(len, (size_t)4096), text);
 }
 
+/* CREATE, ALTER or DROP DATABASE: none of them bears others' connections. */
 static bool
-is_drop_database(const struct sql_statement *st, const char *text)
+needs_idle_closed(const struct sql_statement *st, const char *text)
 {
+    static const char *const verbs[] = {"create", "alter", "drop"};
     const char *sql = text + st->start;
     uint32_t len = st->end - st->start;
 
-    return st->kind == SQL_DDL && ((len > 14 && str_equal_nocase_n(sql, "drop database ", 14)) ||
-                                   (len > 16 && str_equal_nocase_n(sql, "create database ", 16)) ||
-                                   (len > 15 && str_equal_nocase_n(sql, "alter database ", 15)));
+    for (size_t n = 0; st->kind == SQL_DDL && n < ARRAY_LEN(verbs); n++) {
+        uint32_t at = (uint32_t)strlen(verbs[n]);
+        if (len <= at || !str_equal_nocase_n(sql, verbs[n], at))
+            continue;
+        while (at < len && memchr(" \t\n\r\f\v", sql[at], 6) != NULL)
+            at++;
+        return len - at > 8 && str_equal_nocase_n(sql + at, "database", 8);
+    }
+    return false;
 }
 
 /* EXECUTE and DEALLOCATE may name what the protocol's Parse has made, on another server; PREPARE
@@ -127,9 +135,13 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
-        if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE || st->kind == SQL_LISTEN)
+        if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE)
             s->keeps_primary = true;
-        if (unlikely(is_drop_database(st, text)))
+        /* Notifications come at any time, and must not come in the middle of a row from elsewhere.
+         * UPDATE of pg_settings sets parameters. */
+        if (st->kind == SQL_LISTEN || (st->kind == SQL_UPDATE && st->system_catalog))
+            s->pinned = s->keeps_primary = true;
+        if (unlikely(needs_idle_closed(st, text)))
             s->host->close_database(s->host->ctx, NULL);
     }
     if (f->may_touch_session || !f->understood)
@@ -193,6 +205,19 @@ on_describe(struct out *o, const uint8_t *msg, uint32_t len)
     statements_provide(o->s, o->server, st);
 }
 
+/* Of a message that may not be there as a whole. */
+static bool
+name_of_parse(const uint8_t *msg, uint32_t len, struct wire_view *name_r)
+{
+    const uint8_t *nul = memchr(msg + WIRE_HEADER_BYTES, 0, len - WIRE_HEADER_BYTES);
+
+    if (nul == NULL)
+        return false;
+    name_r->data = (const char *)msg + WIRE_HEADER_BYTES;
+    name_r->len = (uint32_t)(nul - msg - WIRE_HEADER_BYTES);
+    return true;
+}
+
 static void
 on_parse(struct out *o, const uint8_t *msg, uint32_t len)
 {
@@ -203,6 +228,9 @@ on_parse(struct out *o, const uint8_t *msg, uint32_t len)
     if (wire_parse_parse(msg, len, &p, &err) == WIRE_OK) {
         out_flush(o);
         statements_parse(o->s, o->server, &p, &e);
+    } else if (name_of_parse(msg, len, &p.name)) {
+        out_flush(o);
+        statements_parse_unseen(o->s, o->server, p.name);
     }
     server_expect(o->server, PENDING_PARSE, false, 0, e.tag);
 }
@@ -219,16 +247,34 @@ on_close(struct out *o, const uint8_t *msg, uint32_t len)
     server_expect(o->server, PENDING_CLOSE, false, 0, e.tag);
 }
 
+/* As far as anybody can tell: what such statements do is then not followed. */
+static void
+never_ran(struct out *o, struct effect *effects)
+{
+    if (effects == NULL)
+        return;
+    settings_settled(o->s, o->server, effects, false);
+    o->s->pinned = o->s->keeps_primary = true;
+}
+
+static void
+batch_ended(struct session *s)
+{
+    s->batch = NULL;
+    s->batch_forgets = s->batch_writes = false;
+}
+
 static void
 send_batch(struct out *o, const struct unit *u)
 {
     struct session *s = o->s;
     struct effect *effects = NULL;
-    uint16_t flags = u->may_write ? CYCLE_WRITE : 0;
+    struct effect *bound = NULL; /* of the last Bind, which may or may not be executed */
     struct wire_header h;
     struct err err;
     size_t at = 0;
 
+    s->batch_writes |= u->may_write;
     while (at < u->bytes && wire_client_header(o->bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
         const uint8_t *msg = o->bytes + at;
         uint32_t len = (uint32_t)MIN((size_t)h.total_bytes, u->bytes - at);
@@ -238,7 +284,8 @@ send_batch(struct out *o, const struct unit *u)
             on_parse(o, msg, len);
             break;
         case 'B':
-            effects = join(effects, on_bind(o, msg, len));
+            never_ran(o, bound);
+            bound = on_bind(o, msg, len);
             server_expect(o->server, PENDING_BIND, false, 0, NULL);
             break;
         case 'D':
@@ -247,15 +294,17 @@ send_batch(struct out *o, const struct unit *u)
             break;
         case 'E':
             server_expect(o->server, PENDING_EXECUTE, false, 0, NULL);
+            effects = join(effects, bound);
+            bound = NULL;
             break;
         case 'C':
             on_close(o, msg, len);
             break;
         case 'S':
-            server_expect(o->server, PENDING_SYNC, false, flags, effects);
+            server_expect(o->server, PENDING_SYNC, false, s->batch_writes ? CYCLE_WRITE : 0,
+                          effects);
             effects = NULL;
-            s->batch = NULL;
-            s->batch_forgets = false;
+            batch_ended(s);
             break;
         default: /* Flush */
             break;
@@ -264,10 +313,7 @@ send_batch(struct out *o, const struct unit *u)
         o->end = at;
     }
     /* without a Sync nobody will say whether they took effect */
-    if (effects != NULL) {
-        settings_settled(s, o->server, effects, false);
-        s->pinned = s->keeps_primary = true;
-    }
+    never_ran(o, join(effects, bound));
 }
 
 static void
@@ -275,10 +321,9 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
 {
     struct wire_view text;
     struct err err;
-    uint16_t flags = u->may_write ? CYCLE_WRITE : 0;
+    uint16_t flags = u->may_write || s->batch_writes ? CYCLE_WRITE : 0;
     struct effect *effects = NULL;
 
-    settings_replay(s, o->server);
     switch (u->type) {
     case 'Q':
         if (u->facts != NULL &&
@@ -302,6 +347,8 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         send_batch(o, u);
         break;
     }
+    if (u->type == 'Q' || u->type == 'F')
+        batch_ended(s); /* it has committed what stood in front of it, or all waits for a Sync */
     o->end = u->bytes;
     out_flush(o);
     s->pass_left = u->pass_left;
@@ -355,9 +402,27 @@ refuse_unit(struct session *s, const struct unit *u, const struct err *err)
     s->pass_drop = true;
 }
 
+/* In the middle of something on a server all goes there, for that to answer it. */
+static bool
+in_the_middle(const struct session *s)
+{
+    return s->batch != NULL ||
+           (s->cur != NULL && (s->cur->pending.skip_till_sync || s->cur->pending.copy_in));
+}
+
+/* Must it wait until all is answered? Which names there are, and how texts are read, is known then.
+ * An open batch is not waited for: its answers may come only with its Sync. */
+static bool
+waits_for_answers(const struct session *s, const struct unit *u)
+{
+    if (s->cur == NULL || s->cur->pending.count == 0)
+        return false;
+    return unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) || u->local;
+}
+
 /* Returns false when the unit must wait. */
 static bool
-handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const struct unit *u)
+handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
 {
     struct out o = {.s = s, .rx = rx, .bytes = bytes};
     struct err err;
@@ -374,8 +439,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const str
     }
     if (answer_alone(s, u))
         return true;
-    /* which names there are is known when it was answered */
-    if (unlikely(s->name_effects > 0) && s->cur != NULL && s->cur->pending.count > 0) {
+    u->local &= !in_the_middle(s);
+    if (waits_for_answers(s, u)) {
         s->stall = STALL_ANSWERS;
         return false;
     }
@@ -388,11 +453,13 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const str
         return true;
     }
     if (u->local) {
-        if (s->cur != NULL && s->cur->pending.count > 0) {
-            s->stall = STALL_ANSWERS;
-            return false;
-        }
         local_unit(s, bytes, u);
+        return true;
+    }
+    if (unlikely(s->cancelled)) {
+        s->cancelled = false;
+        err_set(&err, "57014", "canceling statement due to user request");
+        refuse_unit(s, u, &err);
         return true;
     }
     rc = unit_place(s, u, &o.server, &err);
@@ -401,6 +468,10 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, const str
     if (rc < 0) {
         refuse_unit(s, u, &err);
         return true;
+    }
+    if (settings_replay(s, o.server)) {
+        s->stall = STALL_ANSWERS;
+        return false;
     }
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
@@ -426,9 +497,13 @@ pass_on(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
 static void
 check_full(struct session *s)
 {
-    if (s->cur == NULL || s->cur->state != SERVER_LENT || s->stall != STALL_NONE)
+    if (s->state != CLIENT_READY || s->stall != STALL_NONE)
         return;
-    if (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending))
+    /* what we answer ourselves waits for the client as what servers answer does */
+    if (io_is_full(s->client))
+        s->stall = STALL_FULL;
+    else if (s->cur != NULL && s->cur->state == SERVER_LENT &&
+             (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending)))
         s->stall = STALL_FULL;
 }
 
@@ -443,7 +518,8 @@ owes_answers(const struct session *s)
 static bool
 comes_to_its_end(struct session *s)
 {
-    if (!owes_answers(s))
+    /* a COPY would be waited for in vain */
+    if (!owes_answers(s) || s->cur->pending.copy_in)
         return true;
     if (s->batch == s->cur) {
         /* nobody will ask for the answers any more */

@@ -61,7 +61,8 @@ client_received(void *ctx, struct io_rx *rx)
     const struct log_context *before = log_set_context(&s->log);
     size_t used;
 
-    s->active_ns = io_now_ns(s->host->io);
+    if (s->state == CLIENT_READY)
+        s->active_ns = io_now_ns(s->host->io);
     if (s->state != CLIENT_READY) {
         buf_add(&s->in, rx->data, rx->len);
         if (s->in.len >= HOLD_MAX_BYTES)
@@ -94,6 +95,8 @@ client_drained(void *ctx)
         server_resume(s->primary);
     if (s->reader != NULL && s->reader->state == SERVER_LENT)
         server_resume(s->reader);
+    if (s->stall == STALL_FULL)
+        client_go_on(s);
 }
 
 static void
@@ -160,6 +163,8 @@ session_drop_link(struct session *s, struct server *server)
         s->cur = NULL;
     if (s->batch == server)
         s->batch = NULL;
+    if (s->replaying == server)
+        s->replaying = NULL;
     if (s->primary == server)
         s->primary = NULL;
     else if (s->reader == server)
@@ -262,7 +267,9 @@ session_facts(struct session *s, const char *text, size_t len)
 uint8_t
 session_link_bit(const struct session *s, const struct server *server)
 {
-    return server == s->primary ? LINK_PRIMARY : LINK_READER;
+    if (server == s->primary)
+        return LINK_PRIMARY;
+    return server == s->reader ? LINK_READER : 0; /* 0: given up a moment ago */
 }
 
 /* Is the connection to another node than wanted, and may it go? */
@@ -319,23 +326,43 @@ session_link(struct session *s, int node_id, struct err *err)
     return *link;
 }
 
+void
+session_follow_primary(struct session *s)
+{
+    int primary_id = s->host->view->primary_id;
+    struct server *old = s->primary;
+    struct err err;
+
+    if (s->state != CLIENT_READY || old == NULL || primary_id < 0 || old->node_id == primary_id)
+        return;
+    if (old->tx_status == 'I' && old->pending.forwards == 0 && s->batch != old &&
+        (s->cur != old || s->pass_left == 0)) {
+        if (s->keeps_primary)
+            return; /* its next statement will hear of it */
+        session_drop_link(s, old);
+        if (s->stall != STALL_NONE)
+            client_go_on(s);
+        return;
+    }
+    err_set(&err, "57P01", "node %d is not the primary any more", old->node_id);
+    session_fatal(s, &err);
+}
+
 /* ---- cancel, limits, questions ---- */
 
 bool
 session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done, void *ctx)
 {
     size_t want = s->protocol >= WIRE_PROTOCOL(3, 2) ? CANCEL_KEY_BYTES : 4;
-    struct err err;
 
     if (s->state != CLIENT_READY || key_len != want || CRYPTO_memcmp(key, s->cancel_key, want) != 0)
         return false;
-    if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
+    if (s->stall == STALL_SERVER || (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
+        s->cancelled = true;
+        client_go_on(s);
+    } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
         pool_cancel(s->cur, done, ctx);
         return true;
-    }
-    if (s->stall == STALL_SERVER) {
-        err_set(&err, "57014", "canceling statement due to user request");
-        session_fatal(s, &err);
     }
     done(ctx);
     return true;
@@ -353,6 +380,13 @@ session_cancel_done(struct session *s)
     session_end(s, "the cancel request was passed on");
 }
 
+static bool
+is_served(const struct session *s)
+{
+    return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
+           s->stall == STALL_ANSWERS;
+}
+
 void
 session_sweep(struct session *s)
 {
@@ -360,16 +394,16 @@ session_sweep(struct session *s)
     int64_t idle_ms = (io_now_ns(s->host->io) - s->active_ns) / NS_PER_MS;
     struct err err;
 
-    if ((s->state == CLIENT_STARTUP || s->state == CLIENT_LOGIN) && o->login_limit_ms > 0 &&
-        idle_ms >= o->login_limit_ms) {
-        if (s->state == CLIENT_STARTUP) {
+    if (s->state != CLIENT_READY) {
+        if (o->login_limit_ms == 0 || idle_ms < o->login_limit_ms)
+            return;
+        if (s->state != CLIENT_LOGIN) {
             session_end(s, "authentication_timeout is over");
-        } else {
-            err_set(&err, "57014", "canceling authentication due to timeout");
-            session_fatal(s, &err);
+            return;
         }
-    } else if (s->state == CLIENT_READY && o->idle_limit_ms > 0 && idle_ms >= o->idle_limit_ms &&
-               (s->cur == NULL || s->cur->pending.count == 0)) {
+        err_set(&err, "57014", "canceling authentication due to timeout");
+        session_fatal(s, &err);
+    } else if (o->idle_limit_ms > 0 && idle_ms >= o->idle_limit_ms && !is_served(s)) {
         err_set(&err, "57P05", "terminating connection due to client_idle_limit");
         session_fatal(s, &err);
     }

@@ -56,48 +56,99 @@ effect_new(enum effect_kind kind, struct sql_text name, const char *text, uint32
     return e;
 }
 
+static bool
+is_named(const char *name, size_t len, const char *wanted)
+{
+    return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
+}
+
+static struct effect *
+set_effect(struct session *s, struct sql_text name, const char *sql, uint32_t len)
+{
+    /* end with the transaction, whatever that does; a standby would refuse them */
+    if (is_named(name.data, name.len, "transaction_isolation") ||
+        is_named(name.data, name.len, "transaction_read_only") ||
+        is_named(name.data, name.len, "transaction_deferrable"))
+        return NULL;
+    /* no statement of a serializable transaction runs on a standby */
+    if (is_named(name.data, name.len, "default_transaction_isolation"))
+        s->pinned = true;
+    return effect_new(EFFECT_SET, name, sql, len);
+}
+
+/* The end of a transaction and the like always count: what stands in front of them in the pipeline
+ * may not have been answered yet. */
 static struct effect *
 one_effect(struct session *s, const struct sql_statement *st, const char *text)
 {
+    static const struct sql_text none = {NULL, 0};
     const char *sql = text + st->start;
     uint32_t len = st->end - st->start;
 
     switch (st->kind) {
     case SQL_SET:
-        return effect_new(EFFECT_SET, st->name, sql, len);
+        return set_effect(s, st->name, sql, len);
     case SQL_RESET_ALL:
-        return effect_new(EFFECT_RESET_ALL, (struct sql_text){NULL, 0}, sql, len);
+        return effect_new(EFFECT_RESET_ALL, none, sql, len);
     case SQL_DISCARD:
-        return effect_new(EFFECT_DISCARD, (struct sql_text){NULL, 0}, sql, len);
+        return effect_new(EFFECT_DISCARD, none, sql, len);
     case SQL_DEALLOCATE:
         return effect_new(EFFECT_DEALLOCATE, st->name, "", 0);
     case SQL_PREPARE:
         return effect_new(EFFECT_PREPARE, st->name, "", 0);
     case SQL_ROLLBACK:
-        if (list_empty(&s->settings.pending))
-            return NULL;
-        return effect_new(EFFECT_ROLLBACK, (struct sql_text){NULL, 0}, "", 0);
+        return effect_new(EFFECT_ROLLBACK, none, "", 0);
     case SQL_COMMIT:
-        if (!st->chain || list_empty(&s->settings.pending))
-            return NULL;
-        return effect_new(EFFECT_CHAIN, (struct sql_text){NULL, 0}, "", 0);
+        if (st->chain)
+            return effect_new(EFFECT_CHAIN, none, "", 0);
+        return s->batch != NULL ? effect_new(EFFECT_COMMIT, none, "", 0) : NULL;
     case SQL_SET_SESSION:
         s->pinned = s->keeps_primary = true;
         return NULL;
     case SQL_SAVEPOINT:
-        /* what a ROLLBACK TO undoes is not followed */
-        if (!list_empty(&s->settings.pending))
-            s->pinned = s->keeps_primary = true;
-        return NULL;
+        return effect_new(EFFECT_SAVEPOINT, none, "", 0);
     default:
         return NULL;
     }
 }
 
 static bool
-is_about_names(const struct effect *e)
+changes_meanings(const struct effect *e)
 {
-    return e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_PREPARE || e->kind == EFFECT_DISCARD;
+    switch ((enum effect_kind)e->kind) {
+    case EFFECT_DEALLOCATE:
+    case EFFECT_PREPARE:
+    case EFFECT_DISCARD:
+    case EFFECT_RESET_ALL:
+        return true;
+    case EFFECT_SET:
+        return is_named(e->bytes, e->name_len, "standard_conforming_strings") ||
+               is_named(e->bytes, e->name_len, "client_encoding");
+    default:
+        return false;
+    }
+}
+
+static bool
+is_setting(const struct effect *e)
+{
+    return e->kind == EFFECT_SET || e->kind == EFFECT_RESET_ALL;
+}
+
+/* A batch has one answer for all of it: of a setting beside the end of a transaction nobody can
+ * tell whether it holds. */
+static bool
+is_mixed(const struct effect *effects)
+{
+    bool sets = false;
+    bool ends = false;
+
+    for (const struct effect *e = effects; e != NULL; e = e->next) {
+        sets |= is_setting(e);
+        ends |= e->kind == EFFECT_ROLLBACK || e->kind == EFFECT_CHAIN || e->kind == EFFECT_COMMIT ||
+                e->kind == EFFECT_SAVEPOINT;
+    }
+    return sets && ends;
 }
 
 struct effect *
@@ -108,7 +159,7 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
         if (e != NULL)
-            s->name_effects += is_about_names(e);
+            s->name_effects += changes_meanings(e);
         return e;
     }
     for (uint32_t n = 0; n < f->count; n++) {
@@ -193,7 +244,8 @@ apply(struct session *s, struct server *server, const struct effect *e)
         add(s, &t->applied, e);
         server->settings_seq = t->seq;
         statements_forget(s, (struct sql_text){NULL, 0});
-        s->pinned = s->keeps_primary = false;
+        s->pinned = s->always_pinned;
+        s->keeps_primary = false;
         break;
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
@@ -207,15 +259,24 @@ apply(struct session *s, struct server *server, const struct effect *e)
     case EFFECT_CHAIN:
         settings_tx_ended(s, s->tx_status == 'T');
         break;
+    case EFFECT_SAVEPOINT:
+        /* what a ROLLBACK TO undoes is not followed */
+        if (!list_empty(&t->pending))
+            s->pinned = s->keeps_primary = true;
+        break;
+    case EFFECT_COMMIT:
+        break;
     }
 }
 
 void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
+    if (is_mixed(effects))
+        s->pinned = s->keeps_primary = true;
     while (effects != NULL) {
         struct effect *next = effects->next;
-        s->name_effects -= is_about_names(effects);
+        s->name_effects -= changes_meanings(effects);
         if (done)
             apply(s, server, effects);
         free(effects);
@@ -247,17 +308,30 @@ settings_tx_ended(struct session *s, bool committed)
         s->cur->settings_seq = t->seq;
 }
 
-void
+/* The client's statement waits until its settings are there: with others it could write something
+ * else, somewhere else. */
+bool
 settings_replay(struct session *s, struct server *server)
 {
     struct settings *t = &s->settings;
 
+    if (s->replaying == server) {
+        if (server->pending.count > 0)
+            return true;
+        s->replaying = NULL;
+    }
     if (likely(server->settings_seq == t->seq) || server->tx_status != 'I')
-        return;
+        return false;
     list_for_each (it, &t->applied) {
         struct setting *x = list_entry(it, struct setting, link);
-        if (x->seq > server->settings_seq)
-            server_run(server, x->bytes + x->name_len, x->text_len, CYCLE_SETTING);
+        if (x->seq <= server->settings_seq)
+            continue;
+        server_run(server, x->bytes + x->name_len, x->text_len, CYCLE_SETTING);
+        s->replaying = server;
     }
     server->settings_seq = t->seq;
+    if (s->replaying != server)
+        return false;
+    statements_unnamed_gone(s, server);
+    return true;
 }

@@ -94,6 +94,47 @@ collect_parameters(const struct wire_startup *p, struct buf *b)
     }
 }
 
+/* In the options of a command line "-" stands for "_". */
+static char
+folded(char c)
+{
+    if (c == '-')
+        return '_';
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+static bool
+holds_word(struct wire_view v, const char *word)
+{
+    uint32_t len = (uint32_t)strlen(word);
+
+    for (uint32_t at = 0; at + len <= v.len; at++) {
+        uint32_t n = 0;
+        while (n < len && folded(v.data[at + n]) == word[n])
+            n++;
+        if (n == len)
+            return true;
+    }
+    return false;
+}
+
+/* No statement of a serializable transaction runs on a standby. */
+static bool
+asks_for_isolation(const struct wire_startup *p)
+{
+    static const char parameter[] = "default_transaction_isolation";
+    struct wire_view name;
+    struct wire_view value;
+    uint32_t at = 0;
+
+    while (wire_startup_next(p, &at, &name, &value)) {
+        if (holds_word(name, parameter) ||
+            (view_is(name, "options") && holds_word(value, parameter)))
+            return true;
+    }
+    return false;
+}
+
 static void
 keep_names(struct session *s, const struct wire_startup *p)
 {
@@ -153,6 +194,7 @@ welcome(struct session *s, const struct buf *parameters)
     session_send(s, &b);
     buf_free(&b);
     session_enter(s, CLIENT_READY);
+    s->active_ns = io_now_ns(s->host->io);
     session_show_state(s, SESSION_SLOT_IDLE);
     if (s->host->options.log_connections)
         log_info("connection authorized: user=%s database=%s application_name=%s", s->log.user,
@@ -222,7 +264,7 @@ ask_a_server(struct session *s)
         return;
     }
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
-    s->login_server = pool_checkout(s->key, node_id, &session_server_ops, s, &err);
+    s->login_server = pool_dial(s->key, node_id, &session_server_ops, s, &err);
     if (s->login_server == NULL)
         startup_server_failed(s, NULL, &err, NULL, 0);
     else if (s->login_server->state == SERVER_LENT)
@@ -239,7 +281,7 @@ startup_server_ready(struct session *s, struct server *server)
     if (parameters != NULL)
         welcome(s, parameters);
     else
-        ask_a_server(s); /* an idle connection, older than the welcome: ask a new one */
+        ask_a_server(s);
 }
 
 void
@@ -296,6 +338,7 @@ begin(struct session *s, const struct wire_startup *p)
         return;
     }
     keep_names(s, p);
+    s->pinned = s->always_pinned = asks_for_isolation(p);
     negotiate(s, p);
     make_wish(s);
     collect_parameters(p, &parameters);

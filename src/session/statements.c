@@ -14,6 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t
+bytes_of(size_t query_len, size_t type_count, size_t name_len)
+{
+    return sizeof(struct statement) + query_len + type_count * 4 + name_len + 1;
+}
+
 static void
 unref(struct statement *st)
 {
@@ -42,6 +48,7 @@ statement_new(const struct session *s, const struct wire_parse *p, const struct 
     st->may_write = f->may_write || !f->understood || f->count > 1;
     st->touches_session = f->may_touch_session;
     st->plain = f->understood && f->count == 1 && !f->may_touch_session &&
+                !f->statements[0].system_catalog &&
                 (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
                  st->kind == SQL_DELETE);
     st->to_primary = st->may_write;
@@ -83,10 +90,12 @@ put(struct session *s, struct statement *st)
 
     st->named = true;
     st->refs++;
+    s->statement_bytes += bytes_of(st->query_len, st->type_count, st->name_len);
     if (before != NULL) {
         if (s->batch != NULL)
             close_elsewhere(s, s->batch, before);
         before->named = false;
+        s->statement_bytes -= bytes_of(before->query_len, before->type_count, before->name_len);
         unref(before);
     }
 }
@@ -98,8 +107,34 @@ forget(struct session *s, struct statement *st)
     if (!st->named)
         return;
     map_remove(&s->statements, st->name, st->name_len);
+    s->statement_bytes -= bytes_of(st->query_len, st->type_count, st->name_len);
     st->named = false;
     st->refs--;
+}
+
+bool
+statements_have_room(const struct session *s, const struct wire_parse *p)
+{
+    return s->statements.count < STATEMENTS_MAX && p->name.len <= UINT16_MAX &&
+           p->query.len <= HOLD_MAX_BYTES &&
+           s->statement_bytes + bytes_of(p->query.len, p->type_count, p->name.len) <=
+               STATEMENTS_MAX_BYTES;
+}
+
+void
+statements_parse_unseen(struct session *s, struct server *server, struct wire_view name)
+{
+    struct statement *old = statements_find(s, name);
+
+    if (old == NULL)
+        return;
+    if (name.len > 0 && !s->batch_forgets) {
+        statements_provide(s, server, old);
+        return;
+    }
+    old->refs++;
+    forget(s, old);
+    unref(old);
 }
 
 void
@@ -114,8 +149,8 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
         statements_provide(s, server, old);
         return;
     }
-    if (s->statements.count >= STATEMENTS_MAX || p->name.len > UINT16_MAX ||
-        p->query.len > HOLD_MAX_BYTES) {
+    if (!statements_have_room(s, p)) {
+        statements_parse_unseen(s, server, p->name);
         s->pinned = s->keeps_primary = true;
         return;
     }
@@ -125,13 +160,19 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
     e_r->tag = st; /* takes the reference of statement_new */
 }
 
+bool
+statements_in_doubt(const struct statement *st)
+{
+    return st->refs > 1; /* an owed answer has one, too */
+}
+
 void
 statements_add_by_sql(struct session *s, struct server *server, struct sql_text name)
 {
     struct wire_parse p = {.name = {name.data, name.len}, .query = {"", 0}};
     struct statement *st;
 
-    if (s->statements.count >= STATEMENTS_MAX || name.len > UINT16_MAX)
+    if (!statements_have_room(s, &p))
         return;
     st = statement_new(s, &p, session_facts(s, "", 0));
     st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
@@ -146,7 +187,7 @@ statements_remember(struct session *s, const struct wire_parse *p)
 {
     struct statement *st;
 
-    if (s->statements.count >= STATEMENTS_MAX)
+    if (!statements_have_room(s, p))
         return;
     st = statement_new(s, p, session_facts(s, p->query.data, p->query.len));
     put(s, st);
@@ -225,6 +266,7 @@ statements_forget(struct session *s, struct sql_text name)
         if (other != NULL && other->state == SERVER_LENT && s->statements.count > 0)
             server_run(other, sql, sizeof(sql) - 1, 0);
         map_clear(&s->statements, drop_statement, NULL);
+        s->statement_bytes = 0;
         return;
     }
     st = map_get(&s->statements, name.data, name.len);
@@ -250,6 +292,15 @@ void
 statements_link_gone(struct session *s, uint8_t bit)
 {
     map_visit(&s->statements, clear_bit, &bit);
+}
+
+void
+statements_unnamed_gone(struct session *s, const struct server *server)
+{
+    struct statement *st = statements_find(s, (struct wire_view){"", 0});
+
+    if (st != NULL)
+        st->on &= (uint8_t)~session_link_bit(s, server);
 }
 
 void

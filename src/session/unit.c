@@ -77,6 +77,9 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
     if (old != NULL && old->by_sql)
         u->to_primary = true;
+    u->waits |= old != NULL && statements_in_doubt(old);
+    if (!statements_have_room(s, &p))
+        in_doubt(u);
 }
 
 /* Is the name given by a Parse among these messages? */
@@ -311,7 +314,8 @@ int
 unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err)
 {
     struct server *cur = s->cur;
-    bool primary_only = s->pinned || u->to_primary || u->may_write;
+    bool primary_only =
+        s->pinned || u->to_primary || u->may_write || u->partial || (u->flushes && u->binds);
     int node_id;
 
     /* a transaction, an open batch that may go on, or a batch that failed, stays */
@@ -333,10 +337,11 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
         server_expect(cur, PENDING_SYNC, true, 0, NULL);
         server_send(cur, "S\0\0\0\4", 5);
         s->batch = NULL;
+        s->batch_forgets = s->batch_writes = false;
         s->stall = STALL_ANSWERS;
         return 1;
     }
-    if (primary_only || (u->flushes && u->binds) || u->partial)
+    if (primary_only)
         node_id = s->host->view->primary_id;
     else
         node_id = unit_reader_node(s);

@@ -3,6 +3,7 @@ pgpool's log in the report of a test that failed."""
 
 import ctypes
 import os
+import sys
 
 import pytest
 
@@ -22,7 +23,8 @@ def kernel_has_io_uring():
 
 def engines():
     """"direct" is no engine: it lets the tests judge themselves with PostgreSQL as the proxy."""
-    wanted = os.environ.get("PGPOOL_TEST_ENGINES", "io_uring,epoll").split(",")
+    # interned: pytest 7 keeps a fixture only while its parameter is the same object
+    wanted = map(sys.intern, os.environ.get("PGPOOL_TEST_ENGINES", "io_uring,epoll").split(","))
     return [name for name in wanted if name != "io_uring" or kernel_has_io_uring()] or ["epoll"]
 
 

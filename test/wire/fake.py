@@ -124,6 +124,7 @@ class Connection:
         self.portals = {}
         self.texts = []  # of simple queries and Parse messages
         self.kinds = ""  # of all messages
+        self.resets = 0  # how often DISCARD ALL was answered
         self.cancelled = threading.Event()
         self.gone = threading.Event()  # the other side has closed
         self.ended = threading.Event()  # the script has returned
@@ -157,12 +158,20 @@ class Connection:
             self.gone.set()
             raise Gone() from None
 
+    def _wait_read(self):
+        self.unread = self.unread or Unread(self.socket)
+        wait_for(lambda: self.unread.bytes() == 0, "pgpool to read", pause=0.0001)
+
+    def wait_reset(self, count=1):
+        """Until pgpool has read the answer to its count-th reset: it is idle then."""
+        wait_for(lambda: self.resets >= count, f"reset {count}")
+        self._wait_read()
+
     def send_apart(self, data, size=1):
         """In pieces, each read by pgpool before the next one leaves."""
-        self.unread = self.unread or Unread(self.socket)
         for at in range(0, len(data), size):
             self.send(data[at:at + size])
-            wait_for(lambda: self.unread.bytes() == 0, "pgpool to read a piece", pause=0.0001)
+            self._wait_read()
 
     def close(self):
         """An orderly end; it may be called from any thread."""
@@ -258,6 +267,7 @@ class Connection:
     def _answer(self, kind, body):
         if kind == "Q":
             self.send(self.reply(self.texts[-1]) + ready(self.status))
+            self.resets += self.texts[-1] == "DISCARD ALL"
         elif kind == "P":
             name, sql = body.split(b"\0")[:2]
             self.statements[name] = sql.decode()

@@ -113,7 +113,7 @@ def test_connection_is_lent_to_nobody_while_its_cancel_is_under_way(bed, pgpool,
             request.send(raw.cancel_request(one.pid, one.key))
             assert codes(one.read_until("Z")) == ["57014", "Z"]
             one.close()
-            wait_for(lambda: "DISCARD ALL" in first.texts, "the reset")
+            first.wait_reset()
             with client(pgpool, user) as two:
                 assert kinds(two.simple("UPDATE other")) == "CZ"
             assert "UPDATE other" not in first.texts

@@ -168,8 +168,9 @@ def test_client_that_goes_with_a_suspended_portal(bed, pgpool, server, user):
         server.replies["SELECT portal FROM t"] = columns("a") + row("1") + SUSPENDED
         one.send(batch("SELECT portal FROM t", portal="p", rows=1))
         assert kinds(one.read_until("Z")) == "12TDsZ"
-    still_serves(pgpool, user)
+    server.of(user)[0].wait_reset()
     assert server.of(user)[0].texts[-2:] == ["ABORT", "DISCARD ALL"]
+    still_serves(pgpool, user)
 
 
 def test_error_before_anything_was_read(pgpool, server, user):

@@ -13,11 +13,7 @@ def idle_connection(pgpool, server, user):
     with client(pgpool, user) as one:
         assert one.rows("SELECT 1") == [["1"]]
     (connection,) = server.of(user)
-    wait_for(lambda: "DISCARD ALL" in connection.texts, "the reset")
-    with client(pgpool, user) as one:  # answered only behind the reset
-        assert one.rows("SELECT 1") == [["1"]]
-    wait_for(lambda: connection.texts.count("DISCARD ALL") == 2, "the reset")
-    assert len(server.of(user)) == 1
+    connection.wait_reset()
     return connection
 
 
@@ -98,6 +94,7 @@ def test_reset_that_goes_wrong(pgpool, server, user, answer):
 def test_transaction_left_open_is_aborted(pgpool, server, user):
     with client(pgpool, user) as one:
         assert kinds(one.simple("BEGIN")) == "CZ"
+    server.of(user)[0].wait_reset()
     still_serves(pgpool, user)
     assert server.of(user)[0].texts[:3] == ["BEGIN", "ABORT", "DISCARD ALL"]
 

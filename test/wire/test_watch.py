@@ -34,7 +34,7 @@ def down_then_up(bed, words):
     ask_anew(server)
     wait_for(lambda: nodes(bed.pgpool)[1][0] == "down", "the node to be down")
     asked = len(server.watchers)
-    wait_for(lambda: len(server.watchers) > asked + 1, "two more attempts")
+    wait_for(lambda: len(server.watchers) > asked, "another attempt")
     (line,) = [line for line in said_of(bed, 1) if "is not to be used" in line]
     assert words in line
     with client(bed.pgpool, "alice") as one:

@@ -1,5 +1,5 @@
-"""How much a process has not read yet of what was sent to it, as the kernel tells: by netlink, which
-answers at once however many sockets there are, or by /proc where that is forbidden.
+"""How much a process has not read yet of what was sent to it, as the kernel tells: by netlink,
+which answers at once however many sockets there are, or by /proc where that is forbidden.
 
 Source: sock_diag(7), proc(5).
 """

@@ -82,19 +82,23 @@ install_packages() {
     [ -z "$packages" ] || fail "still missing after the installation: $packages" "$dir/packages.log"
 }
 
-# A copy, so that the checkout stays as it is, whoever owns it and whatever was built in it.
+# A copy, so that the checkout stays as it is, whoever owns it and whatever was built in it: what
+# autoreconf and a build there have made stays behind.
 copy_sources() {
     mkdir -p "$dir/source"
     tar -C "$source_dir" -cf - --anchored --exclude=./.git --exclude='./build' \
-        --exclude='./build-*' --exclude=./autom4te.cache --exclude=./config.status \
-        --exclude=./config.h --exclude=./config.log --exclude=./stamp-h1 --exclude=./Makefile \
-        --exclude=./pgpool --exclude='./pcp_*' --exclude=./pg_md5 \
+        --exclude='./build-*' --exclude=./autom4te.cache --exclude=./aclocal.m4 \
+        --exclude='./configure' --exclude=./Makefile.in --exclude='./config.h*' \
+        --exclude=./config.status --exclude=./config.log --exclude=./stamp-h1 \
+        --exclude=./Makefile --exclude=./config-generate --exclude=./pgpool \
+        --exclude=./pgpool.service --exclude='./pcp_*' --exclude=./pg_md5 \
         --no-anchored --exclude='*.o' --exclude='*.a' --exclude=.deps --exclude=__pycache__ \
         --exclude='configure~' . | tar -C "$dir/source" -xf - --no-same-owner
 }
 
 needs_autoreconf() {
     [ ! -e "$dir/source/configure" ] || [ ! -e "$dir/source/Makefile.in" ] ||
+        [ ! -e "$dir/source/build-aux/install-sh" ] ||
         [ -n "$(find "$dir/source" \( -name '*.am' -o -name configure.ac -o -name '*.m4' \) \
             ! -name aclocal.m4 -newer "$dir/source/configure" -print -quit)" ]
 }

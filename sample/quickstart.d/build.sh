@@ -86,8 +86,8 @@ install_packages() {
 # autoreconf and a build there have made stays behind.
 copy_sources() {
     mkdir -p "$dir/source"
-    tar -C "$source_dir" -cf - --anchored --exclude=./.git --exclude='./build' \
-        --exclude='./build-*' --exclude=./autom4te.cache --exclude=./aclocal.m4 \
+    tar -C "$source_dir" -cf - --mode=u+rwX --anchored --exclude=./.git \
+        --exclude=./build --exclude='./build-*' --exclude=./autom4te.cache --exclude=./aclocal.m4 \
         --exclude='./configure' --exclude=./Makefile.in --exclude='./config.h*' \
         --exclude=./config.status --exclude=./config.log --exclude=./stamp-h1 \
         --exclude=./Makefile --exclude=./config-generate --exclude=./pgpool \

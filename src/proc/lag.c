@@ -397,7 +397,9 @@ static const struct ask_ops ask_ops = {on_answered, on_failed};
 static void
 judge_freshness(struct lag *lag)
 {
-    bool known = lag->view.primary_id >= 0 && lag->view.primary_id == lag->history_of;
+    /* without a primary, what standbys had replayed of it stays true */
+    bool known = lag->history_of >= 0 &&
+                 (lag->view.primary_id < 0 || lag->view.primary_id == lag->history_of);
     int64_t now_ns = io_now_ns(lag->proc->io);
 
     for (uint32_t id = 0; id < lag->now.node_count; id++) {

@@ -279,8 +279,9 @@ unit_reader_node(struct session *s)
     struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
                                 .max_delay_bytes = o->max_delay_bytes,
                                 .max_delay_us = o->max_delay_us,
-                                .standbys_only = s->wish.kind == ROUTE_WISH_STANDBY};
-    struct cluster_pick any = {.standbys_only = pick.standbys_only};
+                                .standbys_only = s->wish.kind == ROUTE_WISH_STANDBY,
+                                .exclude = s->refused};
+    struct cluster_pick any = {.standbys_only = pick.standbys_only, .exclude = s->refused};
 
     if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY)
         return view->primary_id;

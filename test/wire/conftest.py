@@ -13,8 +13,10 @@ sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 
 from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
                     pytest_runtest_makereport, pytest_runtest_setup)
+from clients import nodes  # noqa: E402
 from fake import FakeServer  # noqa: E402
 from proxy import Pgpool  # noqa: E402
+from waiting import wait_for  # noqa: E402
 
 USUAL = {"num_init_children": 1, "connect_timeout": "5s"}
 
@@ -37,6 +39,7 @@ class Bed:
 
     def start(self):
         self.pgpool.start()
+        wait_for(lambda: all(node[0] == "up" for node in nodes(self.pgpool)), "the nodes to be up")
         return self
 
     def child(self):

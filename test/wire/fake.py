@@ -115,6 +115,7 @@ class Connection:
         self.socket = sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        self.ports = sock.getpeername()[1], sock.getsockname()[1]
         self.unread = None
         self.pid = next(Connection.pids)
         self.key = os.urandom(4)
@@ -159,7 +160,7 @@ class Connection:
             raise Gone() from None
 
     def _wait_read(self):
-        self.unread = self.unread or Unread(self.socket)
+        self.unread = self.unread or Unread(*self.ports)
         wait_for(lambda: self.unread.bytes() == 0, "pgpool to read", pause=0.0001)
 
     def wait_reset(self, count=1):

@@ -9,6 +9,7 @@ from fake import error, ready
 from waiting import wait_for
 
 ROLES = ("primary", "standby")
+PGPOOL_SETTINGS = {"read_consistency": "eventual"}  # reads go to the standby always
 CANCELED = error("57014", "canceling statement due to user request")
 
 

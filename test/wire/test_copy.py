@@ -197,5 +197,6 @@ def test_copy_done_of_a_server_that_was_not_asked(pgpool, server, user):
         one.send(extended("COPY t TO STDOUT"), raw.SYNC)
         assert kinds(one.read_until("Z")) == "12cCZ"
         assert one.rows("SELECT 1") == [["1"]]
+    server.of(user)[0].wait_reset()
     still_serves(pgpool, user)
     assert len(server.of(user)) == 1

@@ -7,6 +7,7 @@ from clients import batch, client, codes, kinds, still_serves
 from fake import BOUND, CLOSED, PARSED, SUSPENDED, columns, complete, error, notice, ready, row
 
 ROLES = ("primary", "standby")
+PGPOOL_SETTINGS = {"read_consistency": "eventual"}  # reads go to the standby always
 FAILED = error("42601", "syntax error")
 USE = raw.bind("", "s") + raw.describe("P") + raw.execute() + raw.SYNC
 ROWS = columns("a") + row("1") + complete("SELECT 1")

@@ -160,15 +160,17 @@ def test_session_with_state_does_not_follow(start_bed):
 
 
 def test_primary_that_dies_and_is_replaced(start_bed):
-    """Meanwhile writes get an error; an idle session survives all of it."""
+    """Meanwhile writes get an error and reads go on; an idle session survives all of it."""
     bed = start_bed(("primary", "standby"))
     settles(bed, UP, STANDBY)
     with client(bed.pgpool, "alice") as one:
         writes(one, bed, 0)
+        wait_for(lambda: reads_from(one, bed) == 1, "the standby to have the write")
         bed.servers[0].down()
         settles(bed, ("down", "standby", "primary"), STANDBY)
         assert codes(one.simple("INSERT lost")) == ["57P03", "Z"]
-        with client(bed.pgpool, "bob") as other:  # alice has written: her reads could be stale
+        assert reads_from(one, bed) == 1
+        with client(bed.pgpool, "bob") as other:
             assert reads_from(other, bed) == 1
         bed.servers[1].timeline = 2
         bed.servers[1].role = "primary"

@@ -37,10 +37,10 @@ def _by_proc(port, peer_port):
 
 
 class Unread:
-    """The receive queue of a loopback connection's other end."""
+    """The receive queue of a loopback connection's other end, which has the first port."""
 
-    def __init__(self, sock):
-        self.ports = sock.getpeername()[1], sock.getsockname()[1]
+    def __init__(self, *ports):
+        self.ports = ports
         try:
             self.link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
             if _by_netlink(self.link, *self.ports) is None:

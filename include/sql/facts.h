@@ -32,8 +32,8 @@ enum sql_kind {
     SQL_PREPARE,
     SQL_EXECUTE,
     SQL_DEALLOCATE,
-    SQL_DECLARE, /* DECLARE, FETCH, MOVE, CLOSE: cursors */
-    SQL_LISTEN,  /* LISTEN, UNLISTEN */
+    SQL_DECLARE, /* DECLARE ... CURSOR */
+    SQL_LISTEN,
     SQL_COPY_FROM,
     SQL_COPY_TO,
     SQL_POOL_SHOW, /* SHOW pool_...: ours */
@@ -41,7 +41,30 @@ enum sql_kind {
     SQL_INSERT,
     SQL_UPDATE,
     SQL_DELETE,
-    SQL_DDL, /* CREATE, ALTER, DROP, ... */
+    SQL_DDL, /* CREATE, ALTER, DROP, REASSIGN OWNED: what has no kind of its own below */
+    SQL_MERGE,
+    SQL_SELECT_INTO,
+    SQL_CREATE_TABLE_AS, /* and CREATE MATERIALIZED VIEW */
+    SQL_EXPLAIN,
+    SQL_CALL,
+    SQL_DO,
+    SQL_LOCK,
+    SQL_TRUNCATE,
+    SQL_VACUUM,
+    SQL_ANALYZE,
+    SQL_CLUSTER,
+    SQL_REINDEX,
+    SQL_CHECKPOINT,
+    SQL_FETCH, /* FETCH, MOVE */
+    SQL_CLOSE,
+    SQL_NOTIFY,
+    SQL_UNLISTEN,
+    SQL_COMMENT,
+    SQL_SECURITY_LABEL,
+    SQL_GRANT, /* GRANT, REVOKE */
+    SQL_REFRESH,
+    SQL_IMPORT,
+    SQL_LOAD,
 };
 
 /* How a transaction was asked for. */
@@ -62,13 +85,66 @@ enum sql_function_class {
     SQL_FUNCTION_UNKNOWN, /* not known: treated as SESSION */
 };
 
+/* What a statement does with a table; several may hold. */
+enum sql_use {
+    SQL_USE_READ = 1,
+    SQL_USE_WRITE = 2,  /* its rows or its definition */
+    SQL_USE_DEFINE = 4, /* its definition: CREATE, ALTER, DROP, COMMENT, GRANT, ...; with WRITE */
+    SQL_USE_LOCK = 8,   /* LOCK; with WRITE */
+    SQL_USE_NAMED = 16, /* only named: 'name'::regclass */
+};
+
+enum sql_deferrable { SQL_DEFERRABLE_DEFAULT, SQL_DEFERRABLE, SQL_NOT_DEFERRABLE };
+enum sql_savepoint { SQL_SAVEPOINT_SET, SQL_SAVEPOINT_RELEASE, SQL_SAVEPOINT_ROLLBACK_TO };
+
+/* Where a comment wants the text to run: "pgpool: primary", "pgpool: standby", "pgpool: node=2". */
+enum sql_hint { SQL_HINT_NONE, SQL_HINT_PRIMARY, SQL_HINT_STANDBY, SQL_HINT_NODE };
+
 struct sql_text {
     const char *data;
     uint32_t len;
 };
 
+/* Names are as PostgreSQL folds them; the schema is empty where none was written. A name that
+ * stands for a WITH query is no table. */
+struct sql_table {
+    struct sql_text schema;
+    struct sql_text name;
+    uint8_t use; /* enum sql_use */
+};
+
+/* A call. What only syntax can call (EXTRACT, CURRENT_USER, a SUBSTRING with FROM, XMLELEMENT, ...)
+ * has the schema pg_catalog and `syntax` set; so have the words that are syntax from PostgreSQL 16
+ * or 17 on (JSON_VALUE, ...), but without the schema: an older server knows them as functions or
+ * not. */
+struct sql_function {
+    struct sql_text schema;
+    struct sql_text name;
+    enum sql_function_class function_class;
+    bool syntax;
+};
+
+/* An operator, or the type of a cast. */
+struct sql_name {
+    struct sql_text schema;
+    struct sql_text name;
+};
+
+/* set_config() within a query. */
+struct sql_setting {
+    struct sql_text name;  /* in lower case; data is NULL when it is no plain literal */
+    struct sql_text value; /* the same */
+    bool local;            /* or perhaps so */
+};
+
 struct sql_statement {
     enum sql_kind kind;
+    /* EXPLAIN, PREPARE, DECLARE, COPY (query) TO, CREATE TABLE AS: of the statement within; the
+     * tables and functions are those of both. SQL_EMPTY where there is none. */
+    enum sql_kind inner_kind;
+    bool inner_may_write;
+    /* For SELECT, INSERT, UPDATE, DELETE and MERGE, start and end may be those of a text with other
+     * numbers in it: such texts share their facts. */
     uint32_t start; /* offset of its first token in the text */
     uint32_t end;   /* offset behind its last token (its semicolon not included) */
     bool may_write; /* anything but a recognised harmless read, verb or SET */
@@ -80,11 +156,39 @@ struct sql_statement {
     bool has_parameters;          /* $1 ... */
     enum sql_access access;       /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
     enum sql_isolation isolation; /* the same */
-    bool chain;                   /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
+    /* What comments anywhere in the text ask for: the same in all its statements. */
+    enum sql_hint hint; /* the first one counts */
+    uint32_t hint_node;
+    bool no_load_balance;
+    bool force_query_cache;
+    bool no_query_cache;
+    bool chain;           /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
+    bool changes_catalog; /* what is known of tables and functions may be wrong behind it */
+    bool temporary;       /* makes or names something temporary */
+    bool advisory_lock;   /* takes or gives back one */
+    bool analyze;         /* EXPLAIN ANALYZE */
+    bool hold;            /* DECLARE ... WITH HOLD */
+    enum sql_deferrable deferrable; /* as access */
+    enum sql_savepoint savepoint;   /* SAVEPOINT */
+    uint32_t parameters;            /* the highest $n */
     /* SET, RESET, SHOW: the parameter in lower case ("time zone" is "timezone", NAMES is
-     * "client_encoding"); PREPARE, EXECUTE, DEALLOCATE (empty for ALL), DECLARE, SAVEPOINT: the
-     * name as PostgreSQL folds it; POOL_SHOW: the view ("pool_nodes"). */
+     * "client_encoding"); PREPARE, EXECUTE, DEALLOCATE (empty for ALL), DECLARE, FETCH, CLOSE,
+     * SAVEPOINT, LISTEN, UNLISTEN, NOTIFY, DISCARD: the name as PostgreSQL folds it; POOL_SHOW: the
+     * view ("pool_nodes"). */
     struct sql_text name;
+    /* SET: a single word or literal without its quotes, anything longer as it was written; data is
+     * NULL for DEFAULT, RESET and what cannot be told. PREPARED_TX: the transaction's name. */
+    struct sql_text value;
+    const struct sql_table *tables;
+    const struct sql_function *functions;
+    const struct sql_name *operators; /* each name once */
+    const struct sql_name *types;     /* of casts, but for those with a name of their own in SQL */
+    const struct sql_setting *settings;
+    uint32_t table_count;
+    uint32_t function_count;
+    uint32_t operator_count;
+    uint32_t type_count;
+    uint32_t setting_count;
 };
 
 struct sql_facts {

@@ -34,13 +34,20 @@ async def wait_for_async(condition, what, timeout=10.0, pause=0.02):
         await asyncio.sleep(pause)
 
 
+_given = set()
+
+
 def free_port():
-    """A TCP port below the range from which the kernel takes the ports of outgoing connections."""
+    """A TCP port below the range from which the kernel takes the ports of outgoing connections, and
+    never the same one twice."""
     while True:
         port = random.SystemRandom().randrange(10240, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port

@@ -17,6 +17,7 @@ struct node_freshness {
     uint8_t reachable;      /* it answered the last question */
     uint8_t role;           /* enum node_role, by pg_is_in_recovery() */
     uint8_t asked;          /* at least one attempt has ended */
+    uint8_t read_committed; /* the default isolation level, for every role and database */
     int32_t server_version; /* e.g. 150018; 0 unknown */
     uint32_t timeline;
     uint64_t system_identifier;
@@ -44,8 +45,9 @@ struct cluster_freshness {
 /* One node for routing. */
 struct cluster_node {
     enum node_role role;
-    bool usable;   /* answered the last time anybody asked */
-    double weight; /* backend_weight as configured; 0 gets no balanced reads */
+    bool usable;         /* answered the last time anybody asked */
+    bool read_committed; /* what BEGIN means there without a level, whoever asks */
+    double weight;       /* backend_weight as configured; 0 gets no balanced reads */
     int64_t fresh_as_of_ns;
     uint64_t delay_bytes;
     int64_t delay_us;

@@ -5,6 +5,7 @@
  * client.c   what the client sends, unit by unit    unit.c       what a unit holds, and where to
  * answers.c  what servers say                       statements.c prepared statements
  * settings.c parameters that follow the session     local.c      what we answer ourselves
+ * transaction.c explicit transactions
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
@@ -40,10 +41,11 @@ struct statement {
     bool may_write;
     bool touches_session;
     bool to_primary;
-    bool plain;  /* one statement that has no effect on the session */
-    bool local;  /* SHOW pool_... */
-    bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
-    bool named;  /* in the map now */
+    bool tx_read; /* a SELECT that may run in a transaction on a reader */
+    bool plain;   /* one statement that has no effect on the session */
+    bool local;   /* SHOW pool_... */
+    bool by_sql;  /* made by PREPARE on the primary: nobody else can be told of it */
+    bool named;   /* in the map now */
     uint16_t name_len;
     char *name; /* behind the types */
     uint8_t *types;
@@ -89,7 +91,17 @@ struct effect {
 };
 
 /* Flags of cycle entries in the queue of owed answers. */
-enum { CYCLE_WRITE = 1, CYCLE_SETTING = 2 };
+enum { CYCLE_WRITE = 1, CYCLE_SETTING = 2, CYCLE_BEGIN = 4 };
+
+/* An explicit transaction, as far as it may run on a reader. */
+struct session_tx {
+    char *begin; /* its BEGIN, as long as that may be run again; NULL */
+    uint32_t begin_len;
+    bool deferred;    /* we have answered BEGIN, no server has run it */
+    bool on_reader;   /* it runs there, and has only read */
+    bool movable;     /* it may be ended there and go on at the primary */
+    bool left_reader; /* it has run statements there */
+};
 
 struct session {
     struct session_host *host;
@@ -132,6 +144,8 @@ struct session {
     struct map statements;
     size_t statement_bytes;
     struct settings settings;
+    struct session_tx tx;
+    bool tx_wrote;            /* the running transaction may have written */
     struct server *replaying; /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
     struct io_timer hold;
@@ -147,11 +161,19 @@ struct session {
 /* A piece of the client's input that goes to one server. */
 struct unit {
     size_t bytes;
-    uint8_t type; /* of its first message */
-    bool ends;    /* with Query, FunctionCall or Sync: the server will be ready again */
-    bool flushes; /* ends with Flush */
-    bool parses;  /* holds a Parse */
-    bool partial; /* cut: more of the same batch or message follows */
+    uint8_t type;      /* of its first message */
+    bool ends;         /* with Query, FunctionCall or Sync: the server will be ready again */
+    bool flushes;      /* ends with Flush */
+    bool has_begin;    /* a BEGIN stands first in it */
+    bool begins;       /* its first statement is BEGIN */
+    bool tx_read;      /* all else in it is plain SELECTs, fetched whole */
+    bool chains;       /* COMMIT AND CHAIN or its like is in it */
+    uint8_t verb;      /* enum sql_kind of its last statement that is executed */
+    uint32_t executed; /* statements */
+    struct sql_statement begin; /* with begins */
+    uint32_t last_parse;        /* where its last Parse stands, with parses */
+    bool parses;                /* holds a Parse */
+    bool partial;               /* cut: more of the same batch or message follows */
     bool may_write;
     bool touches_session;
     bool to_primary; /* something in it runs nowhere else */
@@ -195,6 +217,24 @@ enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, 
  * no server is there. */
 int unit_reader_node(struct session *s);
 int unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err);
+
+/* transaction.c */
+/* A BEGIN that is not sent yet, or the end of a transaction that no server knows of: answered here.
+ * Only while no server owes answers. */
+bool tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* A batch that begins with BEGIN and goes on with reads may go where reads go. */
+bool tx_batch_may_read(struct session *s, const struct unit *u);
+/* The transaction runs on the reader, and the unit may run in it there. */
+bool tx_stays_on_reader(const struct session *s, const struct unit *u);
+/* Ends it there, to be begun again at the primary by tx_open. Only while the reader owes nothing.
+ */
+void tx_leave_reader(struct session *s);
+/* In front of the next unit to this server: BEGIN, if it was not sent yet. */
+void tx_open(struct session *s, struct server *server, const struct unit *u);
+/* A BEGIN is about to run on this server. */
+void tx_begun(struct session *s, struct server *server, const struct sql_statement *st,
+              struct sql_text text);
+void tx_fini(struct session *s);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */

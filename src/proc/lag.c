@@ -38,7 +38,15 @@ enum {
 };
 
 /* Columns of both questions. */
-enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNINFO };
+enum {
+    COL_RECOVERY,
+    COL_LSN,
+    COL_TIMELINE,
+    COL_SYSTEM,
+    COL_RECEIVER,
+    COL_CONNINFO,
+    COL_READ_COMMITTED
+};
 
 #define POSITION                                                                                   \
     "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
@@ -54,7 +62,11 @@ static const char how_far[] = POSITION;
 static const char who[] =
     POSITION ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
              " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver)";
+             " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"
+             " pg_catalog.current_setting('default_transaction_isolation') = 'read committed'"
+             " AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting,"
+             " pg_catalog.unnest(setconfig) AS c"
+             " WHERE c ILIKE 'default_transaction_isolation=%')";
 
 static const char followers[] = "SELECT application_name, state, sync_state"
                                 " FROM pg_catalog.pg_stat_replication";
@@ -141,6 +153,7 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
              !ask_conninfo_value(conninfo, "fallback_application_name", n->follower,
                                  sizeof(n->follower)))
         n->follower[0] = '\0';
+    node->read_committed = ask_value(rows, 0, COL_READ_COMMITTED)[0] == 't';
     n->who_ns = n->asked_ns;
 }
 

@@ -115,7 +115,7 @@ note_write(struct session *s)
 static void
 end_transaction(struct session *s, bool failed)
 {
-    note_write(s);
+    tx_fini(s);
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
@@ -126,6 +126,11 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
     struct err err;
 
     if (e->skip) {
+        if (failed && (e->flags & CYCLE_BEGIN)) {
+            err_set(&err, "08006", "could not begin the transaction on node %d", server->node_id);
+            session_fatal(s, &err);
+            return;
+        }
         if (failed && (e->flags & CYCLE_SETTING)) {
             err_set(&err, "08006", "could not set the session's parameters on node %d",
                     server->node_id);
@@ -134,10 +139,12 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             return;
         }
     } else {
+        s->tx_wrote |= (e->flags & CYCLE_WRITE) != 0;
         if (s->tx_status != 'I' && server->tx_status == 'I')
             end_transaction(s, failed);
-        else if (e->flags & CYCLE_WRITE) {
+        if (s->tx_wrote && server->tx_status == 'I') {
             note_write(s);
+            s->tx_wrote = false;
         }
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);

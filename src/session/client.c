@@ -135,6 +135,8 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
+        if (st->kind == SQL_BEGIN)
+            tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE)
             s->keeps_primary = true;
         /* Notifications come at any time, and must not come in the middle of a row from elsewhere.
@@ -417,7 +419,8 @@ waits_for_answers(const struct session *s, const struct unit *u)
 {
     if (s->cur == NULL || s->cur->pending.count == 0)
         return false;
-    return unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) || u->local;
+    return unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) || u->local ||
+           (u->has_begin && u->executed == 1 && s->batch == NULL && s->tx_status == 'I');
 }
 
 /* Returns false when the unit must wait. */
@@ -456,6 +459,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         local_unit(s, bytes, u);
         return true;
     }
+    if (tx_answers(s, bytes, u))
+        return true;
     if (unlikely(s->cancelled)) {
         s->cancelled = false;
         err_set(&err, "57014", "canceling statement due to user request");
@@ -473,6 +478,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
+    tx_open(s, o.server, u);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
     send_unit(s, &o, u);

@@ -148,6 +148,7 @@ session_reap(void *ctx)
     io_timer_stop(&s->hold);
     buf_free(&s->in);
     statements_fini(s);
+    tx_fini(s);
     settings_fini(s);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));

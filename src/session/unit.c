@@ -24,6 +24,7 @@ static void
 in_doubt(struct unit *u)
 {
     u->may_write = u->to_primary = true;
+    u->tx_read = false;
 }
 
 static void
@@ -38,9 +39,30 @@ take_facts(struct unit *u, const struct sql_facts *f)
     if (!f->understood || f->count > 1)
         in_doubt(u);
     for (uint32_t n = 0; n < f->count; n++) {
-        if (!route_is_plain_read(&f->statements[n]))
-            u->to_primary = true;
+        const struct sql_statement *st = &f->statements[n];
+        bool plain = route_is_plain_read(st);
+        if (st->kind == SQL_BEGIN && u->executed == 0 && f->count == 1) {
+            u->has_begin = true;
+            continue;
+        }
+        u->to_primary |= !plain;
+        u->tx_read &= plain && st->kind == SQL_SELECT;
     }
+}
+
+/* A statement is to be executed, as far as its kind matters for transactions. */
+static void
+take_execution(struct unit *u, const struct sql_statement *st)
+{
+    if (st->kind == SQL_BEGIN && u->executed == 0) {
+        u->begins = true;
+        u->begin = *st;
+    } else if (st->kind == SQL_BEGIN) {
+        u->to_primary = true;
+    }
+    u->chains |= st->chain;
+    u->verb = (uint8_t)st->kind;
+    u->executed++;
 }
 
 static void
@@ -57,6 +79,9 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     u->facts = session_facts(s, text.data, text.len);
     take_facts(u, u->facts);
     u->to_primary |= route_rules_pattern(s->host->options.rules, text.data, text.len);
+    if (u->facts->count == 1)
+        take_execution(u, &u->facts->statements[0]);
+    u->to_primary |= u->has_begin;
 }
 
 static void
@@ -71,6 +96,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
         return;
     }
     u->parses = true;
+    u->last_parse = (uint32_t)u->bytes;
     take_facts(u, session_facts(s, p.query.data, p.query.len));
     u->to_primary |= route_rules_pattern(s->host->options.rules, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
@@ -84,39 +110,85 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
 
 /* Is the name given by a Parse among these messages? */
 static bool
-parsed_in(const uint8_t *bytes, size_t len, struct wire_view name)
+parsed_in(const uint8_t *bytes, size_t len, struct wire_view name, struct wire_parse *p_r)
 {
     struct wire_header h;
-    struct wire_parse p;
     struct err err;
 
     for (size_t at = 0; at < len; at += h.total_bytes) {
         if (wire_client_header(bytes + at, len - at, &h, &err) != WIRE_OK)
             return false;
-        if (h.type == 'P' && wire_parse_parse(bytes + at, h.total_bytes, &p, &err) == WIRE_OK &&
-            p.name.len == name.len &&
-            (name.len == 0 || memcmp(p.name.data, name.data, name.len) == 0))
+        if (h.type == 'P' && wire_parse_parse(bytes + at, h.total_bytes, p_r, &err) == WIRE_OK &&
+            p_r->name.len == name.len &&
+            (name.len == 0 || memcmp(p_r->name.data, name.data, name.len) == 0))
             return true;
     }
     return false;
+}
+
+static void
+take_text(struct session *s, const char *text, size_t len, struct unit *u)
+{
+    const struct sql_facts *f = session_facts(s, text, len);
+
+    if (f->count == 1)
+        take_execution(u, &f->statements[0]);
+    else
+        u->executed += f->count;
+}
+
+/* Only those that steer transactions are looked at again. */
+static void
+take_known(struct session *s, const struct statement *st, struct unit *u)
+{
+    if (likely(st->plain)) {
+        u->verb = st->kind;
+        u->executed++;
+    } else {
+        take_text(s, st->query, st->query_len, u);
+    }
+}
+
+/* The name was given by the Parse in front, as most are. */
+static bool
+just_parsed(const uint8_t *bytes, const struct unit *u, struct wire_view name,
+            struct wire_parse *p_r)
+{
+    const uint8_t *msg = bytes + u->last_parse;
+    struct err err;
+
+    return u->parses && wire_parse_parse(msg, num_get_u32(msg + 1) + 1, p_r, &err) == WIRE_OK &&
+           p_r->name.len == name.len &&
+           (name.len == 0 || memcmp(p_r->name.data, name.data, name.len) == 0);
 }
 
 /* The batch as far as it was scanned stands at bytes. */
 static void
 take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, struct unit *u)
 {
+    bool binds = bytes[u->bytes] == 'B';
     const struct statement *st = statements_find(s, name);
+    struct wire_parse p;
 
-    if (st == NULL) {
-        /* parsed in this very batch, its facts count already; else nobody here knows it */
-        if (!u->parses || !parsed_in(bytes, u->bytes, name))
-            in_doubt(u);
+    if (just_parsed(bytes, u, name, &p) ||
+        (st == NULL && u->parses && parsed_in(bytes, u->bytes, name, &p))) {
+        /* its facts count already */
+        if (binds)
+            take_text(s, p.query.data, p.query.len, u);
         return;
     }
+    if (st == NULL) {
+        in_doubt(u); /* nobody here knows it */
+        return;
+    }
+    if (binds)
+        take_known(s, st, u);
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
-    u->to_primary |= st->to_primary;
+    u->to_primary |= st->to_primary && st->kind != SQL_BEGIN;
+    u->has_begin |= st->kind == SQL_BEGIN;
+    u->tx_read &= st->tx_read || st->kind == SQL_BEGIN;
 }
 
 /* A message whose body makes no sense goes to the primary, which will say so. */
@@ -126,6 +198,7 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
     const uint8_t *msg = bytes + u->bytes;
     struct wire_bind bind;
     struct wire_target target;
+    struct wire_execute execute;
     struct err err;
 
     switch (msg[0]) {
@@ -134,10 +207,16 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
         break;
     case 'B':
         u->binds = true;
-        if (wire_parse_bind(msg, len, &bind, &err) == WIRE_OK)
-            take_statement(s, bytes, bind.statement, u);
-        else
+        if (wire_parse_bind(msg, len, &bind, &err) != WIRE_OK) {
             in_doubt(u);
+            break;
+        }
+        take_statement(s, bytes, bind.statement, u);
+        u->tx_read &= bind.portal.len == 0;
+        break;
+    case 'E':
+        u->tx_read &=
+            wire_parse_execute(msg, len, &execute, &err) == WIRE_OK && execute.max_rows == 0;
         break;
     case 'D':
     case 'C':
@@ -201,6 +280,7 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
     enum wire_result r = wire_client_header(bytes, len, &h, err);
 
     memset(u, 0, sizeof(*u));
+    u->tx_read = true;
     if (r != WIRE_OK)
         return r;
     u->type = h.type;
@@ -307,6 +387,30 @@ busy(const struct server *server)
     return server != NULL && (server->pending.count > 0 || server->pending.skip_till_sync);
 }
 
+/* A batch that only prepared, or only read, and was flushed: ended by a Sync of ours, goes on
+ * elsewhere. */
+static void
+end_batch(struct session *s, struct server *server)
+{
+    server_expect(server, PENDING_SYNC, true, 0, NULL);
+    server_send(server, "S\0\0\0\4", 5);
+    s->batch = NULL;
+    s->batch_forgets = s->batch_writes = false;
+    s->stall = STALL_ANSWERS;
+}
+
+/* The transaction on the reader goes on at the primary; the unit waits for the reader's answers. */
+static int
+leave_reader(struct session *s)
+{
+    s->stall = STALL_ANSWERS;
+    if (s->batch == s->reader)
+        end_batch(s, s->reader);
+    else if (s->reader->pending.count == 0)
+        tx_leave_reader(s);
+    return 1;
+}
+
 /*
  * Where the unit goes. 0: *server_r is the connection, ready. 1: wait (s->stall says for what).
  * -1 with err: there is none to be had.
@@ -315,9 +419,13 @@ int
 unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err)
 {
     struct server *cur = s->cur;
-    bool primary_only =
-        s->pinned || u->to_primary || u->may_write || u->partial || (u->flushes && u->binds);
+    bool primary_only = s->pinned || u->to_primary || u->may_write || u->partial ||
+                        (u->flushes && u->binds) || (u->has_begin && !tx_batch_may_read(s, u)) ||
+                        (s->tx.deferred && !u->tx_read);
     int node_id;
+
+    if (s->tx.on_reader && cur == s->reader && !tx_stays_on_reader(s, u))
+        return leave_reader(s);
 
     /* a transaction, an open batch that may go on, or a batch that failed, stays */
     if (cur != NULL &&
@@ -326,7 +434,7 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
         return 0;
     }
     if (cur != NULL && (cur->pending.count > 0 || s->batch == cur)) {
-        if (cur == s->primary || !primary_only) {
+        if (cur == s->primary || !primary_only || tx_stays_on_reader(s, u)) {
             *server_r = cur;
             return 0;
         }
@@ -334,12 +442,7 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
             s->stall = STALL_ANSWERS;
             return 1;
         }
-        /* a batch that only prepared and was flushed: ended by a Sync of ours, goes on elsewhere */
-        server_expect(cur, PENDING_SYNC, true, 0, NULL);
-        server_send(cur, "S\0\0\0\4", 5);
-        s->batch = NULL;
-        s->batch_forgets = s->batch_writes = false;
-        s->stall = STALL_ANSWERS;
+        end_batch(s, cur);
         return 1;
     }
     if (primary_only)

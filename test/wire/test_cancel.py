@@ -41,7 +41,7 @@ def no_requests_yet(bed):
         server.hold_cancels = False
 
 
-@pytest.mark.parametrize("node, text", [(0, "UPDATE slow"), (1, "SELECT slow FROM t")],
+@pytest.mark.parametrize("node, text", [(0, "UPDATE slow SET a = 1"), (1, "SELECT slow FROM t")],
                          ids=["write", "read"])
 def test_reaches_the_right_server(bed, pgpool, user, node, text):
     """The one that runs the statement, with its own pid and key; and only it."""
@@ -67,8 +67,8 @@ def test_server_keys_of_any_length(bed, pgpool, user, length):
     server = bed.servers[0]
     server.script(user, script)
     with client(pgpool, user) as one:
-        one.send(raw.query("UPDATE slow"))
-        connection = running(server, user, "UPDATE slow")
+        one.send(raw.query("UPDATE slow SET a = 1"))
+        connection = running(server, user, "UPDATE slow SET a = 1")
         cancel(pgpool, one)
         assert codes(one.read_until("Z")) == ["57014", "Z"]
     assert server.cancels == [(connection.pid, connection.key)]
@@ -77,11 +77,11 @@ def test_server_keys_of_any_length(bed, pgpool, user, length):
 @pytest.mark.parametrize("key", [b"", b"1234", b"x" * 32, b"x" * 256])
 def test_wrong_key_reaches_nobody(bed, pgpool, user, key):
     server = bed.servers[0]
-    server.script(user, lambda c: (c.login(), c.serve_until("UPDATE slow"), c.cancelled.wait(20),
-                                   c.send(CANCELED, ready()), c.serve()))
+    server.script(user, lambda c: (c.login(), c.serve_until("UPDATE slow SET a = 1"),
+                                   c.cancelled.wait(20), c.send(CANCELED, ready()), c.serve()))
     with client(pgpool, user) as one:
-        one.send(raw.query("UPDATE slow"))
-        running(server, user, "UPDATE slow")
+        one.send(raw.query("UPDATE slow SET a = 1"))
+        running(server, user, "UPDATE slow SET a = 1")
         with raw.Raw(pgpool) as request:
             request.send(raw.cancel_request(one.pid, key))
             request.drain_to_end()
@@ -108,16 +108,16 @@ def test_connection_is_lent_to_nobody_while_its_cancel_is_under_way(bed, pgpool,
     server.script(user, until_cancelled)
     server.hold_cancels = True
     with client(pgpool, user) as one:
-        one.send(raw.query("UPDATE slow"))
-        first = running(server, user, "UPDATE slow")
+        one.send(raw.query("UPDATE slow SET a = 1"))
+        first = running(server, user, "UPDATE slow SET a = 1")
         with raw.Raw(pgpool) as request:
             request.send(raw.cancel_request(one.pid, one.key))
             assert codes(one.read_until("Z")) == ["57014", "Z"]
             one.close()
             first.wait_reset()
             with client(pgpool, user) as two:
-                assert kinds(two.simple("UPDATE other")) == "CZ"
-            assert "UPDATE other" not in first.texts
+                assert kinds(two.simple("UPDATE other SET a = 1")) == "CZ"
+            assert "UPDATE other SET a = 1" not in first.texts
             wait_for(lambda: server.cancel_sockets, "the request")
             server.cancel_sockets.pop().close()
             assert request.drain_to_end() == b""
@@ -136,7 +136,7 @@ def test_during_the_server_login(bed, pgpool, user):
             wait_for(connection.ended.is_set, "it to end")
         server.script(user, lambda c: c.wait_gone())
         before = len(server.of(user))
-        one.send(raw.query("UPDATE slow"))
+        one.send(raw.query("UPDATE slow SET a = 1"))
         silent = server.wait_for_connection(user, before)
         cancel(pgpool, one)
         assert "57014" in codes(one.read_until("ZE"))
@@ -150,8 +150,8 @@ def test_hundred_requests_at_once(bed, pgpool, user):
     server = bed.servers[0]
     server.script(user, until_cancelled)
     with client(pgpool, user) as one:
-        one.send(raw.query("UPDATE slow"))
-        running(server, user, "UPDATE slow")
+        one.send(raw.query("UPDATE slow SET a = 1"))
+        running(server, user, "UPDATE slow SET a = 1")
         requests = [raw.Raw(pgpool) for _ in range(100)]
         for request in requests:
             request.send(raw.cancel_request(one.pid, one.key))
@@ -159,7 +159,7 @@ def test_hundred_requests_at_once(bed, pgpool, user):
         for request in requests:
             assert request.drain_to_end() == b""
             request.close()
-        assert kinds(one.simple("UPDATE again")) == "CZ"
+        assert kinds(one.simple("UPDATE again SET a = 1")) == "CZ"
     descriptors = processes.descriptors(bed.child())
     still_serves(pgpool, user)
     assert processes.descriptors(bed.child()) <= descriptors

@@ -19,7 +19,7 @@ def test_reset_and_cancel_that_never_end(bed, pgpool, server, user):
 
     def cancelled(c):
         c.login()
-        c.serve_until("UPDATE slow")
+        c.serve_until("UPDATE slow SET a = 1")
         c.cancelled.wait(20)
         c.send(error("57014", "canceling statement"), ready())
         c.serve()
@@ -30,12 +30,12 @@ def test_reset_and_cancel_that_never_end(bed, pgpool, server, user):
     server.script(user + "_c", cancelled)
     server.hold_cancels = True
     with client(pgpool, user + "_r") as one:
-        assert kinds(one.simple("INSERT x")) == "CZ"
+        assert kinds(one.simple("INSERT INTO x VALUES (1)")) == "CZ"
     reset = server.of(user + "_r")[0]
     with client(pgpool, user + "_c") as one, raw.Raw(pgpool, 20) as request:
-        one.send(raw.query("UPDATE slow"))
+        one.send(raw.query("UPDATE slow SET a = 1"))
         connection = server.wait_for_connection(user + "_c")
-        wait_for(lambda: "UPDATE slow" in connection.texts, "the statement")
+        wait_for(lambda: "UPDATE slow SET a = 1" in connection.texts, "the statement")
         request.send(raw.cancel_request(one.pid, one.key))
         assert kinds(one.read_until("Z")) == "EZ"
 
@@ -46,7 +46,7 @@ def test_reset_and_cancel_that_never_end(bed, pgpool, server, user):
 
         wait_for(ended, "the reset to be given up", LIMIT, 0.1)
         assert request.drain_to_end() == b""
-        assert kinds(one.simple("UPDATE again")) == "CZ"
+        assert kinds(one.simple("UPDATE again SET a = 1")) == "CZ"
     assert len(server.of(user + "_c")) == 1
     assert len(server.of(user + "_r")) == 2
     # one more connection is kept than before: of the other user; the reset's was replaced

@@ -21,7 +21,7 @@ def settles(bed, *expected):
 
 def writes(one, bed, node):
     """A write goes to that node, and to no other."""
-    text = f"INSERT {one.socket.getsockname()[1]}"
+    text = f"INSERT INTO t VALUES ({one.socket.getsockname()[1]})"
     before = [server.asked(text) for server in bed.servers]
     assert kinds(one.simple(text)) == "CZ"
     for number, server in enumerate(bed.servers):
@@ -64,10 +64,10 @@ def test_standby_in_the_primary_s_place_gets_no_write(start_bed, version):
 
         server.script("alice", *[script] * 3)
     with client(bed.pgpool, "alice") as one:
-        one.send(raw.query("INSERT x"))
+        one.send(raw.query("INSERT INTO x VALUES (1)"))
         (got,) = one.read_to_end()
         assert (got.fields()["S"], got.fields()["C"]) == ("FATAL", "57P03")
-    assert server.asked("INSERT x") == 0
+    assert server.asked("INSERT INTO x VALUES (1)") == 0
     server.told = None
     server.script("alice")
     with client(bed.pgpool, "alice") as one:
@@ -96,11 +96,11 @@ def test_two_primaries_get_no_writes(start_bed):
         writes(one, bed, 0)
         bed.servers[1].role = "primary"
         settles(bed, *[("quarantine", "standby", "primary")] * 2)
-        for text in ("INSERT lost", "BEGIN", "SELECT 1 FROM t"):
+        for text in ("INSERT INTO lost VALUES (1)", "BEGIN", "SELECT 1 FROM t"):
             assert codes(one.simple(text)) == ["57P03", "Z"]
         with client(bed.pgpool, "bob") as other:  # may come in and look
-            assert codes(other.simple("INSERT lost")) == ["57P03", "Z"]
-        assert [server.asked("INSERT lost") for server in bed.servers] == [0, 0]
+            assert codes(other.simple("INSERT INTO lost VALUES (1)")) == ["57P03", "Z"]
+        assert [server.asked("INSERT INTO lost VALUES (1)") for server in bed.servers] == [0, 0]
         assert "2 nodes say that they are the primary" in bed.pgpool.log_text()
         bed.servers[1].role = "standby"
         settles(bed, UP, STANDBY)
@@ -127,8 +127,8 @@ def test_primary_that_is_behind_its_own_timeline_gets_no_writes(start_bed):
     bed.servers[1].down()
     settles(bed, ("quarantine", "standby", "primary"), ("down", "standby", "primary"))
     with client(bed.pgpool, "alice") as one:
-        assert codes(one.simple("INSERT x")) == ["57P03", "Z"]
-    assert bed.servers[0].asked("INSERT x") == 0
+        assert codes(one.simple("INSERT INTO x VALUES (1)")) == ["57P03", "Z"]
+    assert bed.servers[0].asked("INSERT INTO x VALUES (1)") == 0
 
 
 # ---- changes -------------------------------------------------------------------------------------
@@ -155,8 +155,8 @@ def test_session_with_state_does_not_follow(start_bed):
         assert kinds(one.simple("CREATE TEMP TABLE x (a int)")) == "CZ"
         promote(bed, 0, 1)
         settles(bed, STANDBY, UP)
-        assert codes(one.simple("INSERT x"))[0] == "57P01"
-    assert [server.asked("INSERT x") for server in bed.servers] == [0, 0]
+        assert codes(one.simple("INSERT INTO x VALUES (1)"))[0] == "57P01"
+    assert [server.asked("INSERT INTO x VALUES (1)") for server in bed.servers] == [0, 0]
 
 
 def test_primary_that_dies_and_is_replaced(start_bed):
@@ -168,7 +168,7 @@ def test_primary_that_dies_and_is_replaced(start_bed):
         wait_for(lambda: reads_from(one, bed) == 1, "the standby to have the write")
         bed.servers[0].down()
         settles(bed, ("down", "standby", "primary"), STANDBY)
-        assert codes(one.simple("INSERT lost")) == ["57P03", "Z"]
+        assert codes(one.simple("INSERT INTO lost VALUES (1)")) == ["57P03", "Z"]
         assert reads_from(one, bed) == 1
         with client(bed.pgpool, "bob") as other:
             assert reads_from(other, bed) == 1
@@ -176,7 +176,7 @@ def test_primary_that_dies_and_is_replaced(start_bed):
         bed.servers[1].role = "primary"
         settles(bed, ("down", "standby", "primary"), UP)
         writes(one, bed, 1)
-    assert bed.servers[1].asked("INSERT lost") == 0
+    assert bed.servers[1].asked("INSERT INTO lost VALUES (1)") == 0
 
 
 def test_node_added_by_reload(start_bed):

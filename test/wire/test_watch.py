@@ -38,7 +38,7 @@ def down_then_up(bed, words):
     (line,) = [line for line in said_of(bed, 1) if "is not to be used" in line]
     assert words in line
     with client(bed.pgpool, "alice") as one:
-        assert kinds(one.simple("INSERT x")) == "CZ"
+        assert kinds(one.simple("INSERT INTO x VALUES (1)")) == "CZ"
         assert kinds(one.simple("SELECT x FROM t")) == "TDCZ"
     server.watch_login = server.watch_answer = None
     settles(bed, UP, STANDBY)
@@ -119,7 +119,7 @@ def test_lost_idle_connection_says_nothing_against_the_node(start_bed):
         wait_for(lambda s=server, n=before: len(s.watchers) > n and "Q" in s.watchers[-1].kinds,
                  "a new connection")
         with client(bed.pgpool, "alice") as one:
-            assert kinds(one.simple("INSERT x")) == "CZ"
+            assert kinds(one.simple("INSERT INTO x VALUES (1)")) == "CZ"
     assert nodes(bed.pgpool) == [UP, STANDBY]
     assert "not to be used" not in bed.pgpool.log_text()[len(text):]
 
@@ -150,7 +150,7 @@ def test_silence(start_bed):
         server.watch_answer = answer
     with client(bed.pgpool, "alice") as one:
         def all_down():
-            assert kinds(one.simple("INSERT x")) == "CZ"
+            assert kinds(one.simple("INSERT INTO x VALUES (1)")) == "CZ"
             return [node[0] for node in nodes(bed.pgpool)] == ["up"] + ["down"] * standbys
 
         wait_for(all_down, "the silent nodes to be down", 20, 0.1)

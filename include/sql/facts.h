@@ -114,9 +114,8 @@ struct sql_table {
 };
 
 /* A call. What only syntax can call (EXTRACT, CURRENT_USER, a SUBSTRING with FROM, XMLELEMENT, ...)
- * has the schema pg_catalog and `syntax` set; so have the words that are syntax from PostgreSQL 16
- * or 17 on (JSON_VALUE, ...), but without the schema: an older server knows them as functions or
- * not. */
+ * has the schema pg_catalog and `syntax` set. The words that are syntax from PostgreSQL 16 or 17 on
+ * (JSON_VALUE, ...) have no schema, and `syntax` set when the server is that new. */
 struct sql_function {
     struct sql_text schema;
     struct sql_text name;
@@ -201,6 +200,9 @@ struct sql_facts {
 
 struct sql_options {
     bool standard_conforming_strings; /* as the session's parameter stands */
+    /* The server's major version, 0 when it is not known: JSON_VALUE and its like are syntax from
+     * 16 or 17 on, and before that functions that somebody may have made. */
+    uint8_t server_version;
 };
 
 struct sql_cache;

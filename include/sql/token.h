@@ -203,6 +203,7 @@ struct sql_work {
     uint32_t end;
     uint32_t depth; /* of nested comments */
     bool standard_strings;
+    uint8_t server_version;
     bool bad;           /* something unterminated, or not SQL */
     bool in_quotes;     /* U&"..." */
     uint32_t tag_start; /* of the open dollar quote's tag */

@@ -113,7 +113,7 @@ uint32_t sql_add_function(struct sql_look *l, uint32_t n);
 uint32_t sql_add_type(struct sql_look *l, uint32_t n);
 
 void sql_add_syntax(struct sql_look *l, const char *name);
-void sql_add_new_syntax(struct sql_look *l, uint32_t n);
+void sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since); /* major version */
 void sql_add_operator(struct sql_look *l, uint32_t schema, uint32_t n); /* schema 0: none */
 void sql_add_regclass(struct sql_look *l, uint32_t n);
 

@@ -22,6 +22,8 @@ enum {
     COMMON_TEXT_MAX = 1024, /* of texts that are compared without their numbers */
     SEEN = 4096,            /* texts whose hash is remembered after one look */
     BUCKETS = 1024,
+    STANDARD_STRINGS = 0x80,
+    VERSION_MAX = 0x7f,
 };
 
 struct entry {
@@ -31,9 +33,9 @@ struct entry {
     size_t bytes;
     struct sql_facts facts;
     uint32_t text_len;
-    bool standard_strings;
-    bool common; /* text stands for all that differ from it in numbers only */
-    char *text;  /* behind statements and lists; names behind it */
+    uint8_t options; /* options_of() */
+    bool common;     /* text stands for all that differ from it in numbers only */
+    char *text;      /* behind statements and lists; names behind it */
 };
 
 struct sql_cache {
@@ -94,16 +96,25 @@ sql_cache_free(struct sql_cache *c)
 struct key {
     const char *text;
     size_t len;
-    bool standard_strings;
+    uint8_t options;
     bool common;
     uint64_t hash;
 };
 
+/* The version and, in the highest bit, how backslashes are taken. */
+static inline uint8_t
+options_of(const struct sql_options *o)
+{
+    uint8_t version = MIN(o->server_version, (uint8_t)VERSION_MAX);
+
+    return o->standard_conforming_strings ? version | STANDARD_STRINGS : version;
+}
+
 static bool
 is_of(const struct entry *e, const struct key *k)
 {
-    return e->text_len == k->len && e->common == k->common &&
-           e->standard_strings == k->standard_strings && memcmp(e->text, k->text, k->len) == 0;
+    return e->text_len == k->len && e->common == k->common && e->options == k->options &&
+           memcmp(e->text, k->text, k->len) == 0;
 }
 
 static struct entry *
@@ -181,7 +192,7 @@ struct move {
 static inline void
 move_text(struct sql_text *t, const struct move *m)
 {
-    size_t at = (size_t)(t->data - m->from);
+    uintptr_t at = (uintptr_t)t->data - (uintptr_t)m->from;
 
     if (t->data != NULL && at < m->len)
         t->data = m->to + at;
@@ -318,7 +329,7 @@ fill(struct sql_cache *c, const struct key *k, bool understood, bool kept)
     e->bytes = o.size;
     e->text = (char *)e + o.text;
     e->text_len = (uint32_t)text_len;
-    e->standard_strings = k->standard_strings;
+    e->options = k->options;
     e->common = k->common;
     e->hash = k->hash;
     memcpy(e->text, k->text, text_len);
@@ -391,7 +402,8 @@ understand(struct sql_cache *c, const struct key *k, bool *literals_r)
     if (k->len <= TEXT_MAX && memchr(k->text, 0, k->len) == NULL) {
         w->text = k->text;
         w->len = (uint32_t)k->len;
-        w->standard_strings = k->standard_strings;
+        w->standard_strings = k->options & STANDARD_STRINGS;
+        w->server_version = k->options & ~STANDARD_STRINGS;
         if (sql_understand(w, c->scanner, &c->found, literals_r))
             return true;
     }
@@ -423,8 +435,8 @@ const struct sql_facts *
 sql_facts(struct sql_cache *c, const char *text, size_t len, const struct sql_options *options)
 {
     char shortened[COMMON_TEXT_MAX];
-    struct key exact = {text, len, options->standard_conforming_strings, false, 0};
-    struct key common = {shortened, 0, options->standard_conforming_strings, true, 0};
+    struct key exact = {text, len, options_of(options), false, 0};
+    struct key common = {shortened, 0, options_of(options), true, 0};
     struct entry *e;
 
     if (c->has_last && len > 0 && is_of(c->last, &exact))

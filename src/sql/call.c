@@ -204,19 +204,21 @@ syntax_call(struct sql_look *l, uint32_t n)
     case K_XMLATTRIBUTES:
     case K_XMLNAMESPACES:
         return open_arguments(l, n + 1, SQL_CALL_XML);
-    case K_JSON:
     case K_JSON_ARRAY:
     case K_JSON_ARRAYAGG:
-    case K_JSON_EXISTS:
     case K_JSON_OBJECT:
     case K_JSON_OBJECTAGG:
+        sql_add_new_syntax(l, n, 16);
+        return open_arguments(l, n + 1, SQL_CALL_JSON);
+    case K_JSON:
+    case K_JSON_EXISTS:
     case K_JSON_QUERY:
     case K_JSON_SCALAR:
     case K_JSON_SERIALIZE:
     case K_JSON_TABLE:
     case K_JSON_VALUE:
     case K_MERGE_ACTION:
-        sql_add_new_syntax(l, n);
+        sql_add_new_syntax(l, n, 17);
         return open_arguments(l, n + 1, SQL_CALL_JSON);
     default:
         return 0;

@@ -219,7 +219,7 @@ look_at_grant(struct sql_look *l, const struct sql_head *h)
 static void
 look_into(struct sql_look *l, const struct sql_head *h)
 {
-    const struct sql_mark *marks = &l->w->marks[h->mark_first];
+    const struct sql_mark *marks = h->mark_count > 0 ? &l->w->marks[h->mark_first] : NULL;
     uint32_t where;
 
     for (uint32_t n = 0; n < h->mark_count; n++)

@@ -453,6 +453,13 @@ begins_query(int kind)
     return kind == K_SELECT || kind == K_VALUES || kind == K_WITH || kind == K_TABLE || kind == '(';
 }
 
+static bool
+is_run(int kind)
+{
+    return kind == K_SELECT || kind == K_WITH || kind == K_INSERT || kind == K_UPDATE ||
+           kind == K_DELETE || kind == K_MERGE;
+}
+
 static int
 sql_yylex(int *value, struct sql_parse *p)
 {
@@ -462,6 +469,12 @@ sql_yylex(int *value, struct sql_parse *p)
     if (p->at >= p->w->count)
         return 0;
     *value = (int)p->at++;
+    if ((uint32_t)*value == p->head.first && is_run(kind)) {
+        /* what follows is the run: no rule looks at it */
+        while (p->w->tokens[p->at].kind != ';' && p->at < p->w->count)
+            p->at++;
+        return kind;
+    }
     if (t[1].kind == '.' && is_name(t)) {
         while (p->w->tokens[p->at].kind == '.' && is_name(&p->w->tokens[p->at + 1]))
             p->at += 2;
@@ -517,13 +530,14 @@ finish(struct sql_parse *p)
     h = &w->heads[w->head_count++];
     *h = p->head;
     h->end = end;
-    p->head = (struct sql_head){.first = end + 1, .mark_first = w->mark_count};
+    p->head = (struct sql_head){
+        .inner = SQL_EMPTY, .first = end + 1, .mark_first = w->mark_count};
 }
 
 bool
 sql_parse_heads(struct sql_work *w)
 {
-    struct sql_parse p = {.w = w};
+    struct sql_parse p = {.w = w, .head = {.inner = SQL_EMPTY}};
 
     w->head_count = w->mark_count = 0;
     return sql_yyparse(&p) == 0;

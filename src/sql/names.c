@@ -270,15 +270,16 @@ sql_add_syntax(struct sql_look *l, const char *name)
 }
 
 void
-sql_add_new_syntax(struct sql_look *l, uint32_t n)
+sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since)
 {
+    bool known = l->w->server_version >= since;
     uint32_t chars = l->found->char_count;
     uint32_t before = l->found->functions.count;
 
     keep_function(l, (struct sql_function){
                          .name = sql_fold(l, n),
-                         .function_class = SQL_FUNCTION_SAFE,
-                         .syntax = true,
+                         .function_class = known ? SQL_FUNCTION_SAFE : SQL_FUNCTION_UNKNOWN,
+                         .syntax = known,
                      });
     forget(l, chars, before, &l->found->functions);
 }

@@ -553,6 +553,16 @@ SELECT 1 key
 SELECT 1 commit
 SELECT 1 show
 SELECT 1 temp
+SELECT 1 /*+ x */
+SELECT a/*=b*/+c
+SELECT a+/*b*/c
+SELECT a +/* /*+ */ */- b
+SELECT 1 --+ x
+SELECT a*/**/b
+SELECT a-/*-*/-b
+SELECT /*+f(1)*/ g(2)
+SELECT a @-/**/ b
+SELECT 1 --
 SELECT a FROM t WHERE a = 1
 SELECT a FROM t WHERE f(a + b)
 SELECT a FROM t WHERE f(- a)

@@ -65,6 +65,8 @@ SELECTS = [
     "SELECT 1 AS {x | \"Q\" | select | from | table | order | user | update | for | into | end}",
     "SELECT 1 {x | \"Q\" | value | update | insert | key | commit | show | temp}",
     "SELECT FROM t",
+    "SELECT {1 /*+ x */ | a/*=b*/+c | a+/*b*/c | a +/* /*+ */ */- b | 1 --+ x | a*/**/b |"
+    " a-/*-*/-b | /*+f(1)*/ g(2) | a @-/**/ b | 1 --}",
     "SELECT a FROM t WHERE {a = 1 | f(<expr>) | EXISTS (SELECT 1 FROM u) | a IN (TABLE u)}",
     "SELECT a FROM t GROUP BY {a | a, f(b) | () | ROLLUP (a, b) | CUBE (a, f(b)) |"
     " GROUPING SETS ((a), (b, c), ()) | GROUPING SETS (CUBE (a, b), ROLLUP (c), f(d)) | ALL a |"

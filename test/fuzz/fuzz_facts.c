@@ -1,22 +1,26 @@
 /*
- * Any text as SQL, beside PostgreSQL's own parser (libpg_query, of PostgreSQL 15).
+ * Any text as SQL, beside PostgreSQL's own parser (libpg_query, of PostgreSQL 15); begins with the
+ * corpus in test/corpus.
  *
  * What PostgreSQL refuses is of no interest. Of what it accepts, and we say to understand, the
- * statements must be the same, and what we call harmless must hold no node of a statement that
- * writes, no lock, and no call of a function that is not known to be safe.
+ * statements must be the same; what we call a read must hold no node of a statement that writes, no
+ * lock, and no call of a function that is not known to be safe; and no table that is written may be
+ * missing.
  *
  * libFuzzer does not see into that parser: the nodes of its tree count as code that was reached. An
  * input that begins with byte 1 is a sequence of words, one a byte.
  */
 #include "fuzz.h"
 
+#include "../unit/sql/tree.h"
 #include "base/buf.h"
 #include "sql/facts.h"
 
 #include <pg_query.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { TEXT_MAX = 4096, CALL_PARTS_MAX = 2, NODES = 8192, IS_WORDS = 1 };
+enum { TEXT_MAX = 4096, NODES = 8192, IS_WORDS = 1 };
 
 /* libFuzzer looks for this section, and clears it before each input. */
 static uint8_t reached[NODES] __attribute__((section("__libfuzzer_extra_counters")));
@@ -203,98 +207,6 @@ static const char *const words[] = {"select",
                                     "cube",
                                     "atomic"};
 
-static const char safe[] =
-#define SAFE(name) "\n" name "\n"
-#define PRIMARY(name) ""
-#define SESSION(name) ""
-#define SQL_FUNCTION(name, function_class) function_class(name)
-#include "tables/functions.def"
-#undef SQL_FUNCTION
-#undef SAFE
-#undef PRIMARY
-#undef SESSION
-    ;
-
-/* Kinds of statements that may stand in what we call harmless. */
-static bool
-is_harmless(const char *node, size_t len)
-{
-    static const char kinds[] =
-        "\nSelectStmt\nTransactionStmt\nVariableSetStmt\nVariableShowStmt\nDeallocateStmt"
-        "\nDiscardStmt\nConstraintsSetStmt\nCopyStmt\nRawStmt\n";
-    char word[64];
-
-    if (len > sizeof(word) - 3)
-        return false;
-    snprintf(word, sizeof(word), "\n%.*s\n", (int)len, node);
-    return strstr(kinds, word) != NULL;
-}
-
-/* Every node "...Stmt":{ of the tree. Quotes within strings are escaped there. */
-static void
-check_nodes(const char *tree, const char *text)
-{
-    const char *at = tree;
-
-    while ((at = strstr(at, "Stmt\":{")) != NULL) {
-        const char *begin = at;
-        while (begin > tree && begin[-1] != '"')
-            begin--;
-        if (!is_harmless(begin, (size_t)(at - begin) + 4))
-            BUG("harmless, and holds a %.*s: %s", (int)(at - begin) + 4, begin, text);
-        at++;
-    }
-    if (strstr(tree, "\"lockingClause\":[") != NULL || strstr(tree, "\"intoClause\":{") != NULL)
-        BUG("harmless, and locks or writes: %s", text);
-    if (strstr(tree, "\"is_from\":true") != NULL || strstr(tree, "\"filename\":") != NULL ||
-        strstr(tree, "\"is_program\":true") != NULL)
-        BUG("a harmless COPY that is none: %s", text);
-}
-
-static bool
-is_safe(const char *name, size_t len)
-{
-    char word[80];
-
-    if (len > 63)
-        return false;
-    snprintf(word, sizeof(word), "\n%.*s\n", (int)len, name);
-    return strstr(safe, word) != NULL;
-}
-
-/* One call: what stands behind "funcname":[ are its names, the last one counts. Names in pg_catalog
- * may come from the grammar, which makes calls of EXTRACT and its like. */
-static void
-check_call(const char *names, const char *text)
-{
-    static const char part[] = "{\"String\":{\"sval\":\"";
-    const char *name = NULL;
-    size_t len = 0;
-    bool system = false;
-    int parts = 0;
-
-    while (strncmp(names, part, sizeof(part) - 1) == 0) {
-        if (parts++ > 0)
-            system = parts == CALL_PARTS_MAX && len == 10 && memcmp(name, "pg_catalog", 10) == 0;
-        name = names + sizeof(part) - 1;
-        len = strcspn(name, "\"");
-        names = name + len + strlen("\"}}");
-        names += *names == ',';
-    }
-    if (parts == 1 ? !is_safe(name, len) : !system)
-        BUG("harmless, and calls %.*s: %s", (int)len, name, text);
-}
-
-static void
-check_harmless(const char *tree, const char *text)
-{
-    static const char call[] = "\"FuncCall\":{\"funcname\":[";
-
-    check_nodes(tree, text);
-    for (const char *at = tree; (at = strstr(at, call)) != NULL; at++)
-        check_call(at + sizeof(call) - 1, text);
-}
-
 static uint32_t
 count_of(const char *tree, const char *what)
 {
@@ -378,10 +290,50 @@ add_words(struct buf *b, const uint8_t *data, size_t size)
     }
 }
 
+static bool
+is_written(const struct sql_statement *st, const char *name)
+{
+    char full[160];
+
+    for (uint32_t n = 0; n < st->table_count; n++) {
+        const struct sql_table *t = &st->tables[n];
+        snprintf(full, sizeof(full), "%.*s%s%.*s", (int)t->schema.len,
+                 t->schema.len > 0 ? t->schema.data : "", t->schema.len > 0 ? "." : "",
+                 (int)t->name.len, t->name.data);
+        if ((t->use & SQL_USE_WRITE) && strcmp(full, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+check_statements(const struct sql_facts *f, const char *text)
+{
+    struct arena a;
+    struct tree tree;
+
+    arena_init(&a, 1 << 16);
+    if (tree_of(&a, text, &tree) && tree.count == f->count) {
+        for (uint32_t n = 0; n < tree.count; n++) {
+            const struct sql_statement *st = &f->statements[n];
+            const struct tree_statement *t = &tree.statements[n];
+            if (!st->may_write && t->writes)
+                BUG("called a read, and holds %s: %s", t->why, text);
+            for (uint32_t w = 0; w < t->writes_to.count; w++) {
+                /* long names that are no UTF-8 are cut elsewhere */
+                if (strlen(t->writes_to.names[w]) < 60 && !is_written(st, t->writes_to.names[w]))
+                    BUG("writes %s, and we do not know: %s", t->writes_to.names[w], text);
+            }
+        }
+    }
+    arena_fini(&a);
+}
+
 static void
 check_text(const char *text, size_t len)
 {
-    static const struct sql_options options = {.standard_conforming_strings = true};
+    static const struct sql_options options = {.standard_conforming_strings = true,
+                                               .server_version = 15};
     struct sql_cache *c = sql_cache_new(0);
     const struct sql_facts *f = sql_facts(c, text, len, &options);
 
@@ -391,8 +343,7 @@ check_text(const char *text, size_t len)
             note_nodes(r.parse_tree);
             check_boundaries(f, text);
             check_kinds(f, r.parse_tree, text);
-            if (!f->may_write)
-                check_harmless(r.parse_tree, text);
+            check_statements(f, text);
         }
         pg_query_free_parse_result(r);
     }

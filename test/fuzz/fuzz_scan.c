@@ -36,6 +36,7 @@ check_tokens(const char *text, size_t len, const struct sql_options *options)
     sql_scanner_free(scanner);
     free(w.tokens);
     free(w.heads);
+    free(w.marks);
 }
 
 static void
@@ -91,6 +92,43 @@ same_statement(const struct sql_statement *a, const struct sql_statement *b, uin
            (a->name.len == 0 || memcmp(a->name.data, b->name.data, a->name.len) == 0);
 }
 
+static bool
+same_text(struct sql_text a, struct sql_text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* Facts that were copied once more, or found behind others. */
+static bool
+same_lists(const struct sql_statement *a, const struct sql_statement *b)
+{
+    if (a->table_count != b->table_count || a->function_count != b->function_count ||
+        a->operator_count != b->operator_count || a->type_count != b->type_count ||
+        a->setting_count != b->setting_count || !same_text(a->value, b->value))
+        return false;
+    for (uint32_t n = 0; n < a->table_count; n++) {
+        if (!same_text(a->tables[n].name, b->tables[n].name) ||
+            !same_text(a->tables[n].schema, b->tables[n].schema) ||
+            a->tables[n].use != b->tables[n].use)
+            return false;
+    }
+    for (uint32_t n = 0; n < a->function_count; n++) {
+        if (!same_text(a->functions[n].name, b->functions[n].name) ||
+            !same_text(a->functions[n].schema, b->functions[n].schema) ||
+            a->functions[n].function_class != b->functions[n].function_class)
+            return false;
+    }
+    for (uint32_t n = 0; n < a->type_count; n++) {
+        if (!same_text(a->types[n].name, b->types[n].name))
+            return false;
+    }
+    for (uint32_t n = 0; n < a->setting_count; n++) {
+        if (!same_text(a->settings[n].name, b->settings[n].name))
+            return false;
+    }
+    return true;
+}
+
 /* The statements of a are those of b from `first` on, `shift` bytes further. */
 static void
 check_same(const struct sql_facts *a, const struct sql_facts *b, uint32_t first, uint32_t shift)
@@ -99,7 +137,8 @@ check_same(const struct sql_facts *a, const struct sql_facts *b, uint32_t first,
         a->may_touch_session != b->may_touch_session || first + a->count > b->count)
         BUG("the same text has other facts");
     for (uint32_t n = 0; n < a->count; n++) {
-        if (!same_statement(&a->statements[n], &b->statements[first + n], shift))
+        if (!same_statement(&a->statements[n], &b->statements[first + n], shift) ||
+            !same_lists(&a->statements[n], &b->statements[first + n]))
             BUG("the same statement has other facts");
     }
 }
@@ -134,7 +173,7 @@ check_twice(struct sql_cache *c, const struct sql_facts *f, const char *text, si
 static void
 check_text(const char *text, size_t len, bool standard_strings)
 {
-    struct sql_options options = {standard_strings};
+    struct sql_options options = {.standard_conforming_strings = standard_strings};
     struct sql_cache *large = sql_cache_new(1024 * 1024);
     struct sql_cache *none = sql_cache_new(0);
     const struct sql_facts *f;

@@ -13,7 +13,10 @@
 
 enum { SHOWN_MAX = 40 };
 
-static const struct sql_options options = {.standard_conforming_strings = true};
+static const struct sql_options options = {.standard_conforming_strings = true,
+                                           .server_version = 15};
+static const struct sql_options newest = {.standard_conforming_strings = true,
+                                          .server_version = 18};
 
 static void
 differ(struct judge *j, const char *where, const char *text, const char *fmt, ...)
@@ -234,7 +237,7 @@ add_part(struct buf *b, const char *word, const struct tree_names *names)
 void
 judge_expectation(struct judge *j, const char *text, const char *want, const char *where)
 {
-    const struct sql_facts *f = sql_facts(j->cache, text, strlen(text), &options);
+    const struct sql_facts *f = sql_facts(j->cache, text, strlen(text), &newest);
     const struct sql_statement *st = &f->statements[0];
     struct buf got = BUF_EMPTY;
     struct arena a;

@@ -28,7 +28,7 @@ is_one_of(const char *word, const char *words)
 {
     size_t len = strlen(word);
 
-    for (const char *at = words; (at = strstr(at, word)) != NULL; at++) {
+    for (const char *at = words; len > 0 && (at = strstr(at, word)) != NULL; at++) {
         if ((at == words || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
             return true;
     }

@@ -43,6 +43,9 @@ struct server_ops {
      * a receive buffer. */
     void (*forward)(void *ctx, struct server *s, struct io_rx *rx, const uint8_t *bytes,
                     size_t len);
+    /* An error came, and nothing of the cycle's answer was passed on. True: nothing of it shall be,
+     * the end of the cycle (or of the connection) is told as always. */
+    bool (*error)(void *ctx, struct server *s, const struct err *err);
     /* An entry with a tag was answered (done) or dropped because of an error. */
     void (*settled)(void *ctx, struct server *s, const struct pending_entry *e, bool done);
     /* ReadyForQuery came, and was passed on when it is for the client. */
@@ -86,6 +89,9 @@ struct server {
     bool is_standby; /* by in_hot_standby, or by asking */
     bool fatal_told; /* a FATAL message was passed on */
     bool fatal_seen;
+    bool forwarded;              /* something of the running cycle was passed on */
+    bool answering;              /* an answer in the running cycle has begun to arrive */
+    bool swallow;                /* nothing of the running cycle is passed on */
     bool authenticated;          /* the server has accepted the login */
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */

@@ -5,7 +5,7 @@
  * client.c   what the client sends, unit by unit    unit.c       what a unit holds, and where to
  * answers.c  what servers say                       statements.c prepared statements
  * settings.c parameters that follow the session     local.c      what we answer ourselves
- * transaction.c explicit transactions
+ * transaction.c explicit transactions               retry.c      reads that survive their standby
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
@@ -103,6 +103,13 @@ struct session_tx {
     bool left_reader; /* it has run statements there */
 };
 
+/* A unit of reads that is under way, to be run again should its standby give it up. */
+struct session_retry {
+    uint8_t *bytes; /* NULL: none */
+    size_t len;
+    bool due; /* it was given up; the end of its cycle is to come */
+};
+
 struct session {
     struct session_host *host;
     struct session_place place;
@@ -145,6 +152,8 @@ struct session {
     size_t statement_bytes;
     struct settings settings;
     struct session_tx tx;
+    struct session_retry retry;
+    bool to_primary_once;     /* the next unit goes there */
     bool tx_wrote;            /* the running transaction may have written */
     struct server *replaying; /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
@@ -235,6 +244,18 @@ void tx_open(struct session *s, struct server *server, const struct unit *u);
 void tx_begun(struct session *s, struct server *server, const struct sql_statement *st,
               struct sql_text text);
 void tx_fini(struct session *s);
+
+/* retry.c */
+/* The unit is about to be sent. */
+void retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
+                const struct unit *u);
+void retry_drop(struct session *s);
+/* The server has given it up with this error: true when it is to run again. */
+bool retry_wants(struct session *s, const struct server *server, const struct err *err);
+/* The same for a server that is gone (its name only). */
+bool retry_wants_lost(const struct session *s, const struct server *server, bool owed);
+/* Runs it again, in front of whatever the client has sent meanwhile. */
+void retry_run(struct session *s);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */

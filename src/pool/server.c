@@ -44,6 +44,8 @@ server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flag
     struct pending_entry e = {.kind = (uint8_t)kind, .skip = skip, .flags = flags, .tag = tag};
 
     s->clean = false;
+    if (s->pending.count == 0)
+        s->forwarded = s->answering = false;
     pending_push(&s->pending, &e, settled, s);
 }
 
@@ -126,13 +128,54 @@ hear_parameter(struct server *s, const uint8_t *msg, size_t len)
     return true;
 }
 
+/* Does the owner keep the error of this cycle to itself? */
+static bool
+owner_takes_error(struct server *s, const struct err *err)
+{
+    if (s->forwarded || s->pending.count == 0 || s->pending.ring[s->pending.head].skip ||
+        s->ops == NULL || s->ops->error == NULL)
+        return false;
+    s->swallow = s->ops->error(s->owner, s, err);
+    return s->swallow;
+}
+
+/* The warning in front of the end of an immediate shutdown: is it the owner's alone? */
+static bool
+announces_end(struct server *s, const uint8_t *msg, size_t len)
+{
+    struct err err;
+
+    if (s->pending.count == 0 || s->forwarded)
+        return false;
+    server_error_from_message(msg, len, &err);
+    return strncmp(err.sqlstate, "57P0", 4) == 0 && owner_takes_error(s, &err);
+}
+
+static bool
+error_is_told(struct server *s, const uint8_t *msg, size_t len)
+{
+    struct err err;
+
+    if (s->forwarded)
+        return true;
+    server_error_from_message(msg, len, &err);
+    return !owner_takes_error(s, &err);
+}
+
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
 judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pending_step *step_r)
 {
+    bool told = true;
+
     switch (type) {
     case 'N':
+        if (announces_end(s, msg, len)) {
+            *step_r = (struct pending_step){0};
+            return false;
+        }
+        /* fall through */
     case 'A':
         /* may come at any time, and settle nothing */
         *step_r = (struct pending_step){.unasked = s->pending.count == 0};
@@ -145,9 +188,11 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
             s->fatal_seen = true;
             server_error_from_message(msg, len, &s->fatal);
             *step_r = (struct pending_step){0};
-            s->fatal_told = s->pending.forwards > 0 || s->tx_status != 'I';
+            s->fatal_told = !owner_takes_error(s, &s->fatal) &&
+                            (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }
+        told = error_is_told(s, msg, len);
         break;
     case 'Z':
         s->tx_status = len > WIRE_HEADER_BYTES ? (char)msg[WIRE_HEADER_BYTES] : 'E';
@@ -155,10 +200,11 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
     default:
         break;
     }
+    s->answering = true;
     *step_r = pending_answer(&s->pending, type, settled, s);
     if (step_r->unasked)
         s->doubtful = true; /* an answer to nothing that we asked */
-    return !step_r->skip;
+    return told && !step_r->skip && !s->swallow;
 }
 
 struct run {
@@ -170,6 +216,10 @@ struct run {
 static void
 flush_run(struct server *s, struct run *run, size_t end)
 {
+    if (s->swallow)
+        run->start = end;
+    if (end > run->start && s->answering)
+        s->forwarded = true;
     if (end > run->start && s->ops != NULL)
         s->ops->forward(s->owner, s, run->rx, run->bytes + run->start, end - run->start);
     run->start = end;
@@ -240,6 +290,7 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             run.start = at;
         if (step.cycle_end) {
             flush_run(s, &run, at);
+            s->forwarded = s->swallow = s->answering = false;
             end_cycle(s, &step);
         }
     }

@@ -119,6 +119,12 @@ end_transaction(struct session *s, bool failed)
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
+static bool
+on_error(void *ctx, struct server *server, const struct err *err)
+{
+    return retry_wants(ctx, server, err);
+}
+
 static void
 on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
 {
@@ -138,7 +144,12 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             session_fatal(s, &err);
             return;
         }
+    } else if (s->retry.due) {
+        retry_run(s);
+        return;
     } else {
+        if (server == s->reader)
+            retry_drop(s);
         s->tx_wrote |= (e->flags & CYCLE_WRITE) != 0;
         if (s->tx_status != 'I' && server->tx_status == 'I')
             end_transaction(s, failed);
@@ -185,6 +196,7 @@ static void
 on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
 {
     struct session *s = ctx;
+    bool again = retry_wants_lost(s, server, owed);
     bool in_tx = server->tx_status != 'I' && server == s->cur;
     bool keeps = server == s->primary && s->keeps_primary;
     bool mid_batch = s->batch == server;
@@ -192,6 +204,11 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
     forget_link(s, server);
     if (s->state != CLIENT_READY)
         return;
+    if (again) {
+        s->reader_node = -1;
+        retry_run(s);
+        return;
+    }
     if (!owed && !in_tx && !keeps && !mid_batch && s->pass_left == 0) {
         log_debug("node %d: %s; the session goes on without that connection", server->node_id,
                   err->message);
@@ -211,6 +228,7 @@ const struct server_ops session_server_ops = {
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,
+    .error = on_error,
     .settled = on_settled,
     .cycle_end = on_cycle_end,
     .eased = on_eased,

@@ -478,6 +478,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
+    retry_keep(s, o.server, bytes, u);
+    s->to_primary_once = false;
     tx_open(s, o.server, u);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);

@@ -149,6 +149,7 @@ session_reap(void *ctx)
     buf_free(&s->in);
     statements_fini(s);
     tx_fini(s);
+    retry_drop(s);
     settings_fini(s);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));

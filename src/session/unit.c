@@ -419,8 +419,9 @@ int
 unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err)
 {
     struct server *cur = s->cur;
-    bool primary_only = s->pinned || u->to_primary || u->may_write || u->partial ||
-                        (u->flushes && u->binds) || (u->has_begin && !tx_batch_may_read(s, u)) ||
+    bool primary_only = s->pinned || s->to_primary_once || u->to_primary || u->may_write ||
+                        u->partial || (u->flushes && u->binds) ||
+                        (u->has_begin && !tx_batch_may_read(s, u)) ||
                         (s->tx.deferred && !u->tx_read);
     int node_id;
 

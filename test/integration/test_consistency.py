@@ -67,7 +67,8 @@ def extended(one, number):
 
 def pipelined(one, number):
     one.send(raw.parse("", "UPDATE seen SET n = $1 WHERE id = 1"), raw.bind("", "", str(number)),
-             raw.execute(), raw.SYNC, raw.parse("", READ), raw.bind("", ""), raw.execute(), raw.SYNC)
+             raw.execute(), raw.SYNC, raw.parse("", READ), raw.bind("", ""), raw.execute(),
+             raw.SYNC)
     got = one.read_until("Z") + one.read_until("Z")
     return [message.row() for message in got if message.kind == "D"] == [[b"%d" % number]]
 

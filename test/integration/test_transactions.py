@@ -13,7 +13,8 @@ STANDBY, PRIMARY = [["t"]], [["f"]]
 @pytest.fixture(name="one")
 def one_fixture(cluster, pgpool):
     """A session whose reads go to a standby."""
-    cluster.sql("CREATE TABLE IF NOT EXISTS tx_t (a int); TRUNCATE tx_t; INSERT INTO tx_t VALUES (1)")
+    cluster.sql("CREATE TABLE IF NOT EXISTS tx_t (a int); TRUNCATE tx_t; "
+                "INSERT INTO tx_t VALUES (1)")
 
     def balanced():
         with raw.connected(pgpool) as probe:

@@ -147,6 +147,7 @@ struct sql_statement {
     uint32_t start; /* offset of its first token in the text */
     uint32_t end;   /* offset behind its last token (its semicolon not included) */
     bool may_write; /* anything but a recognised harmless read, verb or SET */
+    bool writes;    /* may write whatever the functions do that it calls */
     bool locks_rows;
     /* May leave something that another connection would not have: temporary objects, session
      * functions, LOAD, DO, CALL, advisory locks, ... */

@@ -40,7 +40,14 @@ enum sql_clause {
     SQL_AT_JOIN,      /* a join's condition */
 };
 
-enum sql_call { SQL_CALL_NONE, SQL_CALL_CAST, SQL_CALL_XML, SQL_CALL_JSON, SQL_CALL_ROWS };
+enum sql_call {
+    SQL_CALL_NONE,
+    SQL_CALL_CAST,
+    SQL_CALL_TREAT,
+    SQL_CALL_XML,
+    SQL_CALL_JSON,
+    SQL_CALL_ROWS
+};
 
 /* One per open parenthesis. */
 struct sql_frame {
@@ -113,6 +120,7 @@ uint32_t sql_add_function(struct sql_look *l, uint32_t n);
 uint32_t sql_add_type(struct sql_look *l, uint32_t n);
 
 void sql_add_syntax(struct sql_look *l, const char *name);
+void sql_add_system_function(struct sql_look *l, uint32_t n); /* whatever schema is written */
 void sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since); /* major version */
 void sql_add_operator(struct sql_look *l, uint32_t schema, uint32_t n); /* schema 0: none */
 void sql_add_regclass(struct sql_look *l, uint32_t n);

@@ -272,7 +272,7 @@ not_understood(struct sql_facts *f, struct sql_statement *st, size_t len)
     st->kind = SQL_OTHER;
     st->inner_kind = SQL_EMPTY;
     st->end = (uint32_t)len;
-    st->may_write = st->may_touch_session = st->changes_catalog = true;
+    st->may_write = st->writes = st->may_touch_session = st->changes_catalog = true;
     f->count = 1;
     f->may_write = f->may_touch_session = true;
 }

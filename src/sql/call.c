@@ -168,8 +168,9 @@ syntax_call(struct sql_look *l, uint32_t n)
     }
     switch (l->t[n].kind) {
     case K_CAST:
-    case K_TREAT:
         return open_arguments(l, n + 1, SQL_CALL_CAST);
+    case K_TREAT:
+        return open_arguments(l, n + 1, SQL_CALL_TREAT);
     case K_EXTRACT:
         sql_add_syntax(l, "extract");
         break;
@@ -290,20 +291,14 @@ is_no_call(struct sql_look *l, uint32_t n)
     case K_SET:
         return f->query == SQL_UPDATE || f->query == SQL_INSERT || f->query == SQL_MERGE;
     case K_CONFLICT:
-        return before == K_ON;
+        return before == K_ON && f->query == SQL_INSERT;
     case K_INSERT:
         return f->query == SQL_MERGE && before == K_THEN;
     case K_SECOND:
-        return before == T_STRING || before == K_TO;
-    case K_KEY:
-    case K_VALUE:
-    case K_COLUMNS:
-    case K_PATH:
-        return f->call == SQL_CALL_JSON;
-    case K_PASSING:
-        return f->call == SQL_CALL_JSON || f->call == SQL_CALL_XML;
-    case T_WORD:
-        return f->call == SQL_CALL_XML &&
+        return before == T_STRING || (before == K_TO && l->t[n - 2].kind != K_SIMILAR);
+    case T_WORD: /* XMLPARSE(DOCUMENT (a)) */
+        return before == '(' &&
+               (l->t[n - 2].kind == K_XMLPARSE || l->t[n - 2].kind == K_XMLSERIALIZE) &&
                (sql_is_word(l, n, "document") || sql_is_word(l, n, "content"));
     default:
         return false;
@@ -414,9 +409,38 @@ note_word(struct sql_look *l, uint32_t n)
     }
 }
 
-static enum sql_operand
-operand_behind(const struct sql_token *t)
+/* Words that stand in front of a value: what follows is no infix. */
+static bool
+leads_to_value(const struct sql_look *l, uint32_t n)
 {
+    switch (l->t[n].kind) {
+    case K_BY:
+    case K_ESCAPE:
+    case K_FIRST:
+    case K_GROUPS:
+    case K_NEXT:
+    case K_PASSING:
+    case K_PATH:
+    case K_RANGE:
+    case K_ROWS:
+    case K_ZONE:
+        return true;
+    case K_VALUE:
+        return l->operand != SQL_NO_OPERAND || l->t[n - 1].kind == K_BY;
+    case T_WORD: /* XMLPARSE(DOCUMENT f(a)), PASSING BY REF f(a) */
+        return l->frames[l->depth].call == SQL_CALL_XML;
+    default:
+        return false;
+    }
+}
+
+static enum sql_operand
+operand_behind(const struct sql_look *l, uint32_t n)
+{
+    const struct sql_token *t = &l->t[n];
+
+    if (leads_to_value(l, n))
+        return SQL_NO_OPERAND;
     switch (t->category) {
     case SQL_NO_KEYWORD:
         return SQL_OPERAND;
@@ -456,7 +480,7 @@ plain_word(struct sql_look *l, uint32_t n)
         return type_word(l, n);
     if (t->kind == K_COLUMNS && top(l)->call == SQL_CALL_XML)
         top(l)->columns = true;
-    l->operand = (uint8_t)operand_behind(t);
+    l->operand = (uint8_t)operand_behind(l, n);
     return n + 1;
 }
 

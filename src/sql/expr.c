@@ -199,6 +199,11 @@ after_as(struct sql_look *l, uint32_t n)
         l->operand = SQL_NO_OPERAND;
         return n + 1;
     }
+    if (call == SQL_CALL_TREAT) { /* calls what has the type's name */
+        if (next->category != SQL_COL_NAME && sql_is_name(next))
+            sql_add_system_function(l, n + 1);
+        return sql_type(l, n + 1);
+    }
     if (call == SQL_CALL_CAST) {
         if (l->t[n - 1].kind == T_STRING && l->t[n - 2].kind == '(' && is_regclass(l, n + 1))
             sql_add_regclass(l, n - 1);
@@ -227,6 +232,25 @@ at_from(struct sql_look *l, uint32_t n)
     return n + 1;
 }
 
+/* TEMP, TABLE and the like between INTO and the name, if they are not the name. */
+static bool
+is_into_word(const struct sql_look *l, uint32_t n)
+{
+    const struct sql_token *next = &l->t[n + 1];
+
+    switch (l->t[n].kind) {
+    case K_TEMP:
+    case K_UNLOGGED:
+    case K_LOCAL:
+    case K_GLOBAL:
+    case K_TABLE:
+        return n + 1 < l->end && sql_is_name(next) &&
+               (next->category != SQL_RESERVED || next->kind == K_TABLE);
+    default:
+        return false;
+    }
+}
+
 static uint32_t
 at_into(struct sql_look *l, uint32_t n)
 {
@@ -235,14 +259,8 @@ at_into(struct sql_look *l, uint32_t n)
     l->writes = true;
     if (l->depth == 0 && l->main == SQL_SELECT)
         l->main = SQL_SELECT_INTO;
-    for (n++; n < l->end &&
-              (l->t[n].kind == K_TEMP || l->t[n].kind == K_UNLOGGED || l->t[n].kind == K_LOCAL ||
-               l->t[n].kind == K_GLOBAL || l->t[n].kind == K_TABLE);
-         n++) {
+    for (n++; is_into_word(l, n); n++)
         l->st->temporary |= l->t[n].kind == K_TEMP;
-        if (l->t[n + 1].kind == '.' || !sql_is_name(&l->t[n + 1]))
-            break;
-    }
     if (!sql_is_name(&l->t[n]))
         return bad(l);
     l->operand = SQL_OPERAND;
@@ -292,8 +310,9 @@ at_star(struct sql_look *l, uint32_t n)
     const struct sql_token *next = &l->t[n + 1];
     bool star = t->len == 1 && l->w->text[t->start] == '*';
 
-    if (star && (l->operand == SQL_NO_OPERAND || n + 1 >= l->end || next->kind == ',' ||
-                 next->kind == ')' || next->kind == K_FROM || next->kind == K_INTO)) {
+    if (star && ((l->operand == SQL_NO_OPERAND && l->t[n - 1].category != SQL_UNRESERVED) ||
+                 n + 1 >= l->end || next->kind == ',' || next->kind == ')' ||
+                 next->kind == K_FROM || next->kind == K_INTO)) {
         l->operand = SQL_OPERAND;
         return n + 1;
     }

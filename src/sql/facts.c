@@ -283,12 +283,17 @@ changes_catalog(int kind)
     }
 }
 
-/* What a SELECT as it was found may do. */
+/* What a SELECT as it was found may do, by itself and by its calls. */
+static bool
+read_writes(const struct sql_look *l)
+{
+    return l->writes || l->st->locks_rows || l->st->temporary;
+}
+
 static bool
 read_may_write(const struct sql_look *l)
 {
-    return l->writes || l->st->locks_rows || l->st->temporary || l->calls_primary ||
-           l->calls_session || l->calls_unknown;
+    return read_writes(l) || l->calls_primary || l->calls_session || l->calls_unknown;
 }
 
 static void
@@ -309,11 +314,11 @@ judge(struct sql_look *l, const struct sql_head *h)
         st->inner_may_write = read_may_write(l);
     }
     if (h->kind == SQL_EXPLAIN)
-        st->may_write = st->inner_may_write;
-    else
-        st->may_write = reads ? read_may_write(l) : !h->harmless;
+        reads = st->inner_kind == SQL_SELECT;
+    st->writes = reads ? read_writes(l) : !h->harmless;
+    st->may_write = reads ? read_may_write(l) : !h->harmless;
     st->may_touch_session |= l->calls_session || st->temporary;
-    if (reads || h->kind == SQL_EXPLAIN)
+    if (reads)
         st->may_touch_session |= l->calls_unknown;
     if (h->kind == SQL_DO || h->kind == SQL_CALL || h->kind == SQL_LOAD)
         st->may_touch_session = true;

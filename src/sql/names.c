@@ -270,6 +270,16 @@ sql_add_syntax(struct sql_look *l, const char *name)
 }
 
 void
+sql_add_system_function(struct sql_look *l, uint32_t n)
+{
+    keep_function(l, (struct sql_function){
+                         .schema = {"pg_catalog", 10},
+                         .name = sql_fold(l, sql_chain_end(l, n)),
+                         .function_class = SQL_FUNCTION_UNKNOWN,
+                     });
+}
+
+void
 sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since)
 {
     bool known = l->w->server_version >= since;

@@ -2,10 +2,12 @@
 
 STATEMENTS = [
     # 16
+    ("select; calls json_object, value, key", "SELECT JSON_OBJECT('a' VALUE value(1), key(2): 3)"),
+    ("select; calls json_array, key", "SELECT JSON_ARRAY(key(1))"),
     ("select; calls json_object, f", "SELECT JSON_OBJECT('a' VALUE f(1))"),
     ("select; calls json_object; read", "SELECT JSON_OBJECT('a': 1, 'b' VALUE 2 ABSENT ON NULL)"),
     ("select; calls json_object; read",
-     "SELECT JSON_OBJECT(KEY ('a') VALUE (1) WITH UNIQUE KEYS RETURNING jsonb)"),
+     "SELECT JSON_OBJECT('a' VALUE (1), b VALUE (2) WITH UNIQUE KEYS RETURNING jsonb)"),
     ("select; calls json_array; read", "SELECT JSON_ARRAY(1, 2 NULL ON NULL RETURNING numeric(3,"
     " 2))"),
     ("select; reads t; calls json_array; read", "SELECT JSON_ARRAY(SELECT a FROM t)"),

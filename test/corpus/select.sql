@@ -553,6 +553,31 @@ SELECT 1 key
 SELECT 1 commit
 SELECT 1 show
 SELECT 1 temp
+SELECT a FROM t ORDER BY value(a)
+SELECT a FROM t GROUP BY escape(a), rows(b)
+SELECT a FROM t JOIN u ON conflict(a)
+SELECT a FROM t WHERE a SIMILAR TO second(b)
+SELECT a FROM t WHERE a LIKE b ESCAPE escape(c)
+SELECT a FROM t WHERE a IN (groups(1))
+SELECT a FROM t ORDER BY passing(1), columns(2), path(3)
+SELECT a FROM t FETCH FIRST (value(1)) ROWS ONLY
+SELECT a FROM t WHERE a AT TIME ZONE value(b) = like(c, d)
+SELECT a FROM t ORDER BY overlaps(1, 2, 3, 4)
+SELECT a FROM t WHERE key LIKE ('x') AND value ILIKE (f(b))
+SELECT a FROM t WHERE first * 2 < path - 1
+SELECT a FROM t WINDOW w AS (ORDER BY a ROWS rows(1) PRECEDING)
+SELECT a FROM t WHERE NOT value(1)
+SELECT a FROM t LIMIT value(1)
+SELECT treat(a AS nextval)
+SELECT treat(f(b) AS s.lower)
+SELECT xmlconcat(document(1), passing(2))
+SELECT xmlparse(DOCUMENT value(1))
+SELECT xmlexists('/a' PASSING BY VALUE value(1))
+SELECT sum(a) OVER (ORDER BY b RANGE BETWEEN range(1) PRECEDING AND groups(2) FOLLOWING)
+SELECT xmlroot(a, VERSION columns(1))
+SELECT a BETWEEN value(1) AND escape(2)
+SELECT key * value
+SELECT rows * 2
 SELECT 1 /*+ x */
 SELECT a/*=b*/+c
 SELECT a+/*b*/c
@@ -1033,5 +1058,10 @@ SELECT a INTO LOCAL TEMPORARY TABLE t FROM u
 SELECT a INTO GLOBAL TEMP TABLE t FROM u
 SELECT a INTO UNLOGGED t FROM u
 SELECT a INTO UNLOGGED TABLE s.t FROM u
+SELECT a INTO global FROM u
+SELECT a INTO temp
+SELECT a INTO temp.t
+SELECT a INTO local FROM u
+SELECT a INTO unlogged.t FROM u
 SELECT a INTO t FROM u UNION SELECT b FROM v
 SELECT ARRAY(SELECT a FROM t), (SELECT b FROM u), (TABLE v), x IN (SELECT c FROM w)

@@ -65,6 +65,16 @@ SELECTS = [
     "SELECT 1 AS {x | \"Q\" | select | from | table | order | user | update | for | into | end}",
     "SELECT 1 {x | \"Q\" | value | update | insert | key | commit | show | temp}",
     "SELECT FROM t",
+    "SELECT a FROM t {ORDER BY value(a) | GROUP BY escape(a), rows(b) | JOIN u ON conflict(a) |"
+    " WHERE a SIMILAR TO second(b) | WHERE a LIKE b ESCAPE escape(c) | WHERE a IN (groups(1)) |"
+    " ORDER BY passing(1), columns(2), path(3) | FETCH FIRST (value(1)) ROWS ONLY |"
+    " WHERE a AT TIME ZONE value(b) = like(c, d) | ORDER BY overlaps(1, 2, 3, 4) |"
+    " WHERE key LIKE ('x') AND value ILIKE (f(b)) | WHERE first * 2 < path - 1 |"
+    " WINDOW w AS (ORDER BY a ROWS rows(1) PRECEDING) | WHERE NOT value(1) | LIMIT value(1)}",
+    "SELECT {treat(a AS nextval) | treat(f(b) AS s.lower) | xmlconcat(document(1), passing(2)) |"
+    " xmlparse(DOCUMENT value(1)) | xmlexists('/a' PASSING BY VALUE value(1)) |"
+    " sum(a) OVER (ORDER BY b RANGE BETWEEN range(1) PRECEDING AND groups(2) FOLLOWING) |"
+    " xmlroot(a, VERSION columns(1)) | a BETWEEN value(1) AND escape(2) | key * value | rows * 2}",
     "SELECT {1 /*+ x */ | a/*=b*/+c | a+/*b*/c | a +/* /*+ */ */- b | 1 --+ x | a*/**/b |"
     " a-/*-*/-b | /*+f(1)*/ g(2) | a @-/**/ b | 1 --}",
     "SELECT a FROM t WHERE {a = 1 | f(<expr>) | EXISTS (SELECT 1 FROM u) | a IN (TABLE u)}",
@@ -100,6 +110,7 @@ SELECTS = [
     "TABLE {t | ONLY t | t * | s.t | t ORDER BY a | t LIMIT 1 | t UNION TABLE u | t FOR UPDATE}",
     "SELECT a INTO {t | s.t | TABLE t | TEMP t | TEMPORARY t | TEMP TABLE t | LOCAL TEMP t |"
     " LOCAL TEMPORARY TABLE t | GLOBAL TEMP TABLE t | UNLOGGED t | UNLOGGED TABLE s.t} FROM u",
+    "SELECT a INTO {global FROM u | temp | temp.t | local FROM u | unlogged.t FROM u}",
     "SELECT a INTO t FROM u UNION SELECT b FROM v",
     "SELECT ARRAY(SELECT a FROM t), (SELECT b FROM u), (TABLE v), x IN (SELECT c FROM w)",
 ]

@@ -25,6 +25,7 @@ enum {
     HOLD_MAX_BYTES = 64 * 1024, /* of a batch that has not ended, or a message */
     STATEMENTS_MAX = 65536,     /* prepared statements of one session */
     STATEMENTS_MAX_BYTES = 16 * 1024 * 1024,
+    REFUSED_S = 30,        /* a node that did not take a login is not asked again for so long */
     CANCEL_KEY_BYTES = 32, /* for protocol 3.2; 3.0 gets the first 4 */
 };
 
@@ -145,9 +146,11 @@ struct session {
     int16_t reader_node;        /* load_balance_node, -1: not chosen */
     struct route_wish wish;     /* of the redirect preference lists */
     struct cluster_set refused; /* nodes that did not take this session's login for reads */
+    int64_t refused_ns;         /* when the last of them did not */
     int64_t last_write_ns;
     int64_t active_ns; /* the client's last sign of life */
     struct buf in;     /* what the client sent and is not handled */
+    size_t held_at;    /* in `in`: behind the whole messages of a batch that has not ended */
     struct map statements;
     size_t statement_bytes;
     struct settings settings;
@@ -222,6 +225,9 @@ void client_refuse(struct session *s, const struct err *err);
 /* unit.c */
 enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u,
                            struct err *err);
+/* Is there more in what is held than a batch that has not ended? Looks at each message once,
+ * however small the pieces are in which it comes. */
+bool unit_is_due(struct session *s);
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
  * no server is there. */
 int unit_reader_node(struct session *s);

@@ -62,9 +62,10 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
         return;
     }
     if (server == s->reader && s->reader_node == server->node_id) {
-        /* reads can go elsewhere; what it refused once it would refuse again */
-        if (!pool_blames_node(err))
-            cluster_set_add(&s->refused, server->node_id);
+        /* Reads can go elsewhere. What it refused once it would refuse again, and one that does not
+         * answer us may still answer the lag process: neither is tried without end. */
+        cluster_set_add(&s->refused, server->node_id);
+        s->refused_ns = io_now_ns(s->host->io);
         s->reader_node = -1;
         forget_link(s, server);
         if (s->stall == STALL_SERVER)

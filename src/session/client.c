@@ -590,6 +590,8 @@ client_go_on(struct session *s)
         if (s->state != CLIENT_READY)
             return;
         buf_drop(&s->in, used);
+        if (used > 0)
+            s->held_at = 0;
         if (s->in.len == 0)
             buf_free(&s->in);
     }

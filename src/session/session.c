@@ -71,12 +71,13 @@ client_received(void *ctx, struct io_rx *rx)
             startup_received(s);
     } else if (s->in.len > 0 || s->stall != STALL_NONE) {
         buf_add(&s->in, rx->data, rx->len);
-        if (s->stall == STALL_NONE)
+        if (s->stall == STALL_NONE && unit_is_due(s))
             client_go_on(s);
     } else {
         used = client_pump(s, rx, rx->data, rx->len);
         if (s->state == CLIENT_READY && used < rx->len)
             buf_add(&s->in, rx->data + used, rx->len - used);
+        s->held_at = 0;
     }
     if (s->state == CLIENT_READY && s->stall != STALL_NONE &&
         (s->in.len >= HOLD_MAX_BYTES || s->stall == STALL_FULL))

@@ -230,6 +230,25 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
     }
 }
 
+bool
+unit_is_due(struct session *s)
+{
+    struct wire_header h;
+    struct err err;
+
+    for (;;) {
+        size_t left = s->in.len - s->held_at;
+        enum wire_result r = wire_client_header(s->in.data + s->held_at, left, &h, &err);
+        if (r == WIRE_MORE)
+            return s->in.len >= HOLD_MAX_BYTES;
+        if (r == WIRE_BAD || !is_batch_type(h.type))
+            return true;
+        if (h.total_bytes > left)
+            return s->in.len >= HOLD_MAX_BYTES || h.total_bytes >= HOLD_MAX_BYTES;
+        s->held_at += h.total_bytes;
+    }
+}
+
 /* From a message of the extended protocol to Sync or Flush, or as far as it may be held. */
 static enum wire_result
 scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, struct err *err)
@@ -363,6 +382,11 @@ unit_reader_node(struct session *s)
                                 .exclude = s->refused};
     struct cluster_pick any = {.standbys_only = pick.standbys_only, .exclude = s->refused};
 
+    if (s->refused_ns != 0 && io_now_ns(s->host->io) - s->refused_ns > REFUSED_S * NS_PER_S) {
+        memset(&s->refused, 0, sizeof(s->refused));
+        s->refused_ns = 0;
+    }
+    pick.exclude = any.exclude = s->refused;
     if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY)
         return view->primary_id;
     if (o->statement_level_balance)

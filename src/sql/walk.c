@@ -7,6 +7,8 @@
  */
 #include "sql/walk.h"
 
+#include "base/str.h"
+
 #include "gram.h"
 
 #include <string.h>
@@ -49,10 +51,16 @@ add_cte(struct sql_look *l, uint32_t n)
 static bool
 same_name(struct sql_look *l, uint32_t a, uint32_t b)
 {
+    const struct sql_token *s = &l->t[a];
+    const struct sql_token *t = &l->t[b];
     uint32_t chars = l->found->char_count;
-    struct sql_text x = sql_fold(l, a);
-    struct sql_text y = sql_fold(l, b);
+    struct sql_text x, y;
 
+    if (!s->quoted && !t->quoted && s->len <= SQL_IDENTIFIER_MAX && t->len <= SQL_IDENTIFIER_MAX)
+        return s->len == t->len &&
+               str_equal_nocase_n(l->w->text + s->start, l->w->text + t->start, s->len);
+    x = sql_fold(l, a);
+    y = sql_fold(l, b);
     l->found->char_count = chars;
     return x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
 }

@@ -155,7 +155,7 @@ preprocess(struct buf *b)
         size_t len = strcspn(at, "\n");
         if (*at != '\\') {
             for (size_t n = 0; n < len; n++) {
-                if (strncmp(at + n, "@extschema", 10) == 0 && strchr(at + n + 1, '@') != NULL) {
+                if (strncmp(at + n, "@ext", 4) == 0 && strchr(at + n + 1, '@') != NULL) {
                     buf_add_str(&out, "public");
                     n = (size_t)(strchr(at + n + 1, '@') - at);
                 } else {

@@ -18,6 +18,7 @@ struct node_freshness {
     uint8_t role;           /* enum node_role, by pg_is_in_recovery() */
     uint8_t asked;          /* at least one attempt has ended */
     uint8_t read_committed; /* the default isolation level, for every role and database */
+    uint8_t serializable;   /* the default isolation level of some role or database */
     int32_t server_version; /* e.g. 150018; 0 unknown */
     uint32_t timeline;
     uint64_t system_identifier;
@@ -47,6 +48,7 @@ struct cluster_node {
     enum node_role role;
     bool usable;         /* answered the last time anybody asked */
     bool read_committed; /* what BEGIN means there without a level, whoever asks */
+    bool serializable;   /* ... somebody's transactions, also of one statement, are that */
     double weight;       /* backend_weight as configured; 0 gets no balanced reads */
     int64_t fresh_as_of_ns;
     uint64_t delay_bytes;

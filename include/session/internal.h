@@ -44,9 +44,11 @@ struct statement {
     bool to_primary;
     bool tx_read; /* a SELECT that may run in a transaction on a reader */
     bool plain;   /* one statement that has no effect on the session */
-    bool local;   /* SHOW pool_... */
-    bool by_sql;  /* made by PREPARE on the primary: nobody else can be told of it */
-    bool named;   /* in the map now */
+    uint8_t hint; /* enum sql_hint: PRIMARY counts as to_primary */
+    uint32_t hint_node;
+    bool local;  /* SHOW pool_... */
+    bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
+    bool named;  /* in the map now */
     uint16_t name_len;
     char *name; /* behind the types */
     uint8_t *types;
@@ -173,15 +175,17 @@ struct session {
 /* A piece of the client's input that goes to one server. */
 struct unit {
     size_t bytes;
-    uint8_t type;      /* of its first message */
-    bool ends;         /* with Query, FunctionCall or Sync: the server will be ready again */
-    bool flushes;      /* ends with Flush */
-    bool has_begin;    /* a BEGIN stands first in it */
-    bool begins;       /* its first statement is BEGIN */
-    bool tx_read;      /* all else in it is plain SELECTs, fetched whole */
-    bool chains;       /* COMMIT AND CHAIN or its like is in it */
-    uint8_t verb;      /* enum sql_kind of its last statement that is executed */
-    uint32_t executed; /* statements */
+    uint8_t type;   /* of its first message */
+    bool ends;      /* with Query, FunctionCall or Sync: the server will be ready again */
+    bool flushes;   /* ends with Flush */
+    bool has_begin; /* a BEGIN stands first in it */
+    bool begins;    /* its first statement is BEGIN */
+    bool tx_read;   /* all else in it is plain SELECTs, fetched whole */
+    uint8_t hint;   /* enum sql_hint, of a comment: STANDBY or NODE */
+    uint32_t hint_node;
+    bool chains;                /* COMMIT AND CHAIN or its like is in it */
+    uint8_t verb;               /* enum sql_kind of its last statement that is executed */
+    uint32_t executed;          /* statements */
     struct sql_statement begin; /* with begins */
     uint32_t last_parse;        /* where its last Parse stands, with parses */
     bool parses;                /* holds a Parse */

@@ -134,6 +134,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         if (node_id >= freshness->node_count)
             continue;
         node->read_committed = measured->read_committed != 0;
+        node->serializable = measured->serializable != 0;
         node->fresh_as_of_ns = measured->fresh_as_of_ns;
         node->delay_bytes = measured->delay_bytes;
         node->delay_us = measured->delay_us;

@@ -40,6 +40,12 @@ enum {
     TAG_MASK = 15,
 };
 
+/* Of Linux 6.15, unknown to older headers: who waits for clients does not wait for a disk. */
+#ifndef IORING_FEAT_NO_IOWAIT
+#define IORING_FEAT_NO_IOWAIT (1U << 17)
+#define IORING_ENTER_NO_IOWAIT (1U << 7)
+#endif
+
 /* What a completion is of; in the low bits of user_data. */
 enum tag { TAG_NONE, TAG_RECEIVE, TAG_SEND, TAG_POLL, TAG_ACCEPT, TAG_WATCH };
 
@@ -57,6 +63,7 @@ struct message {
 struct uring {
     struct io_uring ring;
     bool registered_ring;
+    bool no_iowait;     /* the kernel can be told that waiting here is idleness */
     bool must_not_wait; /* something is to be done as soon as this turn's sends are settled */
     int failure;        /* -errno of the ring itself */
     struct io_uring_buf_ring *buffer_ring;
@@ -154,6 +161,7 @@ start(struct io *io, const struct io_options *options, struct err *err)
         return err_set_errno(err, NULL, -result, "could not set up io_uring");
     }
     u->registered_ring = io_uring_register_ring_fd(&u->ring) == 1;
+    u->no_iowait = (params.features & IORING_FEAT_NO_IOWAIT) != 0;
     u->messages = xmalloc(SUBMIT_ENTRIES * sizeof(*u->messages));
     list_init(&u->sent);
     list_init(&u->starved);
@@ -233,7 +241,8 @@ enter(struct io *io, unsigned wait_count, int64_t timeout_ns)
         .ts = timeout_ns > 0 && wait_count > 0 ? (uintptr_t)&ts : 0,
     };
     unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG |
-                     (u->registered_ring ? IORING_ENTER_REGISTERED_RING : 0);
+                     (u->registered_ring ? IORING_ENTER_REGISTERED_RING : 0) |
+                     (u->no_iowait ? IORING_ENTER_NO_IOWAIT : 0);
     bool again = true;
 
     __atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);

@@ -38,15 +38,7 @@ enum {
 };
 
 /* Columns of both questions. */
-enum {
-    COL_RECOVERY,
-    COL_LSN,
-    COL_TIMELINE,
-    COL_SYSTEM,
-    COL_RECEIVER,
-    COL_CONNINFO,
-    COL_READ_COMMITTED
-};
+enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNINFO, COL_LEVELS };
 
 #define POSITION                                                                                   \
     "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
@@ -63,10 +55,11 @@ static const char who[] =
     POSITION ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
              " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"
              " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"
-             " pg_catalog.current_setting('default_transaction_isolation') = 'read committed'"
-             " AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting,"
+             " (SELECT pg_catalog.string_agg(c, ' ') FROM (SELECT"
+             " pg_catalog.current_setting('default_transaction_isolation') AS c"
+             " UNION ALL SELECT pg_catalog.substr(c, 31) FROM pg_catalog.pg_db_role_setting,"
              " pg_catalog.unnest(setconfig) AS c"
-             " WHERE c ILIKE 'default_transaction_isolation=%')";
+             " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)";
 
 static const char followers[] = "SELECT application_name, state, sync_state"
                                 " FROM pg_catalog.pg_stat_replication";
@@ -142,6 +135,7 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
     struct node_freshness *node = measured(n);
     const char *conninfo = ask_value(rows, 0, COL_CONNINFO);
     const char *system = ask_value(rows, 0, COL_SYSTEM);
+    const char *levels;
 
     node->system_identifier = strtoull(system, NULL, 10);
     node->server_version = ask_server_version(rows);
@@ -153,7 +147,9 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
              !ask_conninfo_value(conninfo, "fallback_application_name", n->follower,
                                  sizeof(n->follower)))
         n->follower[0] = '\0';
-    node->read_committed = ask_value(rows, 0, COL_READ_COMMITTED)[0] == 't';
+    levels = ask_value(rows, 0, COL_LEVELS);
+    node->read_committed = strcmp(levels, "read committed") == 0;
+    node->serializable = strstr(levels, "serializable") != NULL;
     n->who_ns = n->asked_ns;
 }
 

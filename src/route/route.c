@@ -17,6 +17,7 @@ route_kind_is_read(int kind)
     case SQL_COPY_TO:
     case SQL_SET:
     case SQL_POOL_SHOW:
+    case SQL_EXPLAIN: /* of a read: what it explains counts in may_write */
         return true;
     default:
         return false;

@@ -55,6 +55,14 @@ count_statement(struct session *s, struct server *server, int kind)
         c->delete_cnt++;
         break;
     case SQL_DDL:
+    case SQL_CREATE_TABLE_AS:
+    case SQL_SELECT_INTO:
+    case SQL_TRUNCATE:
+    case SQL_GRANT:
+    case SQL_COMMENT:
+    case SQL_SECURITY_LABEL:
+    case SQL_REFRESH:
+    case SQL_IMPORT:
         c->ddl_cnt++;
         break;
     default:

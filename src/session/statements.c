@@ -52,6 +52,9 @@ statement_new(const struct session *s, const struct wire_parse *p, const struct 
                 (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
                  st->kind == SQL_DELETE);
     st->to_primary = st->may_write;
+    st->hint = (uint8_t)f->statements[0].hint;
+    st->hint_node = f->statements[0].hint_node;
+    st->to_primary |= st->hint == SQL_HINT_PRIMARY || f->statements[0].no_load_balance;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && route_is_plain_read(&f->statements[0]);
     for (uint32_t n = 0; n < f->count; n++)
         st->to_primary |= !route_is_plain_read(&f->statements[n]);

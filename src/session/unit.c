@@ -27,6 +27,18 @@ in_doubt(struct unit *u)
     u->tx_read = false;
 }
 
+/* What a comment in the text asks for; all statements of a text have the same. */
+static void
+take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
+{
+    if (hint == SQL_HINT_PRIMARY)
+        u->to_primary = true;
+    if (hint != SQL_HINT_STANDBY && hint != SQL_HINT_NODE)
+        return;
+    u->hint = (uint8_t)hint;
+    u->hint_node = node_id;
+}
+
 static void
 take_facts(struct unit *u, const struct sql_facts *f)
 {
@@ -34,6 +46,8 @@ take_facts(struct unit *u, const struct sql_facts *f)
 
     u->may_write |= f->may_write || !f->understood;
     u->touches_session |= f->may_touch_session;
+    u->to_primary |= f->statements[0].no_load_balance;
+    take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
     if (kind == SQL_POOL_SHOW && f->count == 1)
         u->local = true;
     if (!f->understood || f->count > 1)
@@ -186,6 +200,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
+    take_hint(u, (enum sql_hint)st->hint, st->hint_node);
     u->to_primary |= st->to_primary && st->kind != SQL_BEGIN;
     u->has_begin |= st->kind == SQL_BEGIN;
     u->tx_read &= st->tx_read || st->kind == SQL_BEGIN;
@@ -370,6 +385,16 @@ hangs_behind(const struct session *s)
     return s->host->options.prefer_other_standby || node->delay_us > BEHIND_US;
 }
 
+/* A standby refuses each statement of a session whose transactions are serializable by default,
+ * and who they are cannot be seen from here. */
+static bool
+may_be_serializable(const struct session *s)
+{
+    const struct cluster_view *view = s->host->view;
+
+    return view->primary_id >= 0 && view->nodes[view->primary_id].serializable;
+}
+
 int
 unit_reader_node(struct session *s)
 {
@@ -387,7 +412,7 @@ unit_reader_node(struct session *s)
         s->refused_ns = 0;
     }
     pick.exclude = any.exclude = s->refused;
-    if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY)
+    if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY || may_be_serializable(s))
         return view->primary_id;
     if (o->statement_level_balance)
         choose_reader(s, &pick);
@@ -403,6 +428,28 @@ unit_reader_node(struct session *s)
         s->reader_node = (int16_t)before;
     }
     return view->primary_id;
+}
+
+/* Where a comment wants the read to go, if that is as fresh as it must be; else the primary. */
+static int
+hinted_node(struct session *s, const struct unit *u)
+{
+    const struct cluster_view *view = s->host->view;
+    struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
+                                .standbys_only = u->hint == SQL_HINT_STANDBY,
+                                .exclude = s->refused};
+    int node_id = u->hint == SQL_HINT_NODE ? (int)u->hint_node : s->reader_node;
+
+    s->host->refresh(s->host->ctx);
+    if (u->hint == SQL_HINT_NODE && u->hint_node >= CLUSTER_NODES_MAX)
+        return view->primary_id;
+    if (cluster_may_read(view, node_id, &pick))
+        return node_id;
+    if (u->hint == SQL_HINT_STANDBY)
+        node_id = cluster_pick_reader(view, s->host->cursor, &pick);
+    else
+        node_id = -1;
+    return node_id >= 0 ? node_id : view->primary_id;
 }
 
 static bool
@@ -473,7 +520,7 @@ unit_place(struct session *s, const struct unit *u, struct server **server_r, st
     if (primary_only)
         node_id = s->host->view->primary_id;
     else
-        node_id = unit_reader_node(s);
+        node_id = u->hint != SQL_HINT_NONE ? hinted_node(s, u) : unit_reader_node(s);
     if (node_id < 0)
         return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
     *server_r = session_link(s, node_id, err);

@@ -200,6 +200,34 @@ def test_psycopg(cluster, pgpool, one):
         connection.rollback()
 
 
+def port(one, sql):
+    return int(one.rows(sql)[0][0])
+
+
+def test_hints_in_comments(cluster, one):
+    read = "SELECT current_setting('port')"
+    primary, *standbys = [server.port for server in cluster.servers]
+    assert port(one, read) in standbys
+    assert port(one, f"/* pgpool: primary */ {read}") == primary
+    assert port(one, f"{read} /*NO LOAD BALANCE*/") == primary
+    assert port(one, f"/* pgpool: standby */ {read}") in standbys
+    for number, server in enumerate(cluster.servers):
+        assert port(one, f"/* pgpool: node={number} */ {read}") == server.port
+        one.send(execute(f"/* pgpool: node={number} */ {read}"), raw.SYNC)
+        assert values(one.read_until("Z")) == [[b"%d" % server.port]]
+    assert port(one, f"/* pgpool: node=9 */ {read}") == primary
+    one.rows("/* pgpool: standby */ INSERT INTO tx_t VALUES (10)")
+    assert one.rows("SELECT count(*) FROM tx_t") == [["2"]]
+
+
+def test_explain_goes_where_its_statement_may_go(one):
+    """The parameter is the standby's own: what explains it, ran there."""
+    plan = one.rows("EXPLAIN (ANALYZE, COSTS OFF) SELECT 1 WHERE pg_is_in_recovery()")
+    assert "never executed" not in str(plan)
+    assert "E" not in [got.kind for got in one.simple("EXPLAIN ANALYZE DELETE FROM tx_t")]
+    assert one.rows("SELECT count(*) FROM tx_t") == [["0"]]
+
+
 def test_other_default_isolation_keeps_transactions_at_the_primary(cluster, pgpool, one):
     """Under REPEATABLE READ a transaction must not be torn, and BEGIN does not say it."""
     cluster.sql("ALTER DATABASE test SET default_transaction_isolation = 'repeatable read'")
@@ -217,3 +245,21 @@ def test_other_default_isolation_keeps_transactions_at_the_primary(cluster, pgpo
         assert probe.rows("SELECT 1") == [["1"]]
         probe.rows("BEGIN")
         assert probe.rows(WHERE) == PRIMARY
+
+
+def test_role_that_is_serializable_by_default(cluster, pgpool, one):
+    """Its statements would be refused by standbys, each of them."""
+    cluster.sql("""
+        DO $$ BEGIN CREATE ROLE tx_role LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+        ALTER ROLE tx_role SET default_transaction_isolation = 'serializable'""")
+    try:
+        def reads_at_the_primary():
+            with raw.connected(pgpool) as probe:
+                return probe.rows(WHERE) == PRIMARY
+
+        wait_for(reads_at_the_primary, "the new default to be known")
+        with raw.connected(pgpool, user="tx_role") as probe:
+            assert probe.rows(WHERE) == PRIMARY
+            assert probe.rows("SHOW transaction_isolation") == [["serializable"]]
+    finally:
+        cluster.sql("ALTER ROLE tx_role RESET default_transaction_isolation")

@@ -27,7 +27,7 @@ void
 retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
            const struct unit *u)
 {
-    bool alone = server->pending.count == 0 && s->batch == NULL;
+    bool alone = server->pending.forwards == 0 && s->batch == NULL;
 
     if (s->retry.bytes != NULL)
         retry_drop(s);

@@ -9,7 +9,7 @@ import pytest
 import raw
 from waiting import wait_for
 
-READS = 10_000 if os.environ.get("PGPOOL_TEST_HEAVY") else 1_500
+READS = 10_000 if os.environ.get("PGPOOL_TEST_HEAVY") else 800
 CLIENTS = 16
 
 

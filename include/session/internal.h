@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "session/session.h"
+#include "wire/handshake.h"
 #include "wire/proto.h"
 
 enum client_state {
@@ -119,16 +120,15 @@ struct session {
     struct io_stream *client;
     struct pool_key *key;
     struct server *primary;
-    struct server *reader; /* never the same connection as primary */
-    struct server *cur;    /* where the last unit went */
-    struct server *batch;  /* has messages of a batch that has not ended with Sync */
-    uint8_t state;         /* enum client_state */
-    uint8_t stall;         /* enum stall */
-    char tx_status;        /* as the client knows it */
-    bool pinned;           /* every statement goes to the primary */
-    bool keeps_primary;    /* the primary's connection holds what another would not have */
-    bool ssl_asked;
-    bool gss_asked;
+    struct server *reader;   /* never the same connection as primary */
+    struct server *cur;      /* where the last unit went */
+    struct server *batch;    /* has messages of a batch that has not ended with Sync */
+    uint8_t state;           /* enum client_state */
+    uint8_t stall;           /* enum stall */
+    char tx_status;          /* as the client knows it */
+    bool pinned;             /* every statement goes to the primary */
+    bool keeps_primary;      /* the primary's connection holds what another would not have */
+    struct wire_asked asked; /* for encryption */
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */

@@ -13,27 +13,21 @@
 #include "os/random.h"
 #include "os/sock.h"
 #include "wire/build.h"
+#include "wire/handshake.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static int
-refuse_encryption(struct session *s, bool *asked, const struct wire_startup *p, struct err *err)
+refuse_encryption(struct session *s, const struct wire_startup *p, struct err *err)
 {
-    if (*asked)
-        return err_set(err, "0A000",
-                       "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", 1234u,
-                       p->kind == WIRE_SSL ? 5679u : 5680u);
-    *asked = true;
-    if (s->in.len > p->total_bytes) {
-        err_set(err, "08P01", "received unencrypted data after %s request",
-                p->kind == WIRE_SSL ? "SSL" : "GSSAPI encryption");
-        err_detail(err, "This could be either a client-software bug or evidence of an attempted "
-                        "man-in-the-middle attack.");
-        return -1;
-    }
-    io_send_copy(s->client, "N", 1);
-    return 0;
+    struct buf b = BUF_EMPTY;
+    int rc = wire_refuse_encryption(p, s->in.len, &s->asked, &b, err);
+
+    if (rc == 0)
+        session_send(s, &b);
+    buf_free(&b);
+    return rc;
 }
 
 static bool
@@ -48,32 +42,15 @@ view_is(struct wire_view v, const char *text)
     return v.len == strlen(text) && memcmp(v.data, text, v.len) == 0;
 }
 
-/* Newer minor versions and unknown protocol options are answered with what we speak. */
 static void
 negotiate(struct session *s, const struct wire_startup *p)
 {
-    const char *options[64];
-    struct arena a;
     struct buf b = BUF_EMPTY;
-    struct wire_view name;
-    struct wire_view value;
-    uint32_t count = 0;
-    uint32_t at = 0;
 
-    arena_init(&a, 0);
-    while (wire_startup_next(p, &at, &name, &value)) {
-        if (is_protocol_option(name) && count < ARRAY_LEN(options))
-            options[count++] = arena_strndup(&a, name.data, name.len);
-    }
-    s->protocol = MIN(p->protocol, WIRE_PROTOCOL(3, 2));
-    if (p->protocol == WIRE_PROTOCOL(3, 1))
-        s->protocol = WIRE_PROTOCOL(3, 0); /* 3.1 was never a version */
-    if (count > 0 || s->protocol != p->protocol) {
-        build_negotiate(&b, s->protocol, options, count);
+    s->protocol = wire_negotiate(p, &b);
+    if (b.len > 0)
         session_send(s, &b);
-        buf_free(&b);
-    }
-    arena_fini(&a);
+    buf_free(&b);
 }
 
 static void
@@ -386,10 +363,8 @@ startup_received(struct session *s)
             session_end(s, "the client began with TLS at once, which is not offered yet");
             return;
         case WIRE_SSL:
-            rc = refuse_encryption(s, &s->ssl_asked, &p, &err);
-            break;
         case WIRE_GSSENC:
-            rc = refuse_encryption(s, &s->gss_asked, &p, &err);
+            rc = refuse_encryption(s, &p, &err);
             break;
         case WIRE_CANCEL:
             begin_cancel(s, &p);

@@ -427,7 +427,9 @@ waits_for_answers(const struct session *s, const struct unit *u)
 {
     if (s->cur == NULL || s->cur->pending.count == 0)
         return false;
-    return unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) || u->local ||
+    /* what runs again stands in front of all that follows */
+    return s->retry.due || unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) ||
+           u->local ||
            (u->has_begin && u->executed == 1 && s->batch == NULL && s->tx_status == 'I');
 }
 

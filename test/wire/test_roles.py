@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
 import raw
-from clients import client, codes, kinds, nodes, refusal
+from clients import client, codes, kinds, nodes, refusal, still_serves
 from fake import AUTH_OK, FakeServer, error, fatal, parameter, ready, result
 from raw import message
 from waiting import wait_for
@@ -287,3 +288,30 @@ def test_next_node_is_asked_when_one_does_not_answer(start_bed):
         assert one.read_until("ZE")[-1].kind == "Z"
         assert "server_version" in one.parameters and bed.servers[0].of("alice")
         writes(one, bed, 0)
+
+
+def test_read_that_runs_again_stays_in_front_of_what_follows(start_bed):
+    """Its standby has given it up, and has not said yet that it is ready again."""
+    bed = start_bed(("primary", "standby"))
+    settles(bed, UP, STANDBY)
+    given_up, followed = threading.Event(), threading.Event()
+
+    def script(c):
+        c.login()
+        c.expect("Q", "SELECT 1 FROM t")
+        c.send(error("40001", "canceling statement due to conflict with recovery"))
+        given_up.set()
+        followed.wait(10)
+        c.send(ready())
+        c.serve()
+
+    bed.servers[1].script("alice", script)
+    with client(bed.pgpool, "alice") as one:
+        one.send(raw.query("SELECT 1 FROM t"))
+        assert given_up.wait(10)
+        one.send(raw.query("SELECT 2 FROM t"))
+        still_serves(bed.pgpool)
+        followed.set()
+        for _ in range(2):
+            assert codes(one.read_until("Z"))[-1] == "Z"
+    assert bed.servers[0].asked("SELECT 1 FROM t", "alice") == 1

@@ -58,6 +58,7 @@ struct cluster_node {
 struct cluster_view {
     int primary_id; /* -1: none known */
     uint32_t node_count;
+    bool has_readers; /* a node beside the primary that may get reads */
     struct cluster_node nodes[CLUSTER_NODES_MAX];
 };
 

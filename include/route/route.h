@@ -14,6 +14,9 @@
 /* True when a standby may run it, and gives the answer that the primary would give. */
 bool route_is_plain_read(const struct sql_statement *st);
 
+/* The same, where all functions that are not known turn out to be harmless. */
+bool route_may_be_plain_read(const struct sql_statement *st);
+
 /* The same from the kind alone; what else is known must be asked beside it. */
 bool route_kind_is_read(int kind);
 

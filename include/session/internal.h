@@ -6,6 +6,7 @@
  * answers.c  what servers say                       statements.c prepared statements
  * settings.c parameters that follow the session     local.c      what we answer ourselves
  * transaction.c explicit transactions               retry.c      reads that survive their standby
+ * lookup.c   what the catalog says of a text
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
@@ -31,7 +32,18 @@ enum {
 };
 
 /* Why the client's input stands still. */
-enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL };
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
+
+/* What a text may do, as far as anybody can tell. */
+struct verdict {
+    bool may_write;
+    bool touches_session;
+    bool plain;      /* a standby may run all of it */
+    bool defines;    /* may change the catalog */
+    bool by_catalog; /* the catalog was asked, or should have been */
+    bool unknown;    /* ... and has not answered yet: the unit waits */
+    uint32_t flags;  /* enum catalog_flag */
+};
 
 /* What the client may be told to do with a statement again elsewhere. */
 struct statement {
@@ -43,11 +55,16 @@ struct statement {
     bool may_write;
     bool touches_session;
     bool to_primary;
-    bool tx_read; /* a SELECT that may run in a transaction on a reader */
-    bool plain;   /* one statement that has no effect on the session */
-    uint8_t hint; /* enum sql_hint: PRIMARY counts as to_primary */
+    bool wants_primary; /* by a comment or the configuration */
+    bool tx_read;       /* a SELECT that may run in a transaction on a reader */
+    bool plain;         /* one statement that has no effect on the session */
+    uint8_t hint;       /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
-    bool local;  /* SHOW pool_... */
+    bool local;      /* SHOW pool_... */
+    bool by_catalog; /* what it may do was asked from the catalog, as of: */
+    bool defines;    /* may change the catalog */
+    uint32_t epoch;
+    uint64_t scope;
     bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
     bool named;  /* in the map now */
     uint16_t name_len;
@@ -158,9 +175,16 @@ struct session {
     struct settings settings;
     struct session_tx tx;
     struct session_retry retry;
-    bool to_primary_once;     /* the next unit goes there */
-    bool tx_wrote;            /* the running transaction may have written */
-    struct server *replaying; /* settings are being run on it before the client's next unit */
+    struct lookup *lookup; /* the question to the catalog that it waits for */
+    struct list lookup_link;
+    struct catalog_scope scope; /* whose names its statements have */
+    uint64_t scope_seq;         /* settings that this follows from */
+    bool lookup_failed;         /* for the unit that is next */
+    bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
+    bool defines;               /* something under way may change the catalog */
+    bool to_primary_once;       /* the next unit goes there */
+    bool tx_wrote;              /* the running transaction may have written */
+    struct server *replaying;   /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
     struct io_timer hold;
     struct log_context log;
@@ -195,6 +219,8 @@ struct unit {
     bool to_primary; /* something in it runs nowhere else */
     bool binds;
     bool local;
+    bool asks;                     /* the catalog must be asked about it first */
+    bool defines;                  /* may change the catalog */
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */
@@ -284,6 +310,9 @@ void statements_add_by_sql(struct session *s, struct server *server, struct sql_
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
 struct statement *statements_find(struct session *s, struct wire_view name);
+/* What it may do is judged again when the catalog may have changed. False: the catalog must be
+ * asked first. */
+bool statements_judge(struct session *s, struct statement *st);
 /* Makes sure that the server knows it: may send Parse in front. */
 void statements_provide(struct session *s, struct server *server, struct statement *st);
 void statements_close(struct session *s, struct server *server, struct wire_view name,
@@ -305,6 +334,17 @@ void settings_tx_ended(struct session *s, bool committed);
 /* Brings the settings to a connection that does not have them. True: they are on their way, and
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);
+
+/* lookup.c */
+/* What the text may do. Where the catalog must be asked for that, the names are added to the host's
+ * question. */
+struct verdict lookup_verdict(struct session *s, const struct sql_facts *f);
+/* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
+ * asked. */
+bool lookup_ask(struct session *s);
+/* The session waits no more. */
+void lookup_leave(struct session *s);
+void lookup_end_all(struct session_host *host);
 
 /* local.c */
 void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);

@@ -9,6 +9,8 @@
 #define SESSION_SESSION_H
 
 #include "base/err.h"
+#include "base/list.h"
+#include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
 #include "os/io.h"
@@ -35,6 +37,8 @@ struct session_options {
     uint64_t max_delay_bytes; /* delay_threshold, 0: no limit */
     int64_t max_delay_us;     /* delay_threshold_by_time, 0: no limit */
     const struct route_rules *rules;
+    uint32_t catalog_mask; /* enum catalog_flag: what of the catalog's knowledge counts */
+    bool ask_reader;       /* relcache_query_target: the catalog of the node that is read from */
     bool log_connections;
     bool log_disconnections;
     bool log_statement;
@@ -56,6 +60,12 @@ struct session_host {
     struct io *io;
     struct pool *pool;
     struct sql_cache *sql;
+    struct memo *memo; /* what `catalog` knows */
+    struct catalog *catalog;
+    struct list lookups;              /* questions to the catalog under way */
+    struct catalog_question question; /* the next one, while a unit is looked at */
+    int64_t lookup_failed_ns;         /* when none could be asked */
+    int64_t doubted_ns;               /* when what was known was last found wrong */
     const struct cluster_view *view;
     struct cluster_cursor *cursor;
     struct session_options options;
@@ -106,5 +116,8 @@ void session_follow_primary(struct session *s);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
+
+/* No session is there any more: ends the questions to the catalog that are under way. */
+void session_host_fini(struct session_host *host);
 
 #endif

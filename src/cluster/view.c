@@ -143,6 +143,8 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         judge_streaming(view, freshness, members);
     else
         judge_by_position(view, freshness, members);
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++)
+        view->has_readers |= view->nodes[node_id].usable && (int)node_id != view->primary_id;
     if (view->primary_id >= 0) {
         struct cluster_node *primary = &view->nodes[view->primary_id];
 

@@ -131,6 +131,12 @@ pool_key_get(struct pool *p, const char *user, const char *database, const char 
 }
 
 void
+pool_key_ref(struct pool_key *k)
+{
+    k->refs++;
+}
+
+void
 pool_key_put(struct pool_key *k)
 {
     if (--k->refs > 0)

@@ -97,14 +97,30 @@ make_rules(struct child *c)
     c->rules = rules;
 }
 
+/* Which of the catalog's facts keep a read from a standby. */
+static uint32_t
+catalog_mask(const struct config *cfg)
+{
+    uint32_t mask = UINT32_MAX;
+
+    if (cfg->check_temp_table == CONFIG_TEMP_TABLE_NONE)
+        mask &= ~(uint32_t)CATALOG_TEMPORARY;
+    if (!cfg->check_unlogged_table)
+        mask &= ~(uint32_t)CATALOG_UNLOGGED;
+    return mask;
+}
+
 static void
 configure(struct child *c)
 {
     const struct config *cfg = c->proc->config;
     struct pool_options o = {0};
+    struct err err;
 
     proc_read_passwords(cfg, &c->passwords);
     make_rules(c);
+    if (catalog_configure(c->host.catalog, cfg, &err) != 0)
+        log_error("%s", err.message);
     for (uint32_t n = 0; n < cfg->backend_count; n++) {
         const struct config_backend *b = &cfg->backends[n];
         c->nodes[n].host = b->configured ? b->hostname : NULL;
@@ -130,6 +146,8 @@ configure(struct child *c)
             cfg->delay_threshold_by_time_ms > 0 ? 0 : (uint64_t)cfg->delay_threshold_bytes,
         .max_delay_us = cfg->delay_threshold_by_time_ms * 1000,
         .rules = c->rules,
+        .catalog_mask = catalog_mask(cfg),
+        .ask_reader = cfg->relcache_query_target == CONFIG_RELCACHE_LOAD_BALANCE_NODE,
         .log_connections = cfg->log_connections,
         .log_disconnections = cfg->log_disconnections,
         .log_statement = cfg->log_statement,
@@ -628,6 +646,7 @@ sweep(void *ctx)
             session_sweep(c->sessions[n]);
     }
     pool_sweep(c->pool);
+    catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
@@ -677,6 +696,8 @@ child_new(struct proc *p)
         .io = p->io,
         .pool = c->pool,
         .sql = sql_cache_new(SQL_CACHE_BYTES),
+        .memo = shared_memo(p->shared),
+        .catalog = catalog_new(shared_memo(p->shared)),
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
@@ -689,6 +710,7 @@ child_new(struct proc *p)
         .show = show,
         .ended = session_ended,
     };
+    list_init(&c->host.lookups);
     configure(c);
     rebuild_view(c);
     look_at_freshness(c);
@@ -703,8 +725,10 @@ child_free(struct child *c)
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);
+    session_host_fini(&c->host);
     pool_free(c->pool);
     dns_free(c->dns);
+    catalog_free(c->host.catalog);
     sql_cache_free((struct sql_cache *)c->host.sql);
     passwd_free(c->passwords);
     route_rules_free(c->rules);

@@ -45,6 +45,14 @@ sets_transactions(const struct sql_statement *st)
 bool
 route_is_plain_read(const struct sql_statement *st)
 {
-    return route_kind_is_read(st->kind) && !st->may_write && !st->locks_rows &&
-           !st->may_touch_session && !st->system_catalog && !sets_transactions(st);
+    return !st->may_write && !st->may_touch_session && route_may_be_plain_read(st);
+}
+
+bool
+route_may_be_plain_read(const struct sql_statement *st)
+{
+    bool writes = (st->may_write || st->may_touch_session) && !st->unknown_calls;
+
+    return route_kind_is_read(st->kind) && !writes && !st->locks_rows && !st->system_catalog &&
+           !sets_transactions(st);
 }

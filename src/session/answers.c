@@ -34,9 +34,21 @@ on_ready(void *ctx, struct server *server)
         client_go_on(s);
 }
 
+/* What changed the catalog has committed, or nobody knows: names are asked for anew. */
+static void
+note_definitions(struct session *s)
+{
+    if (likely(!s->defines))
+        return;
+    s->defines = false;
+    if (s->key != NULL)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
+}
+
 static void
 forget_link(struct session *s, struct server *server)
 {
+    note_definitions(s);
     statements_link_gone(s, session_link_bit(s, server));
     if (s->cur == server)
         s->cur = NULL;
@@ -117,6 +129,7 @@ static void
 end_transaction(struct session *s, bool failed)
 {
     tx_fini(s);
+    s->tx_local_path = false;
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
@@ -158,6 +171,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             note_write(s);
             s->tx_wrote = false;
         }
+        if (server->tx_status == 'I')
+            note_definitions(s);
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
     }

@@ -134,7 +134,8 @@ provide_named(struct out *o, const struct sql_statement *st)
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
  * count when it succeeds. */
 static struct effect *
-text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len)
+text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len,
+             bool touches_session)
 {
     struct session *s = o->s;
     struct server *server = o->server;
@@ -143,6 +144,9 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
+        if (st->kind == SQL_SET_LOCAL && st->name.len == 11 &&
+            memcmp(st->name.data, "search_path", 11) == 0)
+            s->tx_local_path = true;
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE)
@@ -154,7 +158,7 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         if (unlikely(needs_idle_closed(st, text)))
             s->host->close_database(s->host->ctx, NULL);
     }
-    if (f->may_touch_session || !f->understood)
+    if (touches_session || !f->understood)
         s->pinned = s->keeps_primary = true;
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
@@ -194,7 +198,8 @@ on_bind(struct out *o, const uint8_t *msg, uint32_t len)
         note_statement(s, o->server, st->query, st->query_len);
         return NULL;
     }
-    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len);
+    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len,
+                           st->touches_session);
     s->batch_forgets |= st->kind == SQL_DEALLOCATE || st->kind == SQL_DISCARD;
     return effects;
 }
@@ -338,7 +343,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     case 'Q':
         if (u->facts != NULL &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
-            effects = text_effects(o, u->facts, text.data, text.len);
+            effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         else if (u->pass_left > 0)
             s->pinned = s->keeps_primary = true;
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
@@ -457,6 +462,13 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
+    if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
+        if (lookup_ask(s)) {
+            s->stall = STALL_LOOKUP;
+            return false;
+        }
+        s->lookup_failed = true;
+    }
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
         o.server = copy_target(s);
         s->pass_left = u->pass_left;
@@ -489,7 +501,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     }
     retry_keep(s, o.server, bytes, u);
-    s->to_primary_once = false;
+    s->to_primary_once = s->lookup_failed = false;
+    s->defines |= u->defines;
     tx_open(s, o.server, u);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);

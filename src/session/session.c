@@ -187,6 +187,7 @@ session_end(struct session *s, const char *why)
         log_info("disconnection: user=%s database=%s: %s", pool_key_user(s->key),
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
+    lookup_leave(s);
     if (s->login_server != NULL)
         server_close(s->login_server, "its session has gone");
     s->login_server = NULL;
@@ -257,7 +258,8 @@ session_facts(struct session *s, const char *text, size_t len)
 {
     static const struct sql_statement unread = {
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
-    static const struct sql_facts unknown = {1, false, true, true, &unread};
+    static struct sql_memo none; /* of what is not understood, nobody writes it */
+    static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
     struct sql_options options = {.standard_conforming_strings = s->plain_strings};
 
     if (unlikely(s->odd_encoding))
@@ -360,7 +362,10 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
 
     if (s->state != CLIENT_READY || key_len != want || CRYPTO_memcmp(key, s->cancel_key, want) != 0)
         return false;
-    if (s->stall == STALL_SERVER || (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
+    if (s->stall == STALL_LOOKUP)
+        lookup_leave(s);
+    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
+        (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
     } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
@@ -387,7 +392,7 @@ static bool
 is_served(const struct session *s)
 {
     return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
-           s->stall == STALL_ANSWERS;
+           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP;
 }
 
 void
@@ -410,6 +415,12 @@ session_sweep(struct session *s)
         err_set(&err, "57P05", "terminating connection due to client_idle_limit");
         session_fatal(s, &err);
     }
+}
+
+void
+session_host_fini(struct session_host *host)
+{
+    lookup_end_all(host);
 }
 
 const struct session_place *

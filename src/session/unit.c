@@ -40,12 +40,15 @@ take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 }
 
 static void
-take_facts(struct unit *u, const struct sql_facts *f)
+take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
 {
     enum sql_kind kind = f->statements[0].kind;
+    struct verdict v = lookup_verdict(s, f);
 
-    u->may_write |= f->may_write || !f->understood;
-    u->touches_session |= f->may_touch_session;
+    u->may_write |= v.may_write;
+    u->touches_session |= v.touches_session;
+    u->defines |= v.defines;
+    u->asks |= v.unknown;
     u->to_primary |= f->statements[0].no_load_balance;
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
     if (kind == SQL_POOL_SHOW && f->count == 1)
@@ -54,7 +57,7 @@ take_facts(struct unit *u, const struct sql_facts *f)
         in_doubt(u);
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        bool plain = route_is_plain_read(st);
+        bool plain = v.plain;
         if (st->kind == SQL_BEGIN && u->executed == 0 && f->count == 1) {
             u->has_begin = true;
             continue;
@@ -91,7 +94,7 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
         return;
     }
     u->facts = session_facts(s, text.data, text.len);
-    take_facts(u, u->facts);
+    take_facts(s, u, u->facts);
     u->to_primary |= route_rules_pattern(s->host->options.rules, text.data, text.len);
     if (u->facts->count == 1)
         take_execution(u, &u->facts->statements[0]);
@@ -111,7 +114,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     }
     u->parses = true;
     u->last_parse = (uint32_t)u->bytes;
-    take_facts(u, session_facts(s, p.query.data, p.query.len));
+    take_facts(s, u, session_facts(s, p.query.data, p.query.len));
     u->to_primary |= route_rules_pattern(s->host->options.rules, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
@@ -181,7 +184,7 @@ static void
 take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, struct unit *u)
 {
     bool binds = bytes[u->bytes] == 'B';
-    const struct statement *st = statements_find(s, name);
+    struct statement *st = statements_find(s, name);
     struct wire_parse p;
 
     if (just_parsed(bytes, u, name, &p) ||
@@ -195,8 +198,10 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         in_doubt(u); /* nobody here knows it */
         return;
     }
+    u->asks |= !statements_judge(s, st);
     if (binds)
         take_known(s, st, u);
+    u->defines |= st->defines;
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
@@ -315,6 +320,8 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
 
     memset(u, 0, sizeof(*u));
     u->tx_read = true;
+    if (unlikely(s->host->question.count > 0))
+        catalog_question_clear(&s->host->question);
     if (r != WIRE_OK)
         return r;
     u->type = h.type;

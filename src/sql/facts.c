@@ -301,6 +301,7 @@ judge(struct sql_look *l, const struct sql_head *h)
 {
     struct sql_statement *st = l->st;
     bool reads = h->harmless && (h->kind == SQL_SELECT || h->kind == SQL_COPY_TO);
+    bool touched = st->may_touch_session;
 
     if (is_table_query(st->kind) && l->main != SQL_OTHER)
         st->kind = (enum sql_kind)l->main;
@@ -320,6 +321,8 @@ judge(struct sql_look *l, const struct sql_head *h)
     st->may_touch_session |= l->calls_session || st->temporary;
     if (reads)
         st->may_touch_session |= l->calls_unknown;
+    st->unknown_calls = reads && l->calls_unknown && !touched && !read_writes(l) &&
+                        !l->calls_primary && !l->calls_session;
     if (h->kind == SQL_DO || h->kind == SQL_CALL || h->kind == SQL_LOAD)
         st->may_touch_session = true;
     st->changes_catalog =

@@ -59,7 +59,7 @@ statement_new(const struct session *s, const struct wire_parse *p, const struct 
     for (uint32_t n = 0; n < f->count; n++)
         st->to_primary |= !route_is_plain_read(&f->statements[n]);
     st->to_primary |= route_rules_pattern(s->host->options.rules, p->query.data, p->query.len);
-    st->local = st->kind == SQL_POOL_SHOW;
+    st->local = local_takes(f);
     return st;
 }
 

@@ -42,14 +42,14 @@ take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 static void
 take_facts(struct unit *u, const struct sql_facts *f)
 {
-    enum sql_kind kind = f->statements[0].kind;
-
     u->may_write |= f->may_write || !f->understood;
     u->touches_session |= f->may_touch_session;
     u->to_primary |= f->statements[0].no_load_balance;
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
-    if (kind == SQL_POOL_SHOW && f->count == 1)
+    if (unlikely(local_takes(f)))
         u->local = true;
+    else
+        u->foreign = true;
     if (!f->understood || f->count > 1)
         in_doubt(u);
     for (uint32_t n = 0; n < f->count; n++) {
@@ -200,6 +200,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
+    u->foreign |= !st->local;
     take_hint(u, (enum sql_hint)st->hint, st->hint_node);
     u->to_primary |= st->to_primary && st->kind != SQL_BEGIN;
     u->has_begin |= st->kind == SQL_BEGIN;
@@ -341,7 +342,7 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
 static int64_t
 not_before_ns(struct session *s)
 {
-    switch (s->host->options.consistency) {
+    switch (session_options(s)->consistency) {
     case SESSION_SEES_ALL:
         return MAX(s->last_write_ns, s->host->last_write(s->host->ctx));
     case SESSION_SEES_WHATEVER:

@@ -7,6 +7,8 @@
  * settings.c parameters that follow the session     local.c      what we answer ourselves
  * transaction.c explicit transactions               retry.c      reads that survive their standby
  * lookup.c   what the catalog says of a text
+ * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
+ * notice.c   what is told of the servers' messages
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
@@ -60,7 +62,7 @@ struct statement {
     bool plain;         /* one statement that has no effect on the session */
     uint8_t hint;       /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
-    bool local;      /* SHOW pool_... */
+    bool local;      /* SHOW pool_..., PGPOOL ... */
     bool by_catalog; /* what it may do was asked from the catalog, as of: */
     bool defines;    /* may change the catalog */
     uint32_t epoch;
@@ -131,8 +133,19 @@ struct session_retry {
     bool due; /* it was given up; the end of its cycle is to come */
 };
 
+/* The last Bind of a statement of ours. */
+struct local_portal {
+    uint32_t name_len;
+    uint32_t text_len;
+    char bytes[]; /* the portal's name, the statement's text */
+};
+
+struct session_own;
+
 struct session {
     struct session_host *host;
+    const struct session_options *options; /* the host's, or its own */
+    struct session_own *own;               /* what it has set for itself; NULL: nothing */
     struct session_place place;
     struct io_stream *client;
     struct pool_key *key;
@@ -151,7 +164,6 @@ struct session {
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
     bool batch_writes;     /* something in the open batch may write */
     bool always_pinned;    /* by its startup parameters, DISCARD ALL or not */
-    bool local_portal;     /* the last Bind of ours is a SHOW pool_... */
     bool cancelled;        /* a cancel request came for a unit that waits for its server */
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
@@ -189,10 +201,10 @@ struct session {
     struct io_timer hold;
     struct log_context log;
     struct server *login_server;
-    uint64_t tried[2]; /* nodes tried for the login */
-    char *names;       /* owns user, database, application */
-    struct sql_text local_view;
-    char local_view_bytes[64];
+    uint64_t tried[2];                 /* nodes tried for the login */
+    char *names;                       /* owns user, database, application */
+    struct local_portal *local_portal; /* NULL: none */
+    struct buf notices;                /* for the client, as soon as no message is passing */
     uint8_t cancel_key[CANCEL_KEY_BYTES];
 };
 
@@ -218,7 +230,8 @@ struct unit {
     bool touches_session;
     bool to_primary; /* something in it runs nowhere else */
     bool binds;
-    bool local;
+    bool local;                    /* a statement of ours is in it, */
+    bool foreign;                  /* and one of PostgreSQL's */
     bool asks;                     /* the catalog must be asked about it first */
     bool defines;                  /* may change the catalog */
     bool waits;                    /* for what is under way: that decides what a name stands for */
@@ -345,9 +358,38 @@ bool lookup_ask(struct session *s);
 /* The session waits no more. */
 void lookup_leave(struct session *s);
 void lookup_end_all(struct session_host *host);
+/* options.c */
+static inline const struct session_options *
+session_options(const struct session *s)
+{
+    return s->options;
+}
+/* text: NULL for DEFAULT. -1 with err when there is no such option, it is not for sessions to set,
+ * or has no such value. */
+int options_set(struct session *s, const char *name, const char *text, struct err *err);
+void options_reset_all(struct session *s);
+void options_fini(struct session *s);
+
+/* command.c */
+/* Is it a command that we know? -1 with err. */
+int command_check(struct session *s, struct sql_text text, struct err *err);
+/* Does it, and appends that part of the answer. */
+int command_answer(struct session *s, struct sql_text text, enum session_part part, struct buf *out,
+                   struct err *err);
+
+/* notice.c */
+/* The statement goes to this server: tells the client, when no message is passing. */
+void notice_statement(struct session *s, const struct server *server, const char *text, size_t len);
+/* What waited for the end of a message. */
+void notice_flush(struct session *s);
+/* A message of a watched server, for the log. */
+void notice_message(struct session *s, struct server *server, uint8_t type, uint32_t bytes);
 
 /* local.c */
+/* Is any of the statements ours? */
+bool local_takes(const struct sql_facts *f);
 void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
 void local_ready(struct session *s);
+void local_fini(struct session *s);
 
 #endif

@@ -20,6 +20,8 @@
 
 #include <stdbool.h>
 
+struct config;
+struct config_overrides;
 struct session;
 
 enum session_consistency {
@@ -28,8 +30,9 @@ enum session_consistency {
     SESSION_SEES_WHATEVER,
 };
 
-/* What the configuration says to sessions. */
+/* What the configuration says to sessions; a session may have some of it set for itself. */
 struct session_options {
+    const struct config *config; /* that it comes from */
     bool load_balance;
     bool statement_level_balance;
     bool prefer_other_standby; /* to the primary, when the chosen one is behind */
@@ -43,16 +46,27 @@ struct session_options {
     bool log_disconnections;
     bool log_statement;
     bool log_per_node_statement;
+    bool notice_per_node_statement; /* and client_min_messages lets notices through */
     bool log_client_messages;
-    int64_t idle_limit_ms;  /* client_idle_limit, 0: none */
-    int64_t login_limit_ms; /* authentication_timeout, 0: none */
+    uint8_t log_backend_messages; /* enum config_backend_messages */
+    bool warns;                   /* client_min_messages lets warnings through */
+    int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
+    int64_t login_limit_ms;       /* authentication_timeout, 0: none */
 };
 
-/* SHOW pool_...: its RowDescription, its rows with CommandComplete, or both. */
+void session_options_from_config(const struct config *cfg, const struct route_rules *rules,
+                                 struct session_options *options_r);
+
+/* SHOW pool_..., PGPOOL SHOW: what of the answer is wanted. */
+enum session_part {
+    SESSION_DESCRIPTION, /* RowDescription */
+    SESSION_ROWS,        /* the rows and CommandComplete */
+    SESSION_WHOLE,       /* both */
+};
 struct session_question {
-    struct sql_text view;
-    bool describe;
-    bool rows;
+    struct sql_text name; /* of a view; with `parameter` of a parameter or a group of them */
+    bool parameter;
+    enum session_part part;
 };
 
 /* What a child gives to its sessions. */
@@ -82,7 +96,8 @@ struct session_host {
     bool (*refresh)(void *ctx);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
-    /* Answers SHOW pool_...: appends messages to out. -1 with err: no such view. */
+    /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
+     * parameter. */
     int (*show)(void *ctx, struct session *s, const struct session_question *question,
                 struct buf *out, struct err *err);
     /* The session is closed and its memory about to go. */
@@ -99,6 +114,11 @@ struct session *session_new(struct session_host *host, int fd, const struct sess
 
 const struct session_place *session_place(const struct session *s);
 int session_load_balance_node(const struct session *s); /* -1: none chosen yet */
+/* What it has set for itself; NULL: nothing. */
+const struct config_overrides *session_overrides(const struct session *s);
+
+/* The host has other options than before. */
+void session_reconfigured(struct session *s);
 
 /* True when key is the session's; then cancels what it runs and calls done, now or later. */
 bool session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done,

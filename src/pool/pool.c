@@ -404,6 +404,9 @@ pool_return(struct server *s)
     }
     s->ops = NULL;
     s->owner = NULL;
+    s->watched = false;
+    s->heard_type = 0;
+    s->heard_again = 0;
     s->state = SERVER_RESETTING;
     s->since_ns = io_now_ns(s->pool->io);
     if (s->slot != NULL) {

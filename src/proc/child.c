@@ -69,19 +69,6 @@ struct child {
 
 /* ---- configuration ---- */
 
-static enum session_consistency
-consistency_of(enum config_consistency consistency)
-{
-    switch (consistency) {
-    case CONFIG_CONSISTENCY_GLOBAL:
-        return SESSION_SEES_ALL;
-    case CONFIG_CONSISTENCY_EVENTUAL:
-        return SESSION_SEES_WHATEVER;
-    default:
-        return SESSION_SEES_ITS_OWN;
-    }
-}
-
 /* The parent has checked the lists: a fault here is a bug, and leaves the rules as they were. */
 static void
 make_rules(struct child *c)
@@ -95,19 +82,6 @@ make_rules(struct child *c)
     }
     route_rules_free(c->rules);
     c->rules = rules;
-}
-
-/* Which of the catalog's facts keep a read from a standby. */
-static uint32_t
-catalog_mask(const struct config *cfg)
-{
-    uint32_t mask = UINT32_MAX;
-
-    if (cfg->check_temp_table == CONFIG_TEMP_TABLE_NONE)
-        mask &= ~(uint32_t)CATALOG_TEMPORARY;
-    if (!cfg->check_unlogged_table)
-        mask &= ~(uint32_t)CATALOG_UNLOGGED;
-    return mask;
 }
 
 static void
@@ -137,25 +111,7 @@ configure(struct child *c)
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
-    c->host.options = (struct session_options){
-        .load_balance = cfg->load_balance_mode,
-        .statement_level_balance = cfg->statement_level_load_balance,
-        .prefer_other_standby = cfg->prefer_lower_delay_standby,
-        .consistency = consistency_of(cfg->read_consistency),
-        .max_delay_bytes =
-            cfg->delay_threshold_by_time_ms > 0 ? 0 : (uint64_t)cfg->delay_threshold_bytes,
-        .max_delay_us = cfg->delay_threshold_by_time_ms * 1000,
-        .rules = c->rules,
-        .catalog_mask = catalog_mask(cfg),
-        .ask_reader = cfg->relcache_query_target == CONFIG_RELCACHE_LOAD_BALANCE_NODE,
-        .log_connections = cfg->log_connections,
-        .log_disconnections = cfg->log_disconnections,
-        .log_statement = cfg->log_statement,
-        .log_per_node_statement = cfg->log_per_node_statement,
-        .log_client_messages = cfg->log_client_messages,
-        .idle_limit_ms = cfg->client_idle_limit_ms,
-        .login_limit_ms = cfg->authentication_timeout_ms,
-    };
+    session_options_from_config(cfg, c->rules, &c->host.options);
 }
 
 static void
@@ -476,11 +432,19 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .freshness = c->freshness,
         .view = &c->view,
         .load_balance_node = session_load_balance_node(s),
+        .own = session_overrides(s),
     };
+    struct inspect_question question = {q->name, q->parameter};
+    struct inspect_target target;
 
-    struct inspect_question question = {q->view, q->describe, q->rows};
-
-    return inspect_answer(&in, &question, out, err);
+    look_at_freshness(c);
+    if (inspect_find(&in, &question, &target, err) != 0)
+        return -1;
+    if (q->part != SESSION_ROWS)
+        inspect_describe(&target, out);
+    if (q->part != SESSION_DESCRIPTION)
+        inspect_rows(&in, &target, out);
+    return 0;
 }
 
 /* ---- cancel ---- */
@@ -592,6 +556,10 @@ on_config(void *ctx, const struct config *before UNUSED)
     struct child *c = ctx;
 
     configure(c);
+    for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
+        if (c->sessions[n] != NULL)
+            session_reconfigured(c->sessions[n]);
+    }
     rebuild_view(c);
 }
 

@@ -102,8 +102,15 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
         io_send_rx(s->client, rx, (size_t)(bytes - rx->data), len);
     else
         io_send_copy(s->client, bytes, len);
+    notice_flush(s);
     if (io_is_full(s->client))
         server_pause(server);
+}
+
+static void
+on_message(void *ctx, struct server *server, uint8_t type, uint32_t bytes)
+{
+    notice_message(ctx, server, type, bytes);
 }
 
 static void
@@ -176,6 +183,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
     }
+    notice_flush(s);
     if (server->pending.count == 0)
         session_show_state(s, s->tx_status == 'I' ? SESSION_SLOT_IDLE : SESSION_SLOT_IN_TX);
     if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
@@ -249,6 +257,7 @@ const struct server_ops session_server_ops = {
     .cycle_end = on_cycle_end,
     .eased = on_eased,
     .parameter = on_parameter,
+    .message = on_message,
     .drained = on_drained,
     .lost = on_lost,
 };

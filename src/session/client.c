@@ -74,7 +74,7 @@ count_statement(struct session *s, struct server *server, int kind)
 static void
 note_statement(struct session *s, struct server *server, const char *text, size_t len)
 {
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
     struct session_slot *slot = s->place.slot;
 
     if (slot != NULL) {
@@ -86,6 +86,8 @@ note_statement(struct session *s, struct server *server, const char *text, size_
     if (unlikely(o->log_per_node_statement))
         log_info("DB node id: %d backend pid: %u statement: %.*s", server->node_id,
                  server->backend_pid, (int)MIN(len, (size_t)4096), text);
+    if (unlikely(o->notice_per_node_statement))
+        notice_statement(s, server, text, len);
 }
 
 /* CREATE, ALTER or DROP DATABASE: none of them bears others' connections. */
@@ -584,7 +586,7 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
                 session_fatal(s, &err);
             break;
         }
-        if (unlikely(s->host->options.log_client_messages))
+        if (unlikely(session_options(s)->log_client_messages))
             log_info("message type \"%c\" from the client, %zu bytes", u.type, u.bytes);
         if (u.type == 'X') {
             if (comes_to_its_end(s))
@@ -603,13 +605,16 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
 void
 client_go_on(struct session *s)
 {
+    const struct log_context *before;
     size_t used;
 
     if (s->pumping || s->state != CLIENT_READY)
         return;
     s->stall = STALL_NONE;
     if (s->in.len > 0) {
+        before = log_set_context(&s->log);
         used = client_pump(s, NULL, s->in.data, s->in.len);
+        log_set_context(before);
         if (s->state != CLIENT_READY)
             return;
         buf_drop(&s->in, used);

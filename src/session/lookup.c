@@ -92,7 +92,7 @@ refresh_scope(struct session *s)
 static bool
 may_leave_primary(const struct session *s)
 {
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
 
     return o->load_balance && s->host->view->has_readers && s->wish.kind != ROUTE_WISH_PRIMARY &&
            (s->tx_status == 'I' || s->tx.deferred || s->tx.on_reader);
@@ -121,7 +121,7 @@ take_flags(const struct session *s, const struct sql_statement *st, uint32_t fla
 {
     bool missing = flags & CATALOG_MISSING;
 
-    flags &= s->host->options.catalog_mask & ~(uint32_t)CATALOG_JUDGED;
+    flags &= session_options(s)->catalog_mask & ~(uint32_t)CATALOG_JUDGED;
     v->flags = flags;
     v->may_write = flags & CATALOG_WRITES || (missing && st->unknown_calls);
     v->touches_session = flags & CATALOG_KEEPS || (missing && st->unknown_calls);
@@ -357,7 +357,7 @@ node_to_ask(struct session *s)
 {
     int primary_id = s->host->view->primary_id;
 
-    return primary_id < 0 || s->host->options.ask_reader ? unit_reader_node(s) : primary_id;
+    return primary_id < 0 || session_options(s)->ask_reader ? unit_reader_node(s) : primary_id;
 }
 
 static bool

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "wire/build.h"
@@ -121,6 +122,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     struct err err;
 
     s->host = host;
+    s->options = &host->options;
     s->place = *place;
     s->tx_status = 'I';
     s->plain_strings = true;
@@ -152,6 +154,9 @@ session_reap(void *ctx)
     tx_fini(s);
     retry_drop(s);
     settings_fini(s);
+    options_fini(s);
+    local_fini(s);
+    buf_free(&s->notices);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));
     s->host->ended(s->host->ctx, s);
@@ -183,7 +188,7 @@ session_end(struct session *s, const char *why)
 {
     if (s->state == CLIENT_CLOSED)
         return;
-    if (s->host->options.log_disconnections && s->key != NULL)
+    if (session_options(s)->log_disconnections && s->key != NULL)
         log_info("disconnection: user=%s database=%s: %s", pool_key_user(s->key),
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
@@ -212,7 +217,7 @@ session_fatal(struct session *s, const struct err *err)
     if (s->state == CLIENT_CLOSED)
         return;
     before = log_set_context(&s->log);
-    log_fatal("%s", err->message);
+    log_error_parts(LOG_LEVEL_FATAL, err);
     log_set_context(before);
     /* inside of another message it would be read as that one's content */
     if (s->cur == NULL || !server_is_mid_message(s->cur)) {
@@ -325,6 +330,9 @@ session_link(struct session *s, int node_id, struct err *err)
         return NULL;
     if (*link == NULL) {
         *link = checkout(s, node_id, err);
+        if (*link != NULL)
+            (*link)->watched =
+                session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;
         if (*link != NULL && (*link)->slot != NULL)
             (*link)->slot->session = (int32_t)s->place.index;
     }
@@ -398,7 +406,7 @@ is_served(const struct session *s)
 void
 session_sweep(struct session *s)
 {
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
     int64_t idle_ms = (io_now_ns(s->host->io) - s->active_ns) / NS_PER_MS;
     struct err err;
 

@@ -79,8 +79,8 @@ statement_new(struct session *s, const struct wire_parse *p, const struct sql_fa
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;
     st->wants_primary = st->hint == SQL_HINT_PRIMARY || f->statements[0].no_load_balance ||
-                        route_rules_pattern(s->host->options.rules, p->query.data, p->query.len);
-    st->local = st->kind == SQL_POOL_SHOW;
+                        route_rules_pattern(session_options(s)->rules, p->query.data, p->query.len);
+    st->local = local_takes(f);
     judge(s, st, f);
     return st;
 }

@@ -42,7 +42,6 @@ take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 static void
 take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
 {
-    enum sql_kind kind = f->statements[0].kind;
     struct verdict v = lookup_verdict(s, f);
 
     u->may_write |= v.may_write;
@@ -51,8 +50,10 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
     u->asks |= v.unknown;
     u->to_primary |= f->statements[0].no_load_balance;
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
-    if (kind == SQL_POOL_SHOW && f->count == 1)
+    if (unlikely(local_takes(f)))
         u->local = true;
+    else
+        u->foreign = true;
     if (!f->understood || f->count > 1)
         in_doubt(u);
     for (uint32_t n = 0; n < f->count; n++) {
@@ -95,7 +96,7 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     }
     u->facts = session_facts(s, text.data, text.len);
     take_facts(s, u, u->facts);
-    u->to_primary |= route_rules_pattern(s->host->options.rules, text.data, text.len);
+    u->to_primary |= route_rules_pattern(session_options(s)->rules, text.data, text.len);
     if (u->facts->count == 1)
         take_execution(u, &u->facts->statements[0]);
     u->to_primary |= u->has_begin;
@@ -115,7 +116,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     u->parses = true;
     u->last_parse = (uint32_t)u->bytes;
     take_facts(s, u, session_facts(s, p.query.data, p.query.len));
-    u->to_primary |= route_rules_pattern(s->host->options.rules, p.query.data, p.query.len);
+    u->to_primary |= route_rules_pattern(session_options(s)->rules, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
     if (old != NULL && old->by_sql)
@@ -205,6 +206,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
+    u->foreign |= !st->local;
     take_hint(u, (enum sql_hint)st->hint, st->hint_node);
     u->to_primary |= st->to_primary && st->kind != SQL_BEGIN;
     u->has_begin |= st->kind == SQL_BEGIN;
@@ -348,7 +350,7 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
 static int64_t
 not_before_ns(struct session *s)
 {
-    switch (s->host->options.consistency) {
+    switch (session_options(s)->consistency) {
     case SESSION_SEES_ALL:
         return MAX(s->last_write_ns, s->host->last_write(s->host->ctx));
     case SESSION_SEES_WHATEVER:
@@ -389,7 +391,7 @@ hangs_behind(const struct session *s)
 {
     const struct cluster_node *node = &s->host->view->nodes[s->reader_node];
 
-    return s->host->options.prefer_other_standby || node->delay_us > BEHIND_US;
+    return session_options(s)->prefer_other_standby || node->delay_us > BEHIND_US;
 }
 
 /* A standby refuses each statement of a session whose transactions are serializable by default,
@@ -406,7 +408,7 @@ int
 unit_reader_node(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
     struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
                                 .max_delay_bytes = o->max_delay_bytes,
                                 .max_delay_us = o->max_delay_us,

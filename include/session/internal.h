@@ -2,11 +2,12 @@
  * What the files of session/ share. Nobody else includes this.
  *
  * session.c  life and death, the links to servers   startup.c    from the first byte to login
- * client.c   what the client sends, unit by unit    unit.c       what a unit holds, and where to
+ * client.c   what the client sends, unit by unit    unit.c       what a unit holds
  * answers.c  what servers say                       statements.c prepared statements
  * settings.c parameters that follow the session     local.c      what we answer ourselves
  * transaction.c explicit transactions               retry.c      reads that survive their standby
- * lookup.c   what the catalog says of a text
+ * lookup.c   what the catalog says of a text        place.c      where a unit goes
+ * explain.c  PGPOOL EXPLAIN
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * notice.c   what is told of the servers' messages
  */
@@ -15,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "route/route.h"
 #include "session/session.h"
 #include "wire/handshake.h"
 #include "wire/proto.h"
@@ -40,11 +42,12 @@ enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP }
 struct verdict {
     bool may_write;
     bool touches_session;
-    bool plain;      /* a standby may run all of it */
-    bool defines;    /* may change the catalog */
-    bool by_catalog; /* the catalog was asked, or should have been */
-    bool unknown;    /* ... and has not answered yet: the unit waits */
-    uint32_t flags;  /* enum catalog_flag */
+    bool plain;               /* a standby may run all of it */
+    bool defines;             /* may change the catalog */
+    bool by_catalog;          /* the catalog was asked, or should have been */
+    bool unknown;             /* ... and has not answered yet: the unit waits */
+    uint32_t flags;           /* enum catalog_flag */
+    enum route_reason reason; /* unless plain */
 };
 
 /* What the client may be told to do with a statement again elsewhere. */
@@ -57,10 +60,11 @@ struct statement {
     bool may_write;
     bool touches_session;
     bool to_primary;
-    bool wants_primary; /* by a comment or the configuration */
-    bool tx_read;       /* a SELECT that may run in a transaction on a reader */
-    bool plain;         /* one statement that has no effect on the session */
-    uint8_t hint;       /* enum sql_hint: PRIMARY counts as to_primary */
+    uint8_t wants_primary; /* enum route_reason: a comment or the configuration does; or 0 */
+    uint8_t reason;        /* the same, of to_primary */
+    bool tx_read;          /* a SELECT that may run in a transaction on a reader */
+    bool plain;            /* one statement that has no effect on the session */
+    uint8_t hint;          /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
     bool local;      /* SHOW pool_..., PGPOOL ... */
     bool by_catalog; /* what it may do was asked from the catalog, as of: */
@@ -194,8 +198,11 @@ struct session {
     bool lookup_failed;         /* for the unit that is next */
     bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
     bool defines;               /* something under way may change the catalog */
+    bool renews;                /* ... or what new connections are given */
     bool to_primary_once;       /* the next unit goes there */
     bool tx_wrote;              /* the running transaction may have written */
+    bool has_written;           /* any has, since the session began, */
+    bool tx_has_written;        /* and an explicit one */
     struct server *replaying;   /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
     struct io_timer hold;
@@ -228,7 +235,8 @@ struct unit {
     bool partial;               /* cut: more of the same batch or message follows */
     bool may_write;
     bool touches_session;
-    bool to_primary; /* something in it runs nowhere else */
+    bool to_primary; /* something in it runs nowhere else, */
+    uint8_t reason;  /* enum route_reason: for this */
     bool binds;
     bool local;                    /* a statement of ours is in it, */
     bool foreign;                  /* and one of PostgreSQL's */
@@ -271,10 +279,32 @@ enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, 
 /* Is there more in what is held than a batch that has not ended? Looks at each message once,
  * however small the pieces are in which it comes. */
 bool unit_is_due(struct session *s);
+/* The same for the text of a Query that nobody has sent. */
+void unit_of_text(struct session *s, const char *text, size_t len, struct unit *u);
+/* What else than the statement itself sends a text to the primary: enum route_reason, or 0. */
+uint8_t unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f);
+
+/* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
- * no server is there. */
-int unit_reader_node(struct session *s);
-int unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err);
+ * no server is there. reason_r: why that one. */
+int place_reader(struct session *s, enum route_reason *reason_r);
+/* Where the unit would go now, as far as no server's answer has to be waited for. */
+int place_decide(struct session *s, const struct unit *u, enum route_reason *reason_r);
+/* Where the unit goes. 0: *server_r is the connection, ready, and *reason_r says why there. 1: wait
+ * (s->stall says for what). -1 with err: there is none to be had. */
+int place_unit(struct session *s, const struct unit *u, struct server **server_r,
+               enum route_reason *reason_r, struct err *err);
+/* By disable_load_balance_on_write: does what the session has written keep its reads at the
+ * primary? in_tx: of those in explicit transactions. */
+bool place_is_after_write(const struct session *s, bool in_tx);
+/* From when on a standby must know everything; 0: from never. */
+int64_t place_not_before_ns(struct session *s);
+
+/* explain.c */
+/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
+bool explain_takes(struct sql_text text, struct sql_text *inner_r);
+void explain_description(struct buf *out);
+void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
 
 /* transaction.c */
 /* A BEGIN that is not sent yet, or the end of a transaction that no server knows of: answered here.

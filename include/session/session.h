@@ -30,11 +30,22 @@ enum session_consistency {
     SESSION_SEES_WHATEVER,
 };
 
+/* disable_load_balance_on_write, as far as a transaction that has written does not stay where it is
+ * anyway. */
+enum session_after_write {
+    SESSION_AFTER_WRITE_NOTHING,
+    SESSION_AFTER_WRITE_TRANSACTIONS, /* all later explicit transactions go to the primary */
+    SESSION_AFTER_WRITE_ALWAYS,       /* all later reads */
+};
+
 /* What the configuration says to sessions; a session may have some of it set for itself. */
 struct session_options {
     const struct config *config; /* that it comes from */
     bool load_balance;
     bool statement_level_balance;
+    bool allow_comments; /* in front of a statement that is read from a standby */
+    bool ignore_blanks;  /* the same */
+    enum session_after_write after_write;
     bool prefer_other_standby; /* to the primary, when the chosen one is behind */
     enum session_consistency consistency;
     uint64_t max_delay_bytes; /* delay_threshold, 0: no limit */
@@ -84,6 +95,7 @@ struct session_host {
     struct cluster_cursor *cursor;
     struct session_options options;
     struct node_counters *counters; /* by node_id */
+    uint64_t *routed;               /* units, by enum route_reason */
     void *ctx;
     /* A cancel request came over this session's connection; session_cancel_done answers. */
     void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);

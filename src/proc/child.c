@@ -669,6 +669,7 @@ child_new(struct proc *p)
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
+        .routed = c->slot->routed,
         .ctx = c,
         .cancel = cancel_asked,
         .wrote = wrote,

@@ -41,6 +41,9 @@ note_definitions(struct session *s)
     if (likely(!s->defines))
         return;
     s->defines = false;
+    if (s->renews)
+        s->host->close_database(s->host->ctx, NULL);
+    s->renews = false;
     if (s->key != NULL)
         catalog_changed(s->host->catalog, pool_key_database(s->key));
 }
@@ -176,6 +179,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             end_transaction(s, failed);
         if (s->tx_wrote && server->tx_status == 'I') {
             note_write(s);
+            s->has_written = true;
+            s->tx_has_written |= s->tx_status != 'I';
             s->tx_wrote = false;
         }
         if (server->tx_status == 'I')

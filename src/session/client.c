@@ -90,7 +90,8 @@ note_statement(struct session *s, struct server *server, const char *text, size_
         notice_statement(s, server, text, len);
 }
 
-/* CREATE, ALTER or DROP DATABASE: none of them bears others' connections. */
+/* CREATE, ALTER or DROP DATABASE do not bear others' connections; and those that there are do not
+ * have what ALTER DATABASE or ALTER ROLE may set for new ones. */
 static bool
 needs_idle_closed(const struct sql_statement *st, const char *text)
 {
@@ -104,7 +105,9 @@ needs_idle_closed(const struct sql_statement *st, const char *text)
             continue;
         while (at < len && memchr(" \t\n\r\f\v", sql[at], 6) != NULL)
             at++;
-        return len - at > 8 && str_equal_nocase_n(sql + at, "database", 8);
+        return len - at > 8 && (str_equal_nocase_n(sql + at, "database", 8) ||
+                                str_equal_nocase_n(sql + at, "role", 4) ||
+                                str_equal_nocase_n(sql + at, "user ", 5));
     }
     return false;
 }
@@ -157,8 +160,10 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
          * UPDATE of pg_settings sets parameters. */
         if (st->kind == SQL_LISTEN || (st->kind == SQL_UPDATE && st->system_catalog))
             s->pinned = s->keeps_primary = true;
-        if (unlikely(needs_idle_closed(st, text)))
+        if (unlikely(needs_idle_closed(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
+            s->renews = true;
+        }
     }
     if (touches_session || !f->understood)
         s->pinned = s->keeps_primary = true;
@@ -445,6 +450,7 @@ static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
 {
     struct out o = {.s = s, .rx = rx, .bytes = bytes};
+    enum route_reason reason;
     struct err err;
     int rc;
 
@@ -491,7 +497,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         refuse_unit(s, u, &err);
         return true;
     }
-    rc = unit_place(s, u, &o.server, &err);
+    rc = place_unit(s, u, &o.server, &reason, &err);
     if (rc > 0)
         return false;
     if (rc < 0) {
@@ -504,6 +510,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     retry_keep(s, o.server, bytes, u);
     s->to_primary_once = s->lookup_failed = false;
+    s->host->routed[reason]++;
     s->defines |= u->defines;
     tx_open(s, o.server, u);
     s->cur = o.server;

@@ -1,5 +1,6 @@
 /*
- * PGPOOL SHOW, PGPOOL SET and PGPOOL RESET: a session's look at the options, and its own values.
+ * PGPOOL SHOW, PGPOOL SET, PGPOOL RESET and PGPOOL EXPLAIN: a session's look at the options, and
+ * its own values.
  *
  * Called by local.c for statements of the kind SQL_POOL, in either protocol. What is set holds at
  * once and until it is reset or the session ends; no transaction undoes it, and no RESET ALL or
@@ -21,11 +22,25 @@ parse(struct session *s, struct sql_text text, struct sql_command *command_r, st
     return sql_command_parse(text, &options, command_r, err);
 }
 
+static void
+answer_explain(struct session *s, struct sql_text inner, enum session_part part, struct buf *out)
+{
+    if (part != SESSION_ROWS)
+        explain_description(out);
+    if (part == SESSION_DESCRIPTION)
+        return;
+    explain_rows(s, inner, out);
+    build_command_complete(out, "EXPLAIN");
+}
+
 int
 command_check(struct session *s, struct sql_text text, struct err *err)
 {
     struct sql_command command;
+    struct sql_text inner;
 
+    if (explain_takes(text, &inner))
+        return 0;
     return parse(s, text, &command, err);
 }
 
@@ -66,7 +81,12 @@ command_answer(struct session *s, struct sql_text text, enum session_part part, 
 {
     struct session_question q = {.parameter = true, .part = part};
     struct sql_command command;
+    struct sql_text inner;
 
+    if (explain_takes(text, &inner)) {
+        answer_explain(s, inner, part, out);
+        return 0;
+    }
     if (parse(s, text, &command, err) != 0)
         return -1;
     if (command.verb == SQL_COMMAND_SHOW) {

@@ -50,17 +50,31 @@ add_paths(const struct list *settings, struct buf *path)
     }
 }
 
-/* Whose names the session's are. path is the caller's to free. */
+/* Who logs in: the user, and the parameters of the login but for its name. */
+static void
+add_who(const struct pool_key *key, struct buf *who)
+{
+    size_t len;
+    const char *pair = pool_key_parameters(key, &len);
+    const char *end = pair + len;
+
+    buf_add_cstr(who, pool_key_user(key));
+    while (pair < end) {
+        const char *value = pair + strlen(pair) + 1;
+        const char *next = value + strlen(value) + 1;
+        if (strcmp(pair, "application_name") != 0)
+            buf_add(who, pair, (size_t)(next - pair));
+        pair = next;
+    }
+}
+
+/* Whose names the session's are. who and path are the caller's to free. */
 static struct catalog_login
 login_of(const struct session *s, struct buf *who, struct buf *path)
 {
-    size_t parameters_len;
-    const char *parameters = pool_key_parameters(s->key, &parameters_len);
-
     add_paths(&s->settings.applied, path);
     add_paths(&s->settings.pending, path);
-    buf_add_cstr(who, pool_key_user(s->key));
-    buf_add(who, parameters, parameters_len);
+    add_who(s->key, who);
     return (struct catalog_login){pool_key_database(s->key), who->data, who->len,
                                   path->len > 0 ? (const char *)path->data : "", path->len};
 }
@@ -115,6 +129,26 @@ flags_of(struct session *s, const struct sql_facts *f, uint32_t *flags_r)
     return true;
 }
 
+static enum route_reason
+reason_of(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag;
+        enum route_reason reason;
+    } reasons[] = {
+        {CATALOG_MISSING, ROUTE_MISSING},     {CATALOG_WRITES, ROUTE_FUNCTION},
+        {CATALOG_KEEPS, ROUTE_KEEPS},         {CATALOG_UNLOGGED, ROUTE_UNLOGGED},
+        {CATALOG_TEMPORARY, ROUTE_TEMPORARY}, {CATALOG_SYSTEM, ROUTE_SYSTEM},
+        {CATALOG_FOREIGN, ROUTE_FOREIGN},     {CATALOG_SEQUENCE, ROUTE_SEQUENCE},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(reasons); n++) {
+        if (flags & reasons[n].flag)
+            return reasons[n].reason;
+    }
+    return flags != 0 ? ROUTE_DIFFERS : ROUTE_BALANCED;
+}
+
 static void
 take_flags(const struct session *s, const struct sql_statement *st, uint32_t flags,
            struct verdict *v)
@@ -127,6 +161,7 @@ take_flags(const struct session *s, const struct sql_statement *st, uint32_t fla
     v->touches_session = flags & CATALOG_KEEPS || (missing && st->unknown_calls);
     v->defines = flags & CATALOG_DEFINES || (missing && st->unknown_calls);
     v->plain = flags == 0;
+    v->reason = reason_of(flags);
 }
 
 struct verdict
@@ -135,12 +170,16 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     const struct sql_statement *st = &f->statements[0];
     struct verdict v = {.may_write = f->may_write || !f->understood || f->count > 1,
                         .touches_session = f->may_touch_session,
-                        .plain = f->understood};
+                        .plain = f->understood,
+                        .reason = ROUTE_NOT_UNDERSTOOD};
     uint32_t flags;
 
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *one = &f->statements[n];
-        v.plain &= route_is_plain_read(one);
+        if (v.plain && !route_is_plain_read(one)) {
+            v.plain = false;
+            v.reason = route_why_not(one);
+        }
         v.defines |= one->changes_catalog && !(one->temporary && one->kind != SQL_OTHER);
     }
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
@@ -155,6 +194,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
         return v;
     }
     v.plain = false;
+    v.reason = ROUTE_NOT_ASKED;
     v.unknown = !s->lookup_failed &&
                 io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
     if (v.unknown)
@@ -314,16 +354,13 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e UNU
 {
     struct lookup *l = ctx;
     struct buf who = BUF_EMPTY;
-    size_t parameters_len;
-    const char *parameters = pool_key_parameters(l->key, &parameters_len);
     struct catalog_login login;
 
     if (failed || !server_is_idle(server) || !take_answer(l)) {
         fail_lookup(l, "the server refused the question", false);
         return;
     }
-    buf_add_cstr(&who, pool_key_user(l->key));
-    buf_add(&who, parameters, parameters_len);
+    add_who(l->key, &who);
     login = (struct catalog_login){pool_key_database(l->key), who.data, who.len,
                                    l->path.len > 0 ? (const char *)l->path.data : "", l->path.len};
     catalog_question_done(&l->question, l->host->catalog, &login, &l->scope);
@@ -356,8 +393,11 @@ static int
 node_to_ask(struct session *s)
 {
     int primary_id = s->host->view->primary_id;
+    enum route_reason reason;
 
-    return primary_id < 0 || session_options(s)->ask_reader ? unit_reader_node(s) : primary_id;
+    if (primary_id >= 0 && !session_options(s)->ask_reader)
+        return primary_id;
+    return place_reader(s, &reason);
 }
 
 static bool

@@ -33,6 +33,21 @@ consistency_of(enum config_consistency consistency)
     }
 }
 
+/* A transaction that has written reads where it has; what it wrote is read where it is (see
+ * read_consistency). So only these two add anything. */
+static enum session_after_write
+after_write_of(enum config_balance_after_write value)
+{
+    switch (value) {
+    case CONFIG_AFTER_WRITE_ALWAYS:
+        return SESSION_AFTER_WRITE_ALWAYS;
+    case CONFIG_AFTER_WRITE_TRANS_TRANSACTION:
+        return SESSION_AFTER_WRITE_TRANSACTIONS;
+    default:
+        return SESSION_AFTER_WRITE_NOTHING;
+    }
+}
+
 /* INFO and below rank below NOTICE; LOG does so only for clients, as in PostgreSQL. */
 static bool
 sends_notices(enum log_level client_min_messages)
@@ -45,6 +60,11 @@ static void
 take_own(struct session_options *o, const struct config_session *values)
 {
     o->consistency = consistency_of(values->read_consistency);
+    /* what was written anywhere is read where it is: more than the tables that Pgpool-II watches */
+    if (o->config->disable_load_balance_on_write == CONFIG_AFTER_WRITE_DML_ADAPTIVE_GLOBAL &&
+        o->consistency == SESSION_SEES_ITS_OWN)
+        o->consistency = SESSION_SEES_ALL;
+    o->allow_comments = values->allow_sql_comments;
     o->log_statement = values->log_statement;
     o->log_per_node_statement = values->log_per_node_statement;
     o->notice_per_node_statement =
@@ -70,6 +90,8 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
     *options_r = (struct session_options){
         .config = cfg,
         .load_balance = cfg->load_balance_mode,
+        .ignore_blanks = cfg->ignore_leading_white_space,
+        .after_write = after_write_of(cfg->disable_load_balance_on_write),
         .statement_level_balance = cfg->statement_level_load_balance,
         .prefer_other_standby = cfg->prefer_lower_delay_standby,
         .max_delay_bytes =

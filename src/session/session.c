@@ -265,7 +265,8 @@ session_facts(struct session *s, const char *text, size_t len)
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
     static struct sql_memo none; /* of what is not understood, nobody writes it */
     static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
-    struct sql_options options = {.standard_conforming_strings = s->plain_strings};
+    struct sql_options options = {.standard_conforming_strings = s->plain_strings,
+                                  .server_version = s->host->view->server_version};
 
     if (unlikely(s->odd_encoding))
         return &unknown;

@@ -217,7 +217,8 @@ static int
 next_node_to_ask(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
-    int reader_id = unit_reader_node(s);
+    enum route_reason reason;
+    int reader_id = place_reader(s, &reason);
 
     if (reader_id >= 0 && !was_tried(s, reader_id))
         return reader_id;

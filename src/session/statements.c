@@ -40,7 +40,8 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
                 !f->statements[0].system_catalog &&
                 (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
                  st->kind == SQL_DELETE);
-    st->to_primary = st->wants_primary || v.may_write || !v.plain;
+    st->to_primary = st->wants_primary != 0 || v.may_write || !v.plain;
+    st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
     st->by_catalog = v.by_catalog;
     st->scope = s->scope.tag;
@@ -78,8 +79,7 @@ statement_new(struct session *s, const struct wire_parse *p, const struct sql_fa
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;
-    st->wants_primary = st->hint == SQL_HINT_PRIMARY || f->statements[0].no_load_balance ||
-                        route_rules_pattern(session_options(s)->rules, p->query.data, p->query.len);
+    st->wants_primary = unit_wish(s, p->query.data, p->query.len, f);
     st->local = local_takes(f);
     judge(s, st, f);
     return st;

@@ -8,7 +8,7 @@
  * REPEATABLE READ the one snapshot is never split: only READ ONLY transactions may run on a
  * reader, and they stay. SERIALIZABLE is the primary's.
  *
- * Called by client.c before and after unit_place, and by answers.c when a transaction has ended.
+ * Called by client.c before and after place_unit, and by answers.c when a transaction has ended.
  * Source: PostgreSQL's manual, chapters "Concurrency Control" and "Hot Standby".
  */
 #include "session/internal.h"
@@ -63,7 +63,9 @@ may_read_there(const struct session *s, const struct sql_statement *begin, int n
 static int
 reader_for(struct session *s)
 {
-    int node_id = s->pinned ? -1 : unit_reader_node(s);
+    enum route_reason reason;
+    bool stays = s->pinned || place_is_after_write(s, true);
+    int node_id = stays ? -1 : place_reader(s, &reason);
 
     return node_id == s->host->view->primary_id ? -1 : node_id;
 }

@@ -333,6 +333,8 @@ def test_read_goes_elsewhere_when_its_server_does_not_answer(cluster, start_pgpo
 def test_cancel_request_that_nobody_answers_ends(cluster, start_pgpool):
     """The child that was to answer is killed meanwhile: the request is not waited for for ever."""
     pgpool = start_pgpool(authentication_timeout="2s")
+    with raw.connected(pgpool) as one:
+        one.rows("SELECT pg_sleep(0)")  # what it is, is known from now on
     with raw.connected(pgpool) as one, stopped(*cluster.servers):
         one.send(Q("SELECT pg_sleep(60)"))
         requests = [raw.Raw(pgpool) for _ in range(6)]  # either child takes some

@@ -284,6 +284,8 @@ batch_ended(struct session *s)
 {
     s->batch = NULL;
     s->batch_forgets = s->batch_writes = false;
+    if (unlikely(s->local_portal != NULL))
+        local_fini(s);
 }
 
 static void

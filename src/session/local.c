@@ -19,6 +19,7 @@ local_ready(struct session *s)
 {
     struct buf b = BUF_EMPTY;
 
+    local_fini(s);
     build_ready(&b, s->tx_status);
     session_send(s, &b);
     buf_free(&b);
@@ -228,6 +229,7 @@ local_query(struct session *s, const uint8_t *msg, uint32_t len)
         buf_clear(&b);
         build_error(&b, "ERROR", &err);
     }
+    local_fini(s);
     build_ready(&b, s->tx_status);
     session_send(s, &b);
     buf_free(&b);

@@ -308,6 +308,7 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
         u->tx_read &= bind.portal.len == 0;
         break;
     case 'E':
+        u->local |= s->local_portal != NULL && !u->binds;
         u->tx_read &=
             wire_parse_execute(msg, len, &execute, &err) == WIRE_OK && execute.max_rows == 0;
         break;
@@ -317,6 +318,8 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
             in_doubt(u, ROUTE_NOT_UNDERSTOOD);
         else if (target.kind == 'S' && msg[0] == 'D')
             take_statement(s, bytes, target.name, u);
+        else if (target.kind == 'P' && msg[0] == 'D')
+            u->local |= s->local_portal != NULL && !u->binds;
         break;
     default:
         break;

@@ -147,6 +147,25 @@ def test_extended_protocol(one):
     assert fields(one.read_until("Z"))["C"] == "26000"
 
 
+def test_batch_in_pieces(one):
+    """A portal of ours lives up to Sync, and no longer."""
+    one.send(raw.parse("", "PGPOOL SHOW port"), raw.FLUSH)
+    assert one.read().kind == "1"
+    one.send(raw.bind("", ""), raw.FLUSH)
+    assert one.read().kind == "2"
+    one.send(raw.describe("P"), raw.FLUSH)
+    assert one.read().kind == "T"
+    one.send(raw.execute(), raw.SYNC)
+    assert kinds(one.read_until("Z")) == "DCZ"
+    for between in (raw.SYNC, raw.query("SELECT 1"), extended("SELECT 1")):
+        one.send(raw.parse("", "PGPOOL SHOW port"), raw.bind("", ""), raw.FLUSH)
+        one.read_until("2")
+        one.send(between)
+        one.read_until("Z")
+        one.send(raw.execute(), raw.SYNC)
+        assert fields(one.read_until("Z"))["C"] == "34000"
+
+
 def test_closing_the_unnamed_statement_keeps_the_named(one):
     one.send(raw.parse("kept", "SELECT 7"), raw.SYNC, raw.parse("", "PGPOOL SHOW port"),
              raw.close("S"), raw.SYNC, raw.bind("", "kept"), raw.execute(), raw.SYNC)
@@ -425,6 +444,29 @@ def test_log_backend_messages(one, pgpool):
     with raw.connected(pgpool) as other:
         other.rows("SELECT 1")
     assert logged(pgpool) == []
+
+
+def test_reload_reaches_open_connections(one, pgpool):
+    """Also those that a session holds already, and one that has other settings of its own."""
+    with raw.connected(pgpool) as other:
+        pids = {backend_pid(one), backend_pid(other)}
+        other.simple("PGPOOL SET log_statement = on")
+        try:
+            pgpool.write_config(log_backend_messages="verbose")
+            pgpool.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: shown(one, "log_backend_messages") ==
+                     shown(other, "log_backend_messages") == "verbose", "the reload")
+            for each in (one, other):
+                each.rows("SELECT pg_backend_pid()")
+            wait_for(lambda: pids <= {found[2] for found in logged(pgpool)}, "both in the log")
+            other.simple("PGPOOL SET log_backend_messages = none")
+            pgpool.mark_log()
+            other.rows("SELECT pg_backend_pid()")
+            assert logged(pgpool) == []
+        finally:
+            pgpool.write_config(log_backend_messages="none")
+            pgpool.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: shown(one, "log_backend_messages") == "none", "the reload")
 
 
 def test_log_level_of_the_session(one, pgpool):

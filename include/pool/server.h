@@ -14,6 +14,7 @@
 #include "os/io.h"
 #include "os/sock.h"
 #include "pool/pending.h"
+#include "pool/prepared.h"
 #include "wire/proto.h"
 
 #include <stdbool.h>
@@ -76,7 +77,11 @@ struct server {
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
     struct buf in;         /* a message that has not arrived whole */
-    uint64_t settings_seq; /* the owner's: which settings this connection has */
+    struct buf fakes;      /* answers of ours that go in front of the next one */
+    struct known_statements known;
+    struct prepared *unnamed;     /* what its unnamed statement is; NULL: not known, or none */
+    struct settings_image *image; /* the parameters that were set on it; NULL: none */
+    uint32_t skipped_rows;        /* by the tag of the last answer that was skipped */
     int64_t created_ns;
     int64_t since_ns;   /* idle or resetting since */
     uint32_t pass_left; /* bytes of a long message still to come */
@@ -110,6 +115,14 @@ struct server {
 
 /* Something is on its way to the server: puts what it will answer into the queue. */
 void server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag);
+
+/* Its unnamed statement is this one now. A Query has none behind it. */
+void server_set_unnamed(struct server *s, struct prepared *prepared);
+
+/* Nothing is on its way for this one: its answer is made here when its turn comes. */
+void server_expect_fake(struct server *s, enum pending_kind kind, void *tag);
+/* Makes the answers that no other answer will bring along: the client waits for them (Flush). */
+void server_flush_fakes(struct server *s);
 
 /* Sends bytes of our own, or part of a receive buffer. */
 static inline void

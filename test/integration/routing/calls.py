@@ -1,6 +1,6 @@
 """Functions, operators, casts, domains, aggregates: what they do is in the catalog only."""
 
-from routing.row import after, either, primary, standby
+from routing.row import after, at_last, either, primary, standby
 
 FUNCTIONS = [
     standby("SELECT read_stable()"),
@@ -72,15 +72,15 @@ FUNCTIONS = [
     standby("SELECT many('a', 'b', 'c')"),
     standby("SELECT many('a')"),
     # a function of a row, written as if it were a column
-    primary("SELECT i.item_note FROM item i WHERE id = 1"),
+    at_last("SELECT i.item_note FROM item i WHERE id = 1"),
     primary("SELECT item_note(i) FROM item i WHERE id = 1"),
-    primary("SELECT (i).item_note FROM item i WHERE id = 1"),
-    primary("SELECT item.item_note FROM item WHERE id = 2"),
+    at_last("SELECT (i).item_note FROM item i WHERE id = 1"),
+    at_last("SELECT item.item_note FROM item WHERE id = 2"),
     standby("SELECT i.item_label FROM item i WHERE id = 1"),
     standby("SELECT item_label(i) FROM item i WHERE id = 1"),
-    # what they read is told by their body only: either place, as long as the answer is right
-    either("SELECT read_fast()"),
-    either("SELECT read_fast_atomic()"),
+    # what they read is told by their body only
+    at_last("SELECT read_fast()"),
+    at_last("SELECT read_fast_atomic()"),
     primary("SELECT make_temp()"),
     primary("SELECT set_path('a')"),
 ]
@@ -98,7 +98,7 @@ OPERATORS = [
     standby("SELECT id |-| 1 FROM item ORDER BY id"),
     standby("SELECT 3 OPERATOR(a.<+>) 2"),
     primary("SELECT 3 OPERATOR(b.<+>) 2"),
-    primary("SELECT 1 <+> 2", error="42883"),
+    at_last("SELECT 1 <+> 2", error="42883"),
     standby("SELECT 1 || 'x', -2, @ -3, |/ 4.0, 2 ^ 3, 7 % 4, ~ 1, 1 # 2, 1 << 2"),
     standby("SELECT 'abc' ^@ 'a', 'abc' ~~ 'a%', 'abc' !~* 'B'"),
     standby("SELECT '==>', \"for\" FROM \"update\" -- ==>"),
@@ -126,9 +126,9 @@ CASTS = [
     primary("SELECT CAST(name AS noted) FROM item ORDER BY id"),
     primary("SELECT 'x'::noted_again"),
     primary("SELECT ARRAY['x']::noted[]"),
-    primary("SELECT ROW('x', 1)::holder"),
-    primary("SELECT '(x,1)'::holder"),
-    primary("SELECT (json_populate_record(NULL::holder, '{\"n\": \"x\"}')).n"),
+    at_last("SELECT ROW('x', 1)::holder"),
+    at_last("SELECT '(x,1)'::holder"),
+    at_last("SELECT (json_populate_record(NULL::holder, '{\"n\": \"x\"}')).n"),
     primary("SELECT * FROM json_to_record('{\"n\": \"x\"}') AS r (n noted)"),
     primary("SELECT x.n FROM XMLTABLE('/r' PASSING ('<r>x</r>'::xml) "
             "COLUMNS n noted PATH '.') x"),
@@ -137,7 +137,7 @@ CASTS = [
     standby("SELECT '{1,2}'::int[], 1::float8::numeric(5, 2), '1'::bit(3), 'x'::varchar(3)"),
     either("SELECT 'toolong'::short", error="23514"),
     *after("SET search_path = b", rows=[
-        primary("SELECT 1::public.loud"), primary("SELECT 1::loud", error="42704")]),
+        primary("SELECT 1::public.loud"), at_last("SELECT 1::loud", error="42704")]),
 ]
 
 # Session state that a later statement shows.

@@ -188,7 +188,7 @@ STRINGS = [
         standby(r"SELECT 'it\'s', id FROM item WHERE id = 1"),
         primary(r"SELECT 'a\'', nextval('counter') > 0, '\''"),
         primary(r"SELECT 'a\' FROM item --', a FROM fast ORDER BY a"),
-        standby(r"SELECT E'\'' || 'x'")]),
+        standby(r"SELECT E'\'' || 'x'"), primary(r"SELECT '\\' FROM advisory_view")]),
     standby(r"SELECT 'a\' FROM item --' FROM tree WHERE id = 1"),
     standby(r"SELECT 'a\', count(*) FROM item --'"),
     *after("SET client_encoding = 'LATIN1'", rows=[standby("SELECT count(*) FROM item")]),

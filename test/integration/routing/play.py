@@ -7,13 +7,11 @@ what was written, and pgpool is told not to care for freshness (read_consistency
 never goes to the primary because a standby was late.
 """
 
-import os
 import re
 
 import raw
 
 STEP_TIMEOUT = 10.0
-ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] ")
 RAN = re.compile(r": (?:LOG:  (?:statement|execute [^:]*)|STATEMENT): ")
 MARK = re.compile(r"/\* (simple|extended) row (\d+) \*/")
 
@@ -53,30 +51,10 @@ class Lost(Answer):
         return self.error
 
 
-class Log:
-    """What a server's log says from now on."""
-
-    def __init__(self, server):
-        self.server = server
-        self.start = os.path.getsize(server.log)
-
-    def entries(self):
-        with open(self.server.log, "rb") as file:
-            file.seek(self.start)
-            lines = file.read().decode(errors="replace").split("\n")
-        entry = ""
-        for line in lines:
-            if ENTRY.match(line):
-                yield entry
-                entry = line
-            else:
-                entry += "\n" + line
-        yield entry
-
-    def rows(self):
-        """(protocol, number) of the rows that ran here, or failed here."""
-        return {(protocol, int(number)) for entry in self.entries() if RAN.search(entry)
-                for protocol, number in MARK.findall(entry)}
+def ran(log):
+    """(protocol, number) of the rows that ran, or failed, on the server of the log."""
+    return {(protocol, int(number)) for entry in log.entries() if RAN.search(entry)
+            for protocol, number in MARK.findall(entry)}
 
 
 class Player:

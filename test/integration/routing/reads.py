@@ -1,6 +1,6 @@
 """Plain reads in every syntax that SQL has for them: a standby may run them, so it must."""
 
-from routing.row import after, either, primary, standby
+from routing.row import after, at_last, either, primary, standby
 
 PLAIN = [
     standby("SELECT 1"),
@@ -192,8 +192,8 @@ WRONG = [
     primary("SELECT no_such_column FROM no_such_table", error="42P01"),
     primary("SELECT no_such_function(1)", error="42883"),
     primary("SELECT no_such_schema.f()", error="3F000"),
-    primary("SELECT 'x'::no_such_type", error="42704"),
-    primary("SELECT 1 <#> 2", error="42883"),
+    at_last("SELECT 'x'::no_such_type", error="42704"),
+    at_last("SELECT 1 <#> 2", error="42883"),
     either("SELECT no_such_column FROM item", error="42703"),
     either("SELECT id FROM item, part_of", error="42702"),
     either("SELECT 1/0", error="22012"),

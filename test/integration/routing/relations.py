@@ -40,9 +40,10 @@ VIEWS = [
     primary("SELECT * FROM catalog_view"),
     primary("SELECT * FROM catalog_nested"),
     primary("SELECT * FROM schema_view"),
-    # how the cast is called is in the view's tree only, and in the types of the table's columns
-    primary("SELECT * FROM write_implicit"),
-    primary("SELECT abs(l) FROM louds"),
+    # the cast is in the view's tree only, and in the types of the table's columns
+    primary("SELECT * FROM write_implicit", database="cast"),
+    primary("SELECT abs(l) FROM louds", database="cast"),
+    either("SELECT abs(id) FROM item ORDER BY id", database="cast"),
     primary("INSERT INTO journal (what) SELECT name FROM item_view WHERE false"),
     *after("SET search_path = b, public", rows=[primary("SELECT * FROM item_view")]),
     standby("SELECT count(*) FROM public.item_view"),

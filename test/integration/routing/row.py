@@ -3,6 +3,7 @@
     standby("SELECT a FROM t")                       a plain read: balanced, always
     primary("INSERT INTO t VALUES (1)")              nowhere else
     either("SHOW work_mem")                          any server will do
+    at_last("SELECT i.f FROM t i")                   a standby may refuse it first
     *after("BEGIN", "INSERT INTO t VALUES (1)", rows=[
         primary("SELECT a FROM t")])                 the same steps in front of each of the rows
 
@@ -14,11 +15,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    place: str  # "primary", "standby", "either" or "node" with a number
+    place: str  # "primary", "standby", "either", "at last" or "node" with a number
     sql: str
     before: tuple = ()  # steps: statements in front of it, each waited for and replayed
     user: str = "postgres"
-    database: str = ""  # "path": the one that has a search_path of its own
+    database: str = ""  # "path" has a search_path of its own, "cast" an implicit cast that writes
     options: str = ""  # of the startup message
     error: str = None  # the SQLSTATE that PostgreSQL answers with
     varies: bool = False  # the contents differ from run to run: only the kinds of messages count
@@ -64,6 +65,12 @@ def standby(sql, **more):
 
 def either(sql, **more):
     return Row("either", sql, **more)
+
+
+def at_last(sql, **more):
+    """For the primary by what no name in it tells: a standby, which refuses it, may be asked first,
+    if the client does not notice."""
+    return Row("at last", sql, **more)
 
 
 def on_node(number, sql, **more):

@@ -97,7 +97,6 @@ PREPARED = [
     *after("INSERT INTO journal (what) VALUES ('x')", rows=[
         standby("SELECT max(id) FROM item", prepared=True)]),
     *after("SET search_path = b, public", rows=[
-        primary("SELECT * FROM item_view ORDER BY 1", prepared=True, error="0A000"),
         standby("SELECT max(id) FROM item", prepared=True)]),
     *after("SET search_path = b, public", rows=[
         primary("SELECT count(*) FROM mine, same", prepared=True)],

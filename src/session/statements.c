@@ -44,7 +44,7 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
     st->by_catalog = v.by_catalog;
-    st->scope = s->scope.tag;
+    st->scope = v.judged ? s->scope.tag : 0;
     st->epoch = s->scope.epoch;
     return !v.unknown;
 }
@@ -54,6 +54,7 @@ statements_judge(struct session *s, struct statement *st)
 {
     if (likely(!st->by_catalog || s->pinned || st->by_sql ||
                (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
+                s->scope_seq == s->settings.seq &&
                 st->epoch == memo_epoch(s->host->memo, s->scope.group))))
         return true;
     return judge(s, st, session_facts(s, st->query, st->query_len));

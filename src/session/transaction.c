@@ -39,12 +39,15 @@ default_is_read_committed(const struct session *s, int node_id)
 
 /* May such a transaction run on the reader, and may it leave that again? */
 static bool
-may_read_there(const struct session *s, const struct sql_statement *begin, int node_id,
-               bool *movable_r)
+may_read_there(struct session *s, const struct sql_statement *begin, int node_id, bool *movable_r)
 {
+    bool unknown;
+
     *movable_r = true;
     if (begin->access == SQL_ACCESS_READ_WRITE)
         return false; /* a standby refuses it at once */
+    if (begin->hint == SQL_HINT_PRIMARY || begin->no_load_balance)
+        return false;
     switch (begin->isolation) {
     case SQL_ISOLATION_READ_UNCOMMITTED:
     case SQL_ISOLATION_READ_COMMITTED:
@@ -52,8 +55,9 @@ may_read_there(const struct session *s, const struct sql_statement *begin, int n
     case SQL_ISOLATION_DEFAULT:
         return default_is_read_committed(s, node_id);
     case SQL_ISOLATION_REPEATABLE_READ:
+        /* it cannot go on elsewhere when it comes to a table that the standby does not have */
         *movable_r = false;
-        return begin->access == SQL_ACCESS_READ_ONLY;
+        return begin->access == SQL_ACCESS_READ_ONLY && lookup_is_alike(s, &unknown);
     default:
         return false;
     }

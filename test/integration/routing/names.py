@@ -26,7 +26,7 @@ SPELLED = [
     standby("SELECT a FROM größe"),
     standby("SELECT a FROM \"größe\""),
     primary("SELECT a FROM maß"),
-    standby("SELECT count(*) FROM U&\"it\\0065m\""),
+    either("SELECT count(*) FROM U&\"it\\0065m\""),
     primary("SELECT count(*) FROM U&\"f\\0061st\""),
     primary("SELECT count(*) FROM U&\"f!0061st\" UESCAPE '!'"),
     # cut at 63 bytes

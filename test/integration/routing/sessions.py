@@ -205,10 +205,11 @@ TRANSACTIONS = [
     *after("START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE", rows=[
         primary("SELECT count(*) FROM item")]),
     *after("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", rows=[
-        standby("SELECT count(*) FROM item"), primary("SELECT a FROM fast"),
+        # where there are unlogged tables, as here, nobody knows what it will come to
+        primary("SELECT count(*) FROM item"), primary("SELECT a FROM fast"),
         primary("SELECT txid_current() > 0"), primary("SELECT pg_current_wal_lsn() IS NOT NULL")]),
     *after("BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM item", rows=[
-        standby("SELECT count(*) FROM tree"), either("SELECT count(*) > 0 FROM pg_class"),
+        primary("SELECT count(*) FROM tree"), either("SELECT count(*) > 0 FROM pg_class"),
         either("SELECT read_volatile()"), either("DELETE FROM empty", error="25006"),
         # one snapshot is never split: what a standby cannot do must not have begun there
         either("SELECT a FROM fast ORDER BY a"), either("SELECT txid_current() > 0"),

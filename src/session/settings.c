@@ -151,11 +151,25 @@ is_mixed(const struct effect *effects)
     return sets && ends;
 }
 
+/* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
+ * search_path that begins with it. */
+static bool
+makes_temporary(const struct sql_statement *st)
+{
+    return st->temporary ||
+           (st->kind == SQL_SET && is_named(st->name.data, st->name.len, "search_path") &&
+            st->value.len > 0 && memmem(st->value.data, st->value.len, "pg_temp", 7) != NULL);
+}
+
 struct effect *
 settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 {
     struct effect *e;
 
+    for (uint32_t n = 0; n < f->count; n++) {
+        if (s->primary != NULL && makes_temporary(&f->statements[n]))
+            s->primary->has_temporary = true;
+    }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
         if (e != NULL)

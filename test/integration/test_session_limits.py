@@ -240,8 +240,35 @@ def test_reset_query_list(cluster, start_pgpool):
                           reset_query_list="ABORT; SET application_name = reset; DISCARD TEMP")
     with raw.connected(pgpool, application_name="reset_by_hand") as one:
         one.simple("BEGIN")
-        one.simple("CREATE TEMP TABLE left_over (a int)")
+        one.simple("SET work_mem = '7MB'")
     wait_for(lambda: len(backends(cluster, "reset")) >= 1, "the connection to be reset")
+
+
+TEMPORARY = {
+    "table": [Q("CREATE TEMP TABLE left_over (a int)")],
+    "select_into": [Q("SELECT 1 AS a INTO TEMP left_over")],
+    "function": [Q("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")],
+    "prepared": [P("", "CREATE TEMP TABLE left_over (a int)") + B("", "") + E() + S],
+    "search_path": [Q("SET search_path = pg_temp, public"), Q("SELECT current_schema()")],
+}
+
+
+@pytest.mark.parametrize("how", TEMPORARY)
+def test_no_temporary_schema_is_inherited(cluster, start_pgpool, how):
+    """DISCARD ALL empties it and leaves it, and the next session would find it in its path."""
+    pgpool = start_pgpool(num_init_children=1)
+    with raw.connected(pgpool, application_name="left_over") as one:
+        one.rows("SELECT pg_current_xact_id() IS NULL")
+        before = backends(cluster, "left_over")
+        for sent in TEMPORARY[how]:
+            one.send(sent)
+            assert "E" not in [got.kind for got in one.read_until("Z")]
+        one.send(raw.TERMINATE)
+        one.read_to_end()
+    wait_for(lambda: before - backends(cluster, "left_over"), "its connection to be closed")
+    with raw.connected(pgpool, application_name="left_over") as one:
+        assert one.rows("SELECT current_schemas(true) FROM pg_current_xact_id()") == \
+            [["{pg_catalog,public}"]]
 
 
 @pytest.mark.parametrize("drop", ["DROP DATABASE sess_d", "drop\n  database sess_d",

@@ -95,7 +95,7 @@ struct server {
     bool authenticated;          /* the server has accepted the login */
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
-    bool has_temporary;          /* the owner's: a temporary schema may have been made in it */
+    bool has_temporary;          /* the owner's: a temporary schema may have been made */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];

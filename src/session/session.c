@@ -168,10 +168,12 @@ session_drop_link(struct session *s, struct server *server)
         s->batch = NULL;
     if (s->replaying == server)
         s->replaying = NULL;
-    if (s->primary == server)
+    if (s->primary == server) {
+        server->has_temporary = s->has_temporary;
         s->primary = NULL;
-    else if (s->reader == server)
+    } else if (s->reader == server) {
         s->reader = NULL;
+    }
     if (server->state == SERVER_LENT)
         pool_return(server);
     else

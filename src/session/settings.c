@@ -152,13 +152,20 @@ is_mixed(const struct effect *effects)
 }
 
 /* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
- * search_path that begins with it. */
+ * search_path that begins with it, which a standby refuses. */
 static bool
-makes_temporary(const struct sql_statement *st)
+looks_for_temporary(const struct sql_statement *st)
 {
-    return st->temporary ||
-           (st->kind == SQL_SET && is_named(st->name.data, st->name.len, "search_path") &&
-            st->value.len > 0 && memmem(st->value.data, st->value.len, "pg_temp", 7) != NULL);
+    static const char schema[] = "pg_temp";
+    const uint32_t len = sizeof(schema) - 1;
+
+    if (st->kind != SQL_SET || !is_named(st->name.data, st->name.len, "search_path"))
+        return false;
+    for (uint32_t at = 0; at + len <= st->value.len; at++) {
+        if (str_equal_nocase_n(st->value.data + at, schema, len))
+            return true;
+    }
+    return false;
 }
 
 struct effect *
@@ -167,8 +174,10 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
     struct effect *e;
 
     for (uint32_t n = 0; n < f->count; n++) {
-        if (s->primary != NULL && makes_temporary(&f->statements[n]))
-            s->primary->has_temporary = true;
+        bool looks = looks_for_temporary(&f->statements[n]);
+        if (unlikely(looks))
+            s->pinned = s->keeps_primary = true;
+        s->has_temporary |= looks || f->statements[n].temporary;
     }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);

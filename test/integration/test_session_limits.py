@@ -249,7 +249,7 @@ TEMPORARY = {
     "select_into": [Q("SELECT 1 AS a INTO TEMP left_over")],
     "function": [Q("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")],
     "prepared": [P("", "CREATE TEMP TABLE left_over (a int)") + B("", "") + E() + S],
-    "search_path": [Q("SET search_path = pg_temp, public"), Q("SELECT current_schema()")],
+    "search_path": [Q("SET search_path = PG_TEMP, public"), Q("SELECT current_schema()")],
 }
 
 

@@ -27,7 +27,7 @@ class Readers:
             with psycopg.connect(self.pgpool.dsn(), autocommit=True,
                                  prepare_threshold=0 if self.prepared else None) as connection:
                 while self.good[number] < READS // CLIENTS or not self.may_stop.is_set():
-                    row = connection.execute("SELECT sum(a), count(*) FROM surv, pg_sleep(0.001)")
+                    row = connection.execute("SELECT sum(a), count(*) FROM surv, pg_sleep(0.01)")
                     assert row.fetchone() == (sum(range(200)), 200)
                     self.good[number] += 1
         except (psycopg.Error, AssertionError) as error:
@@ -80,7 +80,7 @@ def test_conflicts_with_replay(cluster, impatient, start_pgpool, prepared):
             writer.execute("UPDATE surv SET b = b + 1")
             writer.execute("VACUUM surv")
         return not readers.running() or \
-            pgpool.log_text().count("runs again at the primary") >= 20
+            pgpool.log_text().count("runs again at the primary") >= 10
 
     with cluster.primary.connect() as writer, Readers(pgpool, prepared) as readers:
         wait_for(provoked, "reads that run again", 30)

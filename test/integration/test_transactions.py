@@ -182,7 +182,8 @@ def test_prepare_transaction_of_reads(cluster, one, begin):
     assert one.rows("SELECT a FROM tx_t") == [["1"]]
 
 
-@pytest.mark.parametrize("sql", ["SET search_path = pg_temp, public", "SET search_path TO 'pg_temp'",
+@pytest.mark.parametrize("sql", ["SET search_path = pg_temp, public",
+                                 "SET search_path TO 'pg_temp'",
                                  "SELECT set_config('search_path', 'PG_TEMP', false)"])
 def test_path_to_the_temporary_schema(one, sql):
     """A standby could not make it."""

@@ -173,6 +173,7 @@ struct session {
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
+    bool has_temporary;    /* a temporary schema may have been made at the primary */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */

@@ -203,6 +203,7 @@ statements_add_by_sql(struct session *s, struct server *server, struct sql_text 
         return;
     st = statement_new(s, &p, session_facts(s, "", 0));
     st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
+    st->reason = ROUTE_PINNED;
     st->plain = false;
     st->on = session_link_bit(s, server);
     put(s, st);

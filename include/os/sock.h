@@ -79,6 +79,10 @@ struct sock_unix_options {
 int sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
                      const struct sock_unix_options *options, struct err *err);
 
+/* Nobody can connect from now on, and who waits in a queue is told so, also where other processes
+ * have the same sockets: they accept nobody any more. Files and locks stay. */
+void sock_listeners_refuse(struct sock_listeners *l);
+
 /* Closes all; with unlink, the owner also removes socket files and lock files. */
 void sock_listeners_close(struct sock_listeners *l, bool unlink);
 

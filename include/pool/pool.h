@@ -83,7 +83,8 @@ bool pool_blames_node(const struct err *err);
 struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
                          struct err *err);
 
-/* The owner is done with it. It is reset and kept, or closed when it is not clean. */
+/* The owner is done with it. It is reset and kept, or closed when it is not clean or has a
+ * temporary schema. */
 void pool_return(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */

@@ -105,6 +105,7 @@ struct server {
     bool watched;                /* the owner is told of each message */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */
+    bool has_temporary;          /* the owner's: a temporary schema may have been made */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];

@@ -45,6 +45,7 @@ struct verdict {
     bool plain;               /* a standby may run all of it */
     bool defines;             /* may change the catalog */
     bool by_catalog;          /* the catalog was asked, or should have been */
+    bool judged;              /* ... and what it says is in this verdict */
     bool unknown;             /* ... and has not answered yet: the unit waits */
     uint32_t flags;           /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
@@ -172,6 +173,7 @@ struct session {
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
+    bool has_temporary;    /* a temporary schema may have been made at the primary */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */
@@ -382,6 +384,9 @@ bool settings_replay(struct session *s, struct server *server);
 /* What the text may do. Where the catalog must be asked for that, the names are added to the host's
  * question. */
 struct verdict lookup_verdict(struct session *s, const struct sql_facts *f);
+/* Are all tables of the database on every server? False with *unknown_r when the catalog must be
+ * asked for that, in the same way. */
+bool lookup_is_alike(struct session *s, bool *unknown_r);
 /* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
  * asked. */
 bool lookup_ask(struct session *s);

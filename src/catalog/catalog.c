@@ -257,11 +257,11 @@ each_other_name(const struct sql_name *list, uint32_t count, char kind, catalog_
     return true;
 }
 
+static const struct catalog_name the_database = {'d', 0, {NULL, 0}, {NULL, 0}};
+
 bool
 catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx)
 {
-    const struct catalog_name database = {'d', 0, {NULL, 0}, {NULL, 0}};
-
     for (uint32_t n = 0; n < st->table_count; n++) {
         const struct sql_table *t = &st->tables[n];
         struct catalog_name name = {'r', 0, t->schema, t->name};
@@ -277,7 +277,7 @@ catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx
             return false;
     }
     return each_other_name(st->operators, st->operator_count, 'o', fn, ctx) &&
-           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &database);
+           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &the_database);
 }
 
 /* Names are at most 63 bytes long. */
@@ -335,6 +335,7 @@ judge_name(void *ctx, const struct catalog_name *name)
 
     if (!catalog_known(j->c, j->scope, name, &flags))
         return false;
+    flags &= ~(uint32_t)CATALOG_MIXED;
     if (flags != 0 && j->flags == 0)
         j->culprit = name->name;
     j->flags |= flags;
@@ -353,4 +354,10 @@ catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
     if (culprit_r != NULL)
         *culprit_r = j.culprit;
     return true;
+}
+
+bool
+catalog_database(const struct catalog *c, const struct catalog_scope *scope, uint32_t *flags_r)
+{
+    return scope->tag != 0 && catalog_known(c, scope, &the_database, flags_r);
 }

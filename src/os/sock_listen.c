@@ -245,6 +245,14 @@ sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
     return 0;
 }
 
+/* What others have inherited listens on after a close; after a shutdown nothing does. */
+void
+sock_listeners_refuse(struct sock_listeners *l)
+{
+    for (uint32_t n = 0; n < l->count; n++)
+        shutdown(l->list[n].fd, SHUT_RD);
+}
+
 void
 sock_listeners_close(struct sock_listeners *l, bool unlink_files)
 {

@@ -491,6 +491,11 @@ pool_return(struct server *s)
         server_close(s, "its session left it in the middle of something");
         return;
     }
+    /* no DISCARD drops the schema itself, and others can see that it is there */
+    if (s->has_temporary) {
+        server_close(s, "its session made temporary objects");
+        return;
+    }
     s->ops = NULL;
     s->owner = NULL;
     s->watched = false;

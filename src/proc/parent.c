@@ -145,8 +145,10 @@ stop(struct parent *pa, enum proc_stop mode)
     if (mode <= pa->stopping)
         return;
     log_info("received %s stop request", stop_names[mode]);
-    if (pa->stopping == 0)
+    if (pa->stopping == 0) {
         notify_stopping();
+        sock_listeners_refuse(&pa->clients);
+    }
     pa->stopping = mode;
     show_title(pa);
     if (mode > PROC_STOP_SMART)

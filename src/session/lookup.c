@@ -164,6 +164,13 @@ take_flags(const struct session *s, const struct sql_statement *st, uint32_t fla
     v->reason = reason_of(flags);
 }
 
+static bool
+may_ask(const struct session *s)
+{
+    return !s->lookup_failed &&
+           io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+}
+
 struct verdict
 lookup_verdict(struct session *s, const struct sql_facts *f)
 {
@@ -185,21 +192,37 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
         st->kind == SQL_SET || st->kind == SQL_POOL_SHOW)
         return v;
-    if (s->pinned || !s->plain_strings || s->tx_local_path ||
-        !(st->unknown_calls || may_leave_primary(s)))
-        return v;
     v.by_catalog = true;
-    if (flags_of(s, f, &flags)) {
+    v.judged = !s->pinned && !s->tx_local_path && (st->unknown_calls || may_leave_primary(s)) &&
+               flags_of(s, f, &flags);
+    if (v.judged) {
         take_flags(s, st, flags, &v);
         return v;
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    v.unknown = !s->lookup_failed &&
-                io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s)))
+        return v; /* it stays at the primary whatever the answer is */
+    v.unknown = may_ask(s);
     if (v.unknown)
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
     return v;
+}
+
+bool
+lookup_is_alike(struct session *s, bool *unknown_r)
+{
+    static const struct sql_statement no_names = {.kind = SQL_EMPTY};
+    uint32_t flags;
+
+    *unknown_r = false;
+    refresh_scope(s);
+    if (catalog_database(s->host->catalog, &s->scope, &flags))
+        return !(flags & CATALOG_MIXED);
+    *unknown_r = may_ask(s);
+    if (*unknown_r)
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &no_names);
+    return false;
 }
 
 /* ---- asking ---- */

@@ -173,10 +173,12 @@ session_drop_link(struct session *s, struct server *server)
         s->batch = NULL;
     if (s->replaying == server)
         s->replaying = NULL;
-    if (s->primary == server)
+    if (s->primary == server) {
+        server->has_temporary = s->has_temporary;
         s->primary = NULL;
-    else if (s->reader == server)
+    } else if (s->reader == server) {
         s->reader = NULL;
+    }
     if (server->state == SERVER_LENT)
         pool_return(server);
     else
@@ -364,6 +366,19 @@ session_follow_primary(struct session *s)
 
 /* ---- cancel, limits, questions ---- */
 
+/* What is still being dialled is for the statement that was cancelled, unless the next one has
+ * begun to wait for it: when it failed at last, it would end the session. */
+static void
+drop_awaited_links(struct session *s)
+{
+    if (s->state != CLIENT_READY || s->stall == STALL_SERVER)
+        return;
+    if (s->primary != NULL && s->primary->state != SERVER_LENT)
+        session_drop_link(s, s->primary);
+    if (s->reader != NULL && s->reader->state != SERVER_LENT)
+        session_drop_link(s, s->reader);
+}
+
 bool
 session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done, void *ctx)
 {
@@ -377,6 +392,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
+        drop_awaited_links(s);
     } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
         pool_cancel(s->cur, done, ctx);
         return true;

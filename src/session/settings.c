@@ -151,11 +151,34 @@ is_mixed(const struct effect *effects)
     return sets && ends;
 }
 
+/* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
+ * search_path that begins with it, which a standby refuses. */
+static bool
+looks_for_temporary(const struct sql_statement *st)
+{
+    static const char schema[] = "pg_temp";
+    const uint32_t len = sizeof(schema) - 1;
+
+    if (st->kind != SQL_SET || !is_named(st->name.data, st->name.len, "search_path"))
+        return false;
+    for (uint32_t at = 0; at + len <= st->value.len; at++) {
+        if (str_equal_nocase_n(st->value.data + at, schema, len))
+            return true;
+    }
+    return false;
+}
+
 struct effect *
 settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 {
     struct effect *e;
 
+    for (uint32_t n = 0; n < f->count; n++) {
+        bool looks = looks_for_temporary(&f->statements[n]);
+        if (unlikely(looks))
+            s->pinned = s->keeps_primary = true;
+        s->has_temporary |= looks || f->statements[n].temporary;
+    }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
         if (e != NULL)

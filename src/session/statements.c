@@ -52,7 +52,7 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
     st->by_catalog = v.by_catalog;
-    st->scope = s->scope.tag;
+    st->scope = v.judged ? s->scope.tag : 0;
     st->epoch = s->scope.epoch;
     return !v.unknown;
 }
@@ -60,15 +60,16 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
 bool
 statements_judge(struct session *s, struct statement *st)
 {
-    if (likely(!st->by_catalog || s->pinned || st->by_sql ||
+    if (likely(!st->by_catalog || s->pinned || st->prepared == NULL ||
                (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
+                s->scope_seq == s->settings.seq &&
                 st->epoch == memo_epoch(s->host->memo, s->scope.group))))
         return true;
     return judge(s, st, session_facts(s, st->prepared->query, st->prepared->query_len));
 }
 
 static struct statement *
-statement_new(struct session *s, struct wire_view name, struct prepared *prepared)
+statement_new(struct wire_view name, struct prepared *prepared)
 {
     struct statement *st = xmalloc(sizeof(*st) + name.len + 1);
 
@@ -79,7 +80,6 @@ statement_new(struct session *s, struct wire_view name, struct prepared *prepare
     if (name.len > 0)
         memcpy(st->name, name.data, name.len);
     st->name[name.len] = '\0';
-    (void)s;
     return st;
 }
 
@@ -91,7 +91,7 @@ statement_of(struct session *s, const struct wire_parse *p)
     struct prepared_text text = {p->query.data, p->query.len, p->types, p->type_count,
                                  lookup_meaning(s)};
     struct statement *st =
-        statement_new(s, p->name, prepared_get(s->host->pool, &text));
+        statement_new(p->name, prepared_get(s->host->pool, &text));
 
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
@@ -295,7 +295,7 @@ statements_add_by_sql(struct session *s, struct sql_text name)
 
     if (!statements_have_room(s, &p))
         return;
-    st = statement_new(s, p.name, NULL);
+    st = statement_new(p.name, NULL);
     st->to_primary = st->may_write = st->touches_session = true;
     st->reason = ROUTE_PINNED;
     put(s, st);

@@ -97,7 +97,12 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
         const struct sql_statement *st = &f->statements[n];
         bool plain = v.plain;
         if (st->kind == SQL_BEGIN && u->executed == 0 && f->count == 1) {
+            bool unknown = false;
             u->has_begin = true;
+            if (st->isolation == SQL_ISOLATION_REPEATABLE_READ &&
+                st->access == SQL_ACCESS_READ_ONLY && s->tx_status == 'I')
+                lookup_is_alike(s, &unknown);
+            u->asks |= unknown;
             continue;
         }
         if (!plain)

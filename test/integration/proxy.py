@@ -130,7 +130,7 @@ class Pgpool(Target):
 
     def named(self, word):
         """Pids of the processes in whose title the word stands ("child", "lag", "pcp", ...)."""
-        return [pid for pid in processes.descendants(self.pid)
+        return [pid for pid in processes.young(self.pid)
                 if re.search(rf"\b{word}\b", processes.title(pid))]
 
     def log_text(self):

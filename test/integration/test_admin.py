@@ -603,6 +603,7 @@ def test_too_many_clients(dark):
             connection.close()
 
 
+@pytest.mark.takes(10)
 def test_silent_clients_are_closed(dark, one):
     """Also when they hold every place there is: somebody else gets in afterwards."""
     silent = [raw.Raw(dark.tcp(), timeout=30) for _ in range(CLIENTS_MAX + 30)]
@@ -622,7 +623,7 @@ def fill(connection, data):
     connection.socket.setblocking(False)
     sent = 0
     while sent < len(data):
-        if not select.select([], [connection.socket], [], 1 * SLOW)[1]:
+        if not select.select([], [connection.socket], [], 1)[1]:
             break
         sent += connection.socket.send(data[sent:sent + 65536])
     return sent

@@ -11,12 +11,11 @@ import tempfile
 
 import pytest
 
-from cluster import run
+from cluster import CACHE, run
 from drivers import asyncpg_script, psycopg_script
 from waiting import SLOW, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CACHE = os.environ.get("PGPOOL_CACHE") or os.path.join(HERE, "..", "..", "build-test", "cache")
 NODE_PACKAGES = ("pg@8", "pg-cursor@2")
 
 
@@ -289,12 +288,14 @@ def test_node(data, direct, pgpool, node_modules):
     assert "refused" in text
 
 
-def test_jdbc(data, direct, pgpool):
+def test_jdbc(data, direct, pgpool, tmp_path):
     (jar,) = glob.glob("/usr/share/java/postgresql.jar")
+    run("javac", "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-cp", jar, "-d", str(tmp_path),
+        HERE + "/drivers/Jdbc.java")
 
     def play(target):
-        return output(target, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jar,
-                      HERE + "/drivers/Jdbc.java",
+        return output(target, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto",
+                      "-cp", f"{jar}:{tmp_path}", "Jdbc",
                       f"jdbc:postgresql://{target.host}:{target.port}/{target.database}")[:2]
 
     code, text = same(direct, pgpool, play)

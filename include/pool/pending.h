@@ -2,8 +2,9 @@
  * The answers that a server connection still owes, in the order in which they will come.
  *
  * Each entry says what was asked and what becomes of the answer: it goes to the client, it is
- * skipped since we asked for ourselves, or nothing was asked and we answer in the server's place. A connection may change hands only with an empty queue:
- * this is what keeps one client's rows from ever reaching another.
+ * skipped since we asked for ourselves, or nothing was asked and we answer in the server's place. A
+ * connection may change hands only with an empty queue: this is what keeps one client's rows from
+ * ever reaching another.
  *
  * Source: PostgreSQL's manual, chapter "Message Flow", sections "Simple Query", "Extended Query",
  * "Function Call" and "COPY Operations".

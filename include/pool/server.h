@@ -76,8 +76,8 @@ struct server {
     struct list owner_link;     /* for the owner's use */
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
-    struct buf in;         /* a message that has not arrived whole */
-    struct buf fakes;      /* answers of ours that go in front of the next one */
+    struct buf in;    /* a message that has not arrived whole */
+    struct buf fakes; /* answers of ours that go in front of the next one */
     struct known_statements known;
     struct prepared *unnamed;     /* what its unnamed statement is; NULL: not known, or none */
     struct settings_image *image; /* the parameters that were set on it; NULL: none */

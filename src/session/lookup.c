@@ -13,6 +13,7 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "route/route.h"
 #include "wire/build.h"
@@ -88,6 +89,7 @@ find_scope(struct session *s)
 
     s->scope = catalog_scope(s->host->catalog, &login);
     s->scope_seq = s->settings.seq;
+    s->path_hash = path.len > 0 ? hash_bytes(path.data, path.len) : 0;
     buf_free(&who);
     buf_free(&path);
 }
@@ -98,6 +100,13 @@ refresh_scope(struct session *s)
     if (unlikely(s->scope.tag == 0 || s->scope_seq != s->settings.seq ||
                  s->scope.epoch != memo_epoch(s->host->memo, s->scope.group)))
         find_scope(s);
+}
+
+uint64_t
+lookup_meaning(struct session *s)
+{
+    refresh_scope(s);
+    return s->path_hash + s->scope.epoch;
 }
 
 /* ---- verdicts ---- */

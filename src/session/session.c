@@ -166,7 +166,7 @@ session_reap(void *ctx)
 void
 session_drop_link(struct session *s, struct server *server)
 {
-    statements_link_gone(s, session_link_bit(s, server));
+    statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
     if (s->batch == server)
@@ -277,12 +277,48 @@ session_facts(struct session *s, const char *text, size_t len)
 
 /* ---- links ---- */
 
-uint8_t
-session_link_bit(const struct session *s, const struct server *server)
+void
+session_keep(struct session *s, enum session_keeps what, bool pins)
 {
-    if (server == s->primary)
-        return LINK_PRIMARY;
-    return server == s->reader ? LINK_READER : 0; /* 0: given up a moment ago */
+    s->keeps_primary = true;
+    s->keeps = (uint8_t)what;
+    s->pinned |= pins;
+}
+
+/* Nothing of the session's is on it, or under way. */
+static bool
+may_release(const struct session *s, const struct server *server)
+{
+    if (server == NULL || server->state != SERVER_LENT || !server_is_idle(server))
+        return false;
+    if (s->batch == server || s->replaying == server || (s->cur == server && s->pass_left > 0))
+        return false;
+    return session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary ||
+           !s->keeps_primary;
+}
+
+static void
+release(struct session *s, struct server **link)
+{
+    struct server *server = *link;
+
+    statements_link_gone(s, server);
+    if (s->cur == server)
+        s->cur = NULL;
+    *link = NULL;
+    pool_release(server);
+}
+
+void
+session_release(struct session *s)
+{
+    if (session_options(s)->pool_mode == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
+        s->tx_status != 'I')
+        return;
+    if (may_release(s, s->primary))
+        release(s, &s->primary);
+    if (may_release(s, s->reader))
+        release(s, &s->reader);
 }
 
 /* Is the connection to another node than wanted, and may it go? */

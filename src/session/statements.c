@@ -90,8 +90,7 @@ statement_of(struct session *s, const struct wire_parse *p)
     const struct sql_facts *f = session_facts(s, p->query.data, p->query.len);
     struct prepared_text text = {p->query.data, p->query.len, p->types, p->type_count,
                                  lookup_meaning(s)};
-    struct statement *st =
-        statement_new(p->name, prepared_get(s->host->pool, &text));
+    struct statement *st = statement_new(p->name, prepared_get(s->host->pool, &text));
 
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
@@ -150,10 +149,8 @@ statements_have_room(const struct session *s, const struct wire_parse *p)
 static void
 send_parse(struct server *server, struct wire_view name, const struct prepared *prepared)
 {
-    struct wire_parse p = {name,
-                           {prepared->query, prepared->query_len},
-                           prepared->type_count,
-                           prepared->types};
+    struct wire_parse p = {
+        name, {prepared->query, prepared->query_len}, prepared->type_count, prepared->types};
     struct buf b = BUF_EMPTY;
 
     build_parse(&b, &p);
@@ -208,10 +205,10 @@ statements_provide(struct session *s, struct server *server, struct statement *s
     static const struct wire_view unnamed = {"", 0};
     bool known;
 
-    if (st->prepared == NULL)
+    if (st->prepared == NULL || st->own_name)
         return;
-    known = st->name_len == 0 ? server->unnamed == st->prepared
-                              : server_knows(server, st->prepared);
+    known =
+        st->name_len == 0 ? server->unnamed == st->prepared : server_knows(server, st->prepared);
     if (likely(known))
         return;
     if (st->name_len == 0) {
@@ -229,7 +226,7 @@ statements_provide(struct session *s, struct server *server, struct statement *s
 struct wire_view
 statements_wire_name(const struct statement *st)
 {
-    if (st->prepared == NULL || st->name_len == 0)
+    if (st->prepared == NULL || st->name_len == 0 || st->own_name)
         return (struct wire_view){st->name, st->name_len};
     return (struct wire_view){st->prepared->name, st->prepared->name_len};
 }
@@ -323,7 +320,7 @@ statements_close(struct session *s, struct server *server, struct wire_view name
 
     if (st == NULL)
         return STATEMENTS_AS_IS;
-    known_by_name = st->prepared == NULL || st->name_len == 0 || st->real == server;
+    known_by_name = st->prepared == NULL || st->name_len == 0 || st->real == server || st->own_name;
     st->real = NULL;
     st->refs++;
     e_r->tag = st;
@@ -409,6 +406,29 @@ statements_unnamed_gone(struct session *s)
     st->refs++;
     forget(s, st);
     unref(st);
+}
+
+static bool
+doubt_one(void *ctx UNUSED, const void *key UNUSED, size_t key_len UNUSED, void *value)
+{
+    struct statement *st = value;
+
+    st->own_name = st->name_len > 0;
+    return true;
+}
+
+void
+statements_doubt(struct session *s, struct sql_text name)
+{
+    struct statement *st;
+
+    if (name.len == 0) {
+        map_visit(&s->statements, doubt_one, NULL);
+        return;
+    }
+    st = map_get(&s->statements, name.data, name.len);
+    if (st != NULL)
+        st->own_name = true;
 }
 
 struct real_names {

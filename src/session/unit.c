@@ -194,7 +194,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
         ask_explained(s, u, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
-    if (old != NULL && old->by_sql)
+    if (old != NULL && old->prepared == NULL)
         demand_primary(u, ROUTE_PINNED);
     u->waits |= old != NULL && statements_in_doubt(old);
     if (!statements_have_room(s, &p))
@@ -238,7 +238,7 @@ take_known(struct session *s, const struct statement *st, struct unit *u)
         u->verb = st->kind;
         u->executed++;
     } else {
-        take_text(s, st->query, st->query_len, u);
+        take_text(s, st->prepared->query, st->prepared->query_len, u);
     }
 }
 
@@ -272,6 +272,11 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     }
     if (st == NULL) {
         in_doubt(u, ROUTE_NOT_UNDERSTOOD); /* nobody here knows it */
+        return;
+    }
+    if (st->prepared == NULL) {
+        in_doubt(u, ROUTE_PINNED);
+        u->executed++;
         return;
     }
     u->asks |= !statements_judge(s, st);

@@ -177,7 +177,7 @@ struct session {
     char tx_status;          /* as the client knows it */
     bool pinned;             /* every statement goes to the primary */
     bool keeps_primary;      /* the primary's connection holds what another would not have */
-    uint8_t keeps;           /* enum session_keeps: what, the last of it */
+    uint8_t keeps;           /* enum session_keeps: the first of it */
     bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
     bool pumping;

@@ -136,6 +136,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->client = io_stream_open(host->io, fd, &client_ops, s);
     if (place->slot != NULL) {
         place->slot->load_balance_node = -1;
+        place->slot->keeps = SESSION_KEEPS_NOTHING;
         place->slot->connected_at_us = clock_wall_us();
         place->slot->statement[0] = '\0';
         session_show_state(s, SESSION_SLOT_LOGIN);
@@ -281,8 +282,12 @@ void
 session_keep(struct session *s, enum session_keeps what, bool pins)
 {
     s->keeps_primary = true;
-    s->keeps = (uint8_t)what;
     s->pinned |= pins;
+    if (s->keeps != SESSION_KEEPS_NOTHING)
+        return; /* the first reason is shown */
+    s->keeps = (uint8_t)what;
+    if (s->place.slot != NULL)
+        s->place.slot->keeps = (uint32_t)what;
 }
 
 /* Nothing of the session's is on it, or under way. */

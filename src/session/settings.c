@@ -451,6 +451,8 @@ apply(struct session *s, struct server *server, const struct effect *e)
         s->pinned = s->always_pinned;
         s->keeps_primary = false;
         s->keeps = SESSION_KEEPS_NOTHING;
+        if (s->place.slot != NULL)
+            s->place.slot->keeps = SESSION_KEEPS_NOTHING;
         break;
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});

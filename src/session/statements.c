@@ -196,7 +196,7 @@ void
 statements_provide_real(struct session *s, struct server *server, struct statement *st)
 {
     provide_real(server, st);
-    s->keeps_primary = true;
+    session_keep(s, SESSION_KEEPS_STATEMENT, false);
 }
 
 void

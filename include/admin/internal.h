@@ -53,7 +53,7 @@ struct admin_client {
     int64_t moved_ns; /* when it last took something, or had nothing to take */
     size_t unsent_before;
     struct buf in;          /* what came and is not handled */
-    struct map statements;  /* name to const struct inspect_view */
+    struct map statements;  /* name to struct inspect_target */
     struct map portals;     /* name to struct portal */
     struct io_timer reaper; /* frees it when no callback of its own runs any more */
     char who[160];          /* for the log; empty before the login */
@@ -74,9 +74,10 @@ extern const struct inspect_view admin_nothing; /* what an empty text asks for: 
 /* Borrowed until the next call. Has at least one statement. */
 const struct sql_facts *admin_facts(struct admin_client *c, struct wire_view text);
 
-/* The view that a statement asks for; NULL and err when it is none of ours. */
-const struct inspect_view *admin_view(struct admin_client *c, const struct sql_statement *st,
-                                      struct err *err);
+/* What a statement of the text asks for; its view is admin_nothing when it is empty. -1 with err
+ * when it is none of ours. */
+int admin_find(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
+               struct inspect_target *target_r, struct err *err);
 
 /* A whole message of the client. */
 void admin_message(struct admin_client *c, const uint8_t *msg, uint32_t len);

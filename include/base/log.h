@@ -31,11 +31,21 @@ enum log_level {
     LOG_LEVEL_PANIC,
 };
 
-/* Whom a line speaks of. Borrowed: the strings must live as long as the context is set. */
+/* How much of an error is logged: its message; its detail and hint, too; and its SQLSTATE. */
+enum log_verbosity { LOG_TERSE, LOG_DEFAULT, LOG_VERBOSE };
+
+/* What is logged. */
+struct log_limits {
+    enum log_level level; /* nothing below */
+    enum log_verbosity verbosity;
+};
+
+/* Whom a line speaks of. Borrowed: all of it must live as long as the context is set. */
 struct log_context {
     const char *application;
     const char *database;
     const char *user;
+    const struct log_limits *limits; /* NULL: those of the process */
 };
 
 /* One complete line without its newline. */
@@ -43,8 +53,10 @@ typedef void log_sink_fn(void *ctx, enum log_level level, const char *line, size
 
 void log_set_sink(log_sink_fn *sink, void *ctx);
 
-/* Messages below the level are dropped. As in PostgreSQL, LOG ranks between ERROR and FATAL. */
+/* Messages below the level are dropped, but where the context has limits of its own. As in
+ * PostgreSQL, LOG ranks between ERROR and FATAL. */
 void log_set_level(enum log_level level);
+void log_set_verbosity(enum log_verbosity verbosity);
 bool log_enabled(enum log_level level);
 
 /* Copied. At most 255 bytes count. */
@@ -58,6 +70,10 @@ const struct log_context *log_set_context(const struct log_context *ctx);
 
 /* Control characters in the text become blanks: a message is one line. */
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* An error as much of it as the verbosity says, each part in a line: message, DETAIL, HINT. */
+struct err;
+void log_error_parts(enum log_level level, const struct err *err);
 
 /* "debug5" ... "panic", "info", "notice", "warning", "error", "log", "fatal"; -1 when unknown. */
 int log_level_parse(const char *name);

@@ -16,11 +16,12 @@
 enum { CLUSTER_FRESH_PAIRS = 64 };
 
 struct cluster_fresh_pair {
-    int64_t t_ns;
+    int64_t t_ns;     /* the last moment at which the primary stood there, */
+    int64_t first_ns; /* and the first */
     uint64_t lsn;
 };
 
-/* Oldest first, both columns ascending. All zeroes is an empty one. */
+/* Oldest first, all columns ascending. All zeroes is an empty one. */
 struct cluster_fresh {
     uint32_t count;
     struct cluster_fresh_pair pairs[CLUSTER_FRESH_PAIRS];

@@ -58,6 +58,8 @@ struct cluster_node {
 struct cluster_view {
     int primary_id; /* -1: none known */
     uint32_t node_count;
+    uint8_t server_version; /* the lowest major version of the usable nodes; 0: not known */
+    bool has_readers;       /* a node beside the primary that may get reads */
     struct cluster_node nodes[CLUSTER_NODES_MAX];
 };
 

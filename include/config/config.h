@@ -36,6 +36,7 @@ enum {
     CONFIG_FILE_MAX = 1024 * 1024,  /* bytes of one file */
     CONFIG_PRINT_MAX = 1024 * 1024, /* bytes that config_print adds at most */
     CONFIG_INCLUDE_DEPTH_MAX = 10,
+    CONFIG_NAME_MAX = 64, /* bytes of a parameter's name, its NUL included */
 };
 
 #define OPTION_ENUM_BEGIN(type) enum type {
@@ -152,18 +153,30 @@ void config_print(const struct config *cfg, struct buf *out);
 int config_reload_check(const struct config *old, struct config *next,
                         struct config_report *report);
 
+/* Options that are shown together. */
+enum config_group {
+    CONFIG_GROUP_ALL,
+    CONFIG_GROUP_BACKEND,      /* what belongs to a node */
+    CONFIG_GROUP_WATCHDOG,     /* ... to a pgpool of the cluster */
+    CONFIG_GROUP_HEARTBEAT,    /* ... to a path for heartbeats */
+    CONFIG_GROUP_HEALTH_CHECK, /* what each node may have its own of */
+};
+
 /*
- * Each option with its value as people write it ("5min", "on"), in the order of the table, values
- * per node for the nodes that exist. Secrets show as "****". All texts are valid only during the
- * call.
+ * Each option of the group with its value as people write it ("5min", "on"), in the order of the
+ * table, values per node for the nodes that exist. What a session has set for itself counts (own
+ * may be NULL). Secrets show as "****". All texts are valid only during the call.
  */
+struct config_overrides;
 typedef void config_show_fn(void *ctx, const char *item, const char *value,
                             const char *description);
-void config_show(const struct config *cfg, config_show_fn *fn, void *ctx);
+void config_show(const struct config *cfg, const struct config_overrides *own,
+                 enum config_group group, config_show_fn *fn, void *ctx);
 
 /* Adds the value of one option ("port", "backend_hostname0", an old name) as config_show gives it;
  * false when there is none of that name. */
-bool config_get(const struct config *cfg, const char *name, struct buf *out);
+bool config_get(const struct config *cfg, const struct config_overrides *own, const char *name,
+                struct buf *out);
 
 /* Add the file pgpool.conf.sample and the manual page pgpool.conf(5), as printed from the table. */
 void config_print_sample(struct buf *out);

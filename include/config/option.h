@@ -6,6 +6,7 @@
 #define CONFIG_OPTION_H
 
 #include "config/config.h"
+#include "config/overrides.h"
 
 enum option_type {
     OPTION_TYPE_BOOL,
@@ -58,6 +59,7 @@ struct option {
     const struct option_word *words; /* ENUM and FLAGS */
     size_t offset;                   /* of the value for all nodes, in struct config */
     size_t node_offset;              /* of a node's value, in the struct of the scope */
+    size_t session_offset;           /* of a session's own value, in struct config_session */
     int64_t least;                   /* in the unit */
     int64_t most;
     enum option_type type;
@@ -94,7 +96,7 @@ enum option_id {
 };
 
 /* A node's number in every place where an option of all nodes stands. */
-enum { OPTION_ALL_NODES = -1, OPTION_NAME_MAX = 64 };
+enum { OPTION_ALL_NODES = -1, OPTION_NAME_MAX = CONFIG_NAME_MAX };
 
 extern const struct option option_table[OPTION_COUNT];
 
@@ -131,6 +133,9 @@ bool option_node_exists(const struct option *option, const struct config *cfg, i
 /* The name as it stands in a file, with the node's number. */
 const char *option_full_name(const struct option *option, int node_id,
                              char name_r[OPTION_NAME_MAX]);
+
+/* A session's own value, NULL when it has none (own may be NULL): src/config/overrides.c */
+const void *overrides_value(const struct config_overrides *own, const struct option *option);
 
 enum option_lookup {
     OPTION_FOUND,

@@ -17,6 +17,7 @@
 struct cluster_freshness;
 struct cluster_view;
 struct config;
+struct config_overrides;
 struct shared;
 
 /* What the asking process knows. All borrowed. */
@@ -25,7 +26,8 @@ struct inspect_input {
     struct shared *shared;
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
-    int load_balance_node; /* of the asking session; -1: none */
+    int load_balance_node;              /* of the asking session; -1: none */
+    const struct config_overrides *own; /* what it has set for itself; NULL: nothing */
 };
 
 enum { INSPECT_COLUMNS_MAX = 32 };
@@ -40,21 +42,34 @@ struct inspect_view {
     void (*run)(const struct inspect_input *in, inspect_row_fn *row, void *ctx);
 };
 
-/* In either case of letters; NULL when there is none of that name. */
-const struct inspect_view *inspect_find(const char *name, size_t len);
-
 /* The views by number, for lists of what there is; NULL behind the last. */
 const struct inspect_view *inspect_view_at(uint32_t number);
 
 struct inspect_question {
-    struct sql_text view;
-    bool describe; /* wants RowDescription */
-    bool rows;     /* wants the rows and CommandComplete ("SHOW") */
+    struct sql_text name; /* SHOW: a view, in either case of letters */
+    bool parameter; /* PGPOOL SHOW: the name is a parameter's, or "all", "backend", "watchdog",
+                     * "heartbeat" or "health_check" */
 };
 
-/* Appends the answer's messages to out. -1 with 42704 when there is no such view; out is then as
- * it was. */
-int inspect_answer(const struct inspect_input *in, const struct inspect_question *question,
-                   struct buf *out, struct err *err);
+/* What a question asks for. */
+struct inspect_target {
+    const struct inspect_view *view;
+    char parameter[64]; /* the only column's name; "" when the view's columns count */
+};
+
+/* -1 with 42704 when there is no such view or parameter. */
+int inspect_find(const struct inspect_input *in, const struct inspect_question *question,
+                 struct inspect_target *target_r, struct err *err);
+
+/* Appends the RowDescription. */
+void inspect_describe(const struct inspect_target *target, struct buf *out);
+
+/* The rows, one by one. */
+void inspect_run(const struct inspect_input *in, const struct inspect_target *target,
+                 inspect_row_fn *row, void *ctx);
+
+/* Appends the rows and CommandComplete ("SHOW"). */
+void inspect_rows(const struct inspect_input *in, const struct inspect_target *target,
+                  struct buf *out);
 
 #endif

@@ -11,10 +11,24 @@
 #include "tables/views.def"
 #undef VIEW
 
+/* A node's role here: "primary" or "standby", "main" or "replica" where that is not the question.
+ */
+const char *views_role(const struct inspect_input *in, uint32_t node_id);
+
+/* PGPOOL SHOW: the view of ALL or a group of parameters; NULL when it is the name of neither. */
+const struct inspect_view *views_find_group(const char *name, size_t len);
+
+/* The one value of a parameter that exists. */
+void views_parameter(const struct inspect_input *in, const char *name, inspect_row_fn *row,
+                     void *ctx);
+
 enum { VIEWS_TIME_BYTES = 32, VIEWS_NUMBER_BYTES = 32 };
 
 /* Writes local time as "2026-01-31 12:00:00", "" for 0. Returns text_r. */
 const char *views_time(int64_t wall_us, char text_r[VIEWS_TIME_BYTES]);
+
+/* The same with microseconds. */
+const char *views_time_us(int64_t wall_us, char text_r[VIEWS_TIME_BYTES]);
 
 const char *views_number(int64_t value, char text_r[VIEWS_NUMBER_BYTES]);
 

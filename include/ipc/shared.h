@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "ipc/area.h"
+#include "ipc/memo.h"
 #include "ipc/slots.h"
 
 enum {
@@ -31,6 +32,7 @@ struct shared;
 struct shared_layout {
     uint32_t child_slots;        /* child_no goes from 0 to child_slots - 1 */
     uint32_t sessions_per_child; /* child_max_clients; servers are twice as many */
+    uint32_t memo_entries;       /* relcache_size */
     size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form */
 };
 
@@ -67,6 +69,10 @@ void shared_clear_child(struct shared *sh, uint32_t child_no);
 
 /* Freshness: written by lag (payload struct cluster_freshness). */
 struct area *shared_freshness(struct shared *sh);
+
+/* What children have found out about the servers' catalogs; any of them writes (catalog/ knows
+ * what). */
+struct memo *shared_memo(struct shared *sh);
 
 /* ---- who wrote last: told by children, asked by lag ------------------------------------------ */
 

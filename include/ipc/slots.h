@@ -16,6 +16,10 @@ enum {
     SLOT_NAME_BYTES = 64,
     SLOT_STATEMENT_BYTES = 128,
     SLOT_HOST_BYTES = 48,
+    SLOT_REASONS = 0 /* why units went where they went */
+#define ROUTE_REASON(id, name, words) +1
+#include "tables/reasons.def"
+#undef ROUTE_REASON
 };
 
 /* Counters of one node in one child (include/tables/counters.def names them). */
@@ -75,6 +79,7 @@ struct child_slot {
     _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
     _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
     uint64_t accepted_total;
+    uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];
 };
 

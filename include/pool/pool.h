@@ -53,6 +53,7 @@ struct io *pool_io(const struct pool *p);
  * replication and "_pq_." ones. The key lives while somebody holds it or a connection has it. */
 struct pool_key *pool_key_get(struct pool *p, const char *user, const char *database,
                               const char *parameters, size_t parameters_len);
+void pool_key_ref(struct pool_key *k); /* one more holder */
 void pool_key_put(struct pool_key *k);
 const char *pool_key_user(const struct pool_key *k);
 const char *pool_key_database(const struct pool_key *k);

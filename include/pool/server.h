@@ -55,6 +55,8 @@ struct server_ops {
     void (*eased)(void *ctx, struct server *s);
     /* A parameter's value, as the client is about to be told. */
     void (*parameter)(void *ctx, struct wire_view name, struct wire_view value);
+    /* A message has come, or the beginning of a long one: with `watched` alone. */
+    void (*message)(void *ctx, struct server *s, uint8_t type, uint32_t bytes);
     /* What was queued for the server has left far enough. */
     void (*drained)(void *ctx, struct server *s);
     /* The connection is closed; s is only its name now, and may be asked for fatal_told (a FATAL
@@ -95,6 +97,9 @@ struct server {
     bool authenticated;          /* the server has accepted the login */
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
+    bool watched;                /* the owner is told of each message */
+    uint8_t heard_type;          /* the owner's: of the last of them, */
+    uint32_t heard_again;        /* and how many more of the same kind it has not told of */
     bool has_temporary;          /* the owner's: a temporary schema may have been made */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */

@@ -2,16 +2,21 @@
  * What the files of session/ share. Nobody else includes this.
  *
  * session.c  life and death, the links to servers   startup.c    from the first byte to login
- * client.c   what the client sends, unit by unit    unit.c       what a unit holds, and where to
+ * client.c   what the client sends, unit by unit    unit.c       what a unit holds
  * answers.c  what servers say                       statements.c prepared statements
  * settings.c parameters that follow the session     local.c      what we answer ourselves
  * transaction.c explicit transactions               retry.c      reads that survive their standby
+ * lookup.c   what the catalog says of a text        place.c      where a unit goes
+ * explain.c  PGPOOL EXPLAIN
+ * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
+ * notice.c   what is told of the servers' messages
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
 
 #include "base/log.h"
 #include "base/map.h"
+#include "route/route.h"
 #include "session/session.h"
 #include "wire/handshake.h"
 #include "wire/proto.h"
@@ -31,7 +36,20 @@ enum {
 };
 
 /* Why the client's input stands still. */
-enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL };
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
+
+/* What a text may do, as far as anybody can tell. */
+struct verdict {
+    bool may_write;
+    bool touches_session;
+    bool plain;               /* a standby may run all of it */
+    bool defines;             /* may change the catalog */
+    bool by_catalog;          /* the catalog was asked, or should have been */
+    bool judged;              /* ... and what it says is in this verdict */
+    bool unknown;             /* ... and has not answered yet: the unit waits */
+    uint32_t flags;           /* enum catalog_flag */
+    enum route_reason reason; /* unless plain */
+};
 
 /* What the client may be told to do with a statement again elsewhere. */
 struct statement {
@@ -43,11 +61,17 @@ struct statement {
     bool may_write;
     bool touches_session;
     bool to_primary;
-    bool tx_read; /* a SELECT that may run in a transaction on a reader */
-    bool plain;   /* one statement that has no effect on the session */
-    uint8_t hint; /* enum sql_hint: PRIMARY counts as to_primary */
+    uint8_t wants_primary; /* enum route_reason: a comment or the configuration does; or 0 */
+    uint8_t reason;        /* the same, of to_primary */
+    bool tx_read;          /* a SELECT that may run in a transaction on a reader */
+    bool plain;            /* one statement that has no effect on the session */
+    uint8_t hint;          /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
-    bool local;  /* SHOW pool_... */
+    bool local;      /* SHOW pool_..., PGPOOL ... */
+    bool by_catalog; /* what it may do was asked from the catalog, as of: */
+    bool defines;    /* may change the catalog */
+    uint32_t epoch;
+    uint64_t scope;
     bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
     bool named;  /* in the map now */
     uint16_t name_len;
@@ -114,8 +138,19 @@ struct session_retry {
     bool due; /* it was given up; the end of its cycle is to come */
 };
 
+/* The last Bind of a statement of ours. */
+struct local_portal {
+    uint32_t name_len;
+    uint32_t text_len;
+    char bytes[]; /* the portal's name, the statement's text */
+};
+
+struct session_own;
+
 struct session {
     struct session_host *host;
+    const struct session_options *options; /* the host's, or its own */
+    struct session_own *own;               /* what it has set for itself; NULL: nothing */
     struct session_place place;
     struct io_stream *client;
     struct pool_key *key;
@@ -134,7 +169,6 @@ struct session {
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
     bool batch_writes;     /* something in the open batch may write */
     bool always_pinned;    /* by its startup parameters, DISCARD ALL or not */
-    bool local_portal;     /* the last Bind of ours is a SHOW pool_... */
     bool cancelled;        /* a cancel request came for a unit that waits for its server */
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
@@ -159,17 +193,27 @@ struct session {
     struct settings settings;
     struct session_tx tx;
     struct session_retry retry;
-    bool to_primary_once;     /* the next unit goes there */
-    bool tx_wrote;            /* the running transaction may have written */
-    struct server *replaying; /* settings are being run on it before the client's next unit */
+    struct lookup *lookup; /* the question to the catalog that it waits for */
+    struct list lookup_link;
+    struct catalog_scope scope; /* whose names its statements have */
+    uint64_t scope_seq;         /* settings that this follows from */
+    bool lookup_failed;         /* for the unit that is next */
+    bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
+    bool defines;               /* something under way may change the catalog */
+    bool renews;                /* ... or what new connections are given */
+    bool to_primary_once;       /* the next unit goes there */
+    bool tx_wrote;              /* the running transaction may have written */
+    bool has_written;           /* any has, since the session began, */
+    bool tx_has_written;        /* and an explicit one */
+    struct server *replaying;   /* settings are being run on it before the client's next unit */
     struct io_timer reaper;
     struct io_timer hold;
     struct log_context log;
     struct server *login_server;
-    uint64_t tried[2]; /* nodes tried for the login */
-    char *names;       /* owns user, database, application */
-    struct sql_text local_view;
-    char local_view_bytes[64];
+    uint64_t tried[2];                 /* nodes tried for the login */
+    char *names;                       /* owns user, database, application */
+    struct local_portal *local_portal; /* NULL: none */
+    struct buf notices;                /* for the client, as soon as no message is passing */
     uint8_t cancel_key[CANCEL_KEY_BYTES];
 };
 
@@ -193,9 +237,13 @@ struct unit {
     bool partial;               /* cut: more of the same batch or message follows */
     bool may_write;
     bool touches_session;
-    bool to_primary; /* something in it runs nowhere else */
+    bool to_primary; /* something in it runs nowhere else, */
+    uint8_t reason;  /* enum route_reason: for this */
     bool binds;
-    bool local;
+    bool local;                    /* a statement of ours is in it, */
+    bool foreign;                  /* and one of PostgreSQL's */
+    bool asks;                     /* the catalog must be asked about it first */
+    bool defines;                  /* may change the catalog */
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */
@@ -233,10 +281,32 @@ enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, 
 /* Is there more in what is held than a batch that has not ended? Looks at each message once,
  * however small the pieces are in which it comes. */
 bool unit_is_due(struct session *s);
+/* The same for the text of a Query that nobody has sent. */
+void unit_of_text(struct session *s, const char *text, size_t len, struct unit *u);
+/* What else than the statement itself sends a text to the primary: enum route_reason, or 0. */
+uint8_t unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f);
+
+/* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
- * no server is there. */
-int unit_reader_node(struct session *s);
-int unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err);
+ * no server is there. reason_r: why that one. */
+int place_reader(struct session *s, enum route_reason *reason_r);
+/* Where the unit would go now, as far as no server's answer has to be waited for. */
+int place_decide(struct session *s, const struct unit *u, enum route_reason *reason_r);
+/* Where the unit goes. 0: *server_r is the connection, ready, and *reason_r says why there. 1: wait
+ * (s->stall says for what). -1 with err: there is none to be had. */
+int place_unit(struct session *s, const struct unit *u, struct server **server_r,
+               enum route_reason *reason_r, struct err *err);
+/* By disable_load_balance_on_write: does what the session has written keep its reads at the
+ * primary? in_tx: of those in explicit transactions. */
+bool place_is_after_write(const struct session *s, bool in_tx);
+/* From when on a standby must know everything; 0: from never. */
+int64_t place_not_before_ns(struct session *s);
+
+/* explain.c */
+/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
+bool explain_takes(struct sql_text text, struct sql_text *inner_r);
+void explain_description(struct buf *out);
+void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
 
 /* transaction.c */
 /* A BEGIN that is not sent yet, or the end of a transaction that no server knows of: answered here.
@@ -285,6 +355,9 @@ void statements_add_by_sql(struct session *s, struct server *server, struct sql_
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
 struct statement *statements_find(struct session *s, struct wire_view name);
+/* What it may do is judged again when the catalog may have changed. False: the catalog must be
+ * asked first. */
+bool statements_judge(struct session *s, struct statement *st);
 /* Makes sure that the server knows it: may send Parse in front. */
 void statements_provide(struct session *s, struct server *server, struct statement *st);
 void statements_close(struct session *s, struct server *server, struct wire_view name,
@@ -307,8 +380,51 @@ void settings_tx_ended(struct session *s, bool committed);
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);
 
+/* lookup.c */
+/* What the text may do. Where the catalog must be asked for that, the names are added to the host's
+ * question. */
+struct verdict lookup_verdict(struct session *s, const struct sql_facts *f);
+/* Are all tables of the database on every server? False with *unknown_r when the catalog must be
+ * asked for that, in the same way. */
+bool lookup_is_alike(struct session *s, bool *unknown_r);
+/* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
+ * asked. */
+bool lookup_ask(struct session *s);
+/* The session waits no more. */
+void lookup_leave(struct session *s);
+void lookup_end_all(struct session_host *host);
+/* options.c */
+static inline const struct session_options *
+session_options(const struct session *s)
+{
+    return s->options;
+}
+/* text: NULL for DEFAULT. -1 with err when there is no such option, it is not for sessions to set,
+ * or has no such value. */
+int options_set(struct session *s, const char *name, const char *text, struct err *err);
+void options_reset_all(struct session *s);
+void options_fini(struct session *s);
+
+/* command.c */
+/* Is it a command that we know? -1 with err. */
+int command_check(struct session *s, struct sql_text text, struct err *err);
+/* Does it, and appends that part of the answer. */
+int command_answer(struct session *s, struct sql_text text, enum session_part part, struct buf *out,
+                   struct err *err);
+
+/* notice.c */
+/* The statement goes to this server: tells the client, when no message is passing. */
+void notice_statement(struct session *s, const struct server *server, const char *text, size_t len);
+/* What waited for the end of a message. */
+void notice_flush(struct session *s);
+/* A message of a watched server, for the log. */
+void notice_message(struct session *s, struct server *server, uint8_t type, uint32_t bytes);
+
 /* local.c */
+/* Is any of the statements ours? */
+bool local_takes(const struct sql_facts *f);
 void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
 void local_ready(struct session *s);
+void local_fini(struct session *s);
 
 #endif

@@ -9,6 +9,8 @@
 #define SESSION_SESSION_H
 
 #include "base/err.h"
+#include "base/list.h"
+#include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
 #include "os/io.h"
@@ -18,6 +20,8 @@
 
 #include <stdbool.h>
 
+struct config;
+struct config_overrides;
 struct session;
 
 enum session_consistency {
@@ -26,29 +30,54 @@ enum session_consistency {
     SESSION_SEES_WHATEVER,
 };
 
-/* What the configuration says to sessions. */
+/* disable_load_balance_on_write, as far as a transaction that has written does not stay where it is
+ * anyway. */
+enum session_after_write {
+    SESSION_AFTER_WRITE_NOTHING,
+    SESSION_AFTER_WRITE_TRANSACTIONS, /* all later explicit transactions go to the primary */
+    SESSION_AFTER_WRITE_ALWAYS,       /* all later reads */
+};
+
+/* What the configuration says to sessions; a session may have some of it set for itself. */
 struct session_options {
+    const struct config *config; /* that it comes from */
     bool load_balance;
     bool statement_level_balance;
+    bool allow_comments; /* in front of a statement that is read from a standby */
+    bool ignore_blanks;  /* the same */
+    enum session_after_write after_write;
     bool prefer_other_standby; /* to the primary, when the chosen one is behind */
     enum session_consistency consistency;
     uint64_t max_delay_bytes; /* delay_threshold, 0: no limit */
     int64_t max_delay_us;     /* delay_threshold_by_time, 0: no limit */
     const struct route_rules *rules;
+    uint32_t catalog_mask; /* enum catalog_flag: what of the catalog's knowledge counts */
+    bool ask_reader;       /* relcache_query_target: the catalog of the node that is read from */
     bool log_connections;
     bool log_disconnections;
     bool log_statement;
     bool log_per_node_statement;
+    bool notice_per_node_statement; /* and client_min_messages lets notices through */
     bool log_client_messages;
-    int64_t idle_limit_ms;  /* client_idle_limit, 0: none */
-    int64_t login_limit_ms; /* authentication_timeout, 0: none */
+    uint8_t log_backend_messages; /* enum config_backend_messages */
+    bool warns;                   /* client_min_messages lets warnings through */
+    int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
+    int64_t login_limit_ms;       /* authentication_timeout, 0: none */
 };
 
-/* SHOW pool_...: its RowDescription, its rows with CommandComplete, or both. */
+void session_options_from_config(const struct config *cfg, const struct route_rules *rules,
+                                 struct session_options *options_r);
+
+/* SHOW pool_..., PGPOOL SHOW: what of the answer is wanted. */
+enum session_part {
+    SESSION_DESCRIPTION, /* RowDescription */
+    SESSION_ROWS,        /* the rows and CommandComplete */
+    SESSION_WHOLE,       /* both */
+};
 struct session_question {
-    struct sql_text view;
-    bool describe;
-    bool rows;
+    struct sql_text name; /* of a view; with `parameter` of a parameter or a group of them */
+    bool parameter;
+    enum session_part part;
 };
 
 /* What a child gives to its sessions. */
@@ -56,10 +85,17 @@ struct session_host {
     struct io *io;
     struct pool *pool;
     struct sql_cache *sql;
+    struct memo *memo; /* what `catalog` knows */
+    struct catalog *catalog;
+    struct list lookups;              /* questions to the catalog under way */
+    struct catalog_question question; /* the next one, while a unit is looked at */
+    int64_t lookup_failed_ns;         /* when none could be asked */
+    int64_t doubted_ns;               /* when what was known was last found wrong */
     const struct cluster_view *view;
     struct cluster_cursor *cursor;
     struct session_options options;
     struct node_counters *counters; /* by node_id */
+    uint64_t *routed;               /* units, by enum route_reason */
     void *ctx;
     /* A cancel request came over this session's connection; session_cancel_done answers. */
     void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
@@ -72,7 +108,8 @@ struct session_host {
     bool (*refresh)(void *ctx);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
-    /* Answers SHOW pool_...: appends messages to out. -1 with err: no such view. */
+    /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
+     * parameter. */
     int (*show)(void *ctx, struct session *s, const struct session_question *question,
                 struct buf *out, struct err *err);
     /* The session is closed and its memory about to go. */
@@ -89,6 +126,11 @@ struct session *session_new(struct session_host *host, int fd, const struct sess
 
 const struct session_place *session_place(const struct session *s);
 int session_load_balance_node(const struct session *s); /* -1: none chosen yet */
+/* What it has set for itself; NULL: nothing. */
+const struct config_overrides *session_overrides(const struct session *s);
+
+/* The host has other options than before. */
+void session_reconfigured(struct session *s);
 
 /* True when key is the session's; then cancels what it runs and calls done, now or later. */
 bool session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done,
@@ -106,5 +148,8 @@ void session_follow_primary(struct session *s);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
+
+/* No session is there any more: ends the questions to the catalog that are under way. */
+void session_host_fini(struct session_host *host);
 
 #endif

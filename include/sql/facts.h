@@ -113,6 +113,8 @@ struct sql_table {
     uint8_t use; /* enum sql_use */
 };
 
+enum { SQL_ARGS_UNKNOWN = 255 };
+
 /* A call. What only syntax can call (EXTRACT, CURRENT_USER, a SUBSTRING with FROM, XMLELEMENT, ...)
  * has the schema pg_catalog and `syntax` set. The words that are syntax from PostgreSQL 16 or 17 on
  * (JSON_VALUE, ...) have no schema, and `syntax` set when the server is that new. */
@@ -121,6 +123,7 @@ struct sql_function {
     struct sql_text name;
     enum sql_function_class function_class;
     bool syntax;
+    uint8_t args; /* written in the call; SQL_ARGS_UNKNOWN where that does not tell its signature */
 };
 
 /* An operator, or the type of a cast. */
@@ -152,6 +155,9 @@ struct sql_statement {
     /* May leave something that another connection would not have: temporary objects, session
      * functions, LOAD, DO, CALL, advisory locks, ... */
     bool may_touch_session;
+    /* may_write and may_touch_session hold for no other reason than functions of class UNKNOWN:
+     * where these are known to be harmless, the statement is a plain read. */
+    bool unknown_calls;
     bool system_catalog;          /* names pg_catalog, information_schema or a pg_ relation */
     bool has_parameters;          /* $1 ... */
     enum sql_access access;       /* BEGIN, SET_TX, SET_SESSION CHARACTERISTICS */
@@ -191,12 +197,21 @@ struct sql_statement {
     uint32_t setting_count;
 };
 
+/* What somebody else found out about a text with these facts; all zeroes at first. The caller's to
+ * write and read. */
+struct sql_memo {
+    uint64_t scope;
+    uint32_t epoch;
+    uint32_t verdict;
+};
+
 struct sql_facts {
     uint32_t count; /* statements, EMPTY ones between semicolons not counted */
     bool understood;
     bool may_write; /* any of them */
     bool may_touch_session;
     const struct sql_statement *statements; /* one EMPTY statement when the text holds none */
+    struct sql_memo *memo;                  /* lives as long as the facts */
 };
 
 struct sql_options {
@@ -218,5 +233,8 @@ const struct sql_facts *sql_facts(struct sql_cache *c, const char *text, size_t 
                                   const struct sql_options *options);
 
 const char *sql_kind_name(enum sql_kind kind);
+
+/* What a function of PostgreSQL's own does, by its name: schema is empty or "pg_catalog". */
+enum sql_function_class sql_function_class(struct sql_text schema, struct sql_text name);
 
 #endif

@@ -92,10 +92,6 @@ struct sql_look {
     uint32_t ctes[SQL_CTES_MAX]; /* tokens */
 };
 
-/* ---- sql/functions.c ---- */
-
-enum sql_function_class sql_function_class(struct sql_text schema, struct sql_text name);
-
 /* ---- sql/names.c ---- */
 
 void sql_found_clear(struct sql_found *f, uint32_t text_len);

@@ -34,6 +34,9 @@ void build_negotiate(struct buf *b, uint32_t newest_protocol, const char *const 
 void build_error(struct buf *b, const char *severity, const struct err *err);
 void build_notice(struct buf *b, const char *severity, const struct err *err);
 
+/* NoticeResponse with a text of any length. */
+void build_notice_text(struct buf *b, const char *severity, const char *sqlstate, const char *text);
+
 /* A result of text columns, as SHOW answers: every column type text (25), not binary. */
 void build_row_description(struct buf *b, const char *const *names, uint16_t count);
 void build_data_row(struct buf *b, const char *const *values, uint16_t count); /* NULL is null */

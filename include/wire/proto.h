@@ -105,6 +105,11 @@ struct wire_bind {
 enum wire_result wire_parse_bind(const uint8_t *msg, uint32_t len, struct wire_bind *b_r,
                                  struct err *err);
 
+/* For a statement without parameters and with a result of texts: checks what follows the names in a
+ * whole Bind. Formats of the result change nothing: a text in binary is the same bytes. -1 with
+ * 08P01 when it has values, or is not what it should be. */
+int wire_check_bind(const uint8_t *msg, uint32_t len, const struct wire_bind *b, struct err *err);
+
 /* Describe and Close. */
 struct wire_target {
     char kind; /* 'S' statement or 'P' portal; another byte is OK here: PostgreSQL answers it */

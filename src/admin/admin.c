@@ -90,7 +90,7 @@ admin_fatal(struct admin_client *c, const struct err *err)
 
     if (c->state == ADMIN_CLOSED)
         return;
-    log_fatal("%s", err->message);
+    log_error_parts(LOG_LEVEL_FATAL, err);
     build_error(&b, "FATAL", err);
     admin_send(c, &b);
     buf_free(&b);

@@ -9,14 +9,13 @@
 #include "admin/internal.h"
 
 #include "base/arena.h"
-#include "base/num.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct portal {
-    const struct inspect_view *view;
+    struct inspect_target target;
     uint32_t sent; /* rows */
     bool done;
 };
@@ -31,17 +30,17 @@ check_name(const struct map *names, struct wire_view name, struct err *err)
     return 0;
 }
 
-static const struct inspect_view *
+static const struct inspect_target *
 find_statement(struct admin_client *c, struct wire_view name, struct err *err)
 {
-    const struct inspect_view *view = map_get(&c->statements, name.data, name.len);
+    const struct inspect_target *target = map_get(&c->statements, name.data, name.len);
 
-    if (view == NULL && name.len == 0)
+    if (target == NULL && name.len == 0)
         err_set(err, "26000", "unnamed prepared statement does not exist");
-    else if (view == NULL)
+    else if (target == NULL)
         err_set(err, "26000", "prepared statement \"%.*s\" does not exist", (int)name.len,
                 name.data);
-    return view;
+    return target;
 }
 
 static struct portal *
@@ -60,7 +59,8 @@ static int
 take_parse(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf *out,
            struct err *err)
 {
-    const struct inspect_view *view;
+    struct inspect_target target;
+    struct inspect_target *kept;
     const struct sql_facts *f;
     struct wire_parse p;
 
@@ -69,74 +69,38 @@ take_parse(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf 
     f = admin_facts(c, p.query);
     if (f->count > 1)
         return err_set(err, "42601", "cannot insert multiple commands into a prepared statement");
-    view = admin_view(c, &f->statements[0], err);
-    if (view == NULL || check_name(&c->statements, p.name, err) != 0)
+    if (admin_find(c, &f->statements[0], p.query, &target, err) != 0 ||
+        check_name(&c->statements, p.name, err) != 0)
         return -1;
     if (p.name.len > 0 && map_get(&c->statements, p.name.data, p.name.len) != NULL)
         return err_set(err, "42P05", "prepared statement \"%.*s\" already exists", (int)p.name.len,
                        p.name.data);
-    map_put(&c->statements, p.name.data, p.name.len, (void *)(uintptr_t)view);
+    kept = xmalloc(sizeof(*kept));
+    *kept = target;
+    free(map_put(&c->statements, p.name.data, p.name.len, kept));
     build_simple(out, '1');
     return 0;
-}
-
-/* A counted list of 16-bit words; false when it is not there as a whole. */
-static bool
-skip_words(const uint8_t **at, const uint8_t *end)
-{
-    size_t count;
-
-    if (end - *at < 2)
-        return false;
-    count = num_get_u16(*at);
-    *at += 2;
-    if ((size_t)(end - *at) < count * 2)
-        return false;
-    *at += count * 2;
-    return true;
-}
-
-/* What follows the names of a Bind: formats, no values, formats of the result. The latter change
- * nothing: a text in binary is the same bytes. */
-static int
-check_bind(const struct wire_bind *b, const uint8_t *end, struct err *err)
-{
-    const uint8_t *at = (const uint8_t *)b->statement.data + b->statement.len + 1;
-    uint16_t values;
-
-    if (!skip_words(&at, end) || end - at < 2)
-        return err_set(err, "08P01", "insufficient data left in message");
-    values = num_get_u16(at);
-    at += 2;
-    if (values != 0)
-        return err_set(err, "08P01",
-                       "bind message supplies %u parameters, but prepared statement \"%.*s\" "
-                       "requires 0",
-                       values, (int)b->statement.len, b->statement.data);
-    if (!skip_words(&at, end))
-        return err_set(err, "08P01", "insufficient data left in message");
-    return at == end ? 0 : err_set(err, "08P01", "invalid message format");
 }
 
 static int
 take_bind(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf *out,
           struct err *err)
 {
-    const struct inspect_view *view;
+    const struct inspect_target *target;
     struct portal *portal;
     struct wire_bind b;
 
     if (wire_parse_bind(msg, len, &b, err) != WIRE_OK)
         return -1;
-    view = find_statement(c, b.statement, err);
-    if (view == NULL || check_bind(&b, msg + len, err) != 0 ||
+    target = find_statement(c, b.statement, err);
+    if (target == NULL || wire_check_bind(msg, len, &b, err) != 0 ||
         check_name(&c->portals, b.portal, err) != 0)
         return -1;
     if (b.portal.len > 0 && map_get(&c->portals, b.portal.data, b.portal.len) != NULL)
         return err_set(err, "42P03", "cursor \"%.*s\" already exists", (int)b.portal.len,
                        b.portal.data);
     portal = xcalloc(1, sizeof(*portal));
-    portal->view = view;
+    portal->target = *target;
     free(map_put(&c->portals, b.portal.data, b.portal.len, portal));
     build_simple(out, '2');
     return 0;
@@ -148,25 +112,25 @@ static int
 describe(struct admin_client *c, const struct wire_target *t, struct buf *out, struct err *err)
 {
     static const uint8_t no_parameters[] = {'t', 0, 0, 0, 6, 0, 0};
-    const struct inspect_view *view = NULL;
+    const struct inspect_target *target = NULL;
     const struct portal *portal;
 
     if (t->kind == 'S') {
-        view = find_statement(c, t->name, err);
+        target = find_statement(c, t->name, err);
     } else if (t->kind == 'P') {
         portal = find_portal(c, t->name, err);
-        view = portal != NULL ? portal->view : NULL;
+        target = portal != NULL ? &portal->target : NULL;
     } else {
         err_set(err, "08P01", "invalid DESCRIBE message subtype %d", t->kind);
     }
-    if (view == NULL)
+    if (target == NULL)
         return -1;
     if (t->kind == 'S')
         buf_add(out, no_parameters, sizeof(no_parameters));
-    if (view == &admin_nothing)
+    if (target->view == &admin_nothing)
         build_simple(out, 'n');
     else
-        build_row_description(out, view->columns, view->column_count);
+        inspect_describe(target, out);
     return 0;
 }
 
@@ -175,7 +139,7 @@ static int
 close_name(struct admin_client *c, const struct wire_target *t, struct buf *out, struct err *err)
 {
     if (t->kind == 'S')
-        map_remove(&c->statements, t->name.data, t->name.len);
+        free(map_remove(&c->statements, t->name.data, t->name.len));
     else if (t->kind == 'P')
         free(map_remove(&c->portals, t->name.data, t->name.len));
     else
@@ -229,7 +193,7 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
     portal = find_portal(c, e.portal, err);
     if (portal == NULL)
         return -1;
-    if (portal->view == &admin_nothing) {
+    if (portal->target.view == &admin_nothing) {
         build_empty_query(out);
         return 0;
     }
@@ -237,7 +201,7 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
     if (e.max_rows > 0 && e.max_rows <= INT32_MAX)
         p.most = e.max_rows;
     if (!portal->done)
-        portal->view->run(c->admin->input, take_row, &p);
+        inspect_run(c->admin->input, &portal->target, take_row, &p);
     portal->sent += p.count;
     portal->done |= p.count < p.most;
     if (portal->done)
@@ -266,21 +230,21 @@ extended_message(struct admin_client *c, const uint8_t *msg, uint32_t len, struc
 /* ---- forgetting ---- */
 
 static void
-free_portal(void *ctx UNUSED, void *portal)
+free_value(void *ctx UNUSED, void *value)
 {
-    free(portal);
+    free(value);
 }
 
 void
 extended_forget_portals(struct admin_client *c)
 {
-    map_clear(&c->portals, free_portal, NULL);
+    map_clear(&c->portals, free_value, NULL);
 }
 
 void
 extended_forget_unnamed(struct admin_client *c)
 {
-    map_remove(&c->statements, "", 0);
+    free(map_remove(&c->statements, "", 0));
     extended_forget_portals(c);
 }
 
@@ -288,5 +252,5 @@ void
 extended_fini(struct admin_client *c)
 {
     extended_forget_portals(c);
-    map_fini(&c->statements);
+    map_clear(&c->statements, free_value, NULL);
 }

@@ -7,6 +7,7 @@
 #include "admin/internal.h"
 
 #include "config/config.h"
+#include "sql/command.h"
 #include "wire/build.h"
 
 #include <stdio.h>
@@ -35,43 +36,69 @@ not_ours(struct admin_client *c, struct err *err)
         used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", n > 0 ? ", " : "",
                                  view->name);
     err_set(err, "0A000", "this is pgpool's administration port, which runs no SQL");
-    err_hint(err, "SHOW answers here: %s. Applications connect to port %d.", names,
+    err_hint(err, "SHOW answers here: %s; and PGPOOL SHOW. Applications connect to port %d.", names,
              (int)c->admin->input->config->port);
 }
 
-const struct inspect_view *
-admin_view(struct admin_client *c, const struct sql_statement *st, struct err *err)
+/* PGPOOL SHOW; there is no session here that could set anything. */
+static int
+find_parameter(struct admin_client *c, struct sql_text text, struct inspect_target *target_r,
+               struct err *err)
 {
-    struct inspect_question question = {.view = st->name};
-    struct buf none = BUF_EMPTY;
+    const struct sql_options options = {.standard_conforming_strings = true};
+    struct inspect_question question = {.parameter = true};
+    struct sql_command command;
 
-    if (st->kind == SQL_EMPTY)
-        return &admin_nothing;
-    if (st->kind != SQL_POOL_SHOW) {
-        not_ours(c, err);
-        return NULL;
+    if (sql_command_parse(text, &options, &command, err) != 0)
+        return -1;
+    if (command.verb != SQL_COMMAND_SHOW) {
+        err_set(err, "0A000", "parameters cannot be set on pgpool's administration port");
+        err_hint(err,
+                 "A session sets its own on port %d; pgpool.conf and \"pgpool reload\" set "
+                 "those of all.",
+                 c->admin->input->config->port);
+        return -1;
     }
-    if (inspect_answer(c->admin->input, &question, &none, err) != 0)
-        return NULL;
-    return inspect_find(st->name.data, st->name.len);
+    question.name = (struct sql_text){command.name, (uint32_t)strlen(command.name)};
+    return inspect_find(c->admin->input, &question, target_r, err);
+}
+
+int
+admin_find(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
+           struct inspect_target *target_r, struct err *err)
+{
+    struct inspect_question question = {.name = st->name};
+
+    if (st->kind == SQL_POOL)
+        return find_parameter(c, (struct sql_text){text.data + st->start, st->end - st->start},
+                              target_r, err);
+    if (st->kind == SQL_POOL_SHOW)
+        return inspect_find(c->admin->input, &question, target_r, err);
+    if (st->kind == SQL_EMPTY) {
+        *target_r = (struct inspect_target){.view = &admin_nothing};
+        return 0;
+    }
+    not_ours(c, err);
+    return -1;
 }
 
 /* ---- simple queries ---- */
 
 static int
-answer_statement(struct admin_client *c, const struct sql_statement *st, struct buf *out,
-                 struct err *err)
+answer_statement(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
+                 struct buf *out, struct err *err)
 {
-    struct inspect_question question = {st->name, true, true};
-    const struct inspect_view *view = admin_view(c, st, err);
+    struct inspect_target target;
 
-    if (view == NULL)
+    if (admin_find(c, st, text, &target, err) != 0)
         return -1;
-    if (view == &admin_nothing) {
+    if (target.view == &admin_nothing) {
         build_empty_query(out);
         return 0;
     }
-    return inspect_answer(c->admin->input, &question, out, err);
+    inspect_describe(&target, out);
+    inspect_rows(c->admin->input, &target, out);
+    return 0;
 }
 
 static int
@@ -82,7 +109,7 @@ answer_text(struct admin_client *c, struct wire_view text, struct buf *out, stru
     for (uint32_t n = 0; n < MAX(f->count, 1u); n++) {
         if (out->len > ANSWERS_MAX_BYTES)
             return err_set(err, "54000", "the answers to one query string are too long");
-        if (answer_statement(c, &f->statements[n], out, err) != 0)
+        if (answer_statement(c, &f->statements[n], text, out, err) != 0)
             return -1;
     }
     return 0;

@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 
+#include "base/err.h"
 #include "base/str.h"
 
 #include <stdarg.h>
@@ -18,12 +19,13 @@ enum { LINE_MAX_BYTES = 8192, PREFIX_MAX = 256, NAME_MAX_BYTES = 64 };
 static struct {
     log_sink_fn *sink;
     void *sink_ctx;
-    enum log_level level;
+    struct log_limits limits;
     char prefix[PREFIX_MAX];
     char process[NAME_MAX_BYTES];
     const struct log_context *ctx;
     uint64_t line_number;
-} state = {.level = LOG_LEVEL_WARNING, .prefix = "%m: %a pid %p: ", .process = "main"};
+} state = {
+    .limits = {LOG_LEVEL_WARNING, LOG_DEFAULT}, .prefix = "%m: %a pid %p: ", .process = "main"};
 
 static const char *const level_names[] = {
     [LOG_DEBUG5] = "debug5",       [LOG_DEBUG4] = "debug4",         [LOG_DEBUG3] = "debug3",
@@ -42,13 +44,25 @@ log_set_sink(log_sink_fn *sink, void *ctx)
 void
 log_set_level(enum log_level level)
 {
-    state.level = level;
+    state.limits.level = level;
+}
+
+void
+log_set_verbosity(enum log_verbosity verbosity)
+{
+    state.limits.verbosity = verbosity;
+}
+
+static const struct log_limits *
+limits(void)
+{
+    return state.ctx != NULL && state.ctx->limits != NULL ? state.ctx->limits : &state.limits;
 }
 
 bool
 log_enabled(enum log_level level)
 {
-    return level >= state.level;
+    return level >= limits()->level;
 }
 
 void
@@ -165,8 +179,9 @@ keep_one_line(char *line, size_t len)
     }
 }
 
+/* label: what the line is, "error" as a rule; written in capitals. */
 static void
-emit(enum log_level level, const char *fmt, va_list args)
+emit(enum log_level level, const char *label, const char *fmt, va_list args)
 {
     char line[LINE_MAX_BYTES];
     char name[NAME_MAX_BYTES];
@@ -175,7 +190,7 @@ emit(enum log_level level, const char *fmt, va_list args)
 
     state.line_number++;
     len = print_prefix(line, PREFIX_MAX * 2);
-    str_copy(name, sizeof(name), level_names[level]);
+    str_copy(name, sizeof(name), label);
     for (char *c = name; *c != '\0'; c++)
         *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
     n = snprintf(line + len, sizeof(line) - len, "%s:  ", name);
@@ -198,8 +213,37 @@ log_write(enum log_level level, const char *fmt, ...)
     if (!log_enabled(level))
         return;
     va_start(args, fmt);
-    emit(level, fmt, args);
+    emit(level, level_names[level], fmt, args);
     va_end(args);
+}
+
+static void PRINTF_LIKE(3, 4)
+    write_part(enum log_level level, const char *label, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    emit(level, label, fmt, args);
+    va_end(args);
+}
+
+void
+log_error_parts(enum log_level level, const struct err *err)
+{
+    enum log_verbosity verbosity = limits()->verbosity;
+
+    if (!log_enabled(level))
+        return;
+    if (verbosity == LOG_VERBOSE)
+        write_part(level, level_names[level], "%s: %s", err->sqlstate, err->message);
+    else
+        write_part(level, level_names[level], "%s", err->message);
+    if (verbosity == LOG_TERSE)
+        return;
+    if (err->detail[0] != '\0')
+        write_part(level, "detail", "%s", err->detail);
+    if (err->hint[0] != '\0')
+        write_part(level, "hint", "%s", err->hint);
 }
 
 void

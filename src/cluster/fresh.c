@@ -2,9 +2,10 @@
  * The history of moments and WAL positions that freshness is judged by.
  *
  * Used by the lag process alone, one history per primary and timeline. While nothing is written
- * the newest pair's moment is moved forward in place, so that an idle cluster needs one pair.
+ * the newest pair's moment is moved forward in place, so that an idle cluster needs one pair; since
+ * when a standby has been behind, its first moment tells.
  *
- * Invariant: t_ns and lsn are both strictly ascending.
+ * Invariant: t_ns, first_ns and lsn are all strictly ascending; first_ns is not after t_ns.
  */
 #include "cluster/fresh.h"
 
@@ -70,7 +71,7 @@ cluster_fresh_note(struct cluster_fresh *history, int64_t t_ns, uint64_t lsn)
     }
     if (history->count == CLUSTER_FRESH_PAIRS)
         thin_out(history);
-    history->pairs[history->count++] = (struct cluster_fresh_pair){.t_ns = t_ns, .lsn = lsn};
+    history->pairs[history->count++] = (struct cluster_fresh_pair){t_ns, t_ns, lsn};
 }
 
 int64_t
@@ -95,6 +96,6 @@ cluster_fresh_delay_us(const struct cluster_fresh *history, uint64_t replay_lsn,
 {
     for (uint32_t at = 0; at < history->count; at++)
         if (history->pairs[at].lsn > replay_lsn)
-            return MAX(now_ns - history->pairs[at].t_ns, 0) / 1000;
+            return MAX(now_ns - history->pairs[at].first_ns, 0) / 1000;
     return 0;
 }

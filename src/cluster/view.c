@@ -143,6 +143,15 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         judge_streaming(view, freshness, members);
     else
         judge_by_position(view, freshness, members);
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        uint8_t version = (uint8_t)(freshness->nodes[node_id].server_version / 10000);
+
+        if (!view->nodes[node_id].usable)
+            continue;
+        view->has_readers |= (int)node_id != view->primary_id;
+        if (view->server_version == 0 || version < view->server_version)
+            view->server_version = version;
+    }
     if (view->primary_id >= 0) {
         struct cluster_node *primary = &view->nodes[view->primary_id];
 

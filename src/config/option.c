@@ -45,10 +45,14 @@
 #define PLACE_PEER(field) .node_offset = offsetof(struct config_peer, field)
 #define PLACE_HEARTBEAT(field) .node_offset = offsetof(struct config_heartbeat, field)
 
+#define OWN_STARTUP(field)
+#define OWN_RELOAD(field)
+#define OWN_SESSION(field) , .session_offset = offsetof(struct config_session, field)
+
 #define ROW(kind, in, title, field, start, when, how, text)                                        \
     .name = PREFIX_##in title, .type = OPTION_TYPE_##kind, .scope = OPTION_SCOPE_##in,             \
     .preset = start, .context = OPTION_CONTEXT_##when, .state = OPTION_STATE_##how,                \
-    .description = text, PLACE_##in(field)
+    .description = text, PLACE_##in(field)OWN_##when(field)
 
 #define OPTION_BOOL(in, name, start, when, how, text)                                              \
     {ROW(BOOL, in, #name, name, start, when, how, text)},

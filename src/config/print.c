@@ -88,8 +88,36 @@ print_shown(const struct option *option, const void *value, struct buf *out)
         buf_add_str(out, "****");
 }
 
+/* As the session has it: its own value before that of the configuration. */
+static const void *
+shown_value(const struct config *cfg, const struct config_overrides *own,
+            const struct option *option, int node_id)
+{
+    const void *value = overrides_value(own, option);
+
+    return value != NULL ? value : option_value(option, cfg, node_id);
+}
+
+static bool
+is_in_group(const struct option *option, enum config_group group)
+{
+    switch (group) {
+    case CONFIG_GROUP_BACKEND:
+        return option->scope == OPTION_SCOPE_BACKEND;
+    case CONFIG_GROUP_WATCHDOG:
+        return option->scope == OPTION_SCOPE_PEER;
+    case CONFIG_GROUP_HEARTBEAT:
+        return option->scope == OPTION_SCOPE_HEARTBEAT;
+    case CONFIG_GROUP_HEALTH_CHECK:
+        return option->scope == OPTION_SCOPE_HEALTH;
+    default:
+        return option->state != OPTION_STATE_IGNORED;
+    }
+}
+
 struct listing {
     const struct config *cfg;
+    const struct config_overrides *own;
     config_show_fn *fn;
     void *ctx;
     struct buf text;
@@ -101,20 +129,21 @@ show_one(struct listing *list, const struct option *option, int node_id)
     char name[OPTION_NAME_MAX];
 
     buf_clear(&list->text);
-    print_shown(option, option_value(option, list->cfg, node_id), &list->text);
+    print_shown(option, shown_value(list->cfg, list->own, option, node_id), &list->text);
     list->fn(list->ctx, option_full_name(option, node_id, name), buf_cstr(&list->text),
              option->description);
 }
 
 void
-config_show(const struct config *cfg, config_show_fn *fn, void *ctx)
+config_show(const struct config *cfg, const struct config_overrides *own, enum config_group group,
+            config_show_fn *fn, void *ctx)
 {
-    struct listing list = {cfg, fn, ctx, BUF_EMPTY};
+    struct listing list = {cfg, own, fn, ctx, BUF_EMPTY};
 
     for (size_t n = 0; n < OPTION_COUNT; n++) {
         const struct option *option = &option_table[n];
 
-        if (option->state == OPTION_STATE_IGNORED)
+        if (!is_in_group(option, group))
             continue;
         if (option_has_global(option))
             show_one(&list, option, OPTION_ALL_NODES);
@@ -127,13 +156,14 @@ config_show(const struct config *cfg, config_show_fn *fn, void *ctx)
 }
 
 bool
-config_get(const struct config *cfg, const char *name, struct buf *out)
+config_get(const struct config *cfg, const struct config_overrides *own, const char *name,
+           struct buf *out)
 {
     struct option_ref ref;
 
     if (option_find(name, &ref) != OPTION_FOUND ||
         !option_node_exists(ref.option, cfg, ref.node_id))
         return false;
-    print_shown(ref.option, option_value(ref.option, cfg, ref.node_id), out);
+    print_shown(ref.option, shown_value(cfg, own, ref.option, ref.node_id), out);
     return true;
 }

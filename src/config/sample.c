@@ -87,6 +87,8 @@ print_rules(const struct option *option, struct buf *out)
         buf_printf(out, "For one node: %s0 and so on. ", option->name);
     if (option->context == OPTION_CONTEXT_STARTUP)
         buf_add_str(out, "A change requires a restart. ");
+    if (option->context == OPTION_CONTEXT_SESSION)
+        buf_add_str(out, "A session can set its own. ");
     if (option->state == OPTION_STATE_LATER)
         buf_add_str(out, "Not built yet: accepted without effect. ");
 }

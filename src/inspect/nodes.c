@@ -44,8 +44,8 @@ pg_status_of(const struct node_freshness *node)
     return node->reachable ? "up" : "down";
 }
 
-static const char *
-role_of(const struct inspect_input *in, uint32_t node_id)
+const char *
+views_role(const struct inspect_input *in, uint32_t node_id)
 {
     bool first = (int)node_id == in->view->primary_id;
 
@@ -129,7 +129,7 @@ inspect_pool_nodes(const struct inspect_input *in, inspect_row_fn *row, void *ct
                 status_of(in, node_id),
                 pg_status_of(node),
                 weight,
-                role_of(in, node_id),
+                views_role(in, node_id),
                 cluster_role_name(node->role),
                 views_number((int64_t)counters.select_cnt, selects),
                 (int)node_id == in->load_balance_node ? "true" : "false",
@@ -162,7 +162,7 @@ inspect_pool_backend_stats(const struct inspect_input *in, inspect_row_fn *row, 
         values[1] = backend->hostname;
         values[2] = views_number(backend->port, port);
         values[3] = status_of(in, node_id);
-        values[4] = role_of(in, node_id);
+        values[4] = views_role(in, node_id);
         for (uint32_t at = 0; at < ARRAY_LEN(counts); at++)
             values[5 + at] = views_number((int64_t)counts[at], texts[at]);
         row(ctx, values, ARRAY_LEN(values));

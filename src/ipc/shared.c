@@ -45,6 +45,7 @@ struct shared {
     struct activity *activity;
     struct proc_slot *procs; /* in the activity's page */
     struct area *areas[AREA_COUNT];
+    struct memo *memo;
     uint8_t *children; /* child_slots times child_stride: slot, sessions, servers */
     size_t sessions_at;
     size_t servers_at;
@@ -94,6 +95,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     struct shared *sh = xcalloc(1, sizeof(*sh));
     size_t payload_bytes[AREA_COUNT];
     size_t offset[AREA_COUNT];
+    size_t memo_at;
     size_t bytes;
 
     sh->layout = *layout;
@@ -105,6 +107,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
         offset[id] = bytes;
         bytes += align_up(area_bytes(payload_bytes[id]), PART_ALIGN);
     }
+    memo_at = bytes;
+    bytes += align_up(memo_bytes(layout->memo_entries), PART_ALIGN);
     sh->map_bytes = bytes + layout->child_slots * sh->child_stride;
     sh->started_at_us = clock_wall_us();
     if (random_bytes(&sh->instance_id, sizeof(sh->instance_id), err) != 0 ||
@@ -118,6 +122,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
         sh->areas[id] = (struct area *)(void *)((uint8_t *)sh->map + offset[id]);
         area_init(sh->areas[id], payload_bytes[id]);
     }
+    sh->memo = (struct memo *)(void *)((uint8_t *)sh->map + memo_at);
+    memo_init(sh->memo, layout->memo_entries);
     sh->children = (uint8_t *)sh->map + bytes;
     *sh_r = sh;
     return 0;
@@ -155,6 +161,12 @@ shared_proc(struct shared *sh, uint32_t slot)
 {
     BUG_UNLESS(slot < shared_slot_count(sh));
     return &sh->procs[slot];
+}
+
+struct memo *
+shared_memo(struct shared *sh)
+{
+    return sh->memo;
 }
 
 static uint8_t *

@@ -131,6 +131,12 @@ pool_key_get(struct pool *p, const char *user, const char *database, const char 
 }
 
 void
+pool_key_ref(struct pool_key *k)
+{
+    k->refs++;
+}
+
+void
 pool_key_put(struct pool_key *k)
 {
     if (--k->refs > 0)
@@ -403,6 +409,9 @@ pool_return(struct server *s)
     }
     s->ops = NULL;
     s->owner = NULL;
+    s->watched = false;
+    s->heard_type = 0;
+    s->heard_again = 0;
     s->state = SERVER_RESETTING;
     s->since_ns = io_now_ns(s->pool->io);
     if (s->slot != NULL) {

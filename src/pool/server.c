@@ -8,6 +8,7 @@
 #include "pool/server.h"
 
 #include "base/log.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "pool/pool.h"
 #include "wire/build.h"
@@ -169,6 +170,8 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
 {
     bool told = true;
 
+    if (unlikely(s->watched) && s->ops != NULL && s->ops->message != NULL)
+        s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
     switch (type) {
     case 'N':
         if (announces_end(s, msg, len)) {

@@ -69,19 +69,6 @@ struct child {
 
 /* ---- configuration ---- */
 
-static enum session_consistency
-consistency_of(enum config_consistency consistency)
-{
-    switch (consistency) {
-    case CONFIG_CONSISTENCY_GLOBAL:
-        return SESSION_SEES_ALL;
-    case CONFIG_CONSISTENCY_EVENTUAL:
-        return SESSION_SEES_WHATEVER;
-    default:
-        return SESSION_SEES_ITS_OWN;
-    }
-}
-
 /* The parent has checked the lists: a fault here is a bug, and leaves the rules as they were. */
 static void
 make_rules(struct child *c)
@@ -102,9 +89,12 @@ configure(struct child *c)
 {
     const struct config *cfg = c->proc->config;
     struct pool_options o = {0};
+    struct err err;
 
     proc_read_passwords(cfg, &c->passwords);
     make_rules(c);
+    if (catalog_configure(c->host.catalog, cfg, &err) != 0)
+        log_error("%s", err.message);
     for (uint32_t n = 0; n < cfg->backend_count; n++) {
         const struct config_backend *b = &cfg->backends[n];
         c->nodes[n].host = b->configured ? b->hostname : NULL;
@@ -121,23 +111,7 @@ configure(struct child *c)
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
-    c->host.options = (struct session_options){
-        .load_balance = cfg->load_balance_mode,
-        .statement_level_balance = cfg->statement_level_load_balance,
-        .prefer_other_standby = cfg->prefer_lower_delay_standby,
-        .consistency = consistency_of(cfg->read_consistency),
-        .max_delay_bytes =
-            cfg->delay_threshold_by_time_ms > 0 ? 0 : (uint64_t)cfg->delay_threshold_bytes,
-        .max_delay_us = cfg->delay_threshold_by_time_ms * 1000,
-        .rules = c->rules,
-        .log_connections = cfg->log_connections,
-        .log_disconnections = cfg->log_disconnections,
-        .log_statement = cfg->log_statement,
-        .log_per_node_statement = cfg->log_per_node_statement,
-        .log_client_messages = cfg->log_client_messages,
-        .idle_limit_ms = cfg->client_idle_limit_ms,
-        .login_limit_ms = cfg->authentication_timeout_ms,
-    };
+    session_options_from_config(cfg, c->rules, &c->host.options);
 }
 
 static void
@@ -458,11 +432,19 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .freshness = c->freshness,
         .view = &c->view,
         .load_balance_node = session_load_balance_node(s),
+        .own = session_overrides(s),
     };
+    struct inspect_question question = {q->name, q->parameter};
+    struct inspect_target target;
 
-    struct inspect_question question = {q->view, q->describe, q->rows};
-
-    return inspect_answer(&in, &question, out, err);
+    look_at_freshness(c);
+    if (inspect_find(&in, &question, &target, err) != 0)
+        return -1;
+    if (q->part != SESSION_ROWS)
+        inspect_describe(&target, out);
+    if (q->part != SESSION_DESCRIPTION)
+        inspect_rows(&in, &target, out);
+    return 0;
 }
 
 /* ---- cancel ---- */
@@ -574,6 +556,10 @@ on_config(void *ctx, const struct config *before UNUSED)
     struct child *c = ctx;
 
     configure(c);
+    for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
+        if (c->sessions[n] != NULL)
+            session_reconfigured(c->sessions[n]);
+    }
     rebuild_view(c);
 }
 
@@ -628,6 +614,7 @@ sweep(void *ctx)
             session_sweep(c->sessions[n]);
     }
     pool_sweep(c->pool);
+    catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
@@ -677,9 +664,12 @@ child_new(struct proc *p)
         .io = p->io,
         .pool = c->pool,
         .sql = sql_cache_new(SQL_CACHE_BYTES),
+        .memo = shared_memo(p->shared),
+        .catalog = catalog_new(shared_memo(p->shared)),
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
+        .routed = c->slot->routed,
         .ctx = c,
         .cancel = cancel_asked,
         .wrote = wrote,
@@ -689,6 +679,7 @@ child_new(struct proc *p)
         .show = show,
         .ended = session_ended,
     };
+    list_init(&c->host.lookups);
     configure(c);
     rebuild_view(c);
     look_at_freshness(c);
@@ -703,8 +694,10 @@ child_free(struct child *c)
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);
+    session_host_fini(&c->host);
     pool_free(c->pool);
     dns_free(c->dns);
+    catalog_free(c->host.catalog);
     sql_cache_free((struct sql_cache *)c->host.sql);
     passwd_free(c->passwords);
     route_rules_free(c->rules);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cluster/delay.h"
 #include "cluster/fresh.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -34,6 +35,7 @@ enum {
     NO_PERIOD_MS = 10000, /* sr_check_period = 0: roles are still watched */
     QUESTION_MS = 5000,   /* for an answer over an open connection */
     CONNECT_MS = 10000,   /* to dial, where connect_timeout sets no limit */
+    DELAY_LOG_MS = 100,   /* by then the primary, asked at the same time, has answered, too */
     NAME_BYTES = 64,
 };
 
@@ -69,6 +71,7 @@ struct lag_node {
     int node_id;
     struct ask *ask;
     struct io_timer due;
+    struct io_timer delay_log;
     const char *question;
     int64_t asked_ns;          /* when the running question was sent */
     int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
@@ -238,6 +241,22 @@ hear_nothing(struct lag_node *n, const struct err *err)
     str_copy(node->last_error, sizeof(node->last_error), err->message);
 }
 
+/* Once in a period, for log_standby_delay. */
+static void
+log_delay(void *ctx)
+{
+    struct lag_node *n = ctx;
+    const struct config *cfg = n->lag->proc->config;
+    const struct node_freshness *node = measured(n);
+    char words[CLUSTER_DELAY_BYTES];
+
+    if (node->reachable && node->role == NODE_ROLE_STANDBY && n->lag->view.primary_id >= 0 &&
+        cluster_delay_is_logged(cfg, node))
+        log_info("node %d \"%s:%d\" is %s behind the primary, node %d", n->node_id,
+                 cfg->backends[n->node_id].hostname, cfg->backends[n->node_id].port,
+                 cluster_delay_text(cfg, node, words), n->lag->view.primary_id);
+}
+
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
@@ -363,8 +382,10 @@ on_answered(void *ctx, const struct ask_rows *rows)
         hear_nothing(n, &err);
         return;
     }
-    if (n->question == who)
+    if (n->question == who) {
         hear_who(n, rows);
+        io_timer_start(n->lag->proc->io, &n->delay_log, DELAY_LOG_MS, log_delay, n);
+    }
     hear_position(n, rows);
     if (measured(n)->role == NODE_ROLE_PRIMARY) {
         if (n->node_id == n->lag->view.primary_id)
@@ -502,6 +523,7 @@ drop_node(struct lag_node *n)
 {
     ask_free(n->ask);
     io_timer_stop(&n->due);
+    io_timer_stop(&n->delay_log);
     n->ask = NULL;
     n->who_ns = 0;
     memset(measured(n), 0, sizeof(struct node_freshness));
@@ -606,6 +628,7 @@ lag_main(struct proc *p)
     for (uint32_t id = 0; id < CLUSTER_NODES_MAX; id++) {
         ask_free(lag->nodes[id].ask);
         io_timer_stop(&lag->nodes[id].due);
+        io_timer_stop(&lag->nodes[id].delay_log);
     }
     io_timer_stop(&lag->publish);
     dns_free(lag->dns);

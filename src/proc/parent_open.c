@@ -139,6 +139,7 @@ open_shared(struct parent *pa, struct err *err)
     struct shared_layout layout = {
         .child_slots = 2 * pa->base.child_target,
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
+        .memo_entries = (uint32_t)pa->config->relcache_size,
         .freshness_bytes = sizeof(struct cluster_freshness),
     };
 

@@ -65,6 +65,7 @@ proc_configure_log(const struct config *cfg, bool debug)
     };
 
     log_set_level(debug ? LOG_DEBUG5 : cfg->log_min_messages);
+    log_set_verbosity(cfg->log_error_verbosity);
     log_set_prefix(cfg->log_line_prefix);
     logsink_use(&sink);
 }

@@ -42,9 +42,45 @@ sets_transactions(const struct sql_statement *st)
     return false;
 }
 
+enum route_reason
+route_why_not(const struct sql_statement *st)
+{
+    if (st->locks_rows)
+        return ROUTE_LOCKS;
+    if (!route_kind_is_read(st->kind) || sets_transactions(st))
+        return st->writes && st->kind != SQL_SET ? ROUTE_WRITES : ROUTE_KIND;
+    if (st->system_catalog)
+        return ROUTE_SYSTEM;
+    if (st->writes)
+        return ROUTE_WRITES;
+    if (st->may_write)
+        return ROUTE_FUNCTION;
+    return ROUTE_KEEPS;
+}
+
+const char *
+route_reason_words(enum route_reason reason)
+{
+    static const char *const words[] = {
+#define ROUTE_REASON(id, name, words) [ROUTE_##id] = (words),
+#include "tables/reasons.def"
+#undef ROUTE_REASON
+    };
+
+    return words[reason];
+}
+
 bool
 route_is_plain_read(const struct sql_statement *st)
 {
-    return route_kind_is_read(st->kind) && !st->may_write && !st->locks_rows &&
-           !st->may_touch_session && !st->system_catalog && !sets_transactions(st);
+    return !st->may_write && !st->may_touch_session && route_may_be_plain_read(st);
+}
+
+bool
+route_may_be_plain_read(const struct sql_statement *st)
+{
+    bool writes = (st->may_write || st->may_touch_session) && !st->unknown_calls;
+
+    return route_kind_is_read(st->kind) && !writes && !st->locks_rows && !st->system_catalog &&
+           !sets_transactions(st);
 }

@@ -34,9 +34,24 @@ on_ready(void *ctx, struct server *server)
         client_go_on(s);
 }
 
+/* What changed the catalog has committed, or nobody knows: names are asked for anew. */
+static void
+note_definitions(struct session *s)
+{
+    if (likely(!s->defines))
+        return;
+    s->defines = false;
+    if (s->renews)
+        s->host->close_database(s->host->ctx, NULL);
+    s->renews = false;
+    if (s->key != NULL)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
+}
+
 static void
 forget_link(struct session *s, struct server *server)
 {
+    note_definitions(s);
     statements_link_gone(s, session_link_bit(s, server));
     if (s->cur == server)
         s->cur = NULL;
@@ -90,8 +105,15 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
         io_send_rx(s->client, rx, (size_t)(bytes - rx->data), len);
     else
         io_send_copy(s->client, bytes, len);
+    notice_flush(s);
     if (io_is_full(s->client))
         server_pause(server);
+}
+
+static void
+on_message(void *ctx, struct server *server, uint8_t type, uint32_t bytes)
+{
+    notice_message(ctx, server, type, bytes);
 }
 
 static void
@@ -117,6 +139,7 @@ static void
 end_transaction(struct session *s, bool failed)
 {
     tx_fini(s);
+    s->tx_local_path = false;
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
@@ -156,11 +179,16 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             end_transaction(s, failed);
         if (s->tx_wrote && server->tx_status == 'I') {
             note_write(s);
+            s->has_written = true;
+            s->tx_has_written |= s->tx_status != 'I';
             s->tx_wrote = false;
         }
+        if (server->tx_status == 'I')
+            note_definitions(s);
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
     }
+    notice_flush(s);
     if (server->pending.count == 0)
         session_show_state(s, s->tx_status == 'I' ? SESSION_SLOT_IDLE : SESSION_SLOT_IN_TX);
     if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
@@ -234,6 +262,7 @@ const struct server_ops session_server_ops = {
     .cycle_end = on_cycle_end,
     .eased = on_eased,
     .parameter = on_parameter,
+    .message = on_message,
     .drained = on_drained,
     .lost = on_lost,
 };

@@ -74,7 +74,7 @@ count_statement(struct session *s, struct server *server, int kind)
 static void
 note_statement(struct session *s, struct server *server, const char *text, size_t len)
 {
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
     struct session_slot *slot = s->place.slot;
 
     if (slot != NULL) {
@@ -86,9 +86,12 @@ note_statement(struct session *s, struct server *server, const char *text, size_
     if (unlikely(o->log_per_node_statement))
         log_info("DB node id: %d backend pid: %u statement: %.*s", server->node_id,
                  server->backend_pid, (int)MIN(len, (size_t)4096), text);
+    if (unlikely(o->notice_per_node_statement))
+        notice_statement(s, server, text, len);
 }
 
-/* CREATE, ALTER or DROP DATABASE: none of them bears others' connections. */
+/* CREATE, ALTER or DROP DATABASE do not bear others' connections; and those that there are do not
+ * have what ALTER DATABASE or ALTER ROLE may set for new ones. */
 static bool
 needs_idle_closed(const struct sql_statement *st, const char *text)
 {
@@ -102,7 +105,9 @@ needs_idle_closed(const struct sql_statement *st, const char *text)
             continue;
         while (at < len && memchr(" \t\n\r\f\v", sql[at], 6) != NULL)
             at++;
-        return len - at > 8 && str_equal_nocase_n(sql + at, "database", 8);
+        return len - at > 8 && (str_equal_nocase_n(sql + at, "database", 8) ||
+                                str_equal_nocase_n(sql + at, "role", 4) ||
+                                str_equal_nocase_n(sql + at, "user ", 5));
     }
     return false;
 }
@@ -134,7 +139,8 @@ provide_named(struct out *o, const struct sql_statement *st)
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
  * count when it succeeds. */
 static struct effect *
-text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len)
+text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len,
+             bool touches_session)
 {
     struct session *s = o->s;
     struct server *server = o->server;
@@ -143,6 +149,9 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
+        if (st->kind == SQL_SET_LOCAL && st->name.len == 11 &&
+            memcmp(st->name.data, "search_path", 11) == 0)
+            s->tx_local_path = true;
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE)
@@ -151,10 +160,12 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
          * UPDATE of pg_settings sets parameters. */
         if (st->kind == SQL_LISTEN || (st->kind == SQL_UPDATE && st->system_catalog))
             s->pinned = s->keeps_primary = true;
-        if (unlikely(needs_idle_closed(st, text)))
+        if (unlikely(needs_idle_closed(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
+            s->renews = true;
+        }
     }
-    if (f->may_touch_session || !f->understood)
+    if (touches_session || !f->understood)
         s->pinned = s->keeps_primary = true;
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
@@ -194,7 +205,8 @@ on_bind(struct out *o, const uint8_t *msg, uint32_t len)
         note_statement(s, o->server, st->query, st->query_len);
         return NULL;
     }
-    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len);
+    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len,
+                           st->touches_session);
     s->batch_forgets |= st->kind == SQL_DEALLOCATE || st->kind == SQL_DISCARD;
     return effects;
 }
@@ -272,6 +284,8 @@ batch_ended(struct session *s)
 {
     s->batch = NULL;
     s->batch_forgets = s->batch_writes = false;
+    if (unlikely(s->local_portal != NULL))
+        local_fini(s);
 }
 
 static void
@@ -338,7 +352,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     case 'Q':
         if (u->facts != NULL &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
-            effects = text_effects(o, u->facts, text.data, text.len);
+            effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         else if (u->pass_left > 0)
             s->pinned = s->keeps_primary = true;
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
@@ -438,6 +452,7 @@ static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
 {
     struct out o = {.s = s, .rx = rx, .bytes = bytes};
+    enum route_reason reason;
     struct err err;
     int rc;
 
@@ -456,6 +471,13 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     if (waits_for_answers(s, u)) {
         s->stall = STALL_ANSWERS;
         return false;
+    }
+    if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
+        if (lookup_ask(s)) {
+            s->stall = STALL_LOOKUP;
+            return false;
+        }
+        s->lookup_failed = true;
     }
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
         o.server = copy_target(s);
@@ -477,7 +499,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         refuse_unit(s, u, &err);
         return true;
     }
-    rc = unit_place(s, u, &o.server, &err);
+    rc = place_unit(s, u, &o.server, &reason, &err);
     if (rc > 0)
         return false;
     if (rc < 0) {
@@ -489,7 +511,9 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     }
     retry_keep(s, o.server, bytes, u);
-    s->to_primary_once = false;
+    s->to_primary_once = s->lookup_failed = false;
+    s->host->routed[reason]++;
+    s->defines |= u->defines;
     tx_open(s, o.server, u);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
@@ -571,7 +595,7 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
                 session_fatal(s, &err);
             break;
         }
-        if (unlikely(s->host->options.log_client_messages))
+        if (unlikely(session_options(s)->log_client_messages))
             log_info("message type \"%c\" from the client, %zu bytes", u.type, u.bytes);
         if (u.type == 'X') {
             if (comes_to_its_end(s))
@@ -590,13 +614,16 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
 void
 client_go_on(struct session *s)
 {
+    const struct log_context *before;
     size_t used;
 
     if (s->pumping || s->state != CLIENT_READY)
         return;
     s->stall = STALL_NONE;
     if (s->in.len > 0) {
+        before = log_set_context(&s->log);
         used = client_pump(s, NULL, s->in.data, s->in.len);
+        log_set_context(before);
         if (s->state != CLIENT_READY)
             return;
         buf_drop(&s->in, used);

@@ -1,10 +1,12 @@
 /*
  * Reads that survive their standby: a batch of plain reads that a standby gives up for reasons of
- * its own, before anything of the answer went to the client, runs again at the primary.
+ * its own, or because it does not have what is named, before anything of the answer went to the
+ * client, runs again at the primary.
  *
  * Called by client.c when a unit is sent (keep it), and by answers.c when the reader errs, is lost
- * or has answered. Invariants: what is kept is the only unit under way, outside of a transaction,
- * and has no effect; once a byte of its answer was forwarded it does not run again. It runs again
+ * or has answered. Invariants: what is kept is the only unit under way and has no effect; once a
+ * byte of its answer was forwarded it does not run again. In a transaction only what the standby's
+ * catalog refuses runs again, where a write would have gone on at the primary, too. It runs again
  * once: at the primary all errors are the client's.
  * Source: PostgreSQL's manual, chapter "Hot Standby", section "Handling Query Conflicts".
  */
@@ -32,7 +34,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
     if (s->retry.bytes != NULL)
         retry_drop(s);
     if (server != s->reader || !alone || !u->ends || !u->tx_read || u->has_begin ||
-        s->tx_status != 'I' || u->executed == 0)
+        u->executed == 0 || !(s->tx_status == 'I' || s->tx.movable))
         return;
     s->retry.bytes = xmalloc(u->bytes);
     s->retry.len = u->bytes;
@@ -52,11 +54,44 @@ is_the_standby_s_own(const struct err *err)
     return false;
 }
 
+/* The standby does not know what is named, or may not do what is asked: what was known of the
+ * catalog may have been wrong, and the primary will tell. */
+static bool
+is_another_catalog_s(const struct err *err)
+{
+    static const char *const states[] = {"42P01", "42883", "42703", "42704", "42725", "42809",
+                                         "42501", "3F000", "25006", "0A000", "55000"};
+
+    for (size_t n = 0; n < ARRAY_LEN(states); n++) {
+        if (strcmp(err->sqlstate, states[n]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A write that was taken for a read: what is known of names is forgotten, once a second at most. */
+static void
+doubt_catalog(struct session *s, const struct err *err)
+{
+    int64_t now_ns = io_now_ns(s->host->io);
+
+    if (strncmp(err->sqlstate, "42", 2) == 0 || now_ns - s->host->doubted_ns < NS_PER_S)
+        return;
+    s->host->doubted_ns = now_ns;
+    catalog_changed(s->host->catalog, pool_key_database(s->key));
+}
+
 bool
 retry_wants(struct session *s, const struct server *server, const struct err *err)
 {
-    if (s->retry.bytes == NULL || server != s->reader || !is_the_standby_s_own(err))
+    bool catalog = is_another_catalog_s(err);
+
+    if (s->retry.bytes == NULL || server != s->reader)
         return false;
+    if (!catalog && !(s->tx_status == 'I' && is_the_standby_s_own(err)))
+        return false;
+    if (catalog)
+        doubt_catalog(s, err);
     s->retry.due = true;
     return true;
 }
@@ -64,7 +99,8 @@ retry_wants(struct session *s, const struct server *server, const struct err *er
 bool
 retry_wants_lost(const struct session *s, const struct server *server, bool owed)
 {
-    return s->retry.bytes != NULL && owed && (s->retry.due || !server->forwarded);
+    return s->retry.bytes != NULL && s->tx_status == 'I' && owed &&
+           (s->retry.due || !server->forwarded);
 }
 
 /* Names that the unit gives were given already: it gives them again. */
@@ -97,5 +133,10 @@ retry_run(struct session *s)
     buf_free(&s->in);
     s->in = again;
     s->to_primary_once = true;
+    if (s->tx.on_reader) {
+        tx_leave_reader(s);
+        s->stall = STALL_ANSWERS;
+        return;
+    }
     client_go_on(s);
 }

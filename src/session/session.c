@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "wire/build.h"
@@ -121,6 +122,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     struct err err;
 
     s->host = host;
+    s->options = &host->options;
     s->place = *place;
     s->tx_status = 'I';
     s->plain_strings = true;
@@ -152,6 +154,9 @@ session_reap(void *ctx)
     tx_fini(s);
     retry_drop(s);
     settings_fini(s);
+    options_fini(s);
+    local_fini(s);
+    buf_free(&s->notices);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));
     s->host->ended(s->host->ctx, s);
@@ -185,10 +190,11 @@ session_end(struct session *s, const char *why)
 {
     if (s->state == CLIENT_CLOSED)
         return;
-    if (s->host->options.log_disconnections && s->key != NULL)
+    if (session_options(s)->log_disconnections && s->key != NULL)
         log_info("disconnection: user=%s database=%s: %s", pool_key_user(s->key),
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
+    lookup_leave(s);
     if (s->login_server != NULL)
         server_close(s->login_server, "its session has gone");
     s->login_server = NULL;
@@ -213,7 +219,7 @@ session_fatal(struct session *s, const struct err *err)
     if (s->state == CLIENT_CLOSED)
         return;
     before = log_set_context(&s->log);
-    log_fatal("%s", err->message);
+    log_error_parts(LOG_LEVEL_FATAL, err);
     log_set_context(before);
     /* inside of another message it would be read as that one's content */
     if (s->cur == NULL || !server_is_mid_message(s->cur)) {
@@ -259,8 +265,10 @@ session_facts(struct session *s, const char *text, size_t len)
 {
     static const struct sql_statement unread = {
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
-    static const struct sql_facts unknown = {1, false, true, true, &unread};
-    struct sql_options options = {.standard_conforming_strings = s->plain_strings};
+    static struct sql_memo none; /* of what is not understood, nobody writes it */
+    static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
+    struct sql_options options = {.standard_conforming_strings = s->plain_strings,
+                                  .server_version = s->host->view->server_version};
 
     if (unlikely(s->odd_encoding))
         return &unknown;
@@ -325,6 +333,9 @@ session_link(struct session *s, int node_id, struct err *err)
         return NULL;
     if (*link == NULL) {
         *link = checkout(s, node_id, err);
+        if (*link != NULL)
+            (*link)->watched =
+                session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;
         if (*link != NULL && (*link)->slot != NULL)
             (*link)->slot->session = (int32_t)s->place.index;
     }
@@ -375,7 +386,10 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
 
     if (s->state != CLIENT_READY || key_len != want || CRYPTO_memcmp(key, s->cancel_key, want) != 0)
         return false;
-    if (s->stall == STALL_SERVER || (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
+    if (s->stall == STALL_LOOKUP)
+        lookup_leave(s);
+    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
+        (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
         drop_awaited_links(s);
@@ -403,13 +417,13 @@ static bool
 is_served(const struct session *s)
 {
     return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
-           s->stall == STALL_ANSWERS;
+           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP;
 }
 
 void
 session_sweep(struct session *s)
 {
-    const struct session_options *o = &s->host->options;
+    const struct session_options *o = session_options(s);
     int64_t idle_ms = (io_now_ns(s->host->io) - s->active_ns) / NS_PER_MS;
     struct err err;
 
@@ -426,6 +440,12 @@ session_sweep(struct session *s)
         err_set(&err, "57P05", "terminating connection due to client_idle_limit");
         session_fatal(s, &err);
     }
+}
+
+void
+session_host_fini(struct session_host *host)
+{
+    lookup_end_all(host);
 }
 
 const struct session_place *

@@ -278,6 +278,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
         break;
     case EFFECT_ROLLBACK:
         drop_all(t, &t->pending);
+        s->scope_seq = UINT64_MAX;
         break;
     case EFFECT_CHAIN:
         settings_tx_ended(s, s->tx_status == 'T');
@@ -314,6 +315,7 @@ settings_tx_ended(struct session *s, bool committed)
 
     if (list_empty(&t->pending))
         return;
+    s->scope_seq = UINT64_MAX; /* the search path may be another again */
     list_for_each_safe (it, next, &t->pending) {
         struct setting *x = list_entry(it, struct setting, link);
         struct effect *e = xmalloc(sizeof(*e) + x->name_len + x->text_len);

@@ -173,7 +173,7 @@ welcome(struct session *s, const struct buf *parameters)
     session_enter(s, CLIENT_READY);
     s->active_ns = io_now_ns(s->host->io);
     session_show_state(s, SESSION_SLOT_IDLE);
-    if (s->host->options.log_connections)
+    if (session_options(s)->log_connections)
         log_info("connection authorized: user=%s database=%s application_name=%s", s->log.user,
                  s->log.database, s->log.application);
     client_go_on(s);
@@ -217,7 +217,8 @@ static int
 next_node_to_ask(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
-    int reader_id = unit_reader_node(s);
+    enum route_reason reason;
+    int reader_id = place_reader(s, &reason);
 
     if (reader_id >= 0 && !was_tried(s, reader_id))
         return reader_id;
@@ -298,7 +299,7 @@ make_wish(struct session *s)
 
     if (random_bytes(&draw, sizeof(draw), &err) != 0)
         BUG("%s", err.message);
-    s->wish = route_rules_wish(s->host->options.rules, &client, draw / 4294967296.0);
+    s->wish = route_rules_wish(session_options(s)->rules, &client, draw / 4294967296.0);
 }
 
 static void

@@ -27,8 +27,41 @@ unref(struct statement *st)
         free(st);
 }
 
+/* What it may do, by all that is known now. */
+static bool
+judge(struct session *s, struct statement *st, const struct sql_facts *f)
+{
+    struct verdict v = lookup_verdict(s, f);
+
+    st->may_write = v.may_write;
+    st->touches_session = v.touches_session;
+    st->defines = v.defines;
+    st->plain = f->understood && f->count == 1 && !v.touches_session && !v.defines &&
+                !f->statements[0].system_catalog &&
+                (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
+                 st->kind == SQL_DELETE);
+    st->to_primary = st->wants_primary != 0 || v.may_write || !v.plain;
+    st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
+    st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
+    st->by_catalog = v.by_catalog;
+    st->scope = v.judged ? s->scope.tag : 0;
+    st->epoch = s->scope.epoch;
+    return !v.unknown;
+}
+
+bool
+statements_judge(struct session *s, struct statement *st)
+{
+    if (likely(!st->by_catalog || s->pinned || st->by_sql ||
+               (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
+                s->scope_seq == s->settings.seq &&
+                st->epoch == memo_epoch(s->host->memo, s->scope.group))))
+        return true;
+    return judge(s, st, session_facts(s, st->query, st->query_len));
+}
+
 static struct statement *
-statement_new(const struct session *s, const struct wire_parse *p, const struct sql_facts *f)
+statement_new(struct session *s, const struct wire_parse *p, const struct sql_facts *f)
 {
     size_t types_len = (size_t)p->type_count * 4;
     struct statement *st = xmalloc(sizeof(*st) + p->query.len + types_len + p->name.len + 1);
@@ -45,21 +78,11 @@ statement_new(const struct session *s, const struct wire_parse *p, const struct 
     st->name = (char *)st->types + types_len;
     memcpy(st->name, p->name.data, p->name.len);
     st->kind = (uint8_t)f->statements[0].kind;
-    st->may_write = f->may_write || !f->understood || f->count > 1;
-    st->touches_session = f->may_touch_session;
-    st->plain = f->understood && f->count == 1 && !f->may_touch_session &&
-                !f->statements[0].system_catalog &&
-                (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
-                 st->kind == SQL_DELETE);
-    st->to_primary = st->may_write;
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;
-    st->to_primary |= st->hint == SQL_HINT_PRIMARY || f->statements[0].no_load_balance;
-    st->tx_read = f->count == 1 && st->kind == SQL_SELECT && route_is_plain_read(&f->statements[0]);
-    for (uint32_t n = 0; n < f->count; n++)
-        st->to_primary |= !route_is_plain_read(&f->statements[n]);
-    st->to_primary |= route_rules_pattern(s->host->options.rules, p->query.data, p->query.len);
-    st->local = st->kind == SQL_POOL_SHOW;
+    st->wants_primary = unit_wish(s, p->query.data, p->query.len, f);
+    st->local = local_takes(f);
+    judge(s, st, f);
     return st;
 }
 
@@ -180,6 +203,7 @@ statements_add_by_sql(struct session *s, struct server *server, struct sql_text 
         return;
     st = statement_new(s, &p, session_facts(s, "", 0));
     st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
+    st->reason = ROUTE_PINNED;
     st->plain = false;
     st->on = session_link_bit(s, server);
     put(s, st);

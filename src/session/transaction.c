@@ -8,7 +8,7 @@
  * REPEATABLE READ the one snapshot is never split: only READ ONLY transactions may run on a
  * reader, and they stay. SERIALIZABLE is the primary's.
  *
- * Called by client.c before and after unit_place, and by answers.c when a transaction has ended.
+ * Called by client.c before and after place_unit, and by answers.c when a transaction has ended.
  * Source: PostgreSQL's manual, chapters "Concurrency Control" and "Hot Standby".
  */
 #include "session/internal.h"
@@ -40,12 +40,15 @@ default_is_read_committed(const struct session *s, int node_id)
 
 /* May such a transaction run on the reader, and may it leave that again? */
 static bool
-may_read_there(const struct session *s, const struct sql_statement *begin, int node_id,
-               bool *movable_r)
+may_read_there(struct session *s, const struct sql_statement *begin, int node_id, bool *movable_r)
 {
+    bool unknown;
+
     *movable_r = true;
     if (begin->access == SQL_ACCESS_READ_WRITE)
         return false; /* a standby refuses it at once */
+    if (begin->hint == SQL_HINT_PRIMARY || begin->no_load_balance)
+        return false;
     switch (begin->isolation) {
     case SQL_ISOLATION_READ_UNCOMMITTED:
     case SQL_ISOLATION_READ_COMMITTED:
@@ -53,8 +56,9 @@ may_read_there(const struct session *s, const struct sql_statement *begin, int n
     case SQL_ISOLATION_DEFAULT:
         return default_is_read_committed(s, node_id);
     case SQL_ISOLATION_REPEATABLE_READ:
+        /* it cannot go on elsewhere when it comes to a table that the standby does not have */
         *movable_r = false;
-        return begin->access == SQL_ACCESS_READ_ONLY;
+        return begin->access == SQL_ACCESS_READ_ONLY && lookup_is_alike(s, &unknown);
     default:
         return false;
     }
@@ -64,7 +68,9 @@ may_read_there(const struct session *s, const struct sql_statement *begin, int n
 static int
 reader_for(struct session *s)
 {
-    int node_id = s->pinned ? -1 : unit_reader_node(s);
+    enum route_reason reason;
+    bool stays = s->pinned || place_is_after_write(s, true);
+    int node_id = stays ? -1 : place_reader(s, &reason);
 
     return node_id == s->host->view->primary_id ? -1 : node_id;
 }

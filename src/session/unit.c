@@ -1,5 +1,5 @@
 /*
- * Units: the pieces in which a client's input is sent on, and where each may go.
+ * Units: the pieces in which a client's input is sent on, and what each may do.
  *
  * A unit is a simple Query, a FunctionCall, a COPY message, or a batch of the extended protocol up
  * to Sync or Flush. A batch is looked at as a whole before any of it leaves: a write anywhere in
@@ -12,27 +12,65 @@
 
 #include <string.h>
 
-enum { BEHIND_US = 1000 * 1000 };
-
 static bool
 is_batch_type(uint8_t type)
 {
     return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
 }
 
+/* The first reason counts. */
 static void
-in_doubt(struct unit *u)
+demand_primary(struct unit *u, enum route_reason reason)
 {
-    u->may_write = u->to_primary = true;
+    if (!u->to_primary)
+        u->reason = (uint8_t)reason;
+    u->to_primary = true;
+}
+
+static void
+in_doubt(struct unit *u, enum route_reason reason)
+{
+    demand_primary(u, reason);
+    u->may_write = true;
     u->tx_read = false;
+}
+
+/* A comment in front of the statement that is no hint. */
+static bool
+begins_with_comment(const char *text, const struct sql_statement *st)
+{
+    return st->hint == SQL_HINT_NONE && !st->no_load_balance &&
+           (memchr(text, '/', st->start) != NULL || memchr(text, '-', st->start) != NULL);
+}
+
+uint8_t
+unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f)
+{
+    const struct session_options *o = session_options(s);
+    const struct sql_statement *st = &f->statements[0];
+
+    if (st->hint == SQL_HINT_PRIMARY || st->no_load_balance)
+        return ROUTE_HINT_PRIMARY;
+    if (route_rules_pattern(o->rules, text, len))
+        return ROUTE_PATTERN;
+    if (unlikely(!o->allow_comments) && f->count == 1 && begins_with_comment(text, st))
+        return ROUTE_COMMENT;
+    if (unlikely(!o->ignore_blanks) && len > 0 && memchr(" \t\n\r\f\v", text[0], 6) != NULL)
+        return ROUTE_BLANK;
+    return 0;
+}
+
+static void
+take_wish(struct unit *u, uint8_t reason)
+{
+    if (unlikely(reason != 0))
+        demand_primary(u, (enum route_reason)reason);
 }
 
 /* What a comment in the text asks for; all statements of a text have the same. */
 static void
 take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 {
-    if (hint == SQL_HINT_PRIMARY)
-        u->to_primary = true;
     if (hint != SQL_HINT_STANDBY && hint != SQL_HINT_NODE)
         return;
     u->hint = (uint8_t)hint;
@@ -40,26 +78,35 @@ take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 }
 
 static void
-take_facts(struct unit *u, const struct sql_facts *f)
+take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
 {
-    enum sql_kind kind = f->statements[0].kind;
+    struct verdict v = lookup_verdict(s, f);
 
-    u->may_write |= f->may_write || !f->understood;
-    u->touches_session |= f->may_touch_session;
-    u->to_primary |= f->statements[0].no_load_balance;
+    u->may_write |= v.may_write;
+    u->touches_session |= v.touches_session;
+    u->defines |= v.defines;
+    u->asks |= v.unknown;
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
-    if (kind == SQL_POOL_SHOW && f->count == 1)
+    if (unlikely(local_takes(f)))
         u->local = true;
+    else
+        u->foreign = true;
     if (!f->understood || f->count > 1)
-        in_doubt(u);
+        in_doubt(u, f->understood ? ROUTE_SEVERAL : ROUTE_NOT_UNDERSTOOD);
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        bool plain = route_is_plain_read(st);
+        bool plain = v.plain;
         if (st->kind == SQL_BEGIN && u->executed == 0 && f->count == 1) {
+            bool unknown = false;
             u->has_begin = true;
+            if (st->isolation == SQL_ISOLATION_REPEATABLE_READ &&
+                st->access == SQL_ACCESS_READ_ONLY && s->tx_status == 'I')
+                lookup_is_alike(s, &unknown);
+            u->asks |= unknown;
             continue;
         }
-        u->to_primary |= !plain;
+        if (!plain)
+            demand_primary(u, v.reason);
         u->tx_read &= plain && st->kind == SQL_SELECT;
     }
 }
@@ -72,11 +119,46 @@ take_execution(struct unit *u, const struct sql_statement *st)
         u->begins = true;
         u->begin = *st;
     } else if (st->kind == SQL_BEGIN) {
-        u->to_primary = true;
+        demand_primary(u, ROUTE_KIND);
     }
     u->chains |= st->chain;
     u->verb = (uint8_t)st->kind;
     u->executed++;
+}
+
+/* The catalog is asked about what PGPOOL EXPLAIN is to explain. */
+static void
+ask_explained(struct session *s, struct unit *u, const char *text, size_t len)
+{
+    struct sql_text inner;
+
+    if (explain_takes((struct sql_text){text, (uint32_t)len}, &inner))
+        u->asks |= lookup_verdict(s, session_facts(s, inner.data, inner.len)).unknown;
+}
+
+static void
+scan_text(struct session *s, const char *text, size_t len, struct unit *u)
+{
+    u->facts = session_facts(s, text, len);
+    take_facts(s, u, u->facts);
+    take_wish(u, unit_wish(s, text, len, u->facts));
+    if (u->facts->count == 1)
+        take_execution(u, &u->facts->statements[0]);
+    if (u->has_begin)
+        demand_primary(u, ROUTE_TRANSACTION_KIND);
+    if (unlikely(u->local)) {
+        ask_explained(s, u, text, len);
+        u->facts = session_facts(s, text, len);
+    }
+}
+
+void
+unit_of_text(struct session *s, const char *text, size_t len, struct unit *u)
+{
+    memset(u, 0, sizeof(*u));
+    u->type = 'Q';
+    u->tx_read = u->ends = true;
+    scan_text(s, text, len, u);
 }
 
 static void
@@ -84,42 +166,39 @@ scan_query(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
 {
     struct wire_view text;
     struct err err;
-    enum wire_result r = wire_parse_query(msg, len, &text, &err);
 
-    if (r != WIRE_OK) {
-        in_doubt(u);
-        return;
-    }
-    u->facts = session_facts(s, text.data, text.len);
-    take_facts(u, u->facts);
-    u->to_primary |= route_rules_pattern(s->host->options.rules, text.data, text.len);
-    if (u->facts->count == 1)
-        take_execution(u, &u->facts->statements[0]);
-    u->to_primary |= u->has_begin;
+    if (wire_parse_query(msg, len, &text, &err) == WIRE_OK)
+        scan_text(s, text.data, text.len, u);
+    else
+        in_doubt(u, ROUTE_NOT_UNDERSTOOD);
 }
 
 static void
 scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
 {
+    const struct sql_facts *f;
     struct wire_parse p;
     struct statement *old;
     struct err err;
 
     if (wire_parse_parse(msg, len, &p, &err) != WIRE_OK) {
-        in_doubt(u);
+        in_doubt(u, ROUTE_NOT_UNDERSTOOD);
         return;
     }
     u->parses = true;
     u->last_parse = (uint32_t)u->bytes;
-    take_facts(u, session_facts(s, p.query.data, p.query.len));
-    u->to_primary |= route_rules_pattern(s->host->options.rules, p.query.data, p.query.len);
+    f = session_facts(s, p.query.data, p.query.len);
+    take_facts(s, u, f);
+    take_wish(u, unit_wish(s, p.query.data, p.query.len, f));
+    if (unlikely(u->local))
+        ask_explained(s, u, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
     if (old != NULL && old->by_sql)
-        u->to_primary = true;
+        demand_primary(u, ROUTE_PINNED);
     u->waits |= old != NULL && statements_in_doubt(old);
     if (!statements_have_room(s, &p))
-        in_doubt(u);
+        in_doubt(u, ROUTE_BATCH);
 }
 
 /* Is the name given by a Parse among these messages? */
@@ -181,7 +260,7 @@ static void
 take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, struct unit *u)
 {
     bool binds = bytes[u->bytes] == 'B';
-    const struct statement *st = statements_find(s, name);
+    struct statement *st = statements_find(s, name);
     struct wire_parse p;
 
     if (just_parsed(bytes, u, name, &p) ||
@@ -192,16 +271,20 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         return;
     }
     if (st == NULL) {
-        in_doubt(u); /* nobody here knows it */
+        in_doubt(u, ROUTE_NOT_UNDERSTOOD); /* nobody here knows it */
         return;
     }
+    u->asks |= !statements_judge(s, st);
     if (binds)
         take_known(s, st, u);
+    u->defines |= st->defines;
     u->may_write |= st->may_write;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
+    u->foreign |= !st->local;
     take_hint(u, (enum sql_hint)st->hint, st->hint_node);
-    u->to_primary |= st->to_primary && st->kind != SQL_BEGIN;
+    if (st->to_primary && st->kind != SQL_BEGIN)
+        demand_primary(u, (enum route_reason)st->reason);
     u->has_begin |= st->kind == SQL_BEGIN;
     u->tx_read &= st->tx_read || st->kind == SQL_BEGIN;
 }
@@ -223,22 +306,25 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
     case 'B':
         u->binds = true;
         if (wire_parse_bind(msg, len, &bind, &err) != WIRE_OK) {
-            in_doubt(u);
+            in_doubt(u, ROUTE_NOT_UNDERSTOOD);
             break;
         }
         take_statement(s, bytes, bind.statement, u);
         u->tx_read &= bind.portal.len == 0;
         break;
     case 'E':
+        u->local |= s->local_portal != NULL && !u->binds;
         u->tx_read &=
             wire_parse_execute(msg, len, &execute, &err) == WIRE_OK && execute.max_rows == 0;
         break;
     case 'D':
     case 'C':
         if (wire_parse_target(msg, len, &target, &err) != WIRE_OK)
-            in_doubt(u);
+            in_doubt(u, ROUTE_NOT_UNDERSTOOD);
         else if (target.kind == 'S' && msg[0] == 'D')
             take_statement(s, bytes, target.name, u);
+        else if (target.kind == 'P' && msg[0] == 'D')
+            u->local |= s->local_portal != NULL && !u->binds;
         break;
     default:
         break;
@@ -283,7 +369,7 @@ scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, 
             if (!goes_on && len < HOLD_MAX_BYTES &&
                 (r == WIRE_MORE || h.total_bytes < HOLD_MAX_BYTES))
                 return WIRE_MORE;
-            in_doubt(u);
+            in_doubt(u, ROUTE_BATCH);
             u->partial = true;
             if (u->bytes > 0)
                 return WIRE_OK;
@@ -315,6 +401,8 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
 
     memset(u, 0, sizeof(*u));
     u->tx_read = true;
+    if (unlikely(s->host->question.count > 0))
+        catalog_question_clear(&s->host->question);
     if (r != WIRE_OK)
         return r;
     u->type = h.type;
@@ -327,210 +415,12 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
         if (h.type != 'd' && h.total_bytes <= HOLD_MAX_BYTES)
             return WIRE_MORE;
         u->pass_left = h.total_bytes - (uint32_t)len;
-        in_doubt(u);
+        in_doubt(u, ROUTE_BATCH);
         return WIRE_OK;
     }
     if (h.type == 'F')
-        in_doubt(u);
+        in_doubt(u, ROUTE_KIND);
     else if (h.type == 'Q')
         scan_query(s, bytes, h.total_bytes, u);
     return WIRE_OK;
-}
-
-/* From when on a standby must know everything. */
-static int64_t
-not_before_ns(struct session *s)
-{
-    switch (s->host->options.consistency) {
-    case SESSION_SEES_ALL:
-        return MAX(s->last_write_ns, s->host->last_write(s->host->ctx));
-    case SESSION_SEES_WHATEVER:
-        return 0;
-    default:
-        return s->last_write_ns;
-    }
-}
-
-static bool
-may_read(struct session *s, const struct cluster_pick *pick)
-{
-    const struct cluster_view *view = s->host->view;
-
-    if (s->reader_node < 0)
-        return false;
-    return cluster_may_read(view, s->reader_node, pick) ||
-           (s->host->refresh(s->host->ctx) && s->reader_node >= 0 &&
-            cluster_may_read(view, s->reader_node, pick));
-}
-
-static void
-choose_reader(struct session *s, const struct cluster_pick *pick)
-{
-    const struct cluster_view *view = s->host->view;
-
-    if (s->wish.kind == ROUTE_WISH_NODE && cluster_may_read(view, s->wish.node_id, pick))
-        s->reader_node = (int16_t)s->wish.node_id;
-    else
-        s->reader_node = (int16_t)cluster_pick_reader(view, s->host->cursor, pick);
-    if (s->place.slot != NULL)
-        s->place.slot->load_balance_node = s->reader_node;
-}
-
-/* One that hangs behind is left for another; a moment's lag is not worth a new connection. */
-static bool
-hangs_behind(const struct session *s)
-{
-    const struct cluster_node *node = &s->host->view->nodes[s->reader_node];
-
-    return s->host->options.prefer_other_standby || node->delay_us > BEHIND_US;
-}
-
-/* A standby refuses each statement of a session whose transactions are serializable by default,
- * and who they are cannot be seen from here. */
-static bool
-may_be_serializable(const struct session *s)
-{
-    const struct cluster_view *view = s->host->view;
-
-    return view->primary_id >= 0 && view->nodes[view->primary_id].serializable;
-}
-
-int
-unit_reader_node(struct session *s)
-{
-    const struct cluster_view *view = s->host->view;
-    const struct session_options *o = &s->host->options;
-    struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
-                                .max_delay_bytes = o->max_delay_bytes,
-                                .max_delay_us = o->max_delay_us,
-                                .standbys_only = s->wish.kind == ROUTE_WISH_STANDBY,
-                                .exclude = s->refused};
-    struct cluster_pick any = {.standbys_only = pick.standbys_only, .exclude = s->refused};
-
-    if (s->refused_ns != 0 && io_now_ns(s->host->io) - s->refused_ns > REFUSED_S * NS_PER_S) {
-        memset(&s->refused, 0, sizeof(s->refused));
-        s->refused_ns = 0;
-    }
-    pick.exclude = any.exclude = s->refused;
-    if (!o->load_balance || s->wish.kind == ROUTE_WISH_PRIMARY || may_be_serializable(s))
-        return view->primary_id;
-    if (o->statement_level_balance)
-        choose_reader(s, &pick);
-    else if (s->reader_node < 0 || !cluster_may_read(view, s->reader_node, &any))
-        choose_reader(s, &any);
-    if (may_read(s, &pick))
-        return s->reader_node;
-    if (s->reader_node >= 0 && !o->statement_level_balance && hangs_behind(s)) {
-        int before = s->reader_node;
-        choose_reader(s, &pick);
-        if (may_read(s, &pick))
-            return s->reader_node;
-        s->reader_node = (int16_t)before;
-    }
-    return view->primary_id;
-}
-
-/* Where a comment wants the read to go, if that is as fresh as it must be; else the primary. */
-static int
-hinted_node(struct session *s, const struct unit *u)
-{
-    const struct cluster_view *view = s->host->view;
-    struct cluster_pick pick = {.not_before_ns = not_before_ns(s),
-                                .standbys_only = u->hint == SQL_HINT_STANDBY,
-                                .exclude = s->refused};
-    int node_id = u->hint == SQL_HINT_NODE ? (int)u->hint_node : s->reader_node;
-
-    s->host->refresh(s->host->ctx);
-    if (u->hint == SQL_HINT_NODE && u->hint_node >= CLUSTER_NODES_MAX)
-        return view->primary_id;
-    if (cluster_may_read(view, node_id, &pick))
-        return node_id;
-    if (u->hint == SQL_HINT_STANDBY)
-        node_id = cluster_pick_reader(view, s->host->cursor, &pick);
-    else
-        node_id = -1;
-    return node_id >= 0 ? node_id : view->primary_id;
-}
-
-static bool
-busy(const struct server *server)
-{
-    return server != NULL && (server->pending.count > 0 || server->pending.skip_till_sync);
-}
-
-/* A batch that only prepared, or only read, and was flushed: ended by a Sync of ours, goes on
- * elsewhere. */
-static void
-end_batch(struct session *s, struct server *server)
-{
-    server_expect(server, PENDING_SYNC, true, 0, NULL);
-    server_send(server, "S\0\0\0\4", 5);
-    s->batch = NULL;
-    s->batch_forgets = s->batch_writes = false;
-    s->stall = STALL_ANSWERS;
-}
-
-/* The transaction on the reader goes on at the primary; the unit waits for the reader's answers. */
-static int
-leave_reader(struct session *s)
-{
-    s->stall = STALL_ANSWERS;
-    if (s->batch == s->reader)
-        end_batch(s, s->reader);
-    else if (s->reader->pending.count == 0)
-        tx_leave_reader(s);
-    return 1;
-}
-
-/*
- * Where the unit goes. 0: *server_r is the connection, ready. 1: wait (s->stall says for what).
- * -1 with err: there is none to be had.
- */
-int
-unit_place(struct session *s, const struct unit *u, struct server **server_r, struct err *err)
-{
-    struct server *cur = s->cur;
-    bool primary_only = s->pinned || s->to_primary_once || u->to_primary || u->may_write ||
-                        u->partial || (u->flushes && u->binds) ||
-                        (u->has_begin && !tx_batch_may_read(s, u)) ||
-                        (s->tx.deferred && !u->tx_read);
-    int node_id;
-
-    if (s->tx.on_reader && cur == s->reader && !tx_stays_on_reader(s, u))
-        return leave_reader(s);
-
-    /* a transaction, an open batch that may go on, or a batch that failed, stays */
-    if (cur != NULL &&
-        (cur->tx_status != 'I' || cur->pending.skip_till_sync || cur->pending.copy_in)) {
-        *server_r = cur;
-        return 0;
-    }
-    if (cur != NULL && (cur->pending.count > 0 || s->batch == cur)) {
-        if (cur == s->primary || !primary_only || tx_stays_on_reader(s, u)) {
-            *server_r = cur;
-            return 0;
-        }
-        if (cur->pending.count > 0) {
-            s->stall = STALL_ANSWERS;
-            return 1;
-        }
-        end_batch(s, cur);
-        return 1;
-    }
-    if (primary_only)
-        node_id = s->host->view->primary_id;
-    else
-        node_id = u->hint != SQL_HINT_NONE ? hinted_node(s, u) : unit_reader_node(s);
-    if (node_id < 0)
-        return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
-    *server_r = session_link(s, node_id, err);
-    if (*server_r == NULL)
-        return -1;
-    if ((*server_r)->state != SERVER_LENT) {
-        s->stall = STALL_SERVER;
-        return 1;
-    }
-    if (busy(*server_r) && *server_r != cur && (*server_r)->pending.forwards > 0)
-        BUG("two connections owe answers to one client");
-    return 0;
 }

@@ -32,6 +32,7 @@ struct entry {
     uint64_t hash;
     size_t bytes;
     struct sql_facts facts;
+    struct sql_memo memo;
     uint32_t text_len;
     uint8_t options; /* options_of() */
     bool common;     /* text stands for all that differ from it in numbers only */
@@ -334,6 +335,7 @@ fill(struct sql_cache *c, const struct key *k, bool understood, bool kept)
     e->hash = k->hash;
     memcpy(e->text, k->text, text_len);
     e->facts.statements = st;
+    e->facts.memo = &e->memo;
     if (understood) {
         copy_found(e, &c->found, &o);
         sum_up(&e->facts, st, &c->found);

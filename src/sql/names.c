@@ -228,7 +228,8 @@ keep_function(struct sql_look *l, struct sql_function f)
     uint32_t first = MAX(l->function_first, list->count > COMPARED ? list->count - COMPARED : 0);
 
     for (uint32_t n = first; n < list->count; n++) {
-        if (same(t[n].name, f.name) && same(t[n].schema, f.schema) && t[n].syntax == f.syntax)
+        if (same(t[n].name, f.name) && same(t[n].schema, f.schema) && t[n].syntax == f.syntax &&
+            t[n].args == f.args)
             return;
     }
     if (f.function_class == SQL_FUNCTION_UNKNOWN && !f.syntax)
@@ -242,6 +243,31 @@ keep_function(struct sql_look *l, struct sql_function f)
     *t = f;
 }
 
+/* Arguments of the call whose parenthesis stands at open. */
+static uint8_t
+count_arguments(const struct sql_look *l, uint32_t open)
+{
+    uint32_t close = l->t[open].match;
+    uint32_t brackets = 0;
+    uint32_t commas = 0;
+
+    if (l->t[open].kind != '(' || l->t[open + 1].kind == K_VARIADIC ||
+        l->t[close + 1].kind == K_WITHIN)
+        return SQL_ARGS_UNKNOWN;
+    for (uint32_t n = open + 1; n < close; n++) {
+        int kind = l->t[n].kind;
+        if (kind == '(')
+            n = l->t[n].match;
+        else if (kind == '[' || kind == ']')
+            brackets += kind == '[' ? 1u : -1u;
+        else if (kind == ',' && brackets == 0)
+            commas++;
+        else if (kind == K_ORDER || kind == K_VARIADIC)
+            return kind == K_ORDER ? (uint8_t)MIN(commas + 1, 254u) : SQL_ARGS_UNKNOWN;
+    }
+    return close == open + 1 ? 0 : (uint8_t)MIN(commas + 1, 254u);
+}
+
 uint32_t
 sql_add_function(struct sql_look *l, uint32_t n)
 {
@@ -253,6 +279,7 @@ sql_add_function(struct sql_look *l, uint32_t n)
     if (last > n)
         f.schema = sql_fold(l, last - 2);
     f.name = sql_fold(l, last);
+    f.args = count_arguments(l, last + 1);
     keep_function(l, f);
     forget(l, chars, before, &l->found->functions);
     return last;
@@ -290,6 +317,7 @@ sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since)
                          .name = sql_fold(l, n),
                          .function_class = known ? SQL_FUNCTION_SAFE : SQL_FUNCTION_UNKNOWN,
                          .syntax = known,
+                         .args = SQL_ARGS_UNKNOWN,
                      });
     forget(l, chars, before, &l->found->functions);
 }

@@ -189,6 +189,19 @@ build_notice(struct buf *b, const char *severity, const struct err *err)
 }
 
 void
+build_notice_text(struct buf *b, const char *severity, const char *sqlstate, const char *text)
+{
+    size_t at = begin(b, 'N');
+
+    add_field(b, 'S', severity);
+    add_field(b, 'V', severity);
+    add_field(b, 'C', sqlstate);
+    add_field(b, 'M', text);
+    buf_add_u8(b, 0);
+    end(b, at);
+}
+
+void
 build_row_description(struct buf *b, const char *const *names, uint16_t count)
 {
     enum { TEXT_OID = 25 };

@@ -157,6 +157,43 @@ wire_parse_bind(const uint8_t *msg, uint32_t len, struct wire_bind *b_r, struct 
     return whole ? no_string(err) : WIRE_MORE;
 }
 
+/* A counted list of 16-bit words; false when it is not there as a whole. */
+static bool
+skip_words(const uint8_t **at, const uint8_t *end)
+{
+    size_t count;
+
+    if (end - *at < 2)
+        return false;
+    count = num_get_u16(*at);
+    *at += 2;
+    if ((size_t)(end - *at) < count * 2)
+        return false;
+    *at += count * 2;
+    return true;
+}
+
+int
+wire_check_bind(const uint8_t *msg, uint32_t len, const struct wire_bind *b, struct err *err)
+{
+    const uint8_t *end = msg + len;
+    const uint8_t *at = (const uint8_t *)b->statement.data + b->statement.len + 1;
+    uint16_t values;
+
+    if (!skip_words(&at, end) || end - at < 2)
+        return err_set(err, "08P01", "insufficient data left in message");
+    values = num_get_u16(at);
+    at += 2;
+    if (values != 0)
+        return err_set(err, "08P01",
+                       "bind message supplies %u parameters, but prepared statement \"%.*s\" "
+                       "requires 0",
+                       values, (int)b->statement.len, b->statement.data);
+    if (!skip_words(&at, end))
+        return err_set(err, "08P01", "insufficient data left in message");
+    return at == end ? 0 : err_set(err, "08P01", "invalid message format");
+}
+
 enum wire_result
 wire_parse_target(const uint8_t *msg, uint32_t len, struct wire_target *t_r, struct err *err)
 {

@@ -43,7 +43,7 @@ check_round_trip(const struct config *cfg)
     config_print(again, &second);
     if (first.len != second.len || memcmp(first.data, buf_cstr(&second), first.len) != 0)
         BUG("what was printed changes when it is loaded");
-    config_show(again, ignore, &shown);
+    config_show(again, NULL, CONFIG_GROUP_ALL, ignore, &shown);
     if (config_reload_check(cfg, again, &report) != 0)
         BUG("a reload without a change is refused: %s", report.findings[0].text);
     config_free(again);

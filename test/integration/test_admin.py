@@ -255,6 +255,41 @@ def test_unknown_view(one):
     still_serves(one)
 
 
+def test_parameters(one, dark):
+    """PGPOOL SHOW of one, of a group, and of all; by both protocols, and in portions."""
+    answer = one.simple("PGPOOL SHOW pcp_port")
+    assert kinds(answer) == "TDCZ"
+    assert [column[0] for column in answer[0].columns()] == ["pcp_port"]
+    assert answer[1].row() == [str(dark.pcp_port).encode()]
+    assert one.rows("PGPOOL SHOW ALL") == one.rows("SHOW pool_status")
+    assert {row[0][:8] for row in one.rows("PGPOOL SHOW backend")} == {"backend_"}
+    one.send(raw.parse("s", "PGPOOL SHOW pcp_port"), raw.describe("S", "s"), raw.SYNC)
+    answer = one.read_until("Z")
+    assert kinds(answer) == "1tTZ"
+    assert [column[0] for column in answer[2].columns()] == ["pcp_port"]
+    one.send(raw.bind("p", "s"), raw.close("S", "s"), raw.describe("P", "p"), raw.execute("p"),
+             ask_extended("PGPOOL SHOW backend"))
+    answer = one.read_until("Z")
+    assert kinds(answer)[:6] == "23TDC1"
+    assert answer[3].row() == [str(dark.pcp_port).encode()]
+    one.send(raw.parse("", "PGPOOL SHOW ALL"), raw.bind("p", ""), raw.execute("p", 3), raw.SYNC)
+    assert kinds(one.read_until("Z")) == "12DDDsZ"
+    assert kinds(one.simple("PGPOOL SHOW port; SHOW pool_version")) == "TDCTDCZ"
+
+
+@pytest.mark.parametrize("sql, code", [
+    ("PGPOOL SHOW nonsense", "42704"), ("PGPOOL SHOW backend_port77", "42704"),
+    ("PGPOOL SHOW", "42601"), ("PGPOOL DROP x", "42601"),
+    ("PGPOOL SET log_statement = on", "0A000"), ("PGPOOL RESET ALL", "0A000")])
+def test_wrong_parameters(one, sql, code):
+    one.send(raw.query(sql), ask_extended(sql))
+    answer = one.read_until("Z", 2)
+    assert kinds(answer) == "EZEZ"
+    for got in (answer[0], answer[2]):
+        check_error(got, code)
+    still_serves(one)
+
+
 def test_several_statements(one):
     assert kinds(one.simple("SHOW pool_version; SHOW pool_version")) == "TDCTDCZ"
     assert kinds(one.simple("SHOW pool_version; SELECT 1; SHOW pool_version")) == "TDCEZ"

@@ -364,6 +364,8 @@ def test_writes_go_to_the_primary(cluster, pgpool):
 
 def test_session_that_only_reads_opens_nothing_to_the_primary(cluster, start_pgpool):
     pgpool = start_pgpool()
+    with raw.connected(pgpool) as one:
+        one.rows("SELECT 1")  # the catalog is asked about the database
     with raw.connected(pgpool, application_name="only_reads") as one:
         for _ in range(5):
             one.rows("SELECT 1")

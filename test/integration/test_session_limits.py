@@ -362,16 +362,18 @@ def test_read_goes_elsewhere_when_its_server_does_not_answer(cluster, start_pgpo
 def test_cancel_request_that_nobody_answers_ends(cluster, start_pgpool):
     """The child that was to answer is killed meanwhile: the request is not waited for for ever."""
     pgpool = start_pgpool(authentication_timeout="2s")
-    with raw.connected(pgpool) as one, stopped(*cluster.servers):
-        one.send(Q("SELECT pg_sleep(60)"))
-        requests = [raw.Raw(pgpool) for _ in range(6)]  # either child takes some
-        for request in requests:
-            request.send(raw.cancel_request(one.pid, one.key))
-        assert requests[0].quiet(0.3)
-        os.kill(child_of(one, pgpool), signal.SIGKILL)
-        for request in requests:
-            assert closed_within(request, 6) == []
-            request.close()
+    with raw.connected(pgpool) as one:
+        one.rows("SELECT pg_sleep(0)")  # it has its connection, and its names are known
+        with stopped(*cluster.servers):
+            one.send(Q("SELECT pg_sleep(60)"))
+            requests = [raw.Raw(pgpool) for _ in range(6)]  # either child takes some
+            for request in requests:
+                request.send(raw.cancel_request(one.pid, one.key))
+            assert requests[0].quiet(0.3)
+            os.kill(child_of(one, pgpool), signal.SIGKILL)
+            for request in requests:
+                assert closed_within(request, 6) == []
+                request.close()
 
 
 def child_of(connection, pgpool):

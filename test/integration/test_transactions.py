@@ -48,7 +48,6 @@ def tags(one, sql):
     ("BEGIN ISOLATION LEVEL READ COMMITTED", STANDBY),
     ("BEGIN READ ONLY", STANDBY),
     ("BEGIN READ WRITE", PRIMARY),
-    ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", STANDBY),
     ("BEGIN ISOLATION LEVEL REPEATABLE READ", PRIMARY),
     ("BEGIN ISOLATION LEVEL SERIALIZABLE", PRIMARY),
     ("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", PRIMARY),
@@ -59,6 +58,25 @@ def test_first_read(one, begin, place):
     assert one.rows("SELECT a FROM tx_t") == [["1"]]
     assert status(one, "COMMIT") == b"I"
     assert one.rows(WHERE) == STANDBY
+
+
+def test_one_snapshot_stays_where_all_tables_are(cluster, pgpool):
+    """READ ONLY under REPEATABLE READ: nothing in it may come to what a standby does not have."""
+    if not cluster.primary.value("SELECT count(*) FROM pg_database WHERE datname = 'tx_alike'"):
+        cluster.sql("CREATE DATABASE tx_alike")
+
+    def place():
+        with raw.connected(pgpool, database="tx_alike") as one:
+            one.rows("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return one.rows(WHERE)
+
+    wait_for(lambda: place() == STANDBY, "the transaction to go to a standby")
+    with raw.connected(pgpool, database="tx_alike") as other:
+        other.rows("CREATE UNLOGGED TABLE fast (a int)")
+    assert place() == PRIMARY
+    with raw.connected(pgpool, database="tx_alike") as other:
+        other.rows("DROP TABLE fast")
+    wait_for(lambda: place() == STANDBY, "the transaction to go to a standby again")
 
 
 def test_empty_transactions(one):

@@ -164,4 +164,5 @@ def test_hundred_requests_at_once(bed, pgpool, user):
         assert kinds(one.simple("UPDATE again SET a = 1")) == "CZ"
     descriptors = processes.descriptors(bed.child())
     still_serves(pgpool, user)
-    assert processes.descriptors(bed.child()) <= descriptors
+    # a server connection may have come or gone meanwhile; a leak would be of a hundred
+    assert processes.descriptors(bed.child()) <= descriptors + 2

@@ -1,6 +1,7 @@
 /* log.h: levels, the prefix's letters, one whole line for the sink, and how a bug ends. */
 #include "unit.h"
 
+#include "base/err.h"
 #include "base/log.h"
 
 #include <signal.h>
@@ -35,6 +36,7 @@ start(void **state)
     memset(&got, 0, sizeof(got));
     log_set_sink(sink, &got);
     log_set_level(LOG_LEVEL_WARNING);
+    log_set_verbosity(LOG_DEFAULT);
     log_set_prefix("");
     log_set_process("child");
     log_set_context(NULL);
@@ -73,9 +75,60 @@ lower_levels_are_dropped(void **state)
 }
 
 static void
+a_context_may_have_limits_of_its_own(void **state)
+{
+    const struct log_limits more = {LOG_DEBUG1, LOG_DEFAULT};
+    const struct log_limits less = {LOG_LEVEL_FATAL, LOG_DEFAULT};
+    struct log_context ctx = {"psql", "shop", "ann", &more};
+
+    (void)state;
+    log_set_context(&ctx);
+    log_debug("yes");
+    assert_int_equal(got.count, 1);
+    ctx.limits = &less;
+    log_error("no");
+    assert_int_equal(got.count, 1);
+    ctx.limits = NULL;
+    log_debug("no");
+    log_error("yes");
+    assert_int_equal(got.count, 2);
+    log_set_context(NULL);
+}
+
+static void
+errors_are_logged_as_far_as_wanted(void **state)
+{
+    const struct log_limits verbose = {LOG_LEVEL_WARNING, LOG_VERBOSE};
+    const struct log_context ctx = {"psql", "shop", "ann", &verbose};
+    struct err err;
+
+    (void)state;
+    err_set(&err, "57P03", "no server");
+    log_error_parts(LOG_LEVEL_FATAL, &err);
+    assert_string_equal(got.line, "FATAL:  no server");
+    assert_int_equal(got.count, 1);
+    err_detail(&err, "None answers.");
+    err_hint(&err, "Wait.");
+    log_error_parts(LOG_LEVEL_FATAL, &err);
+    assert_string_equal(got.line, "HINT:  Wait.");
+    assert_int_equal(got.count, 4);
+    log_set_verbosity(LOG_TERSE);
+    log_error_parts(LOG_LEVEL_FATAL, &err);
+    assert_string_equal(got.line, "FATAL:  no server");
+    assert_int_equal(got.count, 5);
+    log_error_parts(LOG_LEVEL_NOTICE, &err);
+    assert_int_equal(got.count, 5);
+    log_set_context(&ctx);
+    err_set(&err, "57P03", "no server");
+    log_error_parts(LOG_LEVEL_ERROR, &err);
+    assert_string_equal(got.line, "ERROR:  57P03: no server");
+    log_set_context(NULL);
+}
+
+static void
 prefix_letters(void **state)
 {
-    const struct log_context ctx = {"psql", "shop", "ann"};
+    const struct log_context ctx = {"psql", "shop", "ann", NULL};
     char expected[128];
 
     (void)state;
@@ -93,7 +146,7 @@ prefix_letters(void **state)
 static void
 empty_names_are_unknown(void **state)
 {
-    const struct log_context ctx = {"", NULL, "ann"};
+    const struct log_context ctx = {"", NULL, "ann", NULL};
 
     (void)state;
     log_set_prefix("%a %d ");
@@ -127,7 +180,7 @@ static void
 long_lines_are_cut(void **state)
 {
     char user[200];
-    const struct log_context ctx = {"a", "b", user};
+    const struct log_context ctx = {"a", "b", user, NULL};
 
     (void)state;
     memset(user, 'u', sizeof(user) - 1);
@@ -222,6 +275,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_line_is_level_and_text, start),
         cmocka_unit_test_setup(lower_levels_are_dropped, start),
+        cmocka_unit_test_setup(a_context_may_have_limits_of_its_own, start),
+        cmocka_unit_test_setup(errors_are_logged_as_far_as_wanted, start),
         cmocka_unit_test_setup(prefix_letters, start),
         cmocka_unit_test_setup(empty_names_are_unknown, start),
         cmocka_unit_test_setup(time_and_line_number, start),

@@ -81,6 +81,22 @@ idle_primary_moves_the_newest_pair_on(void **state)
     assert_int_equal(cluster_fresh_as_of(&history, 99), 0);
 }
 
+/* It wrote once, and nobody writes any more: who has not replayed that stays behind. */
+static void
+delay_grows_while_the_primary_is_idle(void **state)
+{
+    struct cluster_fresh history = {0};
+
+    (void)state;
+    cluster_fresh_note(&history, 1000000, 100);
+    cluster_fresh_note(&history, 2000000, 200);
+    for (int64_t at = 3; at <= 9; at++)
+        cluster_fresh_note(&history, at * 1000000, 200);
+    assert_int_equal(cluster_fresh_delay_us(&history, 100, 9000000), 7000);
+    assert_int_equal(cluster_fresh_as_of(&history, 200), 9000000);
+    assert_int_equal(cluster_fresh_delay_us(&history, 200, 9000000), 0);
+}
+
 static void
 pairs_never_go_back(void **state)
 {
@@ -129,6 +145,7 @@ main(void)
         cmocka_unit_test(nothing_is_proved_without_pairs),
         cmocka_unit_test(standby_is_judged_by_older_pairs_while_behind),
         cmocka_unit_test(idle_primary_moves_the_newest_pair_on),
+        cmocka_unit_test(delay_grows_while_the_primary_is_idle),
         cmocka_unit_test(pairs_never_go_back),
         cmocka_unit_test(long_history_stays_true),
     };

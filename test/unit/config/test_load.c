@@ -223,7 +223,7 @@ assert_value(const struct loaded *l, const char *name, const char *value)
     struct buf shown = BUF_EMPTY;
 
     assert_non_null(l->cfg);
-    assert_true(config_get(l->cfg, name, &shown));
+    assert_true(config_get(l->cfg, NULL, name, &shown));
     assert_string_equal(buf_cstr(&shown), value);
     buf_free(&shown);
 }

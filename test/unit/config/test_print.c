@@ -139,7 +139,7 @@ listing_for_people(void **state)
     struct shown shown = {BUF_EMPTY, 0};
 
     (void)state;
-    config_show(l.cfg, note, &shown);
+    config_show(l.cfg, NULL, CONFIG_GROUP_ALL, note, &shown);
     buf_cstr(&shown.lines);
     for (size_t n = 0; n < 14; n++) {
         static const char *const lines[] = {
@@ -178,14 +178,14 @@ one_value_by_name(void **state)
     struct buf text = BUF_EMPTY;
 
     (void)state;
-    assert_false(config_get(l.cfg, "nonsense", &text));
-    assert_false(config_get(l.cfg, "backend_hostname", &text));
-    assert_false(config_get(l.cfg, "backend_hostname1", &text));
-    assert_false(config_get(l.cfg, "master_slave_mode", &text));
+    assert_false(config_get(l.cfg, NULL, "nonsense", &text));
+    assert_false(config_get(l.cfg, NULL, "backend_hostname", &text));
+    assert_false(config_get(l.cfg, NULL, "backend_hostname1", &text));
+    assert_false(config_get(l.cfg, NULL, "master_slave_mode", &text));
     assert_int_equal(text.len, 0);
-    assert_true(config_get(l.cfg, "backend_hostname2", &text));
-    assert_true(config_get(l.cfg, "RECOVERY_password", &text));
-    assert_true(config_get(l.cfg, "logdir", &text));
+    assert_true(config_get(l.cfg, NULL, "backend_hostname2", &text));
+    assert_true(config_get(l.cfg, NULL, "RECOVERY_password", &text));
+    assert_true(config_get(l.cfg, NULL, "logdir", &text));
     assert_string_equal(buf_cstr(&text), "b****/tmp");
     buf_free(&text);
     loaded_fini(&l);

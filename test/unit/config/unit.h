@@ -110,7 +110,7 @@ shows(const char *text, const char *name, const char *value)
 
     if (l.cfg == NULL)
         fail_msg("refused: %s: %s", text, l.report.findings[0].text);
-    assert_true(config_get(l.cfg, name, &shown));
+    assert_true(config_get(l.cfg, NULL, name, &shown));
     assert_string_equal(buf_cstr(&shown), value);
     buf_free(&shown);
     loaded_fini(&l);

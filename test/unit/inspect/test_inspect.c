@@ -4,8 +4,10 @@
 #include "base/str.h"
 #include "cluster/view.h"
 #include "config/config.h"
+#include "config/overrides.h"
 #include "inspect/inspect.h"
 #include "ipc/shared.h"
+#include "os/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +80,7 @@ set_node(uint32_t node_id, enum node_role role)
 static int
 setup(void **state)
 {
-    const struct shared_layout layout = {3, 10, 4096};
+    const struct shared_layout layout = {3, 10, 64, 4096};
     struct err err;
 
     (void)state;
@@ -92,7 +94,7 @@ setup(void **state)
     freshness.nodes[2].delay_us = 1500000;
     str_copy(freshness.nodes[2].replication_state, 16, "streaming");
     str_copy(freshness.nodes[2].replication_sync_state, 16, "async");
-    in = (struct inspect_input){NULL, shared, &freshness, &view, 2};
+    in = (struct inspect_input){NULL, shared, &freshness, &view, 2, NULL};
     load("");
     return 0;
 }
@@ -124,12 +126,23 @@ keep_row(void *ctx, const char *const *values, uint16_t count)
     rows[row_count++] = strdup(text);
 }
 
+static int
+find(const char *name, bool parameter, struct inspect_target *target_r, struct err *err)
+{
+    const struct inspect_question question = {{name, (uint32_t)strlen(name)}, parameter};
+
+    return inspect_find(&in, &question, target_r, err);
+}
+
 static void
 run(const char *name)
 {
-    const struct inspect_view *of = inspect_find(name, strlen(name));
+    const struct inspect_view *of;
+    struct inspect_target target;
+    struct err err;
 
-    assert_non_null(of);
+    assert_int_equal(find(name, false, &target, &err), 0);
+    of = target.view;
     while (row_count > 0)
         free(rows[--row_count]);
     of->run(&in, keep_row, (void *)(uintptr_t)of);
@@ -217,6 +230,41 @@ delay_is_in_seconds_when_judged_by_time(void **state)
     run("pool_nodes");
     assert_non_null(strstr(rows[0], "|0.000000 second|"));
     assert_non_null(strstr(rows[1], "|1.500000 second|"));
+}
+
+static void
+replication_tells_how_fresh_each_node_is(void **state)
+{
+    struct node_freshness *standby = &freshness.nodes[2];
+
+    (void)state;
+    freshness.nodes[0].replay_lsn = 0x1600000010;
+    standby->replay_lsn = 0x15ABCDEF01;
+    standby->delay_us = 1500007;
+    standby->fresh_as_of_ns = clock_monotonic_ns() - 2500 * NS_PER_MS;
+    rebuild();
+    run("pool_replication");
+    assert_int_equal(row_count, 2);
+    assert_non_null(strstr(rows[0], "0|db0|5432|primary|16/10|1|0|0.000|20"));
+    assert_non_null(strstr(rows[0], "|0|||"));
+    assert_non_null(strstr(rows[1], "2|/run/pg|5433|standby|15/ABCDEF01|1|4096|1500.007|20"));
+    assert_non_null(strstr(rows[1], "|25"));
+    assert_non_null(strstr(rows[1], "|streaming|async|"));
+    assert_true(strlen(strstr(rows[1], "1500.007|")) > 9 + 26 + 5);
+    standby->fresh_as_of_ns = 0; /* nothing is proved */
+    run("pool_replication");
+    assert_non_null(strstr(rows[1], "|1500.007|||streaming|async|"));
+    standby->reachable = 0;
+    str_copy(standby->last_error, sizeof(standby->last_error), "no route");
+    rebuild();
+    run("pool_replication");
+    assert_non_null(strstr(rows[1], "|15/ABCDEF01|1|||||streaming|async|no route"));
+    freshness.nodes[0].reachable = 0; /* no primary: behind whom? */
+    standby->reachable = 1;
+    rebuild();
+    run("pool_replication");
+    assert_non_null(strstr(rows[0], "0|db0|5432|standby|16/10|1||||||"));
+    assert_non_null(strstr(rows[1], "|15/ABCDEF01|1|||||streaming"));
 }
 
 static void
@@ -320,48 +368,109 @@ status_lists_every_option(void **state)
 static void
 answer_holds_what_was_asked_for(void **state)
 {
-    struct inspect_question question = {{"Pool_Version", 12}, true, true};
+    struct inspect_target target;
     struct buf out = BUF_EMPTY;
     struct err err;
-    size_t whole;
-    size_t described;
 
     (void)state;
-    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
+    assert_int_equal(find("Pool_Version", false, &target, &err), 0);
+    inspect_describe(&target, &out);
     assert_int_equal(out.data[0], 'T');
-    assert_memory_equal(out.data + out.len - 10, "C\0\0\0\x09SHOW", 10);
-    whole = out.len;
     buf_clear(&out);
-    question.rows = false;
-    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
-    assert_int_equal(out.data[0], 'T');
-    described = out.len;
-    buf_clear(&out);
-    question.rows = true;
-    question.describe = false;
-    assert_int_equal(inspect_answer(&in, &question, &out, &err), 0);
+    inspect_rows(&in, &target, &out);
     assert_int_equal(out.data[0], 'D');
-    assert_int_equal(out.len + described, whole);
+    assert_memory_equal(out.data + out.len - 10, "C\0\0\0\x09SHOW", 10);
     buf_free(&out);
+}
+
+/* What the only row of the only column holds. */
+static void
+keep_value(void *ctx, const char *const *values, uint16_t count)
+{
+    assert_int_equal(count, 1);
+    str_copy(ctx, 256, values[0]);
+}
+
+static void
+a_parameter_is_one_column_of_its_name(void **state)
+{
+    struct config_overrides *own = config_overrides_new();
+    struct inspect_target target;
+    struct buf out = BUF_EMPTY;
+    char value[256];
+    struct err err;
+
+    (void)state;
+    assert_int_equal(find("LOGDIR", true, &target, &err), 0);
+    inspect_describe(&target, &out);
+    assert_memory_equal(out.data + 5, "\0\1work_dir", 11);
+    buf_free(&out);
+    assert_int_equal(find("log_statement", true, &target, &err), 0);
+    inspect_run(&in, &target, keep_value, value);
+    assert_string_equal(value, "off");
+    assert_int_equal(config_overrides_set(own, "log_statement", "on", &err), 0);
+    in.own = own;
+    inspect_run(&in, &target, keep_value, value);
+    assert_string_equal(value, "on");
+    config_overrides_free(own);
+    assert_int_equal(find("backend_port1", true, &target, &err), -1);
+    assert_string_equal(err.sqlstate, "42704");
+    assert_int_equal(find("pool_nodes", true, &target, &err), -1);
+    assert_int_equal(find("log_statement", false, &target, &err), -1);
+}
+
+static void
+keep_items(void *ctx, const char *const *values, uint16_t count)
+{
+    struct buf *items = ctx;
+
+    assert_int_equal(count, 3);
+    buf_printf(items, "%s=%s ", values[0], values[1]);
+}
+
+static void
+groups_hold_what_belongs_together(void **state)
+{
+    struct inspect_target target;
+    struct buf items = BUF_EMPTY;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(find("Backend", true, &target, &err), 0);
+    assert_string_equal(target.parameter, "");
+    inspect_run(&in, &target, keep_items, &items);
+    assert_non_null(strstr(buf_cstr(&items), "backend_hostname2=/run/pg "));
+    assert_null(strstr(buf_cstr(&items), "port="));
+    buf_clear(&items);
+    assert_int_equal(find("watchdog", true, &target, &err), 0);
+    inspect_run(&in, &target, keep_items, &items);
+    assert_int_equal(items.len, 0);
+    assert_int_equal(find("health_check", true, &target, &err), 0);
+    inspect_run(&in, &target, keep_items, &items);
+    assert_non_null(strstr(buf_cstr(&items), "health_check_period2=0 "));
+    buf_clear(&items);
+    assert_int_equal(find("all", true, &target, &err), 0);
+    inspect_run(&in, &target, keep_items, &items);
+    assert_non_null(strstr(buf_cstr(&items), " port=9999 "));
+    buf_free(&items);
 }
 
 static void
 unknown_view_is_an_error_with_a_list(void **state)
 {
-    struct inspect_question question = {{"pool_node", 9}, true, true};
-    struct buf out = BUF_EMPTY;
+    struct inspect_target target;
     struct err err;
 
     (void)state;
-    assert_int_equal(inspect_answer(&in, &question, &out, &err), -1);
+    assert_int_equal(find("pool_node", false, &target, &err), -1);
     assert_string_equal(err.sqlstate, "42704");
     assert_non_null(strstr(err.hint, "pool_nodes, "));
     assert_non_null(strstr(err.hint, "pool_backend_stats"));
-    assert_int_equal(out.len, 0);
-    assert_null(inspect_find("", 0));
-    for (uint32_t at = 0; inspect_view_at(at) != NULL; at++)
-        assert_ptr_equal(inspect_find(inspect_view_at(at)->name, strlen(inspect_view_at(at)->name)),
-                         inspect_view_at(at));
+    assert_int_equal(find("", false, &target, &err), -1);
+    for (uint32_t at = 0; inspect_view_at(at) != NULL; at++) {
+        assert_int_equal(find(inspect_view_at(at)->name, false, &target, &err), 0);
+        assert_ptr_equal(target.view, inspect_view_at(at));
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -373,6 +482,7 @@ main(void)
         TEST(nodes_are_shown_as_routing_sees_them),
         TEST(status_tells_waiting_down_and_quarantine),
         TEST(delay_is_in_seconds_when_judged_by_time),
+        TEST(replication_tells_how_fresh_each_node_is),
         TEST(raw_mode_has_main_and_replica),
         TEST(counters_are_summed_over_children),
         TEST(processes_have_a_row_per_client),
@@ -380,6 +490,8 @@ main(void)
         TEST(unterminated_texts_are_cut),
         TEST(status_lists_every_option),
         TEST(answer_holds_what_was_asked_for),
+        TEST(a_parameter_is_one_column_of_its_name),
+        TEST(groups_hold_what_belongs_together),
         TEST(unknown_view_is_an_error_with_a_list),
     };
 

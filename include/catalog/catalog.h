@@ -1,0 +1,116 @@
+/*
+ * What the servers' catalog says about the names in a statement: is this relation a view over
+ * something, unlogged, foreign; is this function volatile, and may it leave something behind.
+ *
+ * Answers are kept in the memo that all children share, by database, effective search path, kind
+ * and name, until DDL passes by. Pure but for that memory: who needs what is not there yet makes
+ * a question (catalog/question.h), has it answered by a server, and puts the answer in.
+ *
+ * Source: PostgreSQL's manual, chapter "System Catalogs".
+ */
+#ifndef CATALOG_CATALOG_H
+#define CATALOG_CATALOG_H
+
+#include "base/err.h"
+#include "ipc/memo.h"
+#include "sql/facts.h"
+
+#include <stdbool.h>
+
+/* What is known of a name, and summed up of a statement. */
+enum catalog_flag {
+    CATALOG_MISSING = 1,    /* no such name in the search path, or more names than are asked for */
+    CATALOG_WRITES = 2,     /* calls a volatile function */
+    CATALOG_KEEPS = 4,      /* calls a function that may leave something in the session */
+    CATALOG_DEFINES = 8,    /* calls a function that may change the catalog */
+    CATALOG_UNLOGGED = 16,  /* reads what is not replicated */
+    CATALOG_TEMPORARY = 32, /* reads a temporary relation */
+    CATALOG_SYSTEM = 64,    /* reads the system's own tables */
+    CATALOG_FOREIGN = 128,  /* reads a foreign table */
+    CATALOG_SEQUENCE = 256, /* reads a sequence, whose numbers are replicated ahead */
+    CATALOG_DIFFERS = 512,  /* calls a function of PostgreSQL's that another server may answer
+                             * differently */
+    CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
+    CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
+};
+
+struct config;
+struct catalog;
+
+/* One per process. memo is shared, and outlives it. */
+struct catalog *catalog_new(struct memo *memo);
+void catalog_free(struct catalog *c);
+
+/* Takes over read_only_function_list, write_function_list and relcache_expire; forgets everything
+ * when the lists have changed. -1 with err (2201B) for a pattern that is no regular expression:
+ * nothing has changed then. */
+int catalog_configure(struct catalog *c, const struct config *config, struct err *err);
+
+/* ---- scopes ---------------------------------------------------------------------------------- */
+
+/* Whose names: a database, and what the search path follows from. `who` is anything that tells
+ * logins with different defaults apart; path the statements that set it in the session. Borrowed.
+ */
+struct catalog_login {
+    const char *database;
+    const void *who;
+    size_t who_len;
+    const char *path;
+    size_t path_len;
+};
+
+/* A database with an effective search path. */
+struct catalog_scope {
+    uint64_t tag; /* 0: not known, names cannot be looked up before the server has told the path */
+    uint32_t group; /* of the memo */
+    uint32_t epoch; /* of that, now */
+};
+
+struct catalog_scope catalog_scope(const struct catalog *c, const struct catalog_login *login);
+
+/* The server has told the effective search path (any text that names its schemas in order). */
+void catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
+                         struct catalog_scope *scope, const char *path, size_t path_len);
+
+/* Something may have changed in this database: forget what is known of it, in all processes. */
+void catalog_changed(struct catalog *c, const char *database);
+
+/* Once a second: forgets everything when relcache_expire has passed. */
+void catalog_sweep(struct catalog *c, int64_t now_ns);
+
+/* ---- judging --------------------------------------------------------------------------------- */
+
+/* Sums up what is known of all names that the statement reads or calls. False when something is
+ * not known. culprit_r (may be NULL): the first name that says anything. */
+bool catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
+                   const struct sql_statement *st, uint32_t *flags_r, struct sql_text *culprit_r);
+
+/* What is known of the database itself: CATALOG_MIXED. False: nothing. */
+bool catalog_database(const struct catalog *c, const struct catalog_scope *scope,
+                      uint32_t *flags_r);
+
+/* ---- between the files of this room ---------------------------------------------------------- */
+
+/* A name to be looked up. */
+struct catalog_name {
+    char kind;    /* r relation, f function, o operator, t type, d the database itself */
+    uint8_t args; /* of a function */
+    struct sql_text schema;
+    struct sql_text name;
+};
+
+/* Calls fn for each name of the statement that matters, until it returns false; returns whether it
+ * never did. */
+typedef bool catalog_name_fn(void *ctx, const struct catalog_name *name);
+bool catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx);
+
+bool catalog_known(const struct catalog *c, const struct catalog_scope *scope,
+                   const struct catalog_name *name, uint32_t *flags_r);
+void catalog_put(struct catalog *c, const struct catalog_scope *scope,
+                 const struct catalog_name *name, uint32_t flags);
+
+/* Does a function of these flags write, by the lists of the configuration? name: schema.name, or a
+ * bare name. */
+uint32_t catalog_listed(const struct catalog *c, const char *name, size_t len, uint32_t flags);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * A question to a server's catalog: one batch of names, asked in one round trip, and its answer.
+ *
+ * The question is a text of several statements in a transaction of its own, which is rolled back:
+ * nothing stays behind on the connection. It changes nothing and reads only the catalog, and works
+ * on PostgreSQL 12 to 18, primary or standby.
+ */
+#ifndef CATALOG_QUESTION_H
+#define CATALOG_QUESTION_H
+
+#include "base/buf.h"
+#include "catalog/catalog.h"
+
+enum { CATALOG_ASKED_MAX = 400 };
+
+struct catalog_asked {
+    uint32_t at; /* of schema and name in `chars` */
+    uint32_t flags;
+    uint8_t schema_len;
+    uint8_t name_len;
+    char kind;
+    uint8_t args;
+    bool found;
+};
+
+/* All zeroes is an empty one. */
+struct catalog_question {
+    struct buf chars;
+    struct catalog_asked *asked;
+    uint32_t count;
+    uint32_t cap;
+    bool overflow; /* more names than are asked for: what they are stays unknown */
+    struct buf path;
+};
+
+void catalog_question_clear(struct catalog_question *q);
+void catalog_question_free(struct catalog_question *q);
+
+/* Adds the statement's names that are not known in the scope. */
+void catalog_question_add(struct catalog_question *q, const struct catalog *c,
+                          const struct catalog_scope *scope, const struct sql_statement *st);
+
+/* The SQL text; settings: statements with semicolons that set the search path as the session has
+ * it. */
+void catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
+                          struct buf *sql);
+
+/* One row of the answer: three columns in text form, as the server sent them. */
+void catalog_question_row(struct catalog_question *q, const struct catalog *c,
+                          const struct sql_text columns[3]);
+
+/* All rows are there: what was learned is known from now on. scope is the one from before the
+ * question was sent; its tag is filled in. */
+void catalog_question_done(struct catalog_question *q, struct catalog *c,
+                           const struct catalog_login *login, struct catalog_scope *scope);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET.
+ *
+ * Pure. The words are PostgreSQL's for SHOW, SET and RESET: names may be quoted; a value is a word,
+ * a number or a literal.
+ */
+#ifndef SQL_COMMAND_H
+#define SQL_COMMAND_H
+
+#include "base/err.h"
+#include "sql/facts.h"
+
+enum sql_command_verb {
+    SQL_COMMAND_SHOW,      /* name: a parameter, "all", or a group of them */
+    SQL_COMMAND_SET,       /* name and value; is_default without one */
+    SQL_COMMAND_RESET,     /* name */
+    SQL_COMMAND_RESET_ALL, /* nothing */
+};
+
+enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };
+
+struct sql_command {
+    enum sql_command_verb verb;
+    bool is_default;                     /* SET ... TO DEFAULT */
+    char name[SQL_COMMAND_NAME_BYTES];   /* in lower case unless quoted */
+    char value[SQL_COMMAND_VALUE_BYTES]; /* without its quotes */
+};
+
+/* text: of a statement of the kind SQL_POOL, from its first token to its last. -1 with 42601 when
+ * it is none of these, with 42622 when its name and 22023 when its value is too long. */
+int sql_command_parse(struct sql_text text, const struct sql_options *options,
+                      struct sql_command *command_r, struct err *err);
+
+#endif

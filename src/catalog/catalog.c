@@ -1,0 +1,363 @@
+/*
+ * What is known of names: keys, scopes, the lists of the configuration, and the sum over a
+ * statement.
+ *
+ * Called by session/ for every read whose verdict is not kept beside its facts. Invariants: what
+ * is put into the memo carries the epoch from before the question; a name that is not known makes
+ * the statement unknown, never harmless.
+ */
+#include "catalog/catalog.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "config/config.h"
+
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCOPES_MAX = 4096, KEY_MAX = 192 };
+
+struct regexes {
+    regex_t *list;
+    uint32_t count;
+};
+
+struct catalog {
+    struct memo *memo;
+    struct map scopes; /* by login: struct known_scope */
+    struct regexes readers;
+    struct regexes writers;
+    uint64_t lists_hash;
+    int64_t expire_ns;
+    int64_t expired_ns;
+};
+
+/* The effective search path of a login, as of an epoch. */
+struct known_scope {
+    uint64_t tag;
+    uint32_t epoch;
+};
+
+struct catalog *
+catalog_new(struct memo *memo)
+{
+    struct catalog *c = xcalloc(1, sizeof(*c));
+
+    c->memo = memo;
+    return c;
+}
+
+/* ---- the configuration ---- */
+
+static void
+free_regexes(struct regexes *r)
+{
+    for (uint32_t n = 0; n < r->count; n++)
+        regfree(&r->list[n]);
+    free(r->list);
+    *r = (struct regexes){NULL, 0};
+}
+
+/* Patterns match a whole name, in either case. */
+static int
+compile(struct regexes *r, const struct config_list *list, struct err *err)
+{
+    char words[128];
+
+    r->list = xcalloc(MAX(list->count, 1u), sizeof(*r->list));
+    for (uint32_t n = 0; n < list->count; n++) {
+        struct buf whole = BUF_EMPTY;
+        int rc;
+        buf_printf(&whole, "^(%s)$", list->items[n]);
+        rc = regcomp(&r->list[n], buf_cstr(&whole), REG_EXTENDED | REG_NOSUB | REG_ICASE);
+        buf_free(&whole);
+        if (rc != 0) {
+            regerror(rc, &r->list[n], words, sizeof(words));
+            return err_set(err, "2201B", "invalid regular expression \"%s\": %s", list->items[n],
+                           words);
+        }
+        r->count++;
+    }
+    return 0;
+}
+
+static uint64_t
+hash_of_lists(const struct config *config)
+{
+    const struct config_list *lists[] = {&config->read_only_function_list,
+                                         &config->write_function_list};
+    uint64_t hash = 0;
+
+    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+        for (uint32_t i = 0; i < lists[n]->count; i++)
+            hash = (hash + n + 1) * 31 + hash_bytes(lists[n]->items[i], strlen(lists[n]->items[i]));
+    }
+    return hash;
+}
+
+int
+catalog_configure(struct catalog *c, const struct config *config, struct err *err)
+{
+    uint64_t hash = hash_of_lists(config);
+    struct regexes readers = {NULL, 0};
+    struct regexes writers = {NULL, 0};
+
+    if (compile(&readers, &config->read_only_function_list, err) != 0 ||
+        compile(&writers, &config->write_function_list, err) != 0) {
+        free_regexes(&readers);
+        free_regexes(&writers);
+        return -1;
+    }
+    free_regexes(&c->readers);
+    free_regexes(&c->writers);
+    c->readers = readers;
+    c->writers = writers;
+    c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
+    if (hash != c->lists_hash)
+        memo_drop_all(c->memo);
+    c->lists_hash = hash;
+    return 0;
+}
+
+static bool
+matches(const struct regexes *r, const char *name, size_t len)
+{
+    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)len};
+
+    for (uint32_t n = 0; n < r->count; n++) {
+        regmatch_t range = whole;
+        if (regexec(&r->list[n], name, 1, &range, REG_STARTEND) == 0)
+            return true;
+    }
+    return false;
+}
+
+uint32_t
+catalog_listed(const struct catalog *c, const char *name, size_t len, uint32_t flags)
+{
+    const struct regexes *list = c->readers.count > 0 ? &c->readers : &c->writers;
+    const char *dot = memrchr(name, '.', len);
+    bool listed;
+
+    if (list->count == 0)
+        return flags;
+    listed = matches(list, name, len) ||
+             (dot != NULL && matches(list, dot + 1, (size_t)(name + len - dot - 1)));
+    if (listed == (list == &c->readers))
+        return 0;
+    return flags | CATALOG_WRITES;
+}
+
+/* ---- scopes ---- */
+
+static uint32_t
+group_of(const char *database)
+{
+    return (uint32_t)(hash_bytes(database, strlen(database)) % MEMO_GROUPS);
+}
+
+static void
+login_key(const struct catalog_login *login, struct buf *key)
+{
+    buf_add_cstr(key, login->database);
+    buf_add_u32(key, (uint32_t)login->who_len);
+    buf_add(key, login->who, login->who_len);
+    buf_add(key, login->path, login->path_len);
+}
+
+struct catalog_scope
+catalog_scope(const struct catalog *c, const struct catalog_login *login)
+{
+    struct catalog_scope scope = {.group = group_of(login->database)};
+    struct buf key = BUF_EMPTY;
+    const struct known_scope *known;
+
+    login_key(login, &key);
+    known = map_get(&c->scopes, key.data, key.len);
+    buf_free(&key);
+    scope.epoch = memo_epoch(c->memo, scope.group);
+    if (known != NULL && known->epoch == scope.epoch)
+        scope.tag = known->tag;
+    return scope;
+}
+
+static void
+drop_scope(void *ctx UNUSED, void *value)
+{
+    free(value);
+}
+
+void
+catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
+                    struct catalog_scope *scope, const char *path, size_t path_len)
+{
+    struct known_scope *known = xmalloc(sizeof(*known));
+    struct buf key = BUF_EMPTY;
+
+    buf_add_cstr(&key, login->database);
+    buf_add(&key, path, path_len);
+    scope->tag = hash_bytes(key.data, key.len) | 1;
+    buf_clear(&key);
+    known->tag = scope->tag;
+    known->epoch = scope->epoch;
+    if (c->scopes.count >= SCOPES_MAX)
+        map_clear(&c->scopes, drop_scope, NULL);
+    login_key(login, &key);
+    free(map_put(&c->scopes, key.data, key.len, known));
+    buf_free(&key);
+}
+
+void
+catalog_changed(struct catalog *c, const char *database)
+{
+    memo_drop(c->memo, group_of(database));
+}
+
+/* Every child does so: what is found out anew in between is found out once more. */
+void
+catalog_sweep(struct catalog *c, int64_t now_ns)
+{
+    if (c->expire_ns == 0 || now_ns - c->expired_ns < c->expire_ns)
+        return;
+    if (c->expired_ns != 0)
+        memo_drop_all(c->memo);
+    c->expired_ns = now_ns;
+}
+
+void
+catalog_free(struct catalog *c)
+{
+    map_clear(&c->scopes, drop_scope, NULL);
+    map_fini(&c->scopes);
+    free_regexes(&c->readers);
+    free_regexes(&c->writers);
+    free(c);
+}
+
+/* ---- names ---- */
+
+static bool
+is_system(struct sql_text schema)
+{
+    return schema.len == 10 && memcmp(schema.data, "pg_catalog", 10) == 0;
+}
+
+static bool
+each_other_name(const struct sql_name *list, uint32_t count, char kind, catalog_name_fn *fn,
+                void *ctx)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        struct catalog_name name = {kind, 0, list[n].schema, list[n].name};
+        if (!is_system(name.schema) && !fn(ctx, &name))
+            return false;
+    }
+    return true;
+}
+
+static const struct catalog_name the_database = {'d', 0, {NULL, 0}, {NULL, 0}};
+
+bool
+catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx)
+{
+    for (uint32_t n = 0; n < st->table_count; n++) {
+        const struct sql_table *t = &st->tables[n];
+        struct catalog_name name = {'r', 0, t->schema, t->name};
+        if (t->use != SQL_USE_NAMED && !fn(ctx, &name))
+            return false;
+    }
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        const struct sql_function *f = &st->functions[n];
+        struct catalog_name name = {'f', f->args, f->schema, f->name};
+        if (f->syntax || (is_system(f->schema) && f->function_class == SQL_FUNCTION_SAFE))
+            continue;
+        if (!fn(ctx, &name))
+            return false;
+    }
+    return each_other_name(st->operators, st->operator_count, 'o', fn, ctx) &&
+           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &the_database);
+}
+
+/* Names are at most 63 bytes long. */
+static struct memo_key
+key_of(const struct catalog_scope *scope, const struct catalog_name *name)
+{
+    uint8_t bytes[KEY_MAX];
+    size_t len = sizeof(scope->tag);
+    struct memo_key key;
+
+    memcpy(bytes, &scope->tag, len);
+    bytes[len++] = (uint8_t)name->kind;
+    bytes[len++] = name->args;
+    bytes[len++] = (uint8_t)name->schema.len;
+    if (name->schema.len > 0)
+        memcpy(bytes + len, name->schema.data, name->schema.len);
+    len += name->schema.len;
+    if (name->name.len > 0)
+        memcpy(bytes + len, name->name.data, name->name.len);
+    len += name->name.len;
+    key.a = hash_bytes(bytes, len);
+    bytes[len++] = 0xff;
+    key.b = hash_bytes(bytes, len);
+    return key;
+}
+
+bool
+catalog_known(const struct catalog *c, const struct catalog_scope *scope,
+              const struct catalog_name *name, uint32_t *flags_r)
+{
+    return memo_get(c->memo, key_of(scope, name), scope->epoch, flags_r);
+}
+
+void
+catalog_put(struct catalog *c, const struct catalog_scope *scope, const struct catalog_name *name,
+            uint32_t flags)
+{
+    memo_put(c->memo, key_of(scope, name), scope->epoch, flags);
+}
+
+/* ---- judging ---- */
+
+struct judging {
+    const struct catalog *c;
+    const struct catalog_scope *scope;
+    uint32_t flags;
+    struct sql_text culprit;
+};
+
+static bool
+judge_name(void *ctx, const struct catalog_name *name)
+{
+    struct judging *j = ctx;
+    uint32_t flags;
+
+    if (!catalog_known(j->c, j->scope, name, &flags))
+        return false;
+    flags &= ~(uint32_t)CATALOG_MIXED;
+    if (flags != 0 && j->flags == 0)
+        j->culprit = name->name;
+    j->flags |= flags;
+    return true;
+}
+
+bool
+catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
+              const struct sql_statement *st, uint32_t *flags_r, struct sql_text *culprit_r)
+{
+    struct judging j = {.c = c, .scope = scope};
+
+    if (scope->tag == 0 || !catalog_each_name(st, judge_name, &j))
+        return false;
+    *flags_r = j.flags;
+    if (culprit_r != NULL)
+        *culprit_r = j.culprit;
+    return true;
+}
+
+bool
+catalog_database(const struct catalog *c, const struct catalog_scope *scope, uint32_t *flags_r)
+{
+    return scope->tag != 0 && catalog_known(c, scope, &the_database, flags_r);
+}

@@ -1,0 +1,221 @@
+/*
+ * The question to a server's catalog, and what its rows mean.
+ *
+ * From each name the query goes on to all that is reached by it: the relations and functions in a
+ * view's tree, in policies of row security and in constraints of domains; partitions and children;
+ * the functions behind operators, casts and aggregates; those that a function's body names. A
+ * stored tree is not taken apart, only its object numbers are read out of its text.
+ *
+ * Called by session/. Invariants: a name that the answer does not mention is missing; what a row
+ * says that is not understood counts as everything.
+ */
+#include "catalog/question.h"
+
+#include "base/arena.h"
+#include "base/num.h"
+#include "sql/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a row's flags: one of PostgreSQL's own functions, and a volatile one of these. */
+enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21 };
+
+/* What stands behind the names that are asked for: src/catalog/question.sql as a string. */
+static const char query[] =
+#include "question_sql.h"
+    ;
+
+/* ---- asking ---- */
+
+void
+catalog_question_clear(struct catalog_question *q)
+{
+    buf_clear(&q->chars);
+    buf_clear(&q->path);
+    q->count = 0;
+    q->overflow = false;
+}
+
+void
+catalog_question_free(struct catalog_question *q)
+{
+    buf_free(&q->chars);
+    buf_free(&q->path);
+    free(q->asked);
+    *q = (struct catalog_question){.count = 0};
+}
+
+static struct catalog_name
+name_of(const struct catalog_question *q, const struct catalog_asked *a)
+{
+    const char *at = (const char *)q->chars.data + a->at;
+
+    return (struct catalog_name){
+        a->kind, a->args, {at, a->schema_len}, {at + a->schema_len, a->name_len}};
+}
+
+static bool
+is_asked(const struct catalog_question *q, const struct catalog_name *name)
+{
+    for (uint32_t n = 0; n < q->count; n++) {
+        struct catalog_name other = name_of(q, &q->asked[n]);
+        if (other.kind == name->kind && other.args == name->args &&
+            other.schema.len == name->schema.len && other.name.len == name->name.len &&
+            (name->schema.len == 0 ||
+             memcmp(other.schema.data, name->schema.data, name->schema.len) == 0) &&
+            (name->name.len == 0 || memcmp(other.name.data, name->name.data, name->name.len) == 0))
+            return true;
+    }
+    return false;
+}
+
+struct adding {
+    struct catalog_question *q;
+    const struct catalog *c;
+    const struct catalog_scope *scope;
+};
+
+static bool
+add_name(void *ctx, const struct catalog_name *name)
+{
+    struct adding *a = ctx;
+    struct catalog_question *q = a->q;
+    uint32_t flags;
+
+    if ((a->scope->tag != 0 && catalog_known(a->c, a->scope, name, &flags)) || is_asked(q, name))
+        return true;
+    if (q->count == CATALOG_ASKED_MAX) {
+        q->overflow = true;
+        return false;
+    }
+    if (q->count == q->cap) {
+        q->cap = q->cap > 0 ? q->cap * 2 : 16;
+        q->asked = xrealloc(q->asked, q->cap * sizeof(*q->asked));
+    }
+    q->asked[q->count++] = (struct catalog_asked){
+        .at = (uint32_t)q->chars.len,
+        .schema_len = (uint8_t)name->schema.len,
+        .name_len = (uint8_t)name->name.len,
+        .kind = name->kind,
+        .args = name->args,
+    };
+    buf_add(&q->chars, name->schema.data, name->schema.len);
+    buf_add(&q->chars, name->name.data, name->name.len);
+    return true;
+}
+
+void
+catalog_question_add(struct catalog_question *q, const struct catalog *c,
+                     const struct catalog_scope *scope, const struct sql_statement *st)
+{
+    struct adding a = {q, c, scope};
+
+    catalog_each_name(st, add_name, &a);
+}
+
+/* As a literal that reads the same whatever standard_conforming_strings is. */
+static void
+add_literal(struct buf *sql, struct sql_text text)
+{
+    buf_add_str(sql, "E'");
+    for (uint32_t n = 0; n < text.len; n++) {
+        if (text.data[n] == '\'' || text.data[n] == '\\')
+            buf_add_u8(sql, (uint8_t)text.data[n]);
+        buf_add_u8(sql, (uint8_t)text.data[n]);
+    }
+    buf_add_u8(sql, '\'');
+}
+
+void
+catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
+                     struct buf *sql)
+{
+    buf_add_str(sql, "BEGIN READ ONLY;");
+    buf_add(sql, settings, len);
+    buf_add_str(sql, "SET LOCAL jit = off;"
+                     "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"
+                     " (-2, '-', ''::pg_catalog.text, ''::pg_catalog.text, 0)");
+    for (uint32_t n = 0; n < q->count; n++) {
+        struct catalog_name name = name_of(q, &q->asked[n]);
+        buf_printf(sql, ",(%u,'%c',", n, name.kind);
+        add_literal(sql, name.schema);
+        buf_add_u8(sql, ',');
+        add_literal(sql, name.name);
+        buf_printf(sql, ",%u)", name.args);
+    }
+    buf_add_str(sql, "),");
+    buf_add_str(sql, query);
+    buf_add_str(sql, ";ROLLBACK");
+}
+
+/* ---- the answer ---- */
+
+static int64_t
+number_of(struct sql_text text)
+{
+    char digits[24];
+    int64_t value;
+
+    if (text.len >= sizeof(digits))
+        return INT64_MIN;
+    memcpy(digits, text.data, text.len);
+    digits[text.len] = '\0';
+    return num_parse_i64(digits, &value) ? value : INT64_MIN;
+}
+
+/* What one of PostgreSQL's own functions does, where a name alone did not tell already. */
+static uint32_t
+flags_of_own(struct sql_text name, uint32_t row)
+{
+    static const struct sql_text system = {"pg_catalog", 10};
+
+    switch (sql_function_class(system, name)) {
+    case SQL_FUNCTION_SAFE:
+        return 0;
+    case SQL_FUNCTION_PRIMARY:
+        return CATALOG_WRITES;
+    case SQL_FUNCTION_SESSION:
+        return CATALOG_WRITES | CATALOG_KEEPS;
+    default:
+        return row & ROW_VOLATILE ? CATALOG_WRITES | CATALOG_KEEPS : CATALOG_DIFFERS;
+    }
+}
+
+void
+catalog_question_row(struct catalog_question *q, const struct catalog *c,
+                     const struct sql_text columns[3])
+{
+    int64_t number = number_of(columns[0]);
+    int64_t row = number_of(columns[1]);
+    struct catalog_asked *a;
+    uint32_t flags = (uint32_t)row;
+
+    if (number == -1) {
+        buf_add(&q->path, columns[2].data, columns[2].len);
+        return;
+    }
+    if (number < 0 || number >= q->count || row < 0)
+        return;
+    a = &q->asked[number];
+    a->found = true;
+    if (flags & ROW_OWN)
+        flags = flags_of_own(columns[2], flags);
+    else if (columns[2].len > 0)
+        flags = catalog_listed(c, columns[2].data, columns[2].len, flags);
+    a->flags |= flags;
+}
+
+void
+catalog_question_done(struct catalog_question *q, struct catalog *c,
+                      const struct catalog_login *login, struct catalog_scope *scope)
+{
+    catalog_learn_scope(c, login, scope, (const char *)q->path.data, q->path.len);
+    for (uint32_t n = 0; n < q->count; n++) {
+        const struct catalog_asked *a = &q->asked[n];
+        struct catalog_name name = name_of(q, a);
+        bool must_exist = a->kind == 'r' || a->kind == 'f';
+
+        catalog_put(c, scope, &name, a->found || !must_exist ? a->flags : CATALOG_MISSING);
+    }
+}

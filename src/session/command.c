@@ -1,0 +1,101 @@
+/*
+ * PGPOOL SHOW, PGPOOL SET, PGPOOL RESET and PGPOOL EXPLAIN: a session's look at the options, and
+ * its own values.
+ *
+ * Called by local.c for statements of the kind SQL_POOL, in either protocol. What is set holds at
+ * once and until it is reset or the session ends; no transaction undoes it, and no RESET ALL or
+ * DISCARD ALL of PostgreSQL's. A transaction that has failed takes no SET and no RESET.
+ */
+#include "session/internal.h"
+
+#include "config/overrides.h"
+#include "sql/command.h"
+#include "wire/build.h"
+
+#include <string.h>
+
+static int
+parse(struct session *s, struct sql_text text, struct sql_command *command_r, struct err *err)
+{
+    const struct sql_options options = {.standard_conforming_strings = s->plain_strings};
+
+    return sql_command_parse(text, &options, command_r, err);
+}
+
+static void
+answer_explain(struct session *s, struct sql_text inner, enum session_part part, struct buf *out)
+{
+    if (part != SESSION_ROWS)
+        explain_description(out);
+    if (part == SESSION_DESCRIPTION)
+        return;
+    explain_rows(s, inner, out);
+    build_command_complete(out, "EXPLAIN");
+}
+
+int
+command_check(struct session *s, struct sql_text text, struct err *err)
+{
+    struct sql_command command;
+    struct sql_text inner;
+
+    if (explain_takes(text, &inner))
+        return 0;
+    return parse(s, text, &command, err);
+}
+
+static void
+warn_without_effect(struct session *s, const char *name, struct buf *out)
+{
+    struct err words;
+
+    if (!session_options(s)->warns || config_has_effect(name))
+        return;
+    err_set(&words, "01000", "parameter \"%s\" is not built yet and has no effect", name);
+    build_notice(out, "WARNING", &words);
+}
+
+static int
+run(struct session *s, const struct sql_command *command, struct buf *out, struct err *err)
+{
+    bool all = command->verb == SQL_COMMAND_RESET_ALL;
+    bool sets = command->verb == SQL_COMMAND_SET && !command->is_default;
+
+    if (s->tx_status == 'E')
+        return err_set(err, "25P02",
+                       "current transaction is aborted, commands ignored until end of transaction "
+                       "block");
+    if (all)
+        options_reset_all(s);
+    else if (options_set(s, command->name, sets ? command->value : NULL, err) != 0)
+        return -1;
+    if (sets)
+        warn_without_effect(s, command->name, out);
+    build_command_complete(out, all ? "RESET" : "SET");
+    return 0;
+}
+
+int
+command_answer(struct session *s, struct sql_text text, enum session_part part, struct buf *out,
+               struct err *err)
+{
+    struct session_question q = {.parameter = true, .part = part};
+    struct sql_command command;
+    struct sql_text inner;
+
+    if (explain_takes(text, &inner)) {
+        answer_explain(s, inner, part, out);
+        return 0;
+    }
+    if (parse(s, text, &command, err) != 0)
+        return -1;
+    if (command.verb == SQL_COMMAND_SHOW) {
+        q.name = (struct sql_text){command.name, (uint32_t)strlen(command.name)};
+        return s->host->show(s->host->ctx, s, &q, out, err);
+    }
+    if (part == SESSION_DESCRIPTION) {
+        build_simple(out, 'n');
+        return 0;
+    }
+    return run(s, &command, out, err);
+}

@@ -1,0 +1,484 @@
+/*
+ * Questions to a server's catalog on behalf of sessions, and what the answers say about a text.
+ *
+ * A unit whose reads depend on names that nobody has asked about yet waits for one question, run on
+ * a server connection of its own out of the pool, with the session's login and search path: the
+ * session's own connections, transaction and parameters are not touched. Sessions of one login ask
+ * one after the other. A question that fails leaves the unit what it is without an answer: for the
+ * primary, and perhaps a write.
+ *
+ * Called by unit.c and statements.c (verdicts) and client.c (ask). Invariants: a session waits in
+ * at most one lookup; a lookup has a connection, or is freed.
+ */
+#include "session/internal.h"
+
+#include "base/arena.h"
+#include "base/num.h"
+#include "route/route.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOKUP_LIMIT_MS = 5000, LOOKUP_MAX_BYTES = 8 * 1024 * 1024, FAILED_PAUSE_MS = 1000 };
+
+struct lookup {
+    struct list link;    /* in the host's list */
+    struct list waiters; /* sessions */
+    struct session_host *host;
+    struct pool_key *key;
+    struct server *server;
+    struct catalog_question question;
+    struct catalog_scope scope; /* as of before it was asked */
+    struct buf path;            /* the settings that the search path follows from */
+    struct buf answer;
+    struct io_timer limit;
+};
+
+/* ---- scope ---- */
+
+static void
+add_paths(const struct list *settings, struct buf *path)
+{
+    list_for_each (it, settings) {
+        const struct setting *x = list_entry(it, struct setting, link);
+        if ((x->name_len == 11 && memcmp(x->bytes, "search_path", 11) == 0) ||
+            (x->name_len == 15 && memcmp(x->bytes, "client_encoding", 15) == 0)) {
+            buf_add(path, x->bytes + x->name_len, x->text_len);
+            buf_add_str(path, "\n;");
+        }
+    }
+}
+
+/* Who logs in: the user, and the parameters of the login but for its name. */
+static void
+add_who(const struct pool_key *key, struct buf *who)
+{
+    size_t len;
+    const char *pair = pool_key_parameters(key, &len);
+    const char *end = pair + len;
+
+    buf_add_cstr(who, pool_key_user(key));
+    while (pair < end) {
+        const char *value = pair + strlen(pair) + 1;
+        const char *next = value + strlen(value) + 1;
+        if (strcmp(pair, "application_name") != 0)
+            buf_add(who, pair, (size_t)(next - pair));
+        pair = next;
+    }
+}
+
+/* Whose names the session's are. who and path are the caller's to free. */
+static struct catalog_login
+login_of(const struct session *s, struct buf *who, struct buf *path)
+{
+    add_paths(&s->settings.applied, path);
+    add_paths(&s->settings.pending, path);
+    add_who(s->key, who);
+    return (struct catalog_login){pool_key_database(s->key), who->data, who->len,
+                                  path->len > 0 ? (const char *)path->data : "", path->len};
+}
+
+static void
+find_scope(struct session *s)
+{
+    struct buf who = BUF_EMPTY;
+    struct buf path = BUF_EMPTY;
+    struct catalog_login login = login_of(s, &who, &path);
+
+    s->scope = catalog_scope(s->host->catalog, &login);
+    s->scope_seq = s->settings.seq;
+    buf_free(&who);
+    buf_free(&path);
+}
+
+static void
+refresh_scope(struct session *s)
+{
+    if (unlikely(s->scope.tag == 0 || s->scope_seq != s->settings.seq ||
+                 s->scope.epoch != memo_epoch(s->host->memo, s->scope.group)))
+        find_scope(s);
+}
+
+/* ---- verdicts ---- */
+
+/* Could the statement run anywhere but on the primary? */
+static bool
+may_leave_primary(const struct session *s)
+{
+    const struct session_options *o = session_options(s);
+
+    return o->load_balance && s->host->view->has_readers && s->wish.kind != ROUTE_WISH_PRIMARY &&
+           (s->tx_status == 'I' || s->tx.deferred || s->tx.on_reader);
+}
+
+static bool
+flags_of(struct session *s, const struct sql_facts *f, uint32_t *flags_r)
+{
+    struct sql_memo *memo = f->memo;
+
+    refresh_scope(s);
+    if (likely(s->scope.tag != 0 && memo->scope == s->scope.tag && memo->epoch == s->scope.epoch &&
+               memo->verdict & CATALOG_JUDGED)) {
+        *flags_r = memo->verdict;
+        return true;
+    }
+    if (!catalog_judge(s->host->catalog, &s->scope, &f->statements[0], flags_r, NULL))
+        return false;
+    *memo = (struct sql_memo){s->scope.tag, s->scope.epoch, *flags_r | CATALOG_JUDGED};
+    return true;
+}
+
+static enum route_reason
+reason_of(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag;
+        enum route_reason reason;
+    } reasons[] = {
+        {CATALOG_MISSING, ROUTE_MISSING},     {CATALOG_WRITES, ROUTE_FUNCTION},
+        {CATALOG_KEEPS, ROUTE_KEEPS},         {CATALOG_UNLOGGED, ROUTE_UNLOGGED},
+        {CATALOG_TEMPORARY, ROUTE_TEMPORARY}, {CATALOG_SYSTEM, ROUTE_SYSTEM},
+        {CATALOG_FOREIGN, ROUTE_FOREIGN},     {CATALOG_SEQUENCE, ROUTE_SEQUENCE},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(reasons); n++) {
+        if (flags & reasons[n].flag)
+            return reasons[n].reason;
+    }
+    return flags != 0 ? ROUTE_DIFFERS : ROUTE_BALANCED;
+}
+
+static void
+take_flags(const struct session *s, const struct sql_statement *st, uint32_t flags,
+           struct verdict *v)
+{
+    bool missing = flags & CATALOG_MISSING;
+
+    flags &= session_options(s)->catalog_mask & ~(uint32_t)CATALOG_JUDGED;
+    v->flags = flags;
+    v->may_write = flags & CATALOG_WRITES || (missing && st->unknown_calls);
+    v->touches_session = flags & CATALOG_KEEPS || (missing && st->unknown_calls);
+    v->defines = flags & CATALOG_DEFINES || (missing && st->unknown_calls);
+    v->plain = flags == 0;
+    v->reason = reason_of(flags);
+}
+
+static bool
+may_ask(const struct session *s)
+{
+    return !s->lookup_failed &&
+           io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+}
+
+struct verdict
+lookup_verdict(struct session *s, const struct sql_facts *f)
+{
+    const struct sql_statement *st = &f->statements[0];
+    struct verdict v = {.may_write = f->may_write || !f->understood || f->count > 1,
+                        .touches_session = f->may_touch_session,
+                        .plain = f->understood,
+                        .reason = ROUTE_NOT_UNDERSTOOD};
+    uint32_t flags;
+
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *one = &f->statements[n];
+        if (v.plain && !route_is_plain_read(one)) {
+            v.plain = false;
+            v.reason = route_why_not(one);
+        }
+        v.defines |= one->changes_catalog && !(one->temporary && one->kind != SQL_OTHER);
+    }
+    if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
+        st->kind == SQL_SET || st->kind == SQL_POOL_SHOW)
+        return v;
+    v.by_catalog = true;
+    v.judged = !s->pinned && !s->tx_local_path && (st->unknown_calls || may_leave_primary(s)) &&
+               flags_of(s, f, &flags);
+    if (v.judged) {
+        take_flags(s, st, flags, &v);
+        return v;
+    }
+    v.plain = false;
+    v.reason = ROUTE_NOT_ASKED;
+    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s)))
+        return v; /* it stays at the primary whatever the answer is */
+    v.unknown = may_ask(s);
+    if (v.unknown)
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
+    return v;
+}
+
+bool
+lookup_is_alike(struct session *s, bool *unknown_r)
+{
+    static const struct sql_statement no_names = {.kind = SQL_EMPTY};
+    uint32_t flags;
+
+    *unknown_r = false;
+    refresh_scope(s);
+    if (catalog_database(s->host->catalog, &s->scope, &flags))
+        return !(flags & CATALOG_MIXED);
+    *unknown_r = may_ask(s);
+    if (*unknown_r)
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &no_names);
+    return false;
+}
+
+/* ---- asking ---- */
+
+static struct lookup *
+find_lookup(struct session_host *host, const struct pool_key *key)
+{
+    list_for_each (it, &host->lookups) {
+        struct lookup *l = list_entry(it, struct lookup, link);
+        if (l->key == key)
+            return l;
+    }
+    return NULL;
+}
+
+/* Lets all go on who waited, and is gone. */
+static void
+end_lookup(struct lookup *l, bool failed)
+{
+    struct list waiters;
+
+    list_init(&waiters);
+    io_timer_stop(&l->limit);
+    list_remove(&l->link);
+    while (!list_empty(&l->waiters)) {
+        struct session *s = list_first(&l->waiters, struct session, lookup_link);
+        list_remove(&s->lookup_link);
+        s->lookup = NULL;
+        s->lookup_failed = failed;
+        list_append(&waiters, &s->lookup_link);
+    }
+    pool_key_put(l->key);
+    catalog_question_free(&l->question);
+    buf_free(&l->path);
+    buf_free(&l->answer);
+    free(l);
+    /* one may end another */
+    while (!list_empty(&waiters)) {
+        struct session *s = list_first(&waiters, struct session, lookup_link);
+        list_remove(&s->lookup_link);
+        if (s->stall == STALL_LOOKUP)
+            client_go_on(s);
+    }
+}
+
+/* hopeless: the next question would fare no better for a while. */
+static void
+fail_lookup(struct lookup *l, const char *why, bool hopeless)
+{
+    if (hopeless)
+        l->host->lookup_failed_ns = io_now_ns(l->host->io);
+    log_debug("could not ask the catalog of database \"%s\": %s", pool_key_database(l->key), why);
+    if (l->server != NULL)
+        server_close(l->server, "its question to the catalog has failed");
+    l->server = NULL;
+    end_lookup(l, true);
+}
+
+static void
+out_of_time(void *ctx)
+{
+    fail_lookup(ctx, "the server does not answer", true);
+}
+
+/* A row's three columns; false when it is none of ours. */
+static bool
+take_row(struct lookup *l, const uint8_t *body, size_t len)
+{
+    struct sql_text columns[3];
+    size_t at = 2;
+
+    if (len < 2 || num_get_u16(body) != ARRAY_LEN(columns))
+        return false;
+    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
+        uint32_t size;
+        if (len - at < 4)
+            return false;
+        size = num_get_u32(body + at);
+        at += 4;
+        if (size == UINT32_MAX)
+            size = 0;
+        if (len - at < size)
+            return false;
+        columns[n] = (struct sql_text){(const char *)body + at, size};
+        at += size;
+    }
+    catalog_question_row(&l->question, l->host->catalog, columns);
+    return true;
+}
+
+static bool
+take_answer(struct lookup *l)
+{
+    const uint8_t *bytes = l->answer.data;
+    size_t len = l->answer.len;
+    struct wire_header h;
+    struct err err;
+
+    for (size_t at = 0; at < len; at += h.total_bytes) {
+        if (wire_server_header(bytes + at, len - at, &h, &err) != WIRE_OK ||
+            h.total_bytes > len - at)
+            return false;
+        if (h.type == 'D' &&
+            !take_row(l, bytes + at + WIRE_HEADER_BYTES, h.total_bytes - WIRE_HEADER_BYTES))
+            return false;
+    }
+    return true;
+}
+
+static void
+send_question(struct lookup *l)
+{
+    struct buf sql = BUF_EMPTY;
+    struct buf b = BUF_EMPTY;
+
+    catalog_question_sql(&l->question, (const char *)l->path.data, l->path.len, &sql);
+    build_query(&b, (const char *)sql.data, sql.len);
+    server_expect(l->server, PENDING_QUERY, false, 0, NULL);
+    server_send(l->server, b.data, b.len);
+    buf_free(&sql);
+    buf_free(&b);
+}
+
+static void
+on_ready(void *ctx, struct server *server UNUSED)
+{
+    send_question(ctx);
+}
+
+static void
+on_failed(void *ctx, struct server *server UNUSED, const struct err *err,
+          const uint8_t *fatal UNUSED, size_t fatal_len UNUSED)
+{
+    struct lookup *l = ctx;
+
+    l->server = NULL;
+    fail_lookup(l, err->message, true);
+}
+
+static void
+on_forward(void *ctx, struct server *server UNUSED, struct io_rx *rx UNUSED, const uint8_t *bytes,
+           size_t len)
+{
+    struct lookup *l = ctx;
+
+    if (l->answer.len + len <= LOOKUP_MAX_BYTES)
+        buf_add(&l->answer, bytes, len);
+}
+
+static void
+on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e UNUSED, bool failed)
+{
+    struct lookup *l = ctx;
+    struct buf who = BUF_EMPTY;
+    struct catalog_login login;
+
+    if (failed || !server_is_idle(server) || !take_answer(l)) {
+        fail_lookup(l, "the server refused the question", false);
+        return;
+    }
+    add_who(l->key, &who);
+    login = (struct catalog_login){pool_key_database(l->key), who.data, who.len,
+                                   l->path.len > 0 ? (const char *)l->path.data : "", l->path.len};
+    catalog_question_done(&l->question, l->host->catalog, &login, &l->scope);
+    buf_free(&who);
+    /* what ran has been rolled back */
+    server->clean = true;
+    pool_return(server);
+    l->server = NULL;
+    end_lookup(l, false);
+}
+
+static void
+on_lost(void *ctx, struct server *server UNUSED, const struct err *err, bool owed UNUSED)
+{
+    struct lookup *l = ctx;
+
+    l->server = NULL;
+    fail_lookup(l, err->message, true);
+}
+
+static const struct server_ops lookup_ops = {
+    .ready = on_ready,
+    .failed = on_failed,
+    .forward = on_forward,
+    .cycle_end = on_cycle_end,
+    .lost = on_lost,
+};
+
+static int
+node_to_ask(struct session *s)
+{
+    int primary_id = s->host->view->primary_id;
+    enum route_reason reason;
+
+    if (primary_id >= 0 && !session_options(s)->ask_reader)
+        return primary_id;
+    return place_reader(s, &reason);
+}
+
+static bool
+start_lookup(struct session *s)
+{
+    struct session_host *host = s->host;
+    struct lookup *l = xcalloc(1, sizeof(*l));
+    struct buf who = BUF_EMPTY;
+    struct err err;
+
+    list_init(&l->waiters);
+    l->host = host;
+    l->key = s->key;
+    pool_key_ref(l->key);
+    l->scope = s->scope;
+    login_of(s, &who, &l->path);
+    buf_free(&who);
+    l->question = host->question;
+    host->question = (struct catalog_question){.count = 0};
+    list_append(&host->lookups, &l->link);
+    l->server = pool_checkout(l->key, node_to_ask(s), &lookup_ops, l, &err);
+    if (l->server == NULL) {
+        fail_lookup(l, err.message, true);
+        return false;
+    }
+    io_timer_start(host->io, &l->limit, LOOKUP_LIMIT_MS, out_of_time, l);
+    if (l->server->state == SERVER_LENT)
+        send_question(l);
+    list_append(&l->waiters, &s->lookup_link);
+    s->lookup = l;
+    return true;
+}
+
+bool
+lookup_ask(struct session *s)
+{
+    struct lookup *l = find_lookup(s->host, s->key);
+
+    if (l == NULL)
+        return start_lookup(s);
+    list_append(&l->waiters, &s->lookup_link);
+    s->lookup = l;
+    return true;
+}
+
+void
+lookup_leave(struct session *s)
+{
+    if (s->lookup == NULL)
+        return;
+    list_remove(&s->lookup_link);
+    s->lookup = NULL;
+}
+
+void
+lookup_end_all(struct session_host *host)
+{
+    while (!list_empty(&host->lookups))
+        fail_lookup(list_first(&host->lookups, struct lookup, link), "pgpool stops", true);
+    catalog_question_free(&host->question);
+}

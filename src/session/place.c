@@ -1,0 +1,307 @@
+/*
+ * Where a unit goes: to which node, for which reason, and over which connection.
+ *
+ * Called by client.c for each unit, and by explain.c. Deciding changes nothing but the node that
+ * the session's reads go to; placing ends what must end first and links the session to the node.
+ */
+#include "session/internal.h"
+
+#include "wire/proto.h"
+
+#include <string.h>
+
+enum { BEHIND_US = 1000 * 1000 };
+
+/* From when on a standby must know everything. */
+int64_t
+place_not_before_ns(struct session *s)
+{
+    switch (session_options(s)->consistency) {
+    case SESSION_SEES_ALL:
+        return MAX(s->last_write_ns, s->host->last_write(s->host->ctx));
+    case SESSION_SEES_WHATEVER:
+        return 0;
+    default:
+        return s->last_write_ns;
+    }
+}
+
+static bool
+may_read(struct session *s, const struct cluster_pick *pick)
+{
+    const struct cluster_view *view = s->host->view;
+
+    if (s->reader_node < 0)
+        return false;
+    return cluster_may_read(view, s->reader_node, pick) ||
+           (s->host->refresh(s->host->ctx) && s->reader_node >= 0 &&
+            cluster_may_read(view, s->reader_node, pick));
+}
+
+static void
+choose_reader(struct session *s, const struct cluster_pick *pick)
+{
+    const struct cluster_view *view = s->host->view;
+
+    if (s->wish.kind == ROUTE_WISH_NODE && cluster_may_read(view, s->wish.node_id, pick))
+        s->reader_node = (int16_t)s->wish.node_id;
+    else
+        s->reader_node = (int16_t)cluster_pick_reader(view, s->host->cursor, pick);
+    if (s->place.slot != NULL)
+        s->place.slot->load_balance_node = s->reader_node;
+}
+
+/* One that hangs behind is left for another; a moment's lag is not worth a new connection. */
+static bool
+hangs_behind(const struct session *s)
+{
+    const struct cluster_node *node = &s->host->view->nodes[s->reader_node];
+
+    return session_options(s)->prefer_other_standby || node->delay_us > BEHIND_US;
+}
+
+/* A standby refuses each statement of a session whose transactions are serializable by default,
+ * and who they are cannot be seen from here. */
+static bool
+may_be_serializable(const struct session *s)
+{
+    const struct cluster_view *view = s->host->view;
+
+    return view->primary_id >= 0 && view->nodes[view->primary_id].serializable;
+}
+
+/* Why no standby will do, with some to choose from. */
+static enum route_reason
+why_no_standby(const struct session *s, const struct cluster_pick *pick)
+{
+    const struct cluster_view *view = s->host->view;
+    struct cluster_pick fresh = {.not_before_ns = pick->not_before_ns, .exclude = s->refused};
+
+    if (s->reader_node < 0 || s->reader_node == view->primary_id)
+        return ROUTE_NO_STANDBY;
+    return cluster_may_read(view, s->reader_node, &fresh) ? ROUTE_LATE : ROUTE_NOT_FRESH;
+}
+
+static void
+forget_refusals(struct session *s)
+{
+    if (s->refused_ns == 0 || io_now_ns(s->host->io) - s->refused_ns <= REFUSED_S * NS_PER_S)
+        return;
+    memset(&s->refused, 0, sizeof(s->refused));
+    s->refused_ns = 0;
+}
+
+/* What rules out every standby; 0: nothing does. */
+static enum route_reason
+why_never(const struct session *s)
+{
+    if (!session_options(s)->load_balance)
+        return ROUTE_OFF;
+    if (s->wish.kind == ROUTE_WISH_PRIMARY)
+        return ROUTE_REDIRECTED_PRIMARY;
+    return may_be_serializable(s) ? ROUTE_SERIALIZABLE : ROUTE_BALANCED;
+}
+
+int
+place_reader(struct session *s, enum route_reason *reason_r)
+{
+    const struct cluster_view *view = s->host->view;
+    const struct session_options *o = session_options(s);
+    struct cluster_pick pick = {.not_before_ns = place_not_before_ns(s),
+                                .max_delay_bytes = o->max_delay_bytes,
+                                .max_delay_us = o->max_delay_us,
+                                .standbys_only = s->wish.kind == ROUTE_WISH_STANDBY};
+    struct cluster_pick any = {.standbys_only = pick.standbys_only};
+
+    forget_refusals(s);
+    pick.exclude = any.exclude = s->refused;
+    *reason_r = why_never(s);
+    if (*reason_r != ROUTE_BALANCED)
+        return view->primary_id;
+    *reason_r = s->wish.kind == ROUTE_WISH_NONE ? ROUTE_BALANCED : ROUTE_REDIRECTED;
+    if (o->statement_level_balance)
+        choose_reader(s, &pick);
+    else if (s->reader_node < 0 || !cluster_may_read(view, s->reader_node, &any))
+        choose_reader(s, &any);
+    if (may_read(s, &pick))
+        return s->reader_node;
+    if (s->reader_node >= 0 && !o->statement_level_balance && hangs_behind(s)) {
+        int before = s->reader_node;
+        choose_reader(s, &pick);
+        if (may_read(s, &pick))
+            return s->reader_node;
+        s->reader_node = (int16_t)before;
+    }
+    *reason_r = why_no_standby(s, &pick);
+    return view->primary_id;
+}
+
+/* Where a comment wants the read to go, if that is as fresh as it must be; else the primary. */
+static int
+hinted_node(struct session *s, const struct unit *u, enum route_reason *reason_r)
+{
+    const struct cluster_view *view = s->host->view;
+    struct cluster_pick pick = {.not_before_ns = place_not_before_ns(s),
+                                .standbys_only = u->hint == SQL_HINT_STANDBY,
+                                .exclude = s->refused};
+    int node_id = u->hint == SQL_HINT_NODE ? (int)u->hint_node : s->reader_node;
+
+    *reason_r = ROUTE_HINTED;
+    s->host->refresh(s->host->ctx);
+    if (u->hint == SQL_HINT_NODE && u->hint_node >= CLUSTER_NODES_MAX)
+        node_id = -1;
+    else if (cluster_may_read(view, node_id, &pick))
+        return node_id;
+    else
+        node_id =
+            u->hint == SQL_HINT_STANDBY ? cluster_pick_reader(view, s->host->cursor, &pick) : -1;
+    if (node_id >= 0)
+        return node_id;
+    *reason_r = ROUTE_NOT_FRESH;
+    return view->primary_id;
+}
+
+bool
+place_is_after_write(const struct session *s, bool in_tx)
+{
+    switch (session_options(s)->after_write) {
+    case SESSION_AFTER_WRITE_ALWAYS:
+        return s->has_written;
+    case SESSION_AFTER_WRITE_TRANSACTIONS:
+        return s->tx_has_written && in_tx;
+    default:
+        return false;
+    }
+}
+
+/* What keeps the unit at the primary, but for the standbys themselves; 0: nothing does. */
+static enum route_reason
+why_primary(struct session *s, const struct unit *u)
+{
+    if (unlikely(s->to_primary_once))
+        return ROUTE_RETRIED;
+    if (s->pinned && (!u->may_write || u->reason == ROUTE_NOT_ASKED))
+        return ROUTE_PINNED;
+    if (u->to_primary)
+        return (enum route_reason)u->reason;
+    if (u->may_write)
+        return ROUTE_WRITES;
+    if (u->partial || (u->flushes && u->binds))
+        return ROUTE_BATCH;
+    if ((u->has_begin && !tx_batch_may_read(s, u)) || (s->tx.deferred && !u->tx_read))
+        return ROUTE_TRANSACTION_KIND;
+    if (unlikely(place_is_after_write(s, u->has_begin || s->tx_status != 'I')))
+        return ROUTE_AFTER_WRITE;
+    return ROUTE_BALANCED;
+}
+
+/* Where a unit goes that no transaction, batch or owed answer holds. */
+static int
+choose_node(struct session *s, const struct unit *u, enum route_reason *reason_r)
+{
+    *reason_r = why_primary(s, u);
+    if (*reason_r != ROUTE_BALANCED)
+        return s->host->view->primary_id;
+    return u->hint != SQL_HINT_NONE ? hinted_node(s, u, reason_r) : place_reader(s, reason_r);
+}
+
+static bool
+busy(const struct server *server)
+{
+    return server != NULL && (server->pending.count > 0 || server->pending.skip_till_sync);
+}
+
+/* A batch that only prepared, or only read, and was flushed: ended by a Sync of ours, goes on
+ * elsewhere. */
+static void
+end_batch(struct session *s, struct server *server)
+{
+    server_expect(server, PENDING_SYNC, true, 0, NULL);
+    server_send(server, "S\0\0\0\4", 5);
+    s->batch = NULL;
+    s->batch_forgets = s->batch_writes = false;
+    s->stall = STALL_ANSWERS;
+}
+
+/* The transaction on the reader goes on at the primary; the unit waits for the reader's answers. */
+static int
+leave_reader(struct session *s)
+{
+    s->stall = STALL_ANSWERS;
+    if (s->batch == s->reader)
+        end_batch(s, s->reader);
+    else if (s->reader->pending.count == 0)
+        tx_leave_reader(s);
+    return 1;
+}
+
+static bool
+leaves_reader(const struct session *s, const struct unit *u)
+{
+    return s->tx.on_reader && s->cur == s->reader && !tx_stays_on_reader(s, u);
+}
+
+/* A transaction, COPY, or a batch that failed. */
+static bool
+is_held(const struct server *cur)
+{
+    return cur != NULL &&
+           (cur->tx_status != 'I' || cur->pending.skip_till_sync || cur->pending.copy_in);
+}
+
+int
+place_decide(struct session *s, const struct unit *u, enum route_reason *reason_r)
+{
+    *reason_r = ROUTE_TRANSACTION;
+    if (leaves_reader(s, u)) {
+        *reason_r = why_primary(s, u);
+        if (*reason_r == ROUTE_BALANCED)
+            *reason_r = ROUTE_TRANSACTION_KIND;
+        return s->host->view->primary_id;
+    }
+    if (is_held(s->cur))
+        return s->cur->node_id;
+    return choose_node(s, u, reason_r);
+}
+
+int
+place_unit(struct session *s, const struct unit *u, struct server **server_r,
+           enum route_reason *reason_r, struct err *err)
+{
+    struct server *cur = s->cur;
+    int node_id;
+
+    *reason_r = ROUTE_TRANSACTION;
+    if (leaves_reader(s, u))
+        return leave_reader(s);
+    if (is_held(cur)) {
+        *server_r = cur;
+        return 0;
+    }
+    if (cur != NULL && (cur->pending.count > 0 || s->batch == cur)) {
+        /* an open batch may go on, and answers may follow one another, where they are */
+        if (cur == s->primary || why_primary(s, u) == ROUTE_BALANCED || tx_stays_on_reader(s, u)) {
+            *server_r = cur;
+            return 0;
+        }
+        if (cur->pending.count > 0) {
+            s->stall = STALL_ANSWERS;
+            return 1;
+        }
+        end_batch(s, cur);
+        return 1;
+    }
+    node_id = choose_node(s, u, reason_r);
+    if (node_id < 0)
+        return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
+    *server_r = session_link(s, node_id, err);
+    if (*server_r == NULL)
+        return -1;
+    if ((*server_r)->state != SERVER_LENT) {
+        s->stall = STALL_SERVER;
+        return 1;
+    }
+    if (busy(*server_r) && *server_r != cur && (*server_r)->pending.forwards > 0)
+        BUG("two connections owe answers to one client");
+    return 0;
+}

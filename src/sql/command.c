@@ -1,0 +1,253 @@
+/*
+ * Reads the few words of PGPOOL SHOW, SET and RESET.
+ *
+ * Called by whoever answers them, with a text that the scanner has gone through before: quotes and
+ * comments are closed. Anything else than the words that are expected is a syntax error, told in
+ * PostgreSQL's words.
+ */
+#include "sql/command.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+enum word_kind {
+    WORD_END,
+    WORD_NAME,   /* also a number, and a number with a unit behind it */
+    WORD_QUOTED, /* "name" */
+    WORD_TEXT,   /* 'text' */
+    WORD_OTHER,  /* one byte */
+};
+
+struct words {
+    const char *at;
+    const char *end;
+    bool plain_strings; /* a backslash in quotes is itself */
+    enum word_kind kind;
+    const char *start; /* of the word that was read, as it stands in the text */
+    bool escaped;      /* E'text' */
+};
+
+static bool
+begins_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || (c & 0x80) != 0;
+}
+
+static bool
+comes(const struct words *w, const char *two)
+{
+    return w->end - w->at >= 2 && memcmp(w->at, two, 2) == 0;
+}
+
+static void
+skip_comment(struct words *w)
+{
+    int depth = 0;
+
+    do {
+        if (comes(w, "/*")) {
+            depth++;
+            w->at += 2;
+        } else if (comes(w, "*/")) {
+            depth--;
+            w->at += 2;
+        } else {
+            w->at++;
+        }
+    } while (depth > 0 && w->at < w->end);
+}
+
+static void
+skip_blanks(struct words *w)
+{
+    while (w->at < w->end) {
+        if (comes(w, "--"))
+            while (w->at < w->end && *w->at != '\n' && *w->at != '\r')
+                w->at++;
+        else if (comes(w, "/*"))
+            skip_comment(w);
+        else if (memchr(" \t\n\r\f\v", *w->at, 6) != NULL)
+            w->at++;
+        else
+            return;
+    }
+}
+
+/* Behind the closing quote. One that is written twice is no end, nor is one behind a backslash. */
+static void
+skip_quoted(struct words *w, char quote, bool backslashes)
+{
+    for (w->at++; w->at < w->end; w->at++) {
+        if (backslashes && *w->at == '\\' && w->at + 1 < w->end)
+            w->at++;
+        else if (*w->at == quote && w->at + 1 < w->end && w->at[1] == quote)
+            w->at++;
+        else if (*w->at == quote)
+            break;
+    }
+    if (w->at < w->end)
+        w->at++;
+}
+
+static void
+next_word(struct words *w)
+{
+    bool sign;
+
+    skip_blanks(w);
+    w->start = w->at;
+    w->escaped = false;
+    if (w->at == w->end) {
+        w->kind = WORD_END;
+        return;
+    }
+    if ((*w->at == 'e' || *w->at == 'E') && w->at + 1 < w->end && w->at[1] == '\'') {
+        w->escaped = true;
+        w->at++;
+    }
+    sign = (*w->at == '-' || *w->at == '+') && w->at + 1 < w->end && w->at[1] >= '0' &&
+           w->at[1] <= '9';
+    if (*w->at == '\'') {
+        w->kind = WORD_TEXT;
+        w->escaped |= !w->plain_strings;
+        skip_quoted(w, '\'', w->escaped);
+    } else if (*w->at == '"') {
+        w->kind = WORD_QUOTED;
+        skip_quoted(w, '"', false);
+    } else if (sign || begins_word(*w->at)) {
+        w->kind = WORD_NAME;
+        do
+            w->at++;
+        while (w->at < w->end && (begins_word(*w->at) || *w->at == '$'));
+    } else {
+        w->kind = WORD_OTHER;
+        w->at++;
+    }
+}
+
+static bool
+is_word(const struct words *w, const char *word)
+{
+    size_t len = (size_t)(w->at - w->start);
+
+    return w->kind == WORD_NAME && len == strlen(word) && str_equal_nocase_n(w->start, word, len);
+}
+
+static int
+unexpected(const struct words *w, struct err *err)
+{
+    if (w->kind == WORD_END)
+        return err_set(err, "42601", "syntax error at end of input");
+    return err_set(err, "42601", "syntax error at or near \"%.*s\"",
+                   (int)MIN(w->at - w->start, (ptrdiff_t)64), w->start);
+}
+
+/* The word without its quotes; false when it does not fit. */
+static bool
+take(const struct words *w, char *to, size_t room)
+{
+    bool quoted = w->kind == WORD_QUOTED || w->kind == WORD_TEXT;
+    char quote = w->kind == WORD_TEXT ? '\'' : '"';
+    const char *from = w->start;
+    const char *end = w->at;
+    size_t len = 0;
+
+    if (quoted) {
+        from = (const char *)memchr(from, quote, (size_t)(end - from)) + 1;
+        end--;
+    }
+    for (; from < end; from++) {
+        if (quoted && from + 1 < end && (*from == quote || (w->escaped && *from == '\\')))
+            from++; /* what stands behind it is meant */
+        if (len + 1 >= room)
+            return false;
+        to[len++] = *from;
+    }
+    to[len] = '\0';
+    return true;
+}
+
+static int
+take_name(struct words *w, struct sql_command *c, struct err *err)
+{
+    if ((w->kind != WORD_NAME && w->kind != WORD_QUOTED) || w->start[0] == '-' ||
+        w->start[0] == '+')
+        return unexpected(w, err);
+    if (!take(w, c->name, sizeof(c->name)))
+        return err_set(err, "42622", "the name \"%.*s...\" is too long", 32, w->start);
+    for (char *at = c->name; w->kind == WORD_NAME && *at != '\0'; at++)
+        *at = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+    next_word(w);
+    return 0;
+}
+
+static int
+take_value(struct words *w, struct sql_command *c, struct err *err)
+{
+    if (!is_word(w, "to") && !(w->kind == WORD_OTHER && *w->start == '='))
+        return unexpected(w, err);
+    next_word(w);
+    if (w->kind == WORD_END || w->kind == WORD_OTHER)
+        return unexpected(w, err);
+    c->is_default = is_word(w, "default");
+    if (!c->is_default && !take(w, c->value, sizeof(c->value)))
+        return err_set(err, "22023", "the value of parameter \"%s\" is longer than %d bytes",
+                       c->name, SQL_COMMAND_VALUE_BYTES - 1);
+    next_word(w);
+    return 0;
+}
+
+static int
+take_reset(struct words *w, struct sql_command *c, struct err *err)
+{
+    if (!is_word(w, "all"))
+        return take_name(w, c, err);
+    c->verb = SQL_COMMAND_RESET_ALL;
+    next_word(w);
+    return 0;
+}
+
+static int
+take_command(struct words *w, struct sql_command *c, struct err *err)
+{
+    if (is_word(w, "show")) {
+        c->verb = SQL_COMMAND_SHOW;
+        next_word(w);
+        return take_name(w, c, err);
+    }
+    if (is_word(w, "reset")) {
+        c->verb = SQL_COMMAND_RESET;
+        next_word(w);
+        return take_reset(w, c, err);
+    }
+    if (!is_word(w, "set")) {
+        unexpected(w, err);
+        err_hint(err, "There are PGPOOL SHOW, PGPOOL SET and PGPOOL RESET.");
+        return -1;
+    }
+    c->verb = SQL_COMMAND_SET;
+    next_word(w);
+    if (take_name(w, c, err) != 0)
+        return -1;
+    return take_value(w, c, err);
+}
+
+int
+sql_command_parse(struct sql_text text, const struct sql_options *options,
+                  struct sql_command *command_r, struct err *err)
+{
+    struct words w = {.at = text.data,
+                      .end = text.data + text.len,
+                      .plain_strings = options->standard_conforming_strings};
+
+    memset(command_r, 0, sizeof(*command_r));
+    next_word(&w);
+    if (!is_word(&w, "pgpool"))
+        return unexpected(&w, err);
+    next_word(&w);
+    if (take_command(&w, command_r, err) != 0)
+        return -1;
+    return w.kind == WORD_END ? 0 : unexpected(&w, err);
+}

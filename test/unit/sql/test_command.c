@@ -1,0 +1,166 @@
+/* command.h: PGPOOL SHOW, SET and RESET, as people write them, and everything else refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "sql/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int
+parse(const char *text, bool plain_strings, struct sql_command *c, struct err *err)
+{
+    const struct sql_options options = {.standard_conforming_strings = plain_strings};
+    size_t len = strlen(text);
+    char *exact = malloc(len + 1); /* so that a sanitizer sees what reads behind its end */
+    int rc;
+
+    memcpy(exact, text, len);
+    exact = realloc(exact, len > 0 ? len : 1);
+    rc = sql_command_parse((struct sql_text){exact, (uint32_t)len}, &options, c, err);
+    free(exact);
+    return rc;
+}
+
+static const struct {
+    const char *text;
+    enum sql_command_verb verb;
+    const char *name;
+    const char *value;
+} known[] = {
+    {"PGPOOL SHOW ALL", SQL_COMMAND_SHOW, "all", ""},
+    {"pgpool show Log_Statement", SQL_COMMAND_SHOW, "log_statement", ""},
+    {"PGPOOL SHOW backend_hostname0", SQL_COMMAND_SHOW, "backend_hostname0", ""},
+    {"PGPOOL/* a /* b */ */SHOW -- c\n \"Port\"", SQL_COMMAND_SHOW, "Port", ""},
+    {"PGPOOL SET a TO b", SQL_COMMAND_SET, "a", "b"},
+    {"PGPOOL SET a=b", SQL_COMMAND_SET, "a", "b"},
+    {"PGPOOL SET a to 'B c'", SQL_COMMAND_SET, "a", "B c"},
+    {"PGPOOL SET a = 'it''s'", SQL_COMMAND_SET, "a", "it's"},
+    {"PGPOOL SET a = E'it\\'s'", SQL_COMMAND_SET, "a", "it's"},
+    {"PGPOOL SET a = 'c:\\d'", SQL_COMMAND_SET, "a", "c:\\d"},
+    {"PGPOOL SET a = \"Word\"", SQL_COMMAND_SET, "a", "Word"},
+    {"PGPOOL SET a = ''", SQL_COMMAND_SET, "a", ""},
+    {"PGPOOL SET a = -1", SQL_COMMAND_SET, "a", "-1"},
+    {"PGPOOL SET a = 1.5", SQL_COMMAND_SET, "a", "1.5"},
+    {"PGPOOL SET a = 5min", SQL_COMMAND_SET, "a", "5min"},
+    {"PGPOOL SET a = 'default'", SQL_COMMAND_SET, "a", "default"},
+    {"PGPOOL RESET a", SQL_COMMAND_RESET, "a", ""},
+    {"PGPOOL RESET ALL", SQL_COMMAND_RESET_ALL, "", ""},
+};
+
+static void
+commands_are_understood(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < sizeof(known) / sizeof(known[0]); n++) {
+        struct sql_command c;
+        struct err err;
+
+        if (parse(known[n].text, true, &c, &err) != 0)
+            fail_msg("%s: %s", known[n].text, err.message);
+        assert_int_equal(c.verb, known[n].verb);
+        assert_string_equal(c.name, known[n].name);
+        assert_string_equal(c.value, known[n].value);
+        assert_false(c.is_default);
+    }
+}
+
+static void
+default_is_no_value(void **state)
+{
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("PGPOOL SET a TO DEFAULT", true, &c, &err), 0);
+    assert_true(c.is_default);
+    assert_int_equal(c.verb, SQL_COMMAND_SET);
+}
+
+static void
+backslashes_are_as_the_session_reads_them(void **state)
+{
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("PGPOOL SET a = 'x\\'y'", false, &c, &err), 0);
+    assert_string_equal(c.value, "x'y");
+    assert_int_equal(parse("PGPOOL SET a = 'x\\\\y'", false, &c, &err), 0);
+    assert_string_equal(c.value, "x\\y");
+}
+
+static const struct {
+    const char *text;
+    const char *message;
+} wrong[] = {
+    {"PGPOOL", "syntax error at end of input"},
+    {"PGPOOL SHOW", "syntax error at end of input"},
+    {"PGPOOL SHOW a b", "syntax error at or near \"b\""},
+    {"PGPOOL SHOW 'a'", "syntax error at or near \"'a'\""},
+    {"PGPOOL SET", "syntax error at end of input"},
+    {"PGPOOL SET a", "syntax error at end of input"},
+    {"PGPOOL SET a b", "syntax error at or near \"b\""},
+    {"PGPOOL SET a =", "syntax error at end of input"},
+    {"PGPOOL SET a TO", "syntax error at end of input"},
+    {"PGPOOL SET a = b, c", "syntax error at or near \",\""},
+    {"PGPOOL SET a = $1", "syntax error at or near \"$\""},
+    {"PGPOOL SET a = b c", "syntax error at or near \"c\""},
+    {"PGPOOL SET a = - 1", "syntax error at or near \"-\""},
+    {"PGPOOL SET CACHE DELETE 'SELECT 1'", "syntax error at or near \"DELETE\""},
+    {"PGPOOL SET = b", "syntax error at or near \"=\""},
+    {"PGPOOL RESET", "syntax error at end of input"},
+    {"PGPOOL RESET ALL ALL", "syntax error at or near \"ALL\""},
+    {"PGPOOL DROP a", "syntax error at or near \"DROP\""},
+};
+
+static void
+anything_else_is_a_syntax_error(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < sizeof(wrong) / sizeof(wrong[0]); n++) {
+        struct sql_command c;
+        struct err err;
+
+        if (parse(wrong[n].text, true, &c, &err) != -1)
+            fail_msg("understood: %s", wrong[n].text);
+        assert_string_equal(err.sqlstate, "42601");
+        assert_string_equal(err.message, wrong[n].message);
+    }
+}
+
+static void
+long_words_are_refused(void **state)
+{
+    char text[400] = "PGPOOL SET a = ";
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    memset(text + strlen(text), 'x', 300);
+    assert_int_equal(parse(text, true, &c, &err), -1);
+    assert_string_equal(err.sqlstate, "22023");
+    str_copy(text, sizeof(text), "PGPOOL SHOW ");
+    memset(text + strlen(text), 'x', 100);
+    assert_int_equal(parse(text, true, &c, &err), -1);
+    assert_string_equal(err.sqlstate, "42622");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commands_are_understood),
+        cmocka_unit_test(default_is_no_value),
+        cmocka_unit_test(backslashes_are_as_the_session_reads_them),
+        cmocka_unit_test(anything_else_is_a_syntax_error),
+        cmocka_unit_test(long_words_are_refused),
+    };
+
+    return cmocka_run_group_tests_name("command", tests, NULL, NULL);
+}

@@ -107,6 +107,7 @@ class Pgpool(Target):
         Pgpool.running.append(self)
         try:
             wait_for(self._answers, "pgpool to answer a query", 30)
+            self.wait_titles()
         except BaseException as error:
             text = self.log_text()
             self.kill()
@@ -121,6 +122,14 @@ class Pgpool(Target):
                 return connection.rows("SELECT 1") == [["1"]]
         except (OSError, TimeoutError, raw.Closed, AssertionError):
             return False
+
+    def wait_titles(self):
+        """Until every process is what its title says; one that was forked just now is called as its
+        parent is."""
+        if "PGPOOL_VALGRIND" not in os.environ:
+            wait_for(lambda: len(self.named("child")) >= int(self.settings["num_init_children"]) and
+                     not any(processes.title(pid).startswith("pgpool: parent")
+                             for pid in processes.young(self.pid)), "all processes to have titles")
 
     @property
     def pid(self):

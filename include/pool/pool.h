@@ -30,6 +30,7 @@ struct pool_options {
     int64_t life_time_ms;           /* connection_life_time, 0: no limit */
     int connect_timeout_ms;
     int64_t login_timeout_ms;
+    int64_t query_wait_ms; /* query_wait_timeout, 0: for ever */
 };
 
 struct pool_callbacks {
@@ -39,6 +40,21 @@ struct pool_callbacks {
     /* A row of shared memory for a server connection, and back; may return NULL. */
     struct server_slot *(*slot_get)(void *ctx);
     void (*slot_put)(void *ctx, struct server_slot *slot);
+    /* May there be one connection more to the node? And one less there is. */
+    bool (*node_take)(void *ctx, int node_id);
+    void (*node_give)(void *ctx, int node_id);
+    /* Others may have idle connections to it: they are asked to close one. */
+    void (*spare)(void *ctx, int node_id);
+};
+
+/* Somebody's place in the queue; the owner's memory, all zeroes at first. */
+struct pool_waiter {
+    struct list link;
+    struct pool_key *key;
+    const struct server_ops *ops;
+    void *owner;
+    int64_t since_ns;
+    int16_t node_id;
 };
 
 /* By content: struct prepared, for prepared.c. */
@@ -74,6 +90,16 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
  * could not begin at all. */
 struct server *pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops,
                              void *owner, struct err *err);
+
+/* The same for who can wait: where there are as many connections to the node as there may be, NULL
+ * with *waits_r, and ops->taken tells later. */
+struct server *pool_checkout_or_wait(struct pool_waiter *w, struct err *err, bool *waits_r);
+void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
+uint32_t pool_waiting(const struct pool *p);
+
+/* Closes an idle connection to the node that nobody here waits for: another child needs its place.
+ */
+void pool_close_spare(struct pool *p, int node_id);
 
 /* Does a dial's error say that the node is of no use now, rather than that it did not take this
  * login or misbehaved in it? */
@@ -127,6 +153,22 @@ void server_set_image(struct server *s, struct settings_image *image);
 
 /* ---- between the files of this room -------------------------------------------------------------
  */
+
+/* wait.c */
+struct pool_queue {
+    struct list waiters; /* first come first */
+    uint32_t count;
+    struct io_timer timer;
+};
+struct pool_queue *pool_queue(struct pool *p);
+void pool_wait(struct pool *p, struct pool_waiter *w);
+void pool_serve_soon(struct pool *p);
+/* key: NULL for any. */
+bool pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id);
+/* An idle connection, or a new one where there may be one more; NULL: neither. */
+struct server *pool_take(struct pool_key *k, int node_id, const struct server_ops *ops,
+                         void *owner);
+void pool_ask_for_spare(struct pool *p, int node_id);
 
 /* dial.c tells how it ended. */
 void pool_dialled(struct server *s);

@@ -109,6 +109,7 @@ configure(struct child *c)
     o.keep = cfg->connection_cache;
     o.life_time_ms = cfg->connection_life_time_ms;
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
+    o.query_wait_ms = cfg->query_wait_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
     session_options_from_config(cfg, c->rules, &c->host.options);
@@ -361,6 +362,39 @@ slot_put(void *ctx, struct server_slot *slot)
     atomic_store(&slot->used, 0);
 }
 
+static bool
+node_take(void *ctx, int node_id)
+{
+    struct child *c = ctx;
+    int64_t limit = c->proc->config->max_backend_connections;
+
+    return shared_take_connection(c->proc->shared, c->proc->child_no, node_id, (uint32_t)limit);
+}
+
+static void
+node_give(void *ctx, int node_id)
+{
+    struct child *c = ctx;
+
+    shared_give_connection(c->proc->shared, c->proc->child_no, node_id);
+}
+
+/* Others may hold idle connections that this child's clients wait for. */
+static void
+spare(void *ctx, int node_id)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_SPARE};
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+
+    msg.node.node_id = node_id;
+    for (uint32_t n = 0; n < layout->child_slots; n++) {
+        if (n != c->proc->child_no &&
+            atomic_load(&shared_child(c->proc->shared, n)->connections[node_id]) > 0)
+            proc_send(c->proc, slot_of_child(n), &msg);
+    }
+}
+
 static void
 node_failed(void *ctx, int node_id, const struct err *err)
 {
@@ -536,6 +570,9 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
     case INBOX_CLOSE_IDLE:
         pool_close_idle(c->pool, NULL);
         break;
+    case INBOX_SPARE:
+        pool_close_spare(c->pool, msg->node.node_id);
+        break;
     default:
         break;
     }
@@ -602,6 +639,18 @@ note_cpu(struct child *c)
     balance(c);
 }
 
+/* Users learn of it before they look for the cause. */
+static void
+tell_waiting(struct child *c)
+{
+    uint32_t waiting = pool_waiting(c->pool);
+    uint32_t before = atomic_exchange(&c->slot->waiting, waiting);
+
+    if (waiting > 0 && before == 0)
+        log_warning("%u clients wait for a server connection: max_backend_connections is %lld",
+                    waiting, (long long)c->proc->config->max_backend_connections);
+}
+
 static void
 sweep(void *ctx)
 {
@@ -618,6 +667,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
+    tell_waiting(c);
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (c->retiring && c->session_count == 0) {
@@ -642,7 +692,8 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put};
+    struct pool_callbacks callbacks = {c,         node_failed, slot_get, slot_put,
+                                       node_take, node_give,   spare};
     struct err err;
 
     c->proc = p;

@@ -29,6 +29,7 @@ struct lookup {
     struct session_host *host;
     struct pool_key *key;
     struct server *server;
+    struct pool_waiter waiter;
     struct catalog_question question;
     struct catalog_scope scope; /* as of before it was asked */
     struct buf path;            /* the settings that the search path follows from */
@@ -255,6 +256,7 @@ end_lookup(struct lookup *l, bool failed)
 
     list_init(&waiters);
     io_timer_stop(&l->limit);
+    pool_wait_no_more(l->host->pool, &l->waiter);
     list_remove(&l->link);
     while (!list_empty(&l->waiters)) {
         struct session *s = list_first(&l->waiters, struct session, lookup_link);
@@ -413,7 +415,22 @@ on_lost(void *ctx, struct server *server UNUSED, const struct err *err, bool owe
     fail_lookup(l, err->message, true);
 }
 
+static void
+on_taken(void *ctx, struct server *server)
+{
+    struct lookup *l = ctx;
+
+    if (server == NULL) {
+        fail_lookup(l, "no server connection became free", true);
+        return;
+    }
+    l->server = server;
+    if (server->state == SERVER_LENT)
+        send_question(l);
+}
+
 static const struct server_ops lookup_ops = {
+    .taken = on_taken,
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,
@@ -439,6 +456,7 @@ start_lookup(struct session *s)
     struct lookup *l = xcalloc(1, sizeof(*l));
     struct buf who = BUF_EMPTY;
     struct err err;
+    bool waits;
 
     list_init(&l->waiters);
     l->host = host;
@@ -450,13 +468,15 @@ start_lookup(struct session *s)
     l->question = host->question;
     host->question = (struct catalog_question){.count = 0};
     list_append(&host->lookups, &l->link);
-    l->server = pool_checkout(l->key, node_to_ask(s), &lookup_ops, l, &err);
-    if (l->server == NULL) {
+    l->waiter = (struct pool_waiter){
+        .key = l->key, .ops = &lookup_ops, .owner = l, .node_id = (int16_t)node_to_ask(s)};
+    l->server = pool_checkout_or_wait(&l->waiter, &err, &waits);
+    if (l->server == NULL && !waits) {
         fail_lookup(l, err.message, true);
         return false;
     }
     io_timer_start(host->io, &l->limit, LOOKUP_LIMIT_MS, out_of_time, l);
-    if (l->server->state == SERVER_LENT)
+    if (l->server != NULL && l->server->state == SERVER_LENT)
         send_question(l);
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;

@@ -236,3 +236,52 @@ def test_nobody_sees_another_s_state(cluster, start_pgpool):
     wrong, steps = mix(pgpool)
     assert not wrong, wrong
     assert steps > CLIENTS
+
+
+def test_a_few_connections_serve_many(cluster, start_pgpool):
+    """No more than max_backend_connections, over both children, and everybody gets an answer."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=3)
+    before = int(cluster.primary.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pm_many'"))
+    wrong, most, ended = [], 0, threading.Event()
+
+    def work(number):
+        try:
+            with raw.connected(pgpool, application_name="pm_many", timeout=60) as one:
+                for step in range(20):
+                    one.rows("BEGIN")
+                    one.rows("INSERT INTO pm_t VALUES (1)")
+                    token = f"{number}.{step}"
+                    assert value(one, f"SELECT '{token}'") == token
+                    one.rows("COMMIT")
+                    assert value(one, f"SELECT '{token}'") == token
+        except BaseException as error:  # reported below
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    watcher = threading.Thread(target=lambda: [thread.join() for thread in threads] and ended.set())
+    watcher.start()
+    while not ended.wait(0.05):
+        most = max(most, cluster.primary.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pm_many'") - before)
+    watcher.join()
+    assert not wrong, wrong
+    assert 1 <= most <= 3
+
+
+def test_who_waits_too_long_is_told(cluster, start_pgpool):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=1, num_init_children=1,
+                          query_wait_timeout="1s")
+    with raw.connected(pgpool) as one, raw.connected(pgpool) as two:
+        one.rows("BEGIN")
+        one.rows("INSERT INTO pm_t VALUES (1)")
+        answer = two.simple("INSERT INTO pm_t VALUES (2)")
+        assert [got.fields()["C"] for got in answer if got.kind == "E"] == ["53300"]
+        assert answer[-1].body == b"I"
+        one.rows("COMMIT")
+        assert two.simple("INSERT INTO pm_t VALUES (2)")[-2].kind == "C"
+    assert "clients wait for a server connection" in pgpool.log_text()

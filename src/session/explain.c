@@ -173,10 +173,13 @@ add_place(struct session *s, const struct unit *u, struct buf *out)
 void
 explain_rows(struct session *s, struct sql_text inner, struct buf *out)
 {
+    struct buf text = BUF_EMPTY; /* with a NUL behind it, as the text of a Query has */
     const struct sql_facts *f;
     struct verdict v;
     struct unit u;
 
+    buf_add(&text, inner.data, inner.len);
+    inner.data = buf_cstr(&text);
     unit_of_text(s, inner.data, inner.len, &u);
     add_place(s, &u, out);
     f = session_facts(s, inner.data, inner.len);
@@ -186,6 +189,7 @@ explain_rows(struct session *s, struct sql_text inner, struct buf *out)
     add_session(s, out);
     add_consistency(s, out);
     add_nodes(s, out);
+    buf_free(&text);
 }
 
 void

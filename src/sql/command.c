@@ -1,5 +1,5 @@
 /*
- * Reads the few words of PGPOOL SHOW, SET and RESET.
+ * Reads the few words of PGPOOL SHOW, SET, RESET and EXPLAIN.
  *
  * Called by whoever answers them, with a text that the scanner has gone through before: quotes and
  * comments are closed. Anything else than the words that are expected is a syntax error, told in
@@ -209,9 +209,24 @@ take_reset(struct words *w, struct sql_command *c, struct err *err)
     return 0;
 }
 
+/* All that stands behind the word, whatever it is. */
+static int
+take_rest(struct words *w, struct sql_command *c, struct err *err)
+{
+    c->verb = SQL_COMMAND_EXPLAIN;
+    next_word(w);
+    if (w->kind == WORD_END)
+        return unexpected(w, err);
+    c->rest = (struct sql_text){w->start, (uint32_t)(w->end - w->start)};
+    w->kind = WORD_END;
+    return 0;
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
+    if (is_word(w, "explain"))
+        return take_rest(w, c, err);
     if (is_word(w, "show")) {
         c->verb = SQL_COMMAND_SHOW;
         next_word(w);
@@ -224,7 +239,7 @@ take_command(struct words *w, struct sql_command *c, struct err *err)
     }
     if (!is_word(w, "set")) {
         unexpected(w, err);
-        err_hint(err, "There are PGPOOL SHOW, PGPOOL SET and PGPOOL RESET.");
+        err_hint(err, "There are PGPOOL SHOW, PGPOOL SET, PGPOOL RESET and PGPOOL EXPLAIN.");
         return -1;
     }
     c->verb = SQL_COMMAND_SET;

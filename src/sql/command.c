@@ -213,11 +213,15 @@ take_reset(struct words *w, struct sql_command *c, struct err *err)
 static int
 take_rest(struct words *w, struct sql_command *c, struct err *err)
 {
+    const char *rest = w->at;
+
     c->verb = SQL_COMMAND_EXPLAIN;
     next_word(w);
     if (w->kind == WORD_END)
         return unexpected(w, err);
-    c->rest = (struct sql_text){w->start, (uint32_t)(w->end - w->start)};
+    if (memchr(" \t\n\r\f\v", *rest, 6) != NULL)
+        rest++; /* the blank that ends the word; others and comments are the statement's */
+    c->rest = (struct sql_text){rest, (uint32_t)(w->end - rest)};
     w->kind = WORD_END;
     return 0;
 }

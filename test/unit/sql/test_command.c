@@ -145,8 +145,11 @@ what_is_explained_is_taken_as_it_stands(void **state)
     assert_int_equal(c.verb, SQL_COMMAND_EXPLAIN);
     assert_int_equal(c.rest.len, strlen("SELECT 'a;b' -- here"));
     assert_memory_equal(c.rest.data, "SELECT 'a;b' -- here", c.rest.len);
+    assert_int_equal(parse("PGPOOL EXPLAIN /* c */ SELECT 1", true, &c, &err), 0);
+    assert_int_equal(c.rest.len, strlen("/* c */ SELECT 1"));
     assert_int_equal(parse("PGPOOL EXPLAIN", true, &c, &err), -1);
     assert_string_equal(err.sqlstate, "42601");
+    assert_int_equal(parse("PGPOOL EXPLAIN -- c", true, &c, &err), -1);
 }
 
 static void

@@ -21,7 +21,11 @@ def _shares(item):
 
 
 def _group(item):
-    """None: alone."""
+    """None: alone. A file may name one for all of its tests, where what they share is the same on
+    every engine and costs much."""
+    named = item.get_closest_marker("xdist_group")
+    if named:
+        return named.args[0]
     if not _shares(item):
         return None
     engine = item.callspec.params.get("engine", "") if hasattr(item, "callspec") else ""
@@ -41,6 +45,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         group = _group(item)
         if group:
-            item.add_marker(pytest.mark.xdist_group(group))
+            if not item.get_closest_marker("xdist_group"):
+                item.add_marker(pytest.mark.xdist_group(group))
             weights[group] = weights.get(group, 0) + _seconds(item)
     items.sort(key=lambda item: weights.get(_group(item), _seconds(item)), reverse=True)

@@ -84,7 +84,6 @@ struct server {
     struct known_statements known;
     struct prepared *unnamed;     /* what its unnamed statement is; NULL: not known, or none */
     struct settings_image *image; /* the parameters that were set on it; NULL: none */
-    uint32_t skipped_rows;        /* by the tag of the last answer that was skipped */
     int64_t created_ns;
     int64_t since_ns;   /* idle or resetting since */
     uint32_t pass_left; /* bytes of a long message still to come */

@@ -218,6 +218,7 @@ struct session {
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */
     uint64_t path_hash;         /* of those that set the search path */
+    uint8_t lookups;            /* questions of its own that the unit which is next has had */
     bool lookup_failed;         /* for the unit that is next */
     bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
     bool defines;               /* something under way may change the catalog */
@@ -330,8 +331,6 @@ bool place_is_after_write(const struct session *s, bool in_tx);
 int64_t place_not_before_ns(struct session *s);
 
 /* explain.c */
-/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
-bool explain_takes(struct sql_text text, struct sql_text *inner_r);
 void explain_description(struct buf *out);
 void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
 
@@ -393,6 +392,8 @@ void statements_provide_real(struct session *s, struct server *server, struct st
 /* Something that cannot be followed may have dropped it (empty: any): the server is asked by the
  * client's own name from now on. */
 void statements_doubt(struct session *s, struct sql_text name);
+/* What it was parsed from; empty for one made by SQL's PREPARE. */
+struct wire_view statements_text(const struct statement *st);
 /* Its name on servers. */
 struct wire_view statements_wire_name(const struct statement *st);
 enum statements_way statements_close(struct session *s, struct server *server,
@@ -448,6 +449,8 @@ void options_fini(struct session *s);
 /* command.c */
 /* Is it a command that we know? -1 with err. */
 int command_check(struct session *s, struct sql_text text, struct err *err);
+/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
+bool command_explains(struct session *s, struct sql_text text, struct sql_text *inner_r);
 /* Does it, and appends that part of the answer. */
 int command_answer(struct session *s, struct sql_text text, enum session_part part, struct buf *out,
                    struct err *err);

@@ -49,7 +49,7 @@ catalog_question_free(struct catalog_question *q)
 static struct catalog_name
 name_of(const struct catalog_question *q, const struct catalog_asked *a)
 {
-    const char *at = (const char *)q->chars.data + a->at;
+    const char *at = q->chars.len > 0 ? (const char *)q->chars.data + a->at : "";
 
     return (struct catalog_name){
         a->kind, a->args, {at, a->schema_len}, {at + a->schema_len, a->name_len}};

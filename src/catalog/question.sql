@@ -52,19 +52,17 @@ named(i, c, o) AS (
     WHERE f.fits OR NOT f.some
     UNION ALL
     -- operators and types that somebody has made
-    SELECT w.i, 'o', x.oid
+    SELECT w.i, w.k, x.oid
     FROM wanted w
-    JOIN pg_catalog.pg_operator x ON x.oprname = w.n::pg_catalog.name
-    JOIN pg_catalog.pg_namespace n ON n.oid = x.oprnamespace
-    WHERE w.k = 'o' AND x.oid >= 16384
-        AND CASE WHEN w.s = '' THEN n.nspname IN (SELECT s FROM path)
-            ELSE n.nspname = w.s::pg_catalog.name END
-    UNION ALL
-    SELECT w.i, 't', x.oid
-    FROM wanted w
-    JOIN pg_catalog.pg_type x ON x.typname = w.n::pg_catalog.name
-    JOIN pg_catalog.pg_namespace n ON n.oid = x.typnamespace
-    WHERE w.k = 't' AND x.oid >= 16384
+    CROSS JOIN LATERAL (
+        SELECT o.oid, o.oprnamespace FROM pg_catalog.pg_operator o
+        WHERE w.k = 'o' AND o.oprname = w.n::pg_catalog.name
+        UNION ALL
+        SELECT t.oid, t.typnamespace FROM pg_catalog.pg_type t
+        WHERE w.k = 't' AND t.typname = w.n::pg_catalog.name
+    ) AS x(oid, namespace)
+    JOIN pg_catalog.pg_namespace n ON n.oid = x.namespace
+    WHERE x.oid >= 16384
         AND CASE WHEN w.s = '' THEN n.nspname IN (SELECT s FROM path)
             ELSE n.nspname = w.s::pg_catalog.name END
     UNION ALL

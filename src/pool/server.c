@@ -218,20 +218,6 @@ error_is_told(struct server *s, const uint8_t *msg, size_t len)
     return !owner_takes_error(s, &err);
 }
 
-/* The number at the end of a CommandComplete. */
-static uint32_t
-rows_of_tag(const uint8_t *msg, size_t len)
-{
-    uint32_t rows = 0;
-    size_t at = len;
-
-    while (at > WIRE_HEADER_BYTES && (at == len || (msg[at - 1] >= '0' && msg[at - 1] <= '9')))
-        at--;
-    for (; at + 1 < len; at++)
-        rows = rows * 10 + (uint32_t)(msg[at] - '0');
-    return rows;
-}
-
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
@@ -267,10 +253,6 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
             return s->fatal_told;
         }
         told = error_is_told(s, msg, len);
-        break;
-    case 'C':
-        if (s->pending.count > 0 && s->pending.ring[s->pending.head].skip)
-            s->skipped_rows = rows_of_tag(msg, len);
         break;
     case 'Z':
         s->tx_status = len > WIRE_HEADER_BYTES ? (char)msg[WIRE_HEADER_BYTES] : 'E';

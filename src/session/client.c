@@ -618,6 +618,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     retry_keep(s, o.server, bytes, u);
     s->to_primary_once = s->lookup_failed = false;
+    s->lookups = 0;
     s->host->routed[reason]++;
     s->defines |= u->defines;
     tx_open(s, o.server, u);

@@ -118,8 +118,7 @@ use_statement(struct session *s, struct wire_view name, struct err *err)
     else if (st == NULL)
         err_set(err, "26000", "prepared statement \"%.*s\" does not exist", (int)name.len,
                 name.data);
-    if (st == NULL ||
-        find_ours(s, (struct wire_view){st->prepared->query, st->prepared->query_len}, err) == NULL)
+    if (st == NULL || find_ours(s, statements_text(st), err) == NULL)
         return NULL;
     return st;
 }
@@ -187,8 +186,7 @@ local_target(struct session *s, const uint8_t *msg, uint32_t len, struct buf *b,
     if (st == NULL)
         return -1;
     buf_add(b, no_parameters, sizeof(no_parameters));
-    return answer(s, (struct wire_view){st->prepared->query, st->prepared->query_len},
-                  SESSION_DESCRIPTION, b, err);
+    return answer(s, statements_text(st), SESSION_DESCRIPTION, b, err);
 }
 
 static int

@@ -21,7 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKUP_LIMIT_MS = 5000, LOOKUP_MAX_BYTES = 8 * 1024 * 1024, FAILED_PAUSE_MS = 1000 };
+enum {
+    LOOKUP_LIMIT_MS = 5000,
+    LOOKUPS_MAX = 3, /* for one unit, when DDL overtakes each */
+    LOOKUP_MAX_BYTES = 8 * 1024 * 1024,
+    FAILED_PAUSE_MS = 1000,
+};
 
 struct lookup {
     struct list link;    /* in the host's list */
@@ -489,7 +494,7 @@ lookup_ask(struct session *s)
     struct lookup *l = find_lookup(s->host, s->key);
 
     if (l == NULL)
-        return start_lookup(s);
+        return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;
     return true;

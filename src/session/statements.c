@@ -224,6 +224,14 @@ statements_provide(struct session *s, struct server *server, struct statement *s
 }
 
 struct wire_view
+statements_text(const struct statement *st)
+{
+    if (st->prepared == NULL)
+        return (struct wire_view){"", 0};
+    return (struct wire_view){st->prepared->query, st->prepared->query_len};
+}
+
+struct wire_view
 statements_wire_name(const struct statement *st)
 {
     if (st->prepared == NULL || st->name_len == 0 || st->own_name)

@@ -216,7 +216,7 @@ text_of(struct session *s, const uint8_t *bytes, const struct unit *u, struct wi
         st = statements_find(s, bind.statement);
         if (st == NULL)
             return false;
-        *text_r = (struct wire_view){st->prepared->query, st->prepared->query_len};
+        *text_r = statements_text(st);
         return true;
     }
     return false;

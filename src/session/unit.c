@@ -132,7 +132,7 @@ ask_explained(struct session *s, struct unit *u, const char *text, size_t len)
 {
     struct sql_text inner;
 
-    if (explain_takes((struct sql_text){text, (uint32_t)len}, &inner))
+    if (command_explains(s, (struct sql_text){text, (uint32_t)len}, &inner))
         u->asks |= lookup_verdict(s, session_facts(s, inner.data, inner.len)).unknown;
 }
 

@@ -28,6 +28,8 @@ import raw
 from server_log import ServerLog
 from waiting import SLOW, wait_for
 
+pytestmark = pytest.mark.one_engine  # what the catalog says is asked alike on both
+
 SECONDS = 60 if os.environ.get("PGPOOL_TEST_HEAVY") else 5
 CLIENTS = 16
 PGPOOL_SETTINGS = {"num_init_children": 4}

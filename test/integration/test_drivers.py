@@ -1,6 +1,7 @@
 """What people use: psql, pg_dump, pgbench and drivers. Each script runs once directly and once
 through pgpool, and must give the same results."""
 
+import fcntl
 import glob
 import os
 import re
@@ -270,12 +271,17 @@ def test_libpq_modes(data, direct, pgpool, tmp_path):
 
 @pytest.fixture(scope="session", name="node_modules")
 def node_modules_fixture():
-    """node's pg, installed once into the build directory."""
+    """node's pg, installed once into the build directory, whichever worker needs it first."""
     folder = os.path.join(CACHE, "node")
-    if not os.path.isdir(folder + "/node_modules/pg-cursor"):
-        os.makedirs(folder, exist_ok=True)
-        run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder,
-            *NODE_PACKAGES, timeout=120, cwd=folder)
+    done = folder + "/installed"
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(done):
+            run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder,
+                *NODE_PACKAGES, timeout=120, cwd=folder)
+            with open(done, "w", encoding="ascii"):
+                pass
     return folder + "/node_modules"
 
 

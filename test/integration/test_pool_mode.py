@@ -44,6 +44,7 @@ def test_clients_share_connections(cluster, auto):
 
 
 def test_in_session_mode_they_do_not(cluster, start_pgpool):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
     pgpool = start_pgpool(pool_mode="session", num_init_children=1)
     clients = [raw.connected(pgpool, application_name="pm_own") for _ in range(5)]
     for one in clients:
@@ -127,6 +128,7 @@ def test_state_keeps_the_connection(auto, make, check, what):
 
 def test_transaction_mode_loses_state(cluster, start_pgpool):
     """What auto is for: here a temporary table may be on another connection."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
     pgpool = start_pgpool(pool_mode="transaction", num_init_children=1)
     with raw.connected(pgpool) as one, raw.connected(pgpool) as two:
         one.rows("CREATE TEMP TABLE pm_lost (a int)")
@@ -232,6 +234,7 @@ def mix(pgpool):
 
 
 def test_nobody_sees_another_s_state(cluster, start_pgpool):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
     pgpool = start_pgpool(pool_mode="auto", num_init_children=2)
     wrong, steps = mix(pgpool)
     assert not wrong, wrong

@@ -14,6 +14,9 @@ from routing import calls, names, play, reads, relations, sessions, setup, write
 from server_log import ServerLog
 from waiting import wait_for
 
+# all of it is compared with one direct run; where statements go is no matter of the engine
+pytestmark = [pytest.mark.xdist_group("routing"), pytest.mark.one_engine]
+
 MODULES = (reads, writes, relations, names, calls, sessions)
 ROWS = [row for module in MODULES for row in module.ROWS]
 NAMES = [f"{module.__name__.rpartition('.')[2]}-{place}-{row.place}"

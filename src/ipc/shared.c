@@ -220,9 +220,11 @@ shared_give_connection(struct shared *sh, uint32_t child_no, int node_id)
 static void
 give_all_connections(struct shared *sh, struct child_slot *child)
 {
-    for (int node_id = 0; node_id < NODES_MAX; node_id++)
+    for (int node_id = 0; node_id < NODES_MAX; node_id++) {
+        atomic_store(&child->waiting[node_id], 0);
         atomic_fetch_sub(&sh->activity->connections[node_id],
                          atomic_exchange(&child->connections[node_id], 0));
+    }
 }
 
 void
@@ -232,7 +234,6 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
 
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
-    atomic_store(&child->waiting, 0);
     give_all_connections(sh, child);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
         struct session_slot *session = shared_session(sh, child_no, n);

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/dns.h"
 #include "pool/pool.h"
+#include "proc/limits.h"
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
@@ -43,6 +44,7 @@ struct child {
     struct cluster_cursor cursor;
     struct dns *dns;
     struct pool *pool;
+    struct limits limits;
     struct passwd *passwords;
     struct route_rules *rules;
     struct pool_node nodes[CONFIG_NODES_MAX];
@@ -362,39 +364,6 @@ slot_put(void *ctx, struct server_slot *slot)
     atomic_store(&slot->used, 0);
 }
 
-static bool
-node_take(void *ctx, int node_id)
-{
-    struct child *c = ctx;
-    int64_t limit = c->proc->config->max_backend_connections;
-
-    return shared_take_connection(c->proc->shared, c->proc->child_no, node_id, (uint32_t)limit);
-}
-
-static void
-node_give(void *ctx, int node_id)
-{
-    struct child *c = ctx;
-
-    shared_give_connection(c->proc->shared, c->proc->child_no, node_id);
-}
-
-/* Others may hold idle connections that this child's clients wait for. */
-static void
-spare(void *ctx, int node_id)
-{
-    struct child *c = ctx;
-    struct inbox_msg msg = {.kind = INBOX_SPARE};
-    const struct shared_layout *layout = shared_layout(c->proc->shared);
-
-    msg.node.node_id = node_id;
-    for (uint32_t n = 0; n < layout->child_slots; n++) {
-        if (n != c->proc->child_no &&
-            atomic_load(&shared_child(c->proc->shared, n)->connections[node_id]) > 0)
-            proc_send(c->proc, slot_of_child(n), &msg);
-    }
-}
-
 static void
 node_failed(void *ctx, int node_id, const struct err *err)
 {
@@ -571,7 +540,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         pool_close_idle(c->pool, NULL);
         break;
     case INBOX_SPARE:
-        pool_close_spare(c->pool, msg->node.node_id);
+        pool_close_spare(c->pool, msg->node.node_id,
+                         limits_owes(&c->limits, msg->from, msg->node.node_id));
         break;
     default:
         break;
@@ -639,18 +609,6 @@ note_cpu(struct child *c)
     balance(c);
 }
 
-/* Users learn of it before they look for the cause. */
-static void
-tell_waiting(struct child *c)
-{
-    uint32_t waiting = pool_waiting(c->pool);
-    uint32_t before = atomic_exchange(&c->slot->waiting, waiting);
-
-    if (waiting > 0 && before == 0)
-        log_warning("%u clients wait for a server connection: max_backend_connections is %lld",
-                    waiting, (long long)c->proc->config->max_backend_connections);
-}
-
 static void
 sweep(void *ctx)
 {
@@ -667,7 +625,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
-    tell_waiting(c);
+    limits_tell(&c->limits, pool_waiting(c->pool));
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (c->retiring && c->session_count == 0) {
@@ -692,11 +650,11 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {c,         node_failed, slot_get, slot_put,
-                                       node_take, node_give,   spare};
+    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put,
+                                       limits_places(&c->limits)};
     struct err err;
 
-    c->proc = p;
+    c->proc = c->limits.proc = p;
     c->slot = shared_child(p->shared, p->child_no);
     c->max_sessions = shared_layout(p->shared)->sessions_per_child;
     c->sessions = xcalloc(c->max_sessions, sizeof(struct session *));

@@ -82,8 +82,12 @@ on_taken(void *ctx, struct server *server)
         return;
     }
     primary = server->node_id == s->host->view->primary_id;
-    if ((primary ? s->primary : s->reader) != NULL)
-        BUG("a session waited for a connection that it has");
+    if ((primary ? s->primary : s->reader) != NULL) {
+        /* the primary has changed meanwhile */
+        server_close(server, "nobody waits for it any more");
+        client_go_on(s);
+        return;
+    }
     if (primary)
         s->primary = server;
     else

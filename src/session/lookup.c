@@ -454,6 +454,13 @@ node_to_ask(struct session *s)
     return place_reader(s, &reason);
 }
 
+/* Who has a connection does not wait for another one: it may be his that is waited for. */
+static bool
+holds_connection(const struct session *s)
+{
+    return s->primary != NULL || s->reader != NULL;
+}
+
 static bool
 start_lookup(struct session *s)
 {
@@ -473,9 +480,16 @@ start_lookup(struct session *s)
     l->question = host->question;
     host->question = (struct catalog_question){.count = 0};
     list_append(&host->lookups, &l->link);
-    l->waiter = (struct pool_waiter){
-        .key = l->key, .ops = &lookup_ops, .owner = l, .node_id = (int16_t)node_to_ask(s)};
-    l->server = pool_checkout_or_wait(&l->waiter, &err, &waits);
+    l->waiter = (struct pool_waiter){.key = l->key,
+                                     .ops = &lookup_ops,
+                                     .owner = l,
+                                     .node_id = (int16_t)node_to_ask(s),
+                                     .urgent = true};
+    l->server = pool_checkout(&l->waiter, &err, &waits);
+    if (waits && holds_connection(s)) {
+        fail_lookup(l, "no connection is free", false);
+        return false;
+    }
     if (l->server == NULL && !waits) {
         fail_lookup(l, err.message, true);
         return false;
@@ -495,6 +509,8 @@ lookup_ask(struct session *s)
 
     if (l == NULL)
         return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
+    if (l->server == NULL && holds_connection(s))
+        return false;
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;
     return true;

@@ -298,11 +298,9 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
     *server_r = session_link(s, node_id, &waits, err);
     if (*server_r == NULL && !waits)
         return -1;
-    if (waits) {
-        s->stall = STALL_SERVER;
-        return 1;
-    }
-    if ((*server_r)->state != SERVER_LENT) {
+    if (!waits && (*server_r)->node_id != node_id)
+        *reason_r = ROUTE_NONE_FREE;
+    if (waits || (*server_r)->state != SERVER_LENT) {
         s->stall = STALL_SERVER;
         return 1;
     }

@@ -355,11 +355,26 @@ checkout(struct session *s, int node_id, bool *waits_r, struct err *err)
     s->waiter.owner = s;
     s->waiter.node_id = (int16_t)node_id;
     for (;;) {
-        server = pool_checkout_or_wait(&s->waiter, err, waits_r);
+        server = pool_checkout(&s->waiter, err, waits_r);
         if (server == NULL || !primary || server->state != SERVER_LENT || !server->is_standby)
             return server;
         server_close(server, "it is from before its node was the primary");
     }
+}
+
+/* Who has a connection waits for no other one, as two of them might wait for each other: reads go
+ * where the session is, and one that it only reads from is given back. */
+static struct server *
+instead_of_waiting(struct session *s, bool primary, bool *waits_r)
+{
+    session_release(s);
+    if (primary && s->reader != NULL)
+        session_drop_link(s, s->reader);
+    if (primary || s->primary == NULL || s->primary->state != SERVER_LENT)
+        return NULL;
+    pool_wait_no_more(s->host->pool, &s->waiter);
+    *waits_r = false;
+    return s->primary;
 }
 
 struct server *
@@ -381,6 +396,8 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
         return NULL;
     if (*link == NULL) {
         *link = checkout(s, node_id, waits_r, err);
+        if (*waits_r)
+            return instead_of_waiting(s, primary, waits_r);
         if (*link != NULL)
             (*link)->watched =
                 session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;

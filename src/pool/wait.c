@@ -7,8 +7,8 @@
  * closed; and by a timer while anybody waits, since other children may have let one go. Invariants:
  * a line is never empty; nobody is served from within another's callback.
  */
-#include "base/log.h"
 #include "base/arena.h"
+#include "base/log.h"
 #include "pool/pool.h"
 
 #include <stdlib.h>

@@ -321,7 +321,8 @@ def test_no_database_keeps_all_connections(cluster, start_pgpool):
     pgpool = start_pgpool(pool_mode="auto", max_backend_connections=2, num_init_children=1)
     stop = threading.Event()
     busy = [Busy(pgpool, stop) for _ in range(12)]
-    all_get_their_turn(busy + [Busy(pgpool, stop, "SELECT txid_current()", database="postgres")], stop)
+    busy.append(Busy(pgpool, stop, "SELECT txid_current()", database="postgres"))
+    all_get_their_turn(busy, stop)
 
 
 def test_who_waits_too_long_is_told(cluster, start_pgpool):

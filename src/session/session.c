@@ -18,7 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLD_MS = 100 }; /* how long a batch without Sync waits for more of it */
+enum {
+    HOLD_MS = 100, /* how long a batch without Sync waits for more of it */
+    SMALL_BYTES = 256,
+    SMALL_PER_PAGE = 32,
+};
 
 void
 session_enter(struct session *s, enum client_state state)
@@ -509,9 +513,18 @@ session_sweep(struct session *s)
 }
 
 void
+session_host_init(struct session_host *host)
+{
+    list_init(&host->lookups);
+    slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
+}
+
+void
 session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
+    buf_free(&host->scratch);
+    slab_fini(&host->small);
 }
 
 const struct session_place *

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/slab.h"
 #include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
@@ -89,6 +90,7 @@ struct session_host {
     struct sql_cache *sql;
     struct memo *memo; /* what `catalog` knows */
     struct catalog *catalog;
+    struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
@@ -150,6 +152,8 @@ void session_follow_primary(struct session *s);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
+
+void session_host_init(struct session_host *host); /* the owner fills in the rest */
 
 /* No session is there any more: ends the questions to the catalog that are under way. */
 void session_host_fini(struct session_host *host);

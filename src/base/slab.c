@@ -1,10 +1,12 @@
 /*
- * Slabs: pages of equal objects; free objects hold the list of free objects.
+ * Slabs: pages of equal objects; free objects hold the list of free objects. AddressSanitizer sees
+ * who touches one that was given back.
  */
 #include "base/slab.h"
 
 #include "base/arena.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,17 +41,22 @@ slab_fini(struct slab *s)
 }
 
 static void
+put(struct slab *s, void *object)
+{
+    *(void **)object = s->free_list;
+    s->free_list = object;
+    ASAN_POISON_MEMORY_REGION(object, s->object_size);
+}
+
+static void
 add_page(struct slab *s)
 {
     struct slab_page *page = xmalloc(sizeof(*page) + s->object_size * s->per_page);
 
     page->next = s->pages;
     s->pages = page;
-    for (uint32_t n = s->per_page; n-- > 0;) {
-        void **object = (void **)(void *)(page->bytes + n * s->object_size);
-        *object = s->free_list;
-        s->free_list = object;
-    }
+    for (uint32_t n = s->per_page; n-- > 0;)
+        put(s, page->bytes + n * s->object_size);
 }
 
 void *
@@ -60,6 +67,7 @@ slab_get(struct slab *s)
     if (s->free_list == NULL)
         add_page(s);
     object = s->free_list;
+    ASAN_UNPOISON_MEMORY_REGION(object, s->object_size);
     s->free_list = *(void **)object;
     s->used++;
     return memset(object, 0, s->object_size);
@@ -68,7 +76,6 @@ slab_get(struct slab *s)
 void
 slab_put(struct slab *s, void *object)
 {
-    *(void **)object = s->free_list;
-    s->free_list = object;
+    put(s, object);
     s->used--;
 }

@@ -679,7 +679,7 @@ child_new(struct proc *p)
         .show = show,
         .ended = session_ended,
     };
-    list_init(&c->host.lookups);
+    session_host_init(&c->host);
     configure(c);
     rebuild_view(c);
     look_at_freshness(c);

@@ -4,12 +4,14 @@ All of them stand before the same scratch server and take any client on loopback
 so that nothing but forwarding is measured.
 """
 
+import glob
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import account
@@ -51,6 +53,13 @@ def wait_until(condition, what, deadline_s=20.0, log=None):
             hint = f" (log: {log})" if log else ""
             raise RuntimeError(f"{what}: not after {deadline_s:.0f} s{hint}")
         time.sleep(0.05)
+
+
+def server_bin_dir():
+    found = glob.glob("/usr/lib/postgresql/*/bin/initdb")
+    if not found:
+        sys.exit("no PostgreSQL server in /usr/lib/postgresql")
+    return os.path.dirname(max(found, key=lambda path: float(path.split("/")[4])))
 
 
 class Server:
@@ -234,6 +243,7 @@ class Ours(Product):
     """pgpool of this tree, with one node."""
 
     engine = ""
+    settings = ""
     stop_signal = signal.SIGINT
     build_dir = ""
 
@@ -260,7 +270,7 @@ sr_check_database = '{DATABASE}'
 pid_file_name = '{self.dir}/pgpool.pid'
 work_dir = '{self.dir}'
 io_engine = {self.engine}
-""")
+{self.settings}""")
         return [self.program(), "-n", "-f", conf, "-F", pcp, "-a", hba]
 
 

@@ -591,6 +591,14 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     if (tx_answers(s, bytes, u))
         return true;
+    if (unlikely(s->waited_out)) {
+        s->waited_out = false;
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
+                       "sooner.");
+        refuse_unit(s, u, &err);
+        return true;
+    }
     if (unlikely(s->cancelled)) {
         s->cancelled = false;
         err_set(&err, "57014", "canceling statement due to user request");

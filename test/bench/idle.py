@@ -1,13 +1,12 @@
 """Clients that log in and stay: sockets and nothing else, so that ten thousand of them fit into one
 process. What they cost is read from /proc by account.py.
-
-Source of the messages: PostgreSQL's manual, chapter "Frontend/Backend Protocol".
 """
 
 import resource
 import socket
-import struct
 import time
+
+import protocol
 
 BATCH = 100  # logins under way at a time: less than any listening queue holds
 SPARE = 500  # descriptors besides the clients'
@@ -24,44 +23,12 @@ def raise_limit(clients):
             raise RuntimeError(f"{need} descriptors are needed, the limit is {hard}") from error
 
 
-def message(kind, body):
-    return kind + struct.pack("!I", len(body) + 4) + body
-
-
-def startup(user, database):
-    body = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database)) + b"\0"
-    return struct.pack("!II", len(body) + 8, 3 << 16) + body
-
-
-def read_answer(sock):
-    """All messages up to ReadyForQuery: their kinds, and the last DataRow's body."""
-    data, at, kinds, row = b"", 0, "", b""
-    while True:
-        while len(data) - at >= 5:
-            length = struct.unpack_from("!I", data, at + 1)[0] + 1
-            if len(data) - at < length:
-                break
-            kind = chr(data[at])
-            kinds += kind
-            if kind == "E":
-                raise RuntimeError(f"error: {data[at + 5:at + length]}")
-            if kind == "D":
-                row = data[at + 5:at + length]
-            at += length
-            if kind == "Z":
-                return kinds, row
-        more = sock.recv(65536)
-        if not more:
-            raise RuntimeError("the connection was closed")
-        data += more
-
-
 class IdleClients:
     """Logged in through one port of loopback."""
 
     def __init__(self, port, user, database, timeout_s=30.0):
         self.address, self.timeout_s = ("127.0.0.1", port), timeout_s
-        self.hello = startup(user, database)
+        self.hello = protocol.startup(user, database)
         self.sockets = []
 
     def __enter__(self):
@@ -81,7 +48,7 @@ class IdleClients:
                 fresh.append(sock)
                 sock.sendall(self.hello)
             for sock in fresh:
-                read_answer(sock)
+                protocol.read_answer(sock)
             count -= len(fresh)
 
     def ask_all(self):
@@ -89,10 +56,9 @@ class IdleClients:
         latencies = []
         for number, sock in enumerate(self.sockets):
             began = time.monotonic()
-            sock.sendall(message(b"Q", b"SELECT %d\0" % number))
-            row = read_answer(sock)[1]
+            sock.sendall(protocol.query(f"SELECT {number}"))
+            row = protocol.read_answer(sock)[1]
             latencies.append((time.monotonic() - began) * 1000)
-            expected = str(number).encode()
-            if row != struct.pack("!Hi", 1, len(expected)) + expected:
+            if row != protocol.one_value(str(number)):
                 raise RuntimeError(f"client {number} got {row!r}")
         return latencies

@@ -194,9 +194,9 @@ struct session {
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */
     uint32_t protocol;
-    uint32_t pass_left; /* of a long message from the client */
+    uint32_t pass_left;  /* of a long message from the client */
+    int16_t reader_node; /* load_balance_node, -1: not chosen */
     bool pass_drop;
-    int16_t reader_node;        /* load_balance_node, -1: not chosen */
     struct route_wish wish;     /* of the redirect preference lists */
     struct cluster_set refused; /* nodes that did not take this session's login for reads */
     int64_t refused_ns;         /* when the last of them did not */
@@ -229,8 +229,7 @@ struct session {
     bool has_written;           /* any has, since the session began, */
     bool tx_has_written;        /* and an explicit one */
     struct server *replaying;   /* settings are being run on it before the client's next unit */
-    struct io_timer reaper;
-    struct io_timer hold;
+    struct io_timer timer;      /* of a batch that is held, or of the end */
     struct log_context log;
     struct server *login_server;
     uint64_t tried[2];                 /* nodes tried for the login */

@@ -92,6 +92,7 @@ struct session_host {
     struct catalog *catalog;
     struct buf scratch;               /* of whoever needs one for a moment */
     struct slab small;                /* what sessions keep while a statement runs */
+    struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */

@@ -1,19 +1,15 @@
 /*
- * Slabs: pages of equal objects; free objects hold the list of free objects.
+ * Slabs: pages of equal objects; free objects hold the list of free objects. AddressSanitizer sees
+ * who touches one that was given back.
  */
 #include "base/slab.h"
 
 #include "base/arena.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if !defined(__SANITIZE_ADDRESS__) && defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1 /* as gcc says it */
-#endif
-#endif
 
 enum { ALIGNMENT = 16 };
 
@@ -46,17 +42,22 @@ slab_fini(struct slab *s)
 }
 
 static void
+put(struct slab *s, void *object)
+{
+    *(void **)object = s->free_list;
+    s->free_list = object;
+    ASAN_POISON_MEMORY_REGION(object, s->object_size);
+}
+
+static void
 add_page(struct slab *s)
 {
     struct slab_page *page = xmalloc(sizeof(*page) + s->object_size * s->per_page);
 
     page->next = s->pages;
     s->pages = page;
-    for (uint32_t n = s->per_page; n-- > 0;) {
-        void **object = (void **)(void *)(page->bytes + n * s->object_size);
-        *object = s->free_list;
-        s->free_list = object;
-    }
+    for (uint32_t n = s->per_page; n-- > 0;)
+        put(s, page->bytes + n * s->object_size);
 }
 
 static void *
@@ -67,6 +68,7 @@ get(struct slab *s)
     if (s->free_list == NULL)
         add_page(s);
     object = s->free_list;
+    ASAN_UNPOISON_MEMORY_REGION(object, s->object_size);
     s->free_list = *(void **)object;
     s->used++;
     return object;
@@ -81,19 +83,14 @@ slab_get(struct slab *s)
 void
 slab_put(struct slab *s, void *object)
 {
-    *(void **)object = s->free_list;
-    s->free_list = object;
+    put(s, object);
     s->used--;
 }
 
 static bool
 fits(const struct slab *s, size_t bytes)
 {
-#if defined(__SANITIZE_ADDRESS__)
-    return bytes == SIZE_MAX && s != NULL;
-#else
     return bytes <= s->object_size;
-#endif
 }
 
 void *

@@ -736,9 +736,9 @@ client_go_on(struct session *s)
         buf_drop(&s->in, used);
         if (used > 0)
             s->held_at = 0;
-        if (s->in.len == 0)
-            buf_free(&s->in);
     }
+    if (s->in.len == 0)
+        buf_free(&s->in); /* also what the startup packet lay in */
     if (s->stall == STALL_NONE)
         io_resume(s->client);
 }

@@ -22,7 +22,10 @@ enum {
     HOLD_MS = 100, /* how long a batch without Sync waits for more of it */
     SMALL_BYTES = 256,
     SMALL_PER_PAGE = 32,
+    SESSIONS_PER_PAGE = 32,
 };
+
+_Static_assert(sizeof(struct session) <= 704, "an idle client is small");
 
 void
 session_enter(struct session *s, enum client_state state)
@@ -88,7 +91,7 @@ client_received(void *ctx, struct io_rx *rx)
         (s->in.len >= HOLD_MAX_BYTES || s->stall == STALL_FULL))
         io_pause(s->client);
     if (unlikely(s->state == CLIENT_READY && s->stall == STALL_NONE && s->in.len > 0))
-        io_timer_start(s->host->io, &s->hold, HOLD_MS, held_too_long, s);
+        io_timer_start(s->host->io, &s->timer, HOLD_MS, held_too_long, s);
     log_set_context(before);
 }
 
@@ -122,7 +125,7 @@ static const struct io_stream_ops client_ops = {
 struct session *
 session_new(struct session_host *host, int fd, const struct session_place *place)
 {
-    struct session *s = xcalloc(1, sizeof(*s));
+    struct session *s = slab_get(&host->sessions);
     struct err err;
 
     s->host = host;
@@ -153,7 +156,6 @@ session_reap(void *ctx)
 {
     struct session *s = ctx;
 
-    io_timer_stop(&s->hold);
     buf_free(&s->in);
     statements_fini(s);
     tx_fini(s);
@@ -165,7 +167,7 @@ session_reap(void *ctx)
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));
     s->host->ended(s->host->ctx, s);
-    free(s);
+    slab_put(&s->host->sessions, s);
 }
 
 void
@@ -213,7 +215,7 @@ session_end(struct session *s, const char *why)
     if (s->key != NULL)
         pool_key_put(s->key);
     s->key = NULL;
-    io_timer_start(s->host->io, &s->reaper, 0, session_reap, s);
+    io_timer_start(s->host->io, &s->timer, 0, session_reap, s);
 }
 
 void
@@ -517,6 +519,7 @@ session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
     slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
+    slab_init(&host->sessions, sizeof(struct session), SESSIONS_PER_PAGE);
 }
 
 void
@@ -525,6 +528,7 @@ session_host_fini(struct session_host *host)
     lookup_end_all(host);
     buf_free(&host->scratch);
     slab_fini(&host->small);
+    slab_fini(&host->sessions);
 }
 
 const struct session_place *

@@ -5,105 +5,31 @@ so that nothing but forwarding is measured.
 """
 
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import time
 
 import account
-
-USER = DATABASE = "bench"
-
-
-def free_port():
-    """A loopback port that nobody uses, outside the range of outgoing connections."""
-    import random
-
-    while True:
-        port = random.randint(20000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+from server import DATABASE, USER, as_server, free_port, servers_user, wait_until
 
 
-def servers_user():
-    """Who runs the servers: PostgreSQL and PgBouncer refuse root."""
-    return "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-
-
-def as_server():
-    """Arguments of subprocess that run a program as that user, away from our terminal."""
-    arguments = {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}
-    if os.getuid() == 0:
-        arguments |= {"user": "postgres", "group": "postgres", "extra_groups": []}
-    return arguments
-
-
-def wait_until(condition, what, deadline_s=20.0, log=None):
-    end = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > end:
-            hint = f" (log: {log})" if log else ""
-            raise RuntimeError(f"{what}: not after {deadline_s:.0f} s{hint}")
-        time.sleep(0.05)
-
-
-class Server:
-    """A scratch PostgreSQL cluster."""
-
-    def __init__(self, scratch, bin_dir, scale):
-        self.bin_dir, self.scale = bin_dir, scale
-        self.data = os.path.join(scratch, "server")
-        self.log = os.path.join(scratch, "server.log")
-        self.port = free_port()
-
-    def run(self, program, *arguments):
-        subprocess.run([os.path.join(self.bin_dir, program), *arguments], check=True,
-                       stdout=subprocess.DEVNULL, **as_server())
-
-    def sql(self, statement):
-        self.run("psql", "-X", "-q", "-h", os.path.dirname(self.data), "-p", str(self.port),
-                 "-U", "postgres", "-d", "postgres", "-c", statement)
-
-    def start(self):
-        scratch = os.path.dirname(self.data)
-        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "--no-locale",
-                 "-E", "UTF8")
-        with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="ascii") as file:
-            # The superuser only through the private directory; others see just the scratch tables.
-            file.write(f"local all all trust\nhost all {USER} 127.0.0.1/32 trust\n")
-        with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="ascii") as file:
-            file.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
-                       f"unix_socket_directories = '{scratch}'\nunix_socket_permissions = 0700\n"
-                       "max_connections = 400\nshared_buffers = '128MB'\nfsync = off\n"
-                       "autovacuum = off\n")
-        self.run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "start")
-        self.sql(f"CREATE ROLE {USER} LOGIN IN ROLE pg_monitor")
-        self.sql(f"CREATE DATABASE {DATABASE} OWNER {USER}")
-        subprocess.run(["pgbench", "-i", "-q", "-s", str(self.scale), "-h", "127.0.0.1", "-p",
-                        str(self.port), "-U", USER, DATABASE], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def stop(self):
-        if os.path.exists(os.path.join(self.data, "postmaster.pid")):
-            self.run("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
+USUAL_CLIENTS = 200
 
 
 class Product:
-    """A program between pgbench and the server. Subclasses give a name and a command."""
+    """A program between clients and the server. Subclasses give a name and a command."""
 
     name = ""
     stop_signal = signal.SIGTERM
+    shares = False  # lends server connections for a transaction: many clients need few of them
+    lacks = {}      # mode: why it cannot be measured in it
 
-    def __init__(self, scratch, server):
-        self.server = server
+    def __init__(self, scratch, server, clients=USUAL_CLIENTS, servers=0):
+        """clients: that it must take. servers: connections to the server that it may have, where
+        it can be told; 0: as many as it likes."""
+        self.server, self.clients, self.servers = server, clients, servers
         self.port = free_port()
-        self.dir = os.path.join(scratch, self.name)
+        self.dir = os.path.join(scratch, f"{self.name} {clients}".replace(" ", "-"))
         self.log = os.path.join(self.dir, "log")
         self.process = None
 
@@ -123,6 +49,7 @@ class Product:
         return path
 
     def start(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
         os.mkdir(self.dir)
         shutil.chown(self.dir, servers_user())
         with open(self.log, "wb") as log:
@@ -142,6 +69,10 @@ class Product:
 
     def pid(self):
         return self.process.pid
+
+    def log_end(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read().splitlines()[-5:]
 
     def stop(self):
         if self.process is None or self.process.poll() is not None:
@@ -171,10 +102,32 @@ class Direct(Product):
         return None
 
 
-class PgBouncer(Product):
-    """Debian's package, session mode."""
+class HAProxy(Product):
+    """Debian's package, as a TCP proxy."""
 
-    name = "PgBouncer"
+    name = "HAProxy"
+
+    def why_not(self):
+        return "" if shutil.which("haproxy") else "not installed"
+
+    def command(self):
+        return [shutil.which("haproxy"), "-db", "-f", self.write("haproxy.cfg", f"""global
+    maxconn {self.clients + 100}
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen bench
+    bind 127.0.0.1:{self.port}
+    server postgresql 127.0.0.1:{self.server.port}
+""")]
+
+
+class PgBouncer(Product):
+    """Debian's package."""
+
+    pool_mode = ""
 
     def why_not(self):
         return "" if shutil.which("pgbouncer") else "not installed"
@@ -189,17 +142,27 @@ listen_port = {self.port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
-pool_mode = session
-max_client_conn = 200
-default_pool_size = 50
+pool_mode = {self.pool_mode}
+max_client_conn = {self.clients + 100}
+default_pool_size = {self.servers or 50}
 log_connections = 0
 log_disconnections = 0
 ignore_startup_parameters = extra_float_digits
 """)]
 
 
+class PgBouncerSession(PgBouncer):
+    name, pool_mode = "PgBouncer", "session"
+
+
+class PgBouncerTransaction(PgBouncer):
+    name, pool_mode, shares = "PgBouncer transaction", "transaction", True
+    lacks = dict.fromkeys(("prepared", "pipeline"),
+                          "knows no prepared statements in this mode")
+
+
 class PgpoolII(Product):
-    """Debian's package, streaming replication mode with one node."""
+    """Debian's package, streaming replication mode with one node. A process for each client."""
 
     name = "Pgpool-II"
     stop_signal = signal.SIGINT
@@ -210,6 +173,7 @@ class PgpoolII(Product):
     def command(self):
         hba = self.write("pool_hba.conf", "")
         pcp = self.write("pcp.conf", "")
+        many = f"num_init_children = {self.clients + 10}\n"
         conf = self.write("pgpool.conf", f"""listen_addresses = 'localhost'
 port = {self.port}
 pcp_port = {free_port()}
@@ -226,14 +190,15 @@ sr_check_database = '{DATABASE}'
 failover_on_backend_error = off
 pid_file_name = '{self.dir}/pgpool.pid'
 logdir = '{self.dir}'
-""")
+{many if self.clients > USUAL_CLIENTS else ''}""")
         return ["pgpool", "-n", "-D", "-f", conf, "-F", pcp, "-a", hba]
 
 
 class Ours(Product):
     """pgpool of this tree, with one node."""
 
-    engine = ""
+    engine = pool_mode = ""
+    settings = ""
     stop_signal = signal.SIGINT
     build_dir = ""
 
@@ -246,6 +211,7 @@ class Ours(Product):
     def command(self):
         hba = self.write("pool_hba.conf", "")
         pcp = self.write("pcp.conf", "")
+        limit = f"max_backend_connections = {self.servers}\n" if self.servers else ""
         conf = self.write("pgpool.conf", f"""listen_addresses = 'localhost'
 port = {self.port}
 pcp_port = {free_port()}
@@ -259,17 +225,11 @@ sr_check_user = '{USER}'
 sr_check_database = '{DATABASE}'
 pid_file_name = '{self.dir}/pgpool.pid'
 work_dir = '{self.dir}'
+child_max_clients = {max(self.clients, 1000)}
+pool_mode = {self.pool_mode}
 io_engine = {self.engine}
-""")
+{limit}{self.settings}""")
         return [self.program(), "-n", "-f", conf, "-F", pcp, "-a", hba]
-
-
-class OursUring(Ours):
-    name, engine = "ours io_uring", "io_uring"
-
-
-class OursEpoll(Ours):
-    name, engine = "ours epoll", "epoll"
 
 
 class Relay(Ours):
@@ -285,13 +245,20 @@ class Relay(Ours):
                 "--engine", self.engine]
 
 
-class RelayUring(Relay):
-    name, engine = "relay io_uring", "io_uring"
+ENGINES = ("io_uring", "epoll")
+POOL_MODES = ("session", "transaction", "auto")
 
 
-class RelayEpoll(Relay):
-    name, engine = "relay epoll", "epoll"
+def ours(pool_mode, engine):
+    return type("Ours", (Ours,), {"name": f"ours {pool_mode} {engine}", "pool_mode": pool_mode,
+                                  "engine": engine, "shares": pool_mode != "session"})
 
 
-PRODUCTS = [Direct, RelayUring, RelayEpoll, OursUring, OursEpoll, PgBouncer, PgpoolII]
-REFERENCE = PgBouncer.name
+def relay(engine):
+    return type("Relay", (Relay,), {"name": f"relay {engine}", "engine": engine})
+
+
+PRODUCTS = [Direct, *map(relay, ENGINES), HAProxy,
+            *(ours(pool_mode, engine) for pool_mode in POOL_MODES for engine in ENGINES),
+            PgBouncerSession, PgBouncerTransaction, PgpoolII]
+REFERENCE = PgBouncerSession.name

@@ -83,8 +83,7 @@ bool pool_blames_node(const struct err *err);
 struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
                          struct err *err);
 
-/* The owner is done with it. It is reset and kept, or closed when it is not clean or has a
- * temporary schema. */
+/* The owner is done with it. It is reset and kept, or closed when it is not clean or spoilt. */
 void pool_return(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
@@ -106,7 +105,7 @@ typedef void pool_cancel_fn(void *ctx);
 void pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx);
 
 /* The owner lends it back for a while: it goes, as it is, to whoever wants one of its key next.
- * Closed when it is not idle. */
+ * Closed when it is not idle, or spoilt. */
 void pool_release(struct server *s);
 
 /* ---- parameters of sessions -----------------------------------------------------------------

@@ -452,6 +452,10 @@ pool_release(struct server *s)
         server_close(s, "its session left it in the middle of something");
         return;
     }
+    if (s->spoilt) {
+        server_close(s, "its session left what nothing takes away");
+        return;
+    }
     s->ops = NULL;
     s->owner = NULL;
     if (s->slot != NULL) {
@@ -492,8 +496,8 @@ pool_return(struct server *s)
         return;
     }
     /* no DISCARD drops the schema itself, and others can see that it is there */
-    if (s->has_temporary) {
-        server_close(s, "its session made temporary objects");
+    if (s->spoilt) {
+        server_close(s, "its session left what nothing takes away");
         return;
     }
     s->ops = NULL;

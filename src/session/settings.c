@@ -74,7 +74,7 @@ set_effect(struct session *s, struct sql_text name, const char *sql, uint32_t le
         return NULL;
     /* no statement of a serializable transaction runs on a standby */
     if (is_named(name.data, name.len, "default_transaction_isolation"))
-        s->pinned = true;
+        keeps_pin(s);
     return effect_new(EFFECT_SET, name, sql, len);
 }
 
@@ -105,7 +105,7 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
             return effect_new(EFFECT_CHAIN, none, "", 0);
         return s->batch != NULL ? effect_new(EFFECT_COMMIT, none, "", 0) : NULL;
     case SQL_SET_SESSION:
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
         return NULL;
     case SQL_SAVEPOINT:
         return effect_new(EFFECT_SAVEPOINT, none, "", 0);
@@ -153,21 +153,26 @@ is_mixed(const struct effect *effects)
     return sets && ends;
 }
 
+static bool
+names_temporary(struct sql_text text)
+{
+    static const char schema[] = "pg_temp";
+    const uint32_t len = sizeof(schema) - 1;
+
+    for (uint32_t at = 0; at + len <= text.len; at++) {
+        if (str_equal_nocase_n(text.data + at, schema, len))
+            return true;
+    }
+    return false;
+}
+
 /* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
  * search_path that begins with it, which a standby refuses. */
 static bool
 looks_for_temporary(const struct sql_statement *st)
 {
-    static const char schema[] = "pg_temp";
-    const uint32_t len = sizeof(schema) - 1;
-
-    if (st->kind != SQL_SET || !is_named(st->name.data, st->name.len, "search_path"))
-        return false;
-    for (uint32_t at = 0; at + len <= st->value.len; at++) {
-        if (str_equal_nocase_n(st->value.data + at, schema, len))
-            return true;
-    }
-    return false;
+    return st->kind == SQL_SET && is_named(st->name.data, st->name.len, "search_path") &&
+           names_temporary(st->value);
 }
 
 struct effect *
@@ -177,9 +182,10 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 
     for (uint32_t n = 0; n < f->count; n++) {
         bool looks = looks_for_temporary(&f->statements[n]);
-        if (unlikely(looks))
-            session_keep(s, SESSION_KEEPS_SETTING, true);
-        s->has_temporary |= looks || f->statements[n].temporary;
+        if (unlikely(looks)) {
+            session_keep(s, SESSION_KEEPS_SETTING);
+            s->cur->spoilt = true;
+        }
     }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
@@ -195,7 +201,7 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
         if (e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_DISCARD)
             statements_doubt(s, (struct sql_text){e->bytes, e->name_len});
         free(e);
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
     }
     return NULL;
 }
@@ -229,7 +235,7 @@ add(struct session *s, struct list *head, const struct effect *e)
         free(old);
     }
     if (t->bytes + e->name_len + e->text_len > SETTINGS_MAX_BYTES) {
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
         return;
     }
     x = xmalloc(sizeof(*x) + e->name_len + e->text_len);
@@ -402,6 +408,20 @@ difference(const struct settings_image *from, const struct settings_image *to, s
     return harmless;
 }
 
+/* ---- what a server says is set ---- */
+
+bool
+settings_hear(struct buf *heard, struct sql_text name, struct sql_text text)
+{
+    if (heard->len + name.len + text.len > SETTINGS_MAX_BYTES)
+        return false;
+    buf_add(heard, &name.len, sizeof(name.len));
+    buf_add(heard, &text.len, sizeof(text.len));
+    buf_add(heard, name.data, name.len);
+    buf_add(heard, text.data, text.len);
+    return true;
+}
+
 /* ---- effects ---- */
 
 /* What has been set holds from now on. */
@@ -422,6 +442,46 @@ settings_drop(struct session *s)
     drop_all(&s->settings, &s->settings.applied);
     drop_all(&s->settings, &s->settings.pending);
     s->settings.seq++;
+}
+
+/* Each connection that it came to would have a temporary schema from then on. */
+static bool
+may_be_followed(const struct settings_image *image)
+{
+    struct image_entry e;
+    uint32_t at = 0;
+
+    while (next_entry(image, &at, &e)) {
+        if (is_named(e.name.data, e.name.len, "search_path") && names_temporary(e.text))
+            return false;
+    }
+    return true;
+}
+
+bool
+settings_adopt(struct session *s, struct server *server, const struct buf *heard)
+{
+    struct settings_image *image =
+        heard->len > 0 ? settings_image_get(s->host->pool, heard->data, heard->len) : NULL;
+    bool follows = may_be_followed(image);
+    struct image_entry e;
+    uint32_t at = 0;
+
+    if (follows) {
+        drop_all(&s->settings, &s->settings.applied);
+        s->settings.seq++;
+    }
+    while (follows && next_entry(image, &at, &e)) {
+        struct effect *effect = effect_new(EFFECT_SET, e.name, e.text.data, e.text.len);
+        take_over(s, effect);
+        free(effect);
+        if (is_named(e.name.data, e.name.len, "default_transaction_isolation"))
+            keeps_pin(s);
+    }
+    if (follows)
+        server_set_image(server, image_of(s));
+    settings_image_put(image);
+    return follows;
 }
 
 static void
@@ -448,11 +508,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
         settings_drop(s);
         server_set_image(server, NULL);
         statements_forget(s, (struct sql_text){NULL, 0});
-        s->pinned = s->always_pinned;
-        s->keeps_primary = false;
-        s->keeps = SESSION_KEEPS_NOTHING;
-        if (s->place.slot != NULL)
-            s->place.slot->keeps = SESSION_KEEPS_NOTHING;
+        keeps_clear(s);
         break;
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
@@ -470,7 +526,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
     case EFFECT_SAVEPOINT:
         /* what a ROLLBACK TO undoes is not followed */
         if (!list_empty(&t->pending))
-            session_keep(s, SESSION_KEEPS_SETTING, true);
+            session_keep(s, SESSION_KEEPS_SETTING);
         break;
     case EFFECT_COMMIT:
         break;
@@ -481,7 +537,7 @@ void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
     if (is_mixed(effects))
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
     while (effects != NULL) {
         struct effect *next = effects->next;
         s->name_effects -= changes_meanings(effects);

@@ -196,7 +196,7 @@ void
 statements_provide_real(struct session *s, struct server *server, struct statement *st)
 {
     provide_real(server, st);
-    session_keep(s, SESSION_KEEPS_STATEMENT, false);
+    keeps_lent_name(s);
 }
 
 void
@@ -270,7 +270,7 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
     if (old != NULL && p->name.len > 0 && !s->batch_forgets)
         return statements_parse_unseen(s, server, p->name);
     if (!statements_have_room(s, p)) {
-        session_keep(s, SESSION_KEEPS_STATEMENTS, true);
+        session_keep(s, SESSION_KEEPS_STATEMENTS);
         return statements_parse_unseen(s, server, p->name);
     }
     st = statement_of(s, p);
@@ -442,6 +442,7 @@ statements_doubt(struct session *s, struct sql_text name)
 struct real_names {
     struct server *server;
     bool close;
+    bool closed; /* any */
 };
 
 static bool
@@ -450,12 +451,13 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
     struct real_names *r = ctx;
     struct statement *st = value;
 
-    if (st->real != r->server)
+    if (st->real != r->server || (r->close && st->own_name))
         return true;
     st->real = NULL;
     if (r->close) {
         send_close(r->server, st->name, st->name_len);
         server_expect(r->server, PENDING_CLOSE, true, 0, NULL);
+        r->closed = true;
     }
     return true;
 }
@@ -463,7 +465,7 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
 void
 statements_link_gone(struct session *s, struct server *server)
 {
-    struct real_names r = {server, false};
+    struct real_names r = {.server = server};
 
     map_visit(&s->statements, end_real, &r);
 }
@@ -471,10 +473,12 @@ statements_link_gone(struct session *s, struct server *server)
 void
 statements_close_real(struct session *s, struct server *server)
 {
-    struct real_names r = {server, true};
+    struct real_names r = {.server = server, .close = true};
 
     s->unreal = false;
     map_visit(&s->statements, end_real, &r);
+    if (!r.closed)
+        return;
     server_expect(server, PENDING_SYNC, true, 0, NULL);
     server_send(server, "S\0\0\0\4", 5);
 }

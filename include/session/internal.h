@@ -332,6 +332,8 @@ session_keeps_primary(const struct session *s)
 {
     return s->keeps.kinds != 0;
 }
+/* It does not hold this any more. */
+void keeps_drop(struct session *s, enum session_keeps what);
 /* It holds nothing any more. */
 void keeps_clear(struct session *s);
 /* A parameter was set that keeps reads at the primary. */

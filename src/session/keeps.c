@@ -98,6 +98,13 @@ session_keep(struct session *s, enum session_keeps what)
 }
 
 void
+keeps_drop(struct session *s, enum session_keeps what)
+{
+    s->keeps.kinds &= ~(1u << what);
+    show(s);
+}
+
+void
 keeps_clear(struct session *s)
 {
     struct keeps *k = &s->keeps;
@@ -255,15 +262,16 @@ build_question(const struct session *s, uint32_t kinds, struct buf *sql)
             buf_printf(sql, ", CASE WHEN %s THEN '%c' END", questions[n].condition,
                        questions[n].letter);
     }
-    if (kinds & BIT(ROLE)) {
-        buf_add_str(sql, ", CASE WHEN pg_catalog.current_setting('role') <> 'none'"
-                         " OR session_user <> ");
-        add_literal(sql, pool_key_user(s->key));
-        buf_add_str(sql, " THEN 'r' END");
-    }
     buf_add_str(sql, ")");
-    if (kinds & BIT(SETTING))
-        buf_printf(sql,
+    if (!(kinds & BIT(SETTING)))
+        return;
+    buf_add_str(sql, " UNION ALL SELECT 'session_authorization', pg_catalog.format("
+                     "'SET SESSION AUTHORIZATION %L', session_user) WHERE session_user <> ");
+    add_literal(sql, pool_key_user(s->key));
+    buf_add_str(sql, " UNION ALL SELECT 'role', pg_catalog.format("
+                     "'SET ROLE %L', pg_catalog.current_setting('role'))"
+                     " WHERE pg_catalog.current_setting('role') <> 'none'");
+    buf_printf(sql,
                    " UNION ALL SELECT n, CASE WHEN pg_catalog.length(x.setting) <= %d THEN"
                    " pg_catalog.format('SELECT pg_catalog.set_config(%%L,%%L,false)', n, x.setting)"
                    " END FROM (SELECT pg_catalog.lower(name) AS n, setting"
@@ -373,8 +381,6 @@ take_letters(struct keeps *k, struct server *server, struct sql_text letters)
 
     for (uint32_t at = 0; at < letters.len; at++) {
         char letter = letters.data[at];
-        if (letter == 'r')
-            left |= BIT(ROLE);
         for (size_t n = 0; n < ARRAY_LEN(questions); n++) {
             uint32_t kinds = questions[n].kinds;
             if (questions[n].letter != letter || letter == SAYS_SCHEMA)

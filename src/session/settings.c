@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "os/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,18 @@ settings_init(struct session *s)
 }
 
 static void
+drop_one(struct settings *t, struct setting *x)
+{
+    t->bytes -= x->name_len + x->text_len;
+    list_remove(&x->link);
+    free(x);
+}
+
+static void
 drop_all(struct settings *t, struct list *head)
 {
-    list_for_each_safe (it, next, head) {
-        struct setting *x = list_entry(it, struct setting, link);
-        t->bytes -= x->name_len + x->text_len;
-        list_remove(&x->link);
-        free(x);
-    }
+    list_for_each_safe (it, next, head)
+        drop_one(t, list_entry(it, struct setting, link));
 }
 
 void
@@ -105,7 +110,9 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
             return effect_new(EFFECT_CHAIN, none, "", 0);
         return s->batch != NULL ? effect_new(EFFECT_COMMIT, none, "", 0) : NULL;
     case SQL_SET_SESSION:
-        session_keep(s, SESSION_KEEPS_SETTING);
+        if (st->name.len > 0)
+            return effect_new(EFFECT_SET, st->name, sql, len);
+        session_keep(s, SESSION_KEEPS_SETTING); /* CHARACTERISTICS */
         return NULL;
     case SQL_SAVEPOINT:
         return effect_new(EFFECT_SAVEPOINT, none, "", 0);
@@ -206,10 +213,20 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
     return NULL;
 }
 
+/* Who the session is. RESET ALL leaves it alone. */
+static bool
+is_role(const char *name, size_t len)
+{
+    return is_named(name, len, "role") || is_named(name, len, "session_authorization");
+}
+
 /* Does the new setting leave nothing of the old one? */
 static bool
 replaces(const struct effect *e, const struct setting *old)
 {
+    if (is_named(e->bytes, e->name_len, "session_authorization") &&
+        is_named(old->bytes, old->name_len, "role"))
+        return true;
     if (e->name_len == 0 || old->name_len != e->name_len ||
         memcmp(old->bytes, e->bytes, e->name_len) != 0)
         return false;
@@ -221,6 +238,16 @@ replaces(const struct effect *e, const struct setting *old)
 }
 
 static void
+drop_all_but_role(struct settings *t, struct list *head)
+{
+    list_for_each_safe (it, next, head) {
+        struct setting *x = list_entry(it, struct setting, link);
+        if (!is_role(x->bytes, x->name_len))
+            drop_one(t, x);
+    }
+}
+
+static void
 add(struct session *s, struct list *head, const struct effect *e)
 {
     struct settings *t = &s->settings;
@@ -228,11 +255,8 @@ add(struct session *s, struct list *head, const struct effect *e)
 
     list_for_each_safe (it, next, head) {
         struct setting *old = list_entry(it, struct setting, link);
-        if (!replaces(e, old))
-            continue;
-        t->bytes -= old->name_len + old->text_len;
-        list_remove(&old->link);
-        free(old);
+        if (replaces(e, old))
+            drop_one(t, old);
     }
     if (t->bytes + e->name_len + e->text_len > SETTINGS_MAX_BYTES) {
         session_keep(s, SESSION_KEEPS_SETTING);
@@ -424,16 +448,55 @@ settings_hear(struct buf *heard, struct sql_text name, struct sql_text text)
 
 /* ---- effects ---- */
 
+/* Which of the others a role may set, and which only the one before it, is not followed. */
+static void
+check_roles(struct session *s)
+{
+    const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
+    bool has_role = false;
+    bool has_other = false;
+
+    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+        list_for_each (it, lists[n]) {
+            const struct setting *x = list_entry(it, struct setting, link);
+            bool role = is_role(x->bytes, x->name_len);
+            has_role |= role;
+            has_other |= !role && x->name_len > 0 &&
+                         !is_harmless((struct sql_text){x->bytes, x->name_len});
+        }
+    }
+    if (has_role && has_other)
+        session_keep(s, SESSION_KEEPS_ROLE);
+    else if (s->keeps.kinds != 0)
+        keeps_drop(s, SESSION_KEEPS_ROLE);
+    if (!has_role)
+        return;
+    /* a standby may not know the role yet */
+    s->last_write_ns = clock_monotonic_ns();
+    s->host->wrote(s->host->ctx, s->last_write_ns);
+}
+
+static bool
+is_reset(const struct effect *e)
+{
+    return e->text_len >= 5 && str_equal_nocase_n(e->bytes + e->name_len, "reset", 5);
+}
+
 /* What has been set holds from now on. */
 static void
 take_over(struct session *s, const struct effect *e)
 {
+    struct settings *t = &s->settings;
+
     if (e->name_len == 0) {
-        drop_all(&s->settings, &s->settings.applied);
-        s->settings.seq++;
+        drop_all_but_role(t, &t->applied);
+        t->seq++;
         return;
     }
-    add(s, &s->settings.applied, e);
+    add(s, &t->applied, e);
+    /* what was there at login is there on every connection */
+    if (is_role(e->bytes, e->name_len) && is_reset(e))
+        drop_one(t, list_entry(t->applied.prev, struct setting, link));
 }
 
 static void
@@ -478,8 +541,10 @@ settings_adopt(struct session *s, struct server *server, const struct buf *heard
         if (is_named(e.name.data, e.name.len, "default_transaction_isolation"))
             keeps_pin(s);
     }
-    if (follows)
+    if (follows) {
+        check_roles(s);
         server_set_image(server, image_of(s));
+    }
     settings_image_put(image);
     return follows;
 }
@@ -492,13 +557,14 @@ apply(struct session *s, struct server *server, const struct effect *e)
 
     switch (e->kind) {
     case EFFECT_RESET_ALL:
-        drop_all(t, &t->pending);
+        drop_all_but_role(t, &t->pending);
         /* fall through */
     case EFFECT_SET:
         if (in_tx)
             add(s, &t->pending, e);
         else
             take_over(s, e);
+        check_roles(s);
         if (!in_tx)
             server_set_image(server, image_of(s));
         break;
@@ -569,6 +635,7 @@ settings_tx_ended(struct session *s, bool committed)
             take_over(s, e);
         free(e);
     }
+    check_roles(s);
     if (committed && s->cur != NULL)
         server_set_image(s->cur, image_of(s));
 }

@@ -291,3 +291,64 @@ def test_notifications_arrive_while_idle(auto, form):
         other.one.rows("NOTIFY kp_n, 'nobody'")
         assert client.value("SELECT 5") == "5"
         assert client.one.quiet(0.05)
+
+
+ROLES = [
+    ("SET ROLE kp_role", "RESET ROLE"),
+    ("SET ROLE kp_role", "SET ROLE NONE"),
+    ("SET SESSION ROLE kp_role", "SET SESSION AUTHORIZATION DEFAULT"),
+    ("SET SESSION AUTHORIZATION kp_role", "RESET SESSION AUTHORIZATION"),
+    ("BEGIN; SET ROLE kp_role; COMMIT", "RESET ROLE"),
+    ("DO $$ BEGIN SET ROLE kp_role; END $$", "RESET ROLE"),
+    ("SELECT set_config('role', 'kp_role', false)", "DO $$ BEGIN RESET ROLE; END $$"),
+    ("SET ROLE kp_role", "DISCARD ALL"),
+]
+WHO = "SELECT current_user /* pgpool: primary */"
+
+
+@pytest.mark.parametrize("make, end", ROLES)
+def test_roles_follow_their_session(auto, make, end):
+    with Client(auto) as client, Client(auto) as other:
+        client.run(make)
+        client.wait_free()
+        for _ in range(3):
+            other.one.rows("BEGIN")
+            assert other.value(WHO) == "postgres"
+            assert client.value(WHO) == client.value("SELECT current_user") == "kp_role"
+            other.one.rows("COMMIT")
+        client.one.rows("RESET ALL")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows(end)
+        client.wait_free()
+        assert client.value(WHO) == client.value("SELECT current_user") == "postgres"
+        assert other.value(WHO) == "postgres"
+
+
+def test_a_role_that_is_rolled_back(auto):
+    with Client(auto) as client:
+        client.one.rows("BEGIN")
+        client.one.rows("SET ROLE kp_role")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows("ROLLBACK")
+        assert client.value(WHO) == "postgres"
+        client.one.rows("BEGIN")
+        client.one.rows("SET LOCAL ROLE kp_role")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows("COMMIT")
+        assert client.value(WHO) == "postgres"
+        client.wait_free()
+
+
+def test_a_role_beside_what_it_may_not_set_keeps_the_connection(auto):
+    with Client(auto) as client, Client(auto) as other:
+        client.one.rows("SET log_min_duration_statement = 60000")
+        client.one.rows("SET ROLE kp_role")
+        for _ in range(3):
+            assert client.value(WHO) == "kp_role"
+            assert client.value("SHOW log_min_duration_statement") == "1min"
+            assert other.value("SHOW log_min_duration_statement") == "-1"
+        assert "a role" in client.keeps()[0]
+        client.one.rows("RESET ROLE")
+        client.wait_free()
+        assert client.value("SHOW log_min_duration_statement") == "1min"
+        assert other.value("SHOW log_min_duration_statement") == "-1"

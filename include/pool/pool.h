@@ -75,6 +75,13 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops,
                              void *owner, struct err *err);
 
+/* Of the idle connections of the key to the node, the one with this ticket goes first. */
+void pool_prefer(struct pool_key *k, int node_id, uint64_t ticket);
+
+/* A session of this key has asked for currval() or lastval(): others will, too. */
+void pool_key_recalls(struct pool_key *k);
+bool pool_key_has_recalled(const struct pool_key *k);
+
 /* Does a dial's error say that the node is of no use now, rather than that it did not take this
  * login or misbehaved in it? */
 bool pool_blames_node(const struct err *err);

@@ -74,8 +74,9 @@ struct server {
     struct io_stream *stream;
     const struct server_ops *ops; /* NULL: nobody owns it */
     void *owner;
-    struct list link;           /* in the pool's list of its state */
-    struct list owner_link;     /* for the owner's use */
+    struct list link;       /* in the pool's list of its state */
+    uint64_t ticket;        /* the owners': whoever last drew from a sequence on it; 0: nobody */
+    struct list owner_link; /* for the owner's use */
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
     struct buf in;    /* a message that has not arrived whole */

@@ -9,7 +9,7 @@
  * lookup.c   what the catalog says of a text        place.c      where a unit goes
  * explain.c  PGPOOL EXPLAIN
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
- * keeps.c    what ties it to its connection
+ * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
  */
 #ifndef SESSION_INTERNAL_H
@@ -65,6 +65,7 @@ struct statement {
     uint8_t wants_primary; /* enum route_reason: a comment or the configuration does; or 0 */
     uint8_t reason;        /* the same, of to_primary */
     bool tx_read;          /* a SELECT that may run in a transaction on a reader */
+    bool draws;            /* may draw from a sequence */
     bool plain;            /* one statement that has no effect on the session */
     uint8_t hint;          /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
@@ -222,6 +223,8 @@ struct session {
     size_t held_at;    /* in `in`: behind the whole messages of a batch that has not ended */
     struct map statements;
     size_t statement_bytes;
+    uint64_t ticket; /* of the connection on which it last drew from a sequence; 0: it never has */
+    bool torn;       /* and some of what it has drawn was on another one */
     struct keeps keeps; /* what the primary's connection holds and another would not have */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
@@ -280,6 +283,11 @@ struct unit {
     bool local;                    /* a statement of ours is in it, */
     bool foreign;                  /* and one of PostgreSQL's */
     bool asks;                     /* the catalog must be asked about it first */
+    bool draws;                    /* may draw from a sequence, */
+    bool drew;                     /* the same of what was executed in it so far, */
+    bool pins_sequence;            /* by a call of pinning_function_list, */
+    bool recalls;                  /* and asks for what the session has drawn before, */
+    bool recalls_any;              /* from whichever sequence */
     bool defines;                  /* may change the catalog */
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
@@ -351,6 +359,16 @@ void keeps_cycle_end(struct session *s, struct server *server, bool doubtful);
 void keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
 void keeps_answered(struct session *s, struct server *server, bool failed);
 void keeps_fini(struct session *s);
+
+/* sequences.c */
+/* Of one statement that is executed: what it may draw and asks for. */
+void sequences_scan(struct session *s, struct unit *u, const struct sql_facts *f);
+/* May a text with this verdict draw something? */
+bool sequences_drawn(const struct sql_facts *f, const struct verdict *v);
+/* The unit is about to go to this server. */
+void sequences_send(struct session *s, const struct unit *u, struct server *server);
+/* DISCARD SEQUENCES, or ALL, has run there. */
+void sequences_discarded(struct session *s, struct server *server);
 
 /* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:

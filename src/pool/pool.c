@@ -25,6 +25,7 @@ struct pool_key {
     struct list link; /* in pool->keys, most recently used last */
     struct list idle; /* servers, most recently used last */
     uint32_t refs;    /* sessions and server connections */
+    bool recalls;     /* its sessions ask for currval() and the like */
     struct buf welcome;
     int64_t welcome_ns;
     size_t key_len;
@@ -220,6 +221,18 @@ pool_key_parameters(const struct pool_key *k, size_t *len_r)
     return k->parameters;
 }
 
+void
+pool_key_recalls(struct pool_key *k)
+{
+    k->recalls = true;
+}
+
+bool
+pool_key_has_recalled(const struct pool_key *k)
+{
+    return k->recalls;
+}
+
 const struct buf *
 pool_key_welcome(const struct pool_key *k)
 {
@@ -267,6 +280,19 @@ take_idle(struct pool_key *k, int node_id)
             return s;
     }
     return NULL;
+}
+
+void
+pool_prefer(struct pool_key *k, int node_id, uint64_t ticket)
+{
+    list_for_each (it, &k->idle) {
+        struct server *s = list_entry(it, struct server, link);
+        if (s->ticket != ticket || s->node_id != node_id)
+            continue;
+        list_remove(&s->link);
+        list_append(&k->idle, &s->link);
+        return;
+    }
 }
 
 static void
@@ -480,6 +506,8 @@ note_reset(struct server *s, const char *sql)
 
     if (all || str_equal_nocase(sql, "DEALLOCATE ALL"))
         server_forgets_all(s);
+    if (all)
+        s->ticket = 0;
     if (all || str_equal_nocase(sql, "RESET ALL"))
         server_set_image(s, NULL);
 }

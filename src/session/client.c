@@ -175,6 +175,9 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
     }
     if (!f->understood)
         session_keep(s, SESSION_KEEPS_UNKNOWN);
+    if (unlikely(catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED) ||
+        (touches_session && f->memo->verdict & CATALOG_OPAQUE))
+        session_keep(s, SESSION_KEEPS_LIBRARY);
     if (f->count > 1)
         keeps_doubt(s);
     note_statement(s, server, text, len);
@@ -605,6 +608,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     s->host->routed[reason]++;
     s->defines |= u->defines;
     tx_open(s, o.server, u);
+    if (u->draws || u->recalls)
+        sequences_send(s, u, o.server);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
     send_unit(s, &o, u);

@@ -167,8 +167,9 @@ keep_for_calls(struct session *s, const struct sql_statement *st)
         const struct sql_function *f = &st->functions[n];
         if (f->function_class != SQL_FUNCTION_SESSION)
             continue;
-        keep_for_call(s, f->name);
         explained = true;
+        if (!sql_function_recalls(f))
+            keep_for_call(s, f->name);
     }
     if (!explained || st->kind == SQL_CALL || st->kind == SQL_DO || st->unknown_calls)
         session_keep(s, SESSION_KEEPS_FUNCTION);
@@ -272,12 +273,12 @@ build_question(const struct session *s, uint32_t kinds, struct buf *sql)
                      "'SET ROLE %L', pg_catalog.current_setting('role'))"
                      " WHERE pg_catalog.current_setting('role') <> 'none'");
     buf_printf(sql,
-                   " UNION ALL SELECT n, CASE WHEN pg_catalog.length(x.setting) <= %d THEN"
-                   " pg_catalog.format('SELECT pg_catalog.set_config(%%L,%%L,false)', n, x.setting)"
-                   " END FROM (SELECT pg_catalog.lower(name) AS n, setting"
-                   " FROM pg_catalog.pg_settings WHERE source = 'session'"
-                   " AND name !~ '^transaction_' LIMIT 1000) AS x",
-                   SETTING_MAX_BYTES);
+               " UNION ALL SELECT n, CASE WHEN pg_catalog.length(x.setting) <= %d THEN"
+               " pg_catalog.format('SELECT pg_catalog.set_config(%%L,%%L,false)', n, x.setting)"
+               " END FROM (SELECT pg_catalog.lower(name) AS n, setting"
+               " FROM pg_catalog.pg_settings WHERE source = 'session'"
+               " AND name !~ '^transaction_' LIMIT 1000) AS x",
+               SETTING_MAX_BYTES);
 }
 
 static bool

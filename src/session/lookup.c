@@ -147,7 +147,9 @@ flags_of(struct session *s, const struct sql_facts *f, uint32_t *flags_r)
     }
     if (!catalog_judge(s->host->catalog, &s->scope, &f->statements[0], flags_r, NULL))
         return false;
-    *memo = (struct sql_memo){s->scope.tag, s->scope.epoch, *flags_r | CATALOG_JUDGED};
+    memo->scope = s->scope.tag;
+    memo->epoch = s->scope.epoch;
+    memo->verdict = *flags_r | CATALOG_JUDGED;
     return true;
 }
 

@@ -360,6 +360,8 @@ session_link(struct session *s, int node_id, struct err *err)
     if (!replace(s, link, node_id, err))
         return NULL;
     if (*link == NULL) {
+        if (primary && s->ticket != 0)
+            pool_prefer(s->key, node_id, s->ticket);
         *link = checkout(s, node_id, err);
         if (*link != NULL)
             (*link)->watched =

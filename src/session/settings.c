@@ -272,9 +272,11 @@ add(struct session *s, struct list *head, const struct effect *e)
 }
 
 static bool
-is_discard_all(const struct effect *e)
+ends_with(const struct effect *e, const char *word)
 {
-    return e->text_len >= 3 && str_equal_nocase_n(e->bytes + e->text_len - 3, "all", 3);
+    size_t len = strlen(word);
+
+    return e->text_len >= len && str_equal_nocase_n(e->bytes + e->text_len - len, word, len);
 }
 
 /* ---- images ---- */
@@ -461,8 +463,8 @@ check_roles(struct session *s)
             const struct setting *x = list_entry(it, struct setting, link);
             bool role = is_role(x->bytes, x->name_len);
             has_role |= role;
-            has_other |= !role && x->name_len > 0 &&
-                         !is_harmless((struct sql_text){x->bytes, x->name_len});
+            has_other |=
+                !role && x->name_len > 0 && !is_harmless((struct sql_text){x->bytes, x->name_len});
         }
     }
     if (has_role && has_other)
@@ -569,7 +571,10 @@ apply(struct session *s, struct server *server, const struct effect *e)
             server_set_image(server, image_of(s));
         break;
     case EFFECT_DISCARD:
-        if (!is_discard_all(e))
+        if (!ends_with(e, "all") && !ends_with(e, "sequences"))
+            break;
+        sequences_discarded(s, server);
+        if (!ends_with(e, "all"))
             break;
         settings_drop(s);
         server_set_image(server, NULL);

@@ -48,6 +48,8 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
                 !f->statements[0].system_catalog &&
                 (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
                  st->kind == SQL_DELETE);
+    st->plain = st->plain && catalog_pins(s->host->catalog, f) == 0;
+    st->draws = sequences_drawn(f, &v);
     st->to_primary = st->wants_primary != 0 || v.may_write || !v.plain;
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
@@ -301,7 +303,7 @@ statements_add_by_sql(struct session *s, struct sql_text name)
     if (!statements_have_room(s, &p))
         return;
     st = statement_new(p.name, NULL);
-    st->to_primary = st->may_write = st->touches_session = true;
+    st->to_primary = st->may_write = st->draws = st->touches_session = true;
     st->reason = ROUTE_PINNED;
     put(s, st);
     unref(st);

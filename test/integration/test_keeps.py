@@ -1,8 +1,6 @@
 """pool_mode = auto: a session keeps its server connection while it has left something there, and no
 longer."""
 
-import itertools
-
 import pytest
 
 import raw
@@ -10,7 +8,6 @@ from server_log import ServerLog
 from waiting import wait_for
 
 QUESTION = "SELECT ''::pg_catalog.text"
-numbers = itertools.count(1)
 
 
 @pytest.fixture(name="auto", scope="module")
@@ -33,12 +30,12 @@ def auto_fixture(cluster, engine):
 
 
 class Client:
-    """A session with a name of its own in SHOW pool_sessions."""
+    """A session that finds itself in SHOW pool_sessions."""
 
     def __init__(self, pgpool, **params):
-        self.name = f"kp_{next(numbers)}"
         self.pgpool = pgpool
-        self.one = raw.connected(pgpool, application_name=self.name, **params)
+        self.one = raw.connected(pgpool, **params)
+        self.port = str(self.one.socket.getsockname()[1])
 
     def __enter__(self):
         return self
@@ -48,7 +45,7 @@ class Client:
 
     def keeps(self):
         with raw.connected(self.pgpool) as other:
-            [row] = [row for row in other.rows("SHOW pool_sessions") if row[4] == self.name]
+            [row] = [row for row in other.rows("SHOW pool_sessions") if row[6] == self.port]
         return row[10], row[9]
 
     def run(self, sql):

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/dns.h"
 #include "pool/pool.h"
+#include "proc/limits.h"
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
@@ -43,6 +44,7 @@ struct child {
     struct cluster_cursor cursor;
     struct dns *dns;
     struct pool *pool;
+    struct limits limits;
     struct passwd *passwords;
     struct route_rules *rules;
     struct pool_node nodes[CONFIG_NODES_MAX];
@@ -109,6 +111,7 @@ configure(struct child *c)
     o.keep = cfg->connection_cache;
     o.life_time_ms = cfg->connection_life_time_ms;
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
+    o.query_wait_ms = cfg->query_wait_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
     session_options_from_config(cfg, c->rules, &c->host.options);
@@ -536,6 +539,10 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
     case INBOX_CLOSE_IDLE:
         pool_close_idle(c->pool, NULL);
         break;
+    case INBOX_SPARE:
+        pool_close_spare(c->pool, msg->node.node_id,
+                         limits_owes(&c->limits, msg->from, msg->node.node_id));
+        break;
     default:
         break;
     }
@@ -618,6 +625,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
+    limits_tell(&c->limits, pool_waiting(c->pool));
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (c->retiring && c->session_count == 0) {
@@ -642,10 +650,11 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put};
+    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put,
+                                       limits_places(&c->limits)};
     struct err err;
 
-    c->proc = p;
+    c->proc = c->limits.proc = p;
     c->slot = shared_child(p->shared, p->child_no);
     c->max_sessions = shared_layout(p->shared)->sessions_per_child;
     c->sessions = xcalloc(c->max_sessions, sizeof(struct session *));
@@ -679,7 +688,7 @@ child_new(struct proc *p)
         .show = show,
         .ended = session_ended,
     };
-    list_init(&c->host.lookups);
+    session_host_init(&c->host);
     configure(c);
     rebuild_view(c);
     look_at_freshness(c);

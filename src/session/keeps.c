@@ -6,8 +6,9 @@
  * reads at the primary. What a statement leaves is noted when it is sent, whether it succeeds or
  * not. Whatever may have ended something is noted, too; when all could be gone, the server is
  * asked, in one query whose answer the client never sees: when the session has been quiet for a
- * moment, or after some more statements of one that never is. After each question in vain the next
- * one waits twice as long. Client statements that come meanwhile are ordered behind it.
+ * moment, after some more statements of one that never is, or at once while others wait for a
+ * connection. After each question in vain the next one waits twice as long. Client statements that
+ * come meanwhile are ordered behind it.
  *
  * Called by client.c and settings.c (what is left), answers.c (ends of cycles, the answer).
  * Invariants: nothing is asked in a transaction or an open batch; what was noted behind the
@@ -344,7 +345,8 @@ keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
     k->fresh = 0;
     if (!is_due(s))
         return;
-    if (++k->cycles >= (uint32_t)BUSY_CYCLES << k->fruitless)
+    if (++k->cycles >= (uint32_t)BUSY_CYCLES << k->fruitless ||
+        (k->fruitless == 0 && pool_waiting(s->host->pool) > 0))
         ask(s);
     else
         io_timer_start(s->host->io, &k->quiet, (int64_t)QUIET_MS << k->fruitless, quiet, s);

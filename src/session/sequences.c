@@ -43,11 +43,32 @@ draws_by_name(const struct sql_statement *st)
     return false;
 }
 
-/* By PostgreSQL's own functions alone, which all do something else. */
+/* What it may write is no sequence's: by what it is, or by PostgreSQL's own functions alone. */
 static bool
 writes_otherwise(const struct sql_statement *st)
 {
-    if (st->kind != SQL_SELECT || st->writes)
+    switch (st->kind) {
+    case SQL_NOTIFY:
+    case SQL_LISTEN:
+    case SQL_UNLISTEN:
+    case SQL_PREPARE:
+    case SQL_DEALLOCATE:
+    case SQL_DISCARD:
+    case SQL_CLOSE:
+    case SQL_LOCK:
+    case SQL_TRUNCATE:
+    case SQL_VACUUM:
+    case SQL_ANALYZE:
+    case SQL_COMMENT:
+    case SQL_GRANT:
+    case SQL_SET_SESSION:
+        return true;
+    case SQL_SELECT:
+        break;
+    default:
+        return false;
+    }
+    if (st->writes)
         return false;
     for (uint32_t n = 0; n < st->function_count; n++) {
         if (st->functions[n].function_class == SQL_FUNCTION_UNKNOWN)
@@ -114,13 +135,18 @@ static void
 draw(struct session *s, const struct unit *u, struct server *server)
 {
     bool keeps = u->pins_sequence || pool_key_has_recalled(s->key);
+    bool kept = s->keeps.kinds & 1u << SESSION_KEEPS_SEQUENCE;
+    bool mine = s->ticket != 0 && server->ticket == s->ticket;
 
+    /* from here on all that it draws is there, and nothing else */
+    if (keeps && !kept && (s->torn || !mine)) {
+        discard(s, server);
+        mine = s->torn = false;
+    }
     if (keeps)
         session_keep(s, SESSION_KEEPS_SEQUENCE);
-    if (likely(s->ticket != 0 && server->ticket == s->ticket))
+    if (likely(mine))
         return;
-    if (keeps)
-        discard(s, server);
     s->torn = s->ticket != 0 && server->ticket != 0;
     s->ticket = ++s->host->tickets;
     server->ticket = s->ticket;

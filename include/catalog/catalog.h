@@ -30,8 +30,15 @@ enum catalog_flag {
     CATALOG_SEQUENCE = 256, /* reads a sequence, whose numbers are replicated ahead */
     CATALOG_DIFFERS = 512,  /* calls a function of PostgreSQL's that another server may answer
                              * differently */
+    CATALOG_OPAQUE = 2048,  /* calls one that may leave what a server cannot be asked for */
     CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
     CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
+};
+
+/* What a text calls of pinning_function_list. */
+enum catalog_pins {
+    CATALOG_PINS_LISTED = 1,
+    CATALOG_PINS_SEQUENCE = 2, /* nextval() or setval(), which reads do not depend on */
 };
 
 struct config;
@@ -41,7 +48,7 @@ struct catalog;
 struct catalog *catalog_new(struct memo *memo);
 void catalog_free(struct catalog *c);
 
-/* Takes over read_only_function_list, write_function_list and relcache_expire; forgets everything
+/* Takes over the lists of functions and relcache_expire; forgets everything
  * when the lists have changed. -1 with err (2201B) for a pattern that is no regular expression:
  * nothing has changed then. */
 int catalog_configure(struct catalog *c, const struct config *config, struct err *err);
@@ -88,6 +95,9 @@ bool catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
 /* What is known of the database itself: CATALOG_MIXED. False: nothing. */
 bool catalog_database(const struct catalog *c, const struct catalog_scope *scope,
                       uint32_t *flags_r);
+
+/* enum catalog_pins; kept in the facts' memo. */
+uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 
 /* ---- between the files of this room ---------------------------------------------------------- */
 

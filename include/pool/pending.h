@@ -32,6 +32,7 @@ struct pending_entry {
     uint8_t kind;   /* enum pending_kind */
     bool skip;      /* the answer is not for the client */
     bool fake;      /* the server was not asked: ParseComplete and CloseComplete are made here */
+    bool heard;     /* with skip: the owner is told of the rows, which come whole */
     uint16_t flags; /* the owner's */
     void *tag;      /* the owner's; handed back when the entry is settled */
 };

@@ -110,6 +110,13 @@ uint32_t pool_waiting(const struct pool *p);
  * when there is none and `owes`, the next one that is given back. */
 void pool_close_spare(struct pool *p, int node_id, bool owes);
 
+/* Of the idle connections of the key to the node, the one with this ticket goes first. */
+void pool_prefer(struct pool_key *k, int node_id, uint64_t ticket);
+
+/* A session of this key has asked for currval() or lastval(): others will, too. */
+void pool_key_recalls(struct pool_key *k);
+bool pool_key_has_recalled(const struct pool_key *k);
+
 /* Does a dial's error say that the node is of no use now, rather than that it did not take this
  * login or misbehaved in it? */
 bool pool_blames_node(const struct err *err);
@@ -118,8 +125,7 @@ bool pool_blames_node(const struct err *err);
 struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
                          struct err *err);
 
-/* The owner is done with it. It is reset and kept, or closed when it is not clean or has a
- * temporary schema. */
+/* The owner is done with it. It is reset and kept, or closed when it is not clean or spoilt. */
 void pool_return(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
@@ -141,7 +147,7 @@ typedef void pool_cancel_fn(void *ctx);
 void pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx);
 
 /* The owner lends it back for a while: it goes, as it is, to whoever wants one of its key next.
- * Closed when it is not idle. */
+ * Closed when it is not idle, or spoilt. */
 void pool_release(struct server *s);
 
 /* ---- parameters of sessions -----------------------------------------------------------------

@@ -50,6 +50,8 @@ struct server_ops {
     /* An error came, and nothing of the cycle's answer was passed on. True: nothing of it shall be,
      * the end of the cycle (or of the connection) is told as always. */
     bool (*error)(void *ctx, struct server *s, const struct err *err);
+    /* A row of what server_ask asked for: the whole DataRow message. */
+    void (*row)(void *ctx, struct server *s, const uint8_t *msg, size_t len);
     /* An entry with a tag was answered (done) or dropped because of an error. */
     void (*settled)(void *ctx, struct server *s, const struct pending_entry *e, bool done);
     /* ReadyForQuery came, and was passed on when it is for the client. */
@@ -75,8 +77,9 @@ struct server {
     struct io_stream *stream;
     const struct server_ops *ops; /* NULL: nobody owns it */
     void *owner;
-    struct list link;           /* in the pool's list of its state */
-    struct list owner_link;     /* for the owner's use */
+    struct list link;       /* in the pool's list of its state */
+    uint64_t ticket;        /* the owners': whoever last drew from a sequence on it; 0: nobody */
+    struct list owner_link; /* for the owner's use */
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
     struct buf in;    /* a message that has not arrived whole */
@@ -107,7 +110,8 @@ struct server {
     bool watched;                /* the owner is told of each message */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */
-    bool has_temporary;          /* the owner's: a temporary schema may have been made */
+    bool spoilt;                 /* the owner's: it may have what no DISCARD takes away, such as a
+                                  * temporary schema */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];
@@ -151,6 +155,8 @@ server_is_mid_message(const struct server *s)
 
 /* Runs a statement of ours, the answer skipped. cycle_end tells when it has ended. */
 void server_run(struct server *s, const char *sql, size_t len, uint16_t flags);
+/* The same; the owner is told of the rows, which must be few and short. */
+void server_ask(struct server *s, const char *sql, size_t len, uint16_t flags);
 
 /* Stops and goes on receiving answers: the client is slow. */
 void server_pause(struct server *s);

@@ -9,6 +9,7 @@
  * lookup.c   what the catalog says of a text        place.c      where a unit goes
  * explain.c  PGPOOL EXPLAIN
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
+ * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
  */
 #ifndef SESSION_INTERNAL_H
@@ -64,6 +65,7 @@ struct statement {
     uint8_t wants_primary; /* enum route_reason: a comment or the configuration does; or 0 */
     uint8_t reason;        /* the same, of to_primary */
     bool tx_read;          /* a SELECT that may run in a transaction on a reader */
+    bool draws;            /* may draw from a sequence */
     bool plain;            /* one statement that has no effect on the session */
     uint8_t hint;          /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
@@ -86,9 +88,25 @@ enum statements_way {
 
 /* Why the session keeps its connection to the primary. */
 enum session_keeps {
-#define SESSION_KEEPS(id, words) SESSION_KEEPS_##id,
+#define SESSION_KEEPS(id, words, pins, asked) SESSION_KEEPS_##id,
 #include "tables/keeps.def"
 #undef SESSION_KEEPS
+};
+
+/* What it has left there, as sets of enum session_keeps. */
+struct keeps {
+    uint32_t kinds;    /* may be there */
+    uint32_t fresh;    /* since the last end of a transaction: it may undo them */
+    uint32_t ended;    /* may be gone since the server was asked last */
+    uint32_t asked;    /* what the server's answer will be about */
+    uint32_t left;     /* what it says is there */
+    uint32_t cycles;   /* of the client, since all may be gone */
+    uint8_t fruitless; /* questions in vain */
+    bool asking;
+    bool answered;
+    bool too_much;       /* parameters that cannot be followed */
+    struct buf settings; /* those that it says are set, while it answers */
+    struct io_timer quiet;
 };
 
 /* A parameter that was set, and how to set it again. */
@@ -132,7 +150,8 @@ enum {
     CYCLE_WRITE = 1,
     CYCLE_SETTING = 2,
     CYCLE_BEGIN = 4,
-    CYCLE_EVICT = 8, /* closes a statement of the server's, struct prepared */
+    CYCLE_EVICT = 8,  /* closes a statement of the server's, struct prepared */
+    CYCLE_KEEPS = 16, /* asks what the session has left there */
 };
 
 /* An explicit transaction, as far as it may run on a reader. */
@@ -176,8 +195,6 @@ struct session {
     uint8_t stall;           /* enum stall */
     char tx_status;          /* as the client knows it */
     bool pinned;             /* every statement goes to the primary */
-    bool keeps_primary;      /* the primary's connection holds what another would not have */
-    uint8_t keeps;           /* enum session_keeps: the first of it */
     bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
     bool pumping;
@@ -189,7 +206,7 @@ struct session {
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
-    bool has_temporary;    /* a temporary schema may have been made at the primary */
+    bool serializable;     /* its transactions may be, by a parameter that it has set */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */
@@ -206,6 +223,9 @@ struct session {
     size_t held_at;    /* in `in`: behind the whole messages of a batch that has not ended */
     struct map statements;
     size_t statement_bytes;
+    uint64_t ticket; /* of the connection on which it last drew from a sequence; 0: it never has */
+    bool torn;       /* and some of what it has drawn was on another one */
+    struct keeps keeps; /* what the primary's connection holds and another would not have */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
     uint64_t image_seq;
@@ -265,6 +285,11 @@ struct unit {
     bool local;                    /* a statement of ours is in it, */
     bool foreign;                  /* and one of PostgreSQL's */
     bool asks;                     /* the catalog must be asked about it first */
+    bool draws;                    /* may draw from a sequence, */
+    bool drew;                     /* the same of what was executed in it so far, */
+    bool pins_sequence;            /* by a call of pinning_function_list, */
+    bool recalls;                  /* and asks for what the session has drawn before, */
+    bool recalls_any;              /* from whichever sequence */
     bool defines;                  /* may change the catalog */
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
@@ -284,8 +309,6 @@ struct server *session_link(struct session *s, int node_id, bool *waits_r, struc
 const struct sql_facts *session_facts(struct session *s, const char *text, size_t len);
 void session_note_parameter(struct session *s, struct wire_view name, struct wire_view value);
 void session_drop_link(struct session *s, struct server *server);
-/* The connection to the primary holds something from now on; pins: that reads depend on, too. */
-void session_keep(struct session *s, enum session_keeps what, bool pins);
 /* Gives back what it does not need between transactions, as pool_mode says. */
 void session_release(struct session *s);
 
@@ -313,6 +336,44 @@ bool unit_is_due(struct session *s);
 void unit_of_text(struct session *s, const char *text, size_t len, struct unit *u);
 /* What else than the statement itself sends a text to the primary: enum route_reason, or 0. */
 uint8_t unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f);
+
+/* keeps.c */
+/* The connection to the primary may hold something from now on. */
+void session_keep(struct session *s, enum session_keeps what);
+static inline bool
+session_keeps_primary(const struct session *s)
+{
+    return s->keeps.kinds != 0;
+}
+/* It does not hold this any more. */
+void keeps_drop(struct session *s, enum session_keeps what);
+/* It holds nothing any more. */
+void keeps_clear(struct session *s);
+/* A parameter was set that keeps reads at the primary. */
+void keeps_pin(struct session *s);
+/* The statement goes to the server; touches: by all that is known it may leave something. */
+void keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
+                     const char *text, bool touches);
+/* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
+void keeps_lent_name(struct session *s);
+/* What has been noted since the last end of a transaction may not be there. */
+void keeps_doubt(struct session *s);
+/* Nothing runs on the server at this moment. doubtful: what ran there may have been undone. */
+void keeps_cycle_end(struct session *s, struct server *server, bool doubtful);
+/* The answer to what was asked: a row of it, and its end. */
+void keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
+void keeps_answered(struct session *s, struct server *server, bool failed);
+void keeps_fini(struct session *s);
+
+/* sequences.c */
+/* Of one statement that is executed: what it may draw and asks for. */
+void sequences_scan(struct session *s, struct unit *u, const struct sql_facts *f);
+/* May a text with this verdict draw something? */
+bool sequences_drawn(const struct sql_facts *f, const struct verdict *v);
+/* The unit is about to go to this server. */
+void sequences_send(struct session *s, const struct unit *u, struct server *server);
+/* DISCARD SEQUENCES, or ALL, has run there. */
+void sequences_discarded(struct session *s, struct server *server);
 
 /* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
@@ -415,6 +476,10 @@ void settings_fini(struct session *s);
 struct effect *settings_effects(struct session *s, const struct sql_facts *f, const char *text);
 void settings_settled(struct session *s, struct server *server, struct effect *effects, bool done);
 void settings_tx_ended(struct session *s, bool committed);
+/* What a server says is set on it, parameter by parameter: false when it is too much. Then it is
+ * what the session has set. False: that cannot be followed. */
+bool settings_hear(struct buf *heard, struct sql_text name, struct sql_text text);
+bool settings_adopt(struct session *s, struct server *server, const struct buf *heard);
 /* Brings the settings to a connection that does not have them. True: they are on their way, and
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);

@@ -96,6 +96,7 @@ struct session_host {
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
+    uint64_t tickets;                 /* numbers of connections that sequences were drawn on */
     int64_t doubted_ns;               /* when what was known was last found wrong */
     const struct cluster_view *view;
     struct cluster_cursor *cursor;

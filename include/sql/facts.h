@@ -203,6 +203,8 @@ struct sql_memo {
     uint64_t scope;
     uint32_t epoch;
     uint32_t verdict;
+    uint32_t pins;       /* what it calls of a list, */
+    uint32_t pins_as_of; /* which has this number; 0: not looked at */
 };
 
 struct sql_facts {
@@ -231,6 +233,11 @@ void sql_cache_free(struct sql_cache *c);
  * was seen before. Never fails. Borrowed: valid until the next call on the same cache. */
 const struct sql_facts *sql_facts(struct sql_cache *c, const char *text, size_t len,
                                   const struct sql_options *options);
+
+/* currval() or lastval(): what the session has drawn from a sequence before. */
+bool sql_function_recalls(const struct sql_function *f);
+/* nextval() or setval(). */
+bool sql_function_draws(const struct sql_function *f);
 
 const char *sql_kind_name(enum sql_kind kind);
 

@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCOPES_MAX = 4096, KEY_MAX = 192 };
+enum { SCOPES_MAX = 4096, KEY_MAX = 192, NAME_BYTES = 64 };
 
 struct catalog {
     struct memo *memo;
     struct map scopes; /* by login: struct known_scope */
     struct regexes readers;
     struct regexes writers;
+    struct regexes pinners;
     uint64_t lists_hash;
     int64_t expire_ns;
     int64_t expired_ns;
@@ -50,7 +51,8 @@ static uint64_t
 hash_of_lists(const struct config *config)
 {
     const struct config_list *lists[] = {&config->read_only_function_list,
-                                         &config->write_function_list};
+                                         &config->write_function_list,
+                                         &config->pinning_function_list};
     uint64_t hash = 0;
 
     for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
@@ -66,17 +68,22 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
     uint64_t hash = hash_of_lists(config);
     struct regexes readers = {NULL, 0};
     struct regexes writers = {NULL, 0};
+    struct regexes pinners = {NULL, 0};
 
     if (regexes_compile(&readers, &config->read_only_function_list, true, err) != 0 ||
-        regexes_compile(&writers, &config->write_function_list, true, err) != 0) {
+        regexes_compile(&writers, &config->write_function_list, true, err) != 0 ||
+        regexes_compile(&pinners, &config->pinning_function_list, true, err) != 0) {
         regexes_free(&readers);
         regexes_free(&writers);
+        regexes_free(&pinners);
         return -1;
     }
     regexes_free(&c->readers);
     regexes_free(&c->writers);
+    regexes_free(&c->pinners);
     c->readers = readers;
     c->writers = writers;
+    c->pinners = pinners;
     c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
     if (hash != c->lists_hash)
         memo_drop_all(c->memo);
@@ -84,20 +91,68 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
     return 0;
 }
 
+/* As schema.name or without the schema. */
+static bool
+is_listed(const struct regexes *list, const char *name, size_t len)
+{
+    const char *dot = memrchr(name, '.', len);
+
+    return regexes_match(list, name, len) ||
+           (dot != NULL && regexes_match(list, dot + 1, (size_t)(name + len - dot - 1)));
+}
+
 uint32_t
 catalog_listed(const struct catalog *c, const char *name, size_t len, uint32_t flags)
 {
     const struct regexes *list = c->readers.count > 0 ? &c->readers : &c->writers;
-    const char *dot = memrchr(name, '.', len);
-    bool listed;
 
-    if (list->count == 0)
-        return flags;
-    listed = regexes_match(list, name, len) ||
-             (dot != NULL && regexes_match(list, dot + 1, (size_t)(name + len - dot - 1)));
-    if (listed == (list == &c->readers))
+    if (list->count > 0) {
+        bool listed = is_listed(list, name, len);
+        flags = listed == (list == &c->readers) ? 0 : flags | CATALOG_WRITES;
+    }
+    if (c->pinners.count > 0 && is_listed(&c->pinners, name, len))
+        flags |= CATALOG_KEEPS | CATALOG_OPAQUE;
+    return flags;
+}
+
+static uint32_t
+pins_of(const struct catalog *c, const struct sql_function *f)
+{
+    char name[2 * NAME_BYTES];
+    size_t len = 0;
+
+    if (f->syntax || f->schema.len + f->name.len + 1 > sizeof(name))
         return 0;
-    return flags | CATALOG_WRITES;
+    if (f->schema.len > 0) {
+        memcpy(name, f->schema.data, f->schema.len);
+        len = f->schema.len;
+        name[len++] = '.';
+    }
+    memcpy(name + len, f->name.data, f->name.len);
+    len += f->name.len;
+    if (!is_listed(&c->pinners, name, len))
+        return 0;
+    return sql_function_draws(f) ? CATALOG_PINS_SEQUENCE : CATALOG_PINS_LISTED;
+}
+
+uint32_t
+catalog_pins(const struct catalog *c, const struct sql_facts *f)
+{
+    struct sql_memo *memo = f->memo;
+    uint32_t tag = (uint32_t)c->lists_hash | 1;
+
+    if (!f->understood || c->pinners.count == 0)
+        return 0;
+    if (likely(memo->pins_as_of == tag))
+        return memo->pins;
+    memo->pins = 0;
+    memo->pins_as_of = tag;
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        for (uint32_t i = 0; i < st->function_count; i++)
+            memo->pins |= pins_of(c, &st->functions[i]);
+    }
+    return memo->pins;
 }
 
 /* ---- scopes ---- */
@@ -197,6 +252,7 @@ catalog_free(struct catalog *c)
     map_fini(&c->scopes);
     regexes_free(&c->readers);
     regexes_free(&c->writers);
+    regexes_free(&c->pinners);
     free(c);
 }
 

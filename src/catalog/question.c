@@ -133,7 +133,8 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
 {
     /* the connection may have been another session's */
     buf_add_str(sql, "BEGIN READ ONLY;SET LOCAL search_path TO DEFAULT;"
-                     "SET LOCAL client_encoding TO DEFAULT;");
+                     "SET LOCAL client_encoding TO DEFAULT;"
+                     "SET LOCAL SESSION AUTHORIZATION DEFAULT;SET LOCAL ROLE NONE;");
     buf_add(sql, settings, len);
     buf_add_str(sql, "SET LOCAL jit = off;"
                      "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"

@@ -25,6 +25,7 @@ struct pool_key {
     struct list link; /* in pool->keys, most recently used last */
     struct list idle; /* servers, most recently used last */
     uint32_t refs;    /* sessions and server connections */
+    bool recalls;     /* its sessions ask for currval() and the like */
     struct buf welcome;
     int64_t welcome_ns;
     size_t key_len;
@@ -224,6 +225,18 @@ pool_key_parameters(const struct pool_key *k, size_t *len_r)
     return k->parameters;
 }
 
+void
+pool_key_recalls(struct pool_key *k)
+{
+    k->recalls = true;
+}
+
+bool
+pool_key_has_recalled(const struct pool_key *k)
+{
+    return k->recalls;
+}
+
 const struct buf *
 pool_key_welcome(const struct pool_key *k)
 {
@@ -271,6 +284,19 @@ take_idle(struct pool_key *k, int node_id)
             return s;
     }
     return NULL;
+}
+
+void
+pool_prefer(struct pool_key *k, int node_id, uint64_t ticket)
+{
+    list_for_each (it, &k->idle) {
+        struct server *s = list_entry(it, struct server, link);
+        if (s->ticket != ticket || s->node_id != node_id)
+            continue;
+        list_remove(&s->link);
+        list_append(&k->idle, &s->link);
+        return;
+    }
 }
 
 static void
@@ -580,6 +606,10 @@ pool_release(struct server *s)
         server_close(s, "its session left it in the middle of something");
         return;
     }
+    if (s->spoilt) {
+        server_close(s, "its session left what nothing takes away");
+        return;
+    }
     s->ops = NULL;
     s->owner = NULL;
     if (s->slot != NULL) {
@@ -604,6 +634,8 @@ note_reset(struct server *s, const char *sql)
 
     if (all || str_equal_nocase(sql, "DEALLOCATE ALL"))
         server_forgets_all(s);
+    if (all)
+        s->ticket = 0;
     if (all || str_equal_nocase(sql, "RESET ALL"))
         server_set_image(s, NULL);
 }
@@ -620,8 +652,8 @@ pool_return(struct server *s)
         return;
     }
     /* no DISCARD drops the schema itself, and others can see that it is there */
-    if (s->has_temporary) {
-        server_close(s, "its session made temporary objects");
+    if (s->spoilt) {
+        server_close(s, "its session left what nothing takes away");
         return;
     }
     s->ops = NULL;

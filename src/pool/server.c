@@ -39,17 +39,23 @@ settled(void *ctx, const struct pending_entry *e, bool done)
         s->ops->settled(s->owner, s, e, done);
 }
 
+static void
+expect(struct server *s, const struct pending_entry *e)
+{
+    s->clean = false;
+    if (s->pending.count == 0)
+        s->forwarded = s->answering = false;
+    if (e->kind == PENDING_QUERY)
+        server_set_unnamed(s, NULL);
+    pending_push(&s->pending, e, settled, s);
+}
+
 void
 server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag)
 {
     struct pending_entry e = {.kind = (uint8_t)kind, .skip = skip, .flags = flags, .tag = tag};
 
-    s->clean = false;
-    if (s->pending.count == 0)
-        s->forwarded = s->answering = false;
-    if (kind == PENDING_QUERY)
-        server_set_unnamed(s, NULL);
-    pending_push(&s->pending, &e, settled, s);
+    expect(s, &e);
 }
 
 void
@@ -105,15 +111,30 @@ server_flush_fakes(struct server *s)
     tell_fakes(s);
 }
 
-void
-server_run(struct server *s, const char *sql, size_t len, uint16_t flags)
+static void
+send_query(struct server *s, const char *sql, size_t len)
 {
     struct buf b = BUF_EMPTY;
 
-    server_expect(s, PENDING_QUERY, true, flags, NULL);
     build_query(&b, sql, len);
     server_send(s, b.data, b.len);
     buf_free(&b);
+}
+
+void
+server_run(struct server *s, const char *sql, size_t len, uint16_t flags)
+{
+    server_expect(s, PENDING_QUERY, true, flags, NULL);
+    send_query(s, sql, len);
+}
+
+void
+server_ask(struct server *s, const char *sql, size_t len, uint16_t flags)
+{
+    struct pending_entry e = {.kind = PENDING_QUERY, .skip = true, .heard = true, .flags = flags};
+
+    expect(s, &e);
+    send_query(s, sql, len);
 }
 
 void
@@ -218,6 +239,14 @@ error_is_told(struct server *s, const uint8_t *msg, size_t len)
     return !owner_takes_error(s, &err);
 }
 
+/* Is the owner told of the rows that come now? */
+static bool
+is_heard(const struct server *s)
+{
+    return s->pending.count > 0 && s->pending.ring[s->pending.head].heard && s->ops != NULL &&
+           s->ops->row != NULL;
+}
+
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
@@ -253,6 +282,10 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
             return s->fatal_told;
         }
         told = error_is_told(s, msg, len);
+        break;
+    case 'D':
+        if (unlikely(is_heard(s)))
+            s->ops->row(s->owner, s, msg, len);
         break;
     case 'Z':
         s->tx_status = len > WIRE_HEADER_BYTES ? (char)msg[WIRE_HEADER_BYTES] : 'E';
@@ -335,7 +368,7 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             return SIZE_MAX;
         }
         if (h.total_bytes > len - at) {
-            if (!passes_in_pieces(h.type, h.total_bytes))
+            if (!passes_in_pieces(h.type, h.total_bytes) || is_heard(s))
                 break;
             skip = !judge(s, h.type, bytes + at, len - at, &step);
             if (unlikely(s->fakes.len > 0)) {

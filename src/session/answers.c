@@ -211,10 +211,15 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             session_fatal(s, &err);
             return;
         }
+        if (e->flags & CYCLE_KEEPS)
+            keeps_answered(s, server, failed);
+        else
+            keeps_cycle_end(s, server, false);
     } else if (s->retry.due) {
         retry_run(s);
         return;
     } else {
+        bool in_tx = s->tx_status != 'I';
         if (server == s->reader)
             retry_drop(s);
         s->tx_wrote |= (e->flags & CYCLE_WRITE) != 0;
@@ -230,6 +235,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             note_definitions(s);
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
+        keeps_cycle_end(s, server, failed || in_tx);
     }
     notice_flush(s);
     if (server->pending.count == 0)
@@ -257,6 +263,12 @@ on_parameter(void *ctx, struct wire_view name, struct wire_view value)
 }
 
 static void
+on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
+{
+    keeps_row(ctx, server, msg, len);
+}
+
+static void
 on_drained(void *ctx, struct server *server)
 {
     struct session *s = ctx;
@@ -271,7 +283,7 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
     struct session *s = ctx;
     bool again = retry_wants_lost(s, server, owed);
     bool in_tx = server->tx_status != 'I' && server == s->cur;
-    bool keeps = server == s->primary && s->keeps_primary;
+    bool keeps = server == s->primary && session_keeps_primary(s);
     bool mid_batch = s->batch == server;
 
     forget_link(s, server);
@@ -303,6 +315,7 @@ const struct server_ops session_server_ops = {
     .failed = on_failed,
     .forward = on_forward,
     .error = on_error,
+    .row = on_row,
     .settled = on_settled,
     .cycle_end = on_cycle_end,
     .eased = on_eased,

@@ -137,18 +137,16 @@ provide_named(struct out *o, const struct sql_statement *st)
     server_send(server, "S\0\0\0\4", 5);
 }
 
-static enum session_keeps
-what_it_leaves(const struct sql_facts *f)
+static bool
+changes_path(struct sql_text name)
 {
-    if (!f->understood)
-        return SESSION_KEEPS_UNKNOWN;
-    for (uint32_t n = 0; n < f->count; n++) {
-        if (f->statements[n].temporary)
-            return SESSION_KEEPS_TEMPORARY;
-        if (f->statements[n].advisory_lock)
-            return SESSION_KEEPS_LOCK;
+    static const char *const names[] = {"search_path", "role", "session_authorization"};
+
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        if (name.len == strlen(names[n]) && memcmp(name.data, names[n], name.len) == 0)
+            return true;
     }
-    return SESSION_KEEPS_FUNCTION;
+    return false;
 }
 
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
@@ -164,28 +162,24 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
-        if (st->kind == SQL_SET_LOCAL && st->name.len == 11 &&
-            memcmp(st->name.data, "search_path", 11) == 0)
+        if (st->kind == SQL_SET_LOCAL && changes_path(st->name))
             s->tx_local_path = true;
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
-        if (st->kind == SQL_PREPARE)
-            session_keep(s, SESSION_KEEPS_STATEMENT, false);
-        if (st->kind == SQL_DECLARE && st->hold)
-            session_keep(s, SESSION_KEEPS_CURSOR, false);
-        /* Notifications come at any time, and must not come in the middle of a row from elsewhere.
-         * UPDATE of pg_settings sets parameters. */
-        if (st->kind == SQL_LISTEN)
-            session_keep(s, SESSION_KEEPS_LISTEN, true);
-        if (st->kind == SQL_UPDATE && st->system_catalog)
-            session_keep(s, SESSION_KEEPS_SETTING, true);
+        keeps_statement(s, server, st, text,
+                        touches_session && (f->count == 1 || st->may_touch_session));
         if (unlikely(needs_idle_closed(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
             s->renews = true;
         }
     }
-    if (touches_session || !f->understood)
-        session_keep(s, what_it_leaves(f), true);
+    if (!f->understood)
+        session_keep(s, SESSION_KEEPS_UNKNOWN);
+    if (unlikely(catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED) ||
+        (touches_session && f->memo->verdict & CATALOG_OPAQUE))
+        session_keep(s, SESSION_KEEPS_LIBRARY);
+    if (f->count > 1)
+        keeps_doubt(s);
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
 }
@@ -367,7 +361,7 @@ never_ran(struct out *o, struct effect *effects)
     if (effects == NULL)
         return;
     settings_settled(o->s, o->server, effects, false);
-    session_keep(o->s, SESSION_KEEPS_SETTING, true);
+    session_keep(o->s, SESSION_KEEPS_SETTING);
 }
 
 static void
@@ -451,12 +445,12 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
             effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         else if (u->pass_left > 0)
-            session_keep(s, SESSION_KEEPS_UNKNOWN, true);
+            session_keep(s, SESSION_KEEPS_UNKNOWN);
         statements_unnamed_gone(s);
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
         break;
     case 'F':
-        session_keep(s, SESSION_KEEPS_FUNCTION, true);
+        session_keep(s, SESSION_KEEPS_FUNCTION);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
     case 'c':
@@ -622,6 +616,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     s->host->routed[reason]++;
     s->defines |= u->defines;
     tx_open(s, o.server, u);
+    if (u->draws || u->recalls)
+        sequences_send(s, u, o.server);
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
     send_unit(s, &o, u);

@@ -44,13 +44,21 @@ struct lookup {
 
 /* ---- scope ---- */
 
+static bool
+is_named(struct sql_text name, const char *wanted)
+{
+    return name.len == strlen(wanted) && memcmp(name.data, wanted, name.len) == 0;
+}
+
+/* "$user" in a path is who the session is. */
 static void
 add_paths(const struct list *settings, struct buf *path)
 {
     list_for_each (it, settings) {
         const struct setting *x = list_entry(it, struct setting, link);
-        if ((x->name_len == 11 && memcmp(x->bytes, "search_path", 11) == 0) ||
-            (x->name_len == 15 && memcmp(x->bytes, "client_encoding", 15) == 0)) {
+        struct sql_text name = {x->bytes, x->name_len};
+        if (is_named(name, "search_path") || is_named(name, "client_encoding") ||
+            is_named(name, "role") || is_named(name, "session_authorization")) {
             buf_add(path, x->bytes + x->name_len, x->text_len);
             buf_add_str(path, "\n;");
         }
@@ -140,7 +148,9 @@ flags_of(struct session *s, const struct sql_facts *f, uint32_t *flags_r)
     }
     if (!catalog_judge(s->host->catalog, &s->scope, &f->statements[0], flags_r, NULL))
         return false;
-    *memo = (struct sql_memo){s->scope.tag, s->scope.epoch, *flags_r | CATALOG_JUDGED};
+    memo->scope = s->scope.tag;
+    memo->epoch = s->scope.epoch;
+    memo->verdict = *flags_r | CATALOG_JUDGED;
     return true;
 }
 
@@ -303,15 +313,17 @@ out_of_time(void *ctx)
     fail_lookup(ctx, "the server does not answer", true);
 }
 
-/* A row's three columns; false when it is none of ours. */
+/* A row's three columns; false when it makes no sense. */
 static bool
 take_row(struct lookup *l, const uint8_t *body, size_t len)
 {
     struct sql_text columns[3];
     size_t at = 2;
 
-    if (len < 2 || num_get_u16(body) != ARRAY_LEN(columns))
+    if (len < 2)
         return false;
+    if (num_get_u16(body) != ARRAY_LEN(columns))
+        return true; /* of a setting */
     for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
         uint32_t size;
         if (len - at < 4)

@@ -143,7 +143,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->client = io_stream_open(host->io, fd, &client_ops, s);
     if (place->slot != NULL) {
         place->slot->load_balance_node = -1;
-        place->slot->keeps = SESSION_KEEPS_NOTHING;
+        place->slot->keeps = 0;
         place->slot->connected_at_us = clock_wall_us();
         place->slot->statement[0] = '\0';
         session_show_state(s, SESSION_SLOT_LOGIN);
@@ -180,12 +180,10 @@ session_drop_link(struct session *s, struct server *server)
         s->batch = NULL;
     if (s->replaying == server)
         s->replaying = NULL;
-    if (s->primary == server) {
-        server->has_temporary = s->has_temporary;
+    if (s->primary == server)
         s->primary = NULL;
-    } else if (s->reader == server) {
+    else if (s->reader == server)
         s->reader = NULL;
-    }
     if (server->state == SERVER_LENT)
         pool_return(server);
     else
@@ -202,6 +200,7 @@ session_end(struct session *s, const char *why)
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
     lookup_leave(s);
+    keeps_fini(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->login_server != NULL)
         server_close(s->login_server, "its session has gone");
@@ -285,18 +284,6 @@ session_facts(struct session *s, const char *text, size_t len)
 
 /* ---- links ---- */
 
-void
-session_keep(struct session *s, enum session_keeps what, bool pins)
-{
-    s->keeps_primary = true;
-    s->pinned |= pins;
-    if (s->keeps != SESSION_KEEPS_NOTHING)
-        return; /* the first reason is shown */
-    s->keeps = (uint8_t)what;
-    if (s->place.slot != NULL)
-        s->place.slot->keeps = (uint32_t)what;
-}
-
 /* Nothing of the session's is on it, or under way. */
 static bool
 may_release(const struct session *s, const struct server *server)
@@ -306,7 +293,7 @@ may_release(const struct session *s, const struct server *server)
     if (s->batch == server || s->replaying == server || (s->cur == server && s->pass_left > 0))
         return false;
     return session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary ||
-           !s->keeps_primary;
+           !session_keeps_primary(s);
 }
 
 static void
@@ -339,7 +326,7 @@ replace(struct session *s, struct server **link, int node_id, struct err *err)
 {
     if (*link == NULL || (*link)->node_id == node_id)
         return true;
-    if (link == &s->primary && s->keeps_primary) {
+    if (link == &s->primary && session_keeps_primary(s)) {
         err_set(err, "57P01", "the primary is node %d now, and this session had state on node %d",
                 node_id, (*link)->node_id);
         return false;
@@ -392,7 +379,7 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
     *waits_r = false;
     if (!primary && s->primary != NULL && s->primary->node_id == node_id) {
         /* what was the primary is a standby now */
-        if (s->keeps_primary) {
+        if (session_keeps_primary(s)) {
             err_set(err, "57P01", "node %d is not the primary any more", node_id);
             return NULL;
         }
@@ -401,6 +388,8 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
     if (!replace(s, link, node_id, err))
         return NULL;
     if (*link == NULL) {
+        if (primary && s->ticket != 0)
+            pool_prefer(s->key, node_id, s->ticket);
         *link = checkout(s, node_id, waits_r, err);
         if (*waits_r)
             return instead_of_waiting(s, primary, waits_r);
@@ -424,7 +413,7 @@ session_follow_primary(struct session *s)
         return;
     if (old->tx_status == 'I' && old->pending.forwards == 0 && s->batch != old &&
         (s->cur != old || s->pass_left == 0)) {
-        if (s->keeps_primary)
+        if (session_keeps_primary(s))
             return; /* its next statement will hear of it */
         session_drop_link(s, old);
         if (s->stall != STALL_NONE)

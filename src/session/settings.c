@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "os/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,18 @@ settings_init(struct session *s)
 }
 
 static void
+drop_one(struct settings *t, struct setting *x)
+{
+    t->bytes -= x->name_len + x->text_len;
+    list_remove(&x->link);
+    free(x);
+}
+
+static void
 drop_all(struct settings *t, struct list *head)
 {
-    list_for_each_safe (it, next, head) {
-        struct setting *x = list_entry(it, struct setting, link);
-        t->bytes -= x->name_len + x->text_len;
-        list_remove(&x->link);
-        free(x);
-    }
+    list_for_each_safe (it, next, head)
+        drop_one(t, list_entry(it, struct setting, link));
 }
 
 void
@@ -74,7 +79,7 @@ set_effect(struct session *s, struct sql_text name, const char *sql, uint32_t le
         return NULL;
     /* no statement of a serializable transaction runs on a standby */
     if (is_named(name.data, name.len, "default_transaction_isolation"))
-        s->pinned = true;
+        keeps_pin(s);
     return effect_new(EFFECT_SET, name, sql, len);
 }
 
@@ -105,7 +110,9 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
             return effect_new(EFFECT_CHAIN, none, "", 0);
         return s->batch != NULL ? effect_new(EFFECT_COMMIT, none, "", 0) : NULL;
     case SQL_SET_SESSION:
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        if (st->name.len > 0)
+            return effect_new(EFFECT_SET, st->name, sql, len);
+        session_keep(s, SESSION_KEEPS_SETTING); /* CHARACTERISTICS */
         return NULL;
     case SQL_SAVEPOINT:
         return effect_new(EFFECT_SAVEPOINT, none, "", 0);
@@ -153,21 +160,26 @@ is_mixed(const struct effect *effects)
     return sets && ends;
 }
 
+static bool
+names_temporary(struct sql_text text)
+{
+    static const char schema[] = "pg_temp";
+    const uint32_t len = sizeof(schema) - 1;
+
+    for (uint32_t at = 0; at + len <= text.len; at++) {
+        if (str_equal_nocase_n(text.data + at, schema, len))
+            return true;
+    }
+    return false;
+}
+
 /* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
  * search_path that begins with it, which a standby refuses. */
 static bool
 looks_for_temporary(const struct sql_statement *st)
 {
-    static const char schema[] = "pg_temp";
-    const uint32_t len = sizeof(schema) - 1;
-
-    if (st->kind != SQL_SET || !is_named(st->name.data, st->name.len, "search_path"))
-        return false;
-    for (uint32_t at = 0; at + len <= st->value.len; at++) {
-        if (str_equal_nocase_n(st->value.data + at, schema, len))
-            return true;
-    }
-    return false;
+    return st->kind == SQL_SET && is_named(st->name.data, st->name.len, "search_path") &&
+           names_temporary(st->value);
 }
 
 struct effect *
@@ -177,9 +189,10 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 
     for (uint32_t n = 0; n < f->count; n++) {
         bool looks = looks_for_temporary(&f->statements[n]);
-        if (unlikely(looks))
-            session_keep(s, SESSION_KEEPS_SETTING, true);
-        s->has_temporary |= looks || f->statements[n].temporary;
+        if (unlikely(looks)) {
+            session_keep(s, SESSION_KEEPS_SETTING);
+            s->cur->spoilt = true;
+        }
     }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
@@ -195,15 +208,25 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
         if (e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_DISCARD)
             statements_doubt(s, (struct sql_text){e->bytes, e->name_len});
         free(e);
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
     }
     return NULL;
+}
+
+/* Who the session is. RESET ALL leaves it alone. */
+static bool
+is_role(const char *name, size_t len)
+{
+    return is_named(name, len, "role") || is_named(name, len, "session_authorization");
 }
 
 /* Does the new setting leave nothing of the old one? */
 static bool
 replaces(const struct effect *e, const struct setting *old)
 {
+    if (is_named(e->bytes, e->name_len, "session_authorization") &&
+        is_named(old->bytes, old->name_len, "role"))
+        return true;
     if (e->name_len == 0 || old->name_len != e->name_len ||
         memcmp(old->bytes, e->bytes, e->name_len) != 0)
         return false;
@@ -215,6 +238,16 @@ replaces(const struct effect *e, const struct setting *old)
 }
 
 static void
+drop_all_but_role(struct settings *t, struct list *head)
+{
+    list_for_each_safe (it, next, head) {
+        struct setting *x = list_entry(it, struct setting, link);
+        if (!is_role(x->bytes, x->name_len))
+            drop_one(t, x);
+    }
+}
+
+static void
 add(struct session *s, struct list *head, const struct effect *e)
 {
     struct settings *t = &s->settings;
@@ -222,14 +255,11 @@ add(struct session *s, struct list *head, const struct effect *e)
 
     list_for_each_safe (it, next, head) {
         struct setting *old = list_entry(it, struct setting, link);
-        if (!replaces(e, old))
-            continue;
-        t->bytes -= old->name_len + old->text_len;
-        list_remove(&old->link);
-        free(old);
+        if (replaces(e, old))
+            drop_one(t, old);
     }
     if (t->bytes + e->name_len + e->text_len > SETTINGS_MAX_BYTES) {
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
         return;
     }
     x = xmalloc(sizeof(*x) + e->name_len + e->text_len);
@@ -242,9 +272,11 @@ add(struct session *s, struct list *head, const struct effect *e)
 }
 
 static bool
-is_discard_all(const struct effect *e)
+ends_with(const struct effect *e, const char *word)
 {
-    return e->text_len >= 3 && str_equal_nocase_n(e->bytes + e->text_len - 3, "all", 3);
+    size_t len = strlen(word);
+
+    return e->text_len >= len && str_equal_nocase_n(e->bytes + e->text_len - len, word, len);
 }
 
 /* ---- images ---- */
@@ -402,18 +434,71 @@ difference(const struct settings_image *from, const struct settings_image *to, s
     return harmless;
 }
 
+/* ---- what a server says is set ---- */
+
+bool
+settings_hear(struct buf *heard, struct sql_text name, struct sql_text text)
+{
+    if (heard->len + name.len + text.len > SETTINGS_MAX_BYTES)
+        return false;
+    buf_add(heard, &name.len, sizeof(name.len));
+    buf_add(heard, &text.len, sizeof(text.len));
+    buf_add(heard, name.data, name.len);
+    buf_add(heard, text.data, text.len);
+    return true;
+}
+
 /* ---- effects ---- */
+
+/* Which of the others a role may set, and which only the one before it, is not followed. */
+static void
+check_roles(struct session *s)
+{
+    const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
+    bool has_role = false;
+    bool has_other = false;
+
+    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+        list_for_each (it, lists[n]) {
+            const struct setting *x = list_entry(it, struct setting, link);
+            bool role = is_role(x->bytes, x->name_len);
+            has_role |= role;
+            has_other |=
+                !role && x->name_len > 0 && !is_harmless((struct sql_text){x->bytes, x->name_len});
+        }
+    }
+    if (has_role && has_other)
+        session_keep(s, SESSION_KEEPS_ROLE);
+    else if (s->keeps.kinds != 0)
+        keeps_drop(s, SESSION_KEEPS_ROLE);
+    if (!has_role)
+        return;
+    /* a standby may not know the role yet */
+    s->last_write_ns = clock_monotonic_ns();
+    s->host->wrote(s->host->ctx, s->last_write_ns);
+}
+
+static bool
+is_reset(const struct effect *e)
+{
+    return e->text_len >= 5 && str_equal_nocase_n(e->bytes + e->name_len, "reset", 5);
+}
 
 /* What has been set holds from now on. */
 static void
 take_over(struct session *s, const struct effect *e)
 {
+    struct settings *t = &s->settings;
+
     if (e->name_len == 0) {
-        drop_all(&s->settings, &s->settings.applied);
-        s->settings.seq++;
+        drop_all_but_role(t, &t->applied);
+        t->seq++;
         return;
     }
-    add(s, &s->settings.applied, e);
+    add(s, &t->applied, e);
+    /* what was there at login is there on every connection */
+    if (is_role(e->bytes, e->name_len) && is_reset(e))
+        drop_one(t, list_entry(t->applied.prev, struct setting, link));
 }
 
 static void
@@ -424,6 +509,48 @@ settings_drop(struct session *s)
     s->settings.seq++;
 }
 
+/* Each connection that it came to would have a temporary schema from then on. */
+static bool
+may_be_followed(const struct settings_image *image)
+{
+    struct image_entry e;
+    uint32_t at = 0;
+
+    while (next_entry(image, &at, &e)) {
+        if (is_named(e.name.data, e.name.len, "search_path") && names_temporary(e.text))
+            return false;
+    }
+    return true;
+}
+
+bool
+settings_adopt(struct session *s, struct server *server, const struct buf *heard)
+{
+    struct settings_image *image =
+        heard->len > 0 ? settings_image_get(s->host->pool, heard->data, heard->len) : NULL;
+    bool follows = may_be_followed(image);
+    struct image_entry e;
+    uint32_t at = 0;
+
+    if (follows) {
+        drop_all(&s->settings, &s->settings.applied);
+        s->settings.seq++;
+    }
+    while (follows && next_entry(image, &at, &e)) {
+        struct effect *effect = effect_new(EFFECT_SET, e.name, e.text.data, e.text.len);
+        take_over(s, effect);
+        free(effect);
+        if (is_named(e.name.data, e.name.len, "default_transaction_isolation"))
+            keeps_pin(s);
+    }
+    if (follows) {
+        check_roles(s);
+        server_set_image(server, image_of(s));
+    }
+    settings_image_put(image);
+    return follows;
+}
+
 static void
 apply(struct session *s, struct server *server, const struct effect *e)
 {
@@ -432,27 +559,27 @@ apply(struct session *s, struct server *server, const struct effect *e)
 
     switch (e->kind) {
     case EFFECT_RESET_ALL:
-        drop_all(t, &t->pending);
+        drop_all_but_role(t, &t->pending);
         /* fall through */
     case EFFECT_SET:
         if (in_tx)
             add(s, &t->pending, e);
         else
             take_over(s, e);
+        check_roles(s);
         if (!in_tx)
             server_set_image(server, image_of(s));
         break;
     case EFFECT_DISCARD:
-        if (!is_discard_all(e))
+        if (!ends_with(e, "all") && !ends_with(e, "sequences"))
+            break;
+        sequences_discarded(s, server);
+        if (!ends_with(e, "all"))
             break;
         settings_drop(s);
         server_set_image(server, NULL);
         statements_forget(s, (struct sql_text){NULL, 0});
-        s->pinned = s->always_pinned;
-        s->keeps_primary = false;
-        s->keeps = SESSION_KEEPS_NOTHING;
-        if (s->place.slot != NULL)
-            s->place.slot->keeps = SESSION_KEEPS_NOTHING;
+        keeps_clear(s);
         break;
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
@@ -470,7 +597,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
     case EFFECT_SAVEPOINT:
         /* what a ROLLBACK TO undoes is not followed */
         if (!list_empty(&t->pending))
-            session_keep(s, SESSION_KEEPS_SETTING, true);
+            session_keep(s, SESSION_KEEPS_SETTING);
         break;
     case EFFECT_COMMIT:
         break;
@@ -481,7 +608,7 @@ void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
     if (is_mixed(effects))
-        session_keep(s, SESSION_KEEPS_SETTING, true);
+        session_keep(s, SESSION_KEEPS_SETTING);
     while (effects != NULL) {
         struct effect *next = effects->next;
         s->name_effects -= changes_meanings(effects);
@@ -513,6 +640,7 @@ settings_tx_ended(struct session *s, bool committed)
             take_over(s, e);
         free(e);
     }
+    check_roles(s);
     if (committed && s->cur != NULL)
         server_set_image(s->cur, image_of(s));
 }

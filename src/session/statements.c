@@ -48,6 +48,8 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
                 !f->statements[0].system_catalog &&
                 (st->kind == SQL_SELECT || st->kind == SQL_INSERT || st->kind == SQL_UPDATE ||
                  st->kind == SQL_DELETE);
+    st->plain = st->plain && catalog_pins(s->host->catalog, f) == 0;
+    st->draws = sequences_drawn(f, &v);
     st->to_primary = st->wants_primary != 0 || v.may_write || !v.plain;
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
@@ -197,7 +199,7 @@ void
 statements_provide_real(struct session *s, struct server *server, struct statement *st)
 {
     provide_real(s, server, st);
-    session_keep(s, SESSION_KEEPS_STATEMENT, false);
+    keeps_lent_name(s);
 }
 
 void
@@ -271,7 +273,7 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
     if (old != NULL && p->name.len > 0 && !s->batch_forgets)
         return statements_parse_unseen(s, server, p->name);
     if (!statements_have_room(s, p)) {
-        session_keep(s, SESSION_KEEPS_STATEMENTS, true);
+        session_keep(s, SESSION_KEEPS_STATEMENTS);
         return statements_parse_unseen(s, server, p->name);
     }
     st = statement_of(s, p);
@@ -302,7 +304,7 @@ statements_add_by_sql(struct session *s, struct sql_text name)
     if (!statements_have_room(s, &p))
         return;
     st = statement_new(s, p.name, NULL);
-    st->to_primary = st->may_write = st->touches_session = true;
+    st->to_primary = st->may_write = st->draws = st->touches_session = true;
     st->reason = ROUTE_PINNED;
     put(s, st);
     unref(s, st);
@@ -444,6 +446,7 @@ statements_doubt(struct session *s, struct sql_text name)
 struct real_names {
     struct server *server;
     bool close;
+    bool closed; /* any */
     bool others; /* some are known to another one */
 };
 
@@ -453,7 +456,7 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
     struct real_names *r = ctx;
     struct statement *st = value;
 
-    if (st->real != r->server) {
+    if (st->real != r->server || (r->close && st->own_name)) {
         r->others |= st->real != NULL;
         return true;
     }
@@ -461,6 +464,7 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
     if (r->close) {
         send_close(r->server, st->name, st->name_len);
         server_expect(r->server, PENDING_CLOSE, true, 0, NULL);
+        r->closed = true;
     }
     return true;
 }
@@ -468,7 +472,7 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
 void
 statements_link_gone(struct session *s, struct server *server)
 {
-    struct real_names r = {server, false, false};
+    struct real_names r = {.server = server};
 
     if (likely(!s->has_real))
         return;
@@ -479,10 +483,12 @@ statements_link_gone(struct session *s, struct server *server)
 void
 statements_close_real(struct session *s, struct server *server)
 {
-    struct real_names r = {server, true, false};
+    struct real_names r = {.server = server, .close = true};
 
     s->unreal = false;
     map_visit(&s->statements, end_real, &r);
+    if (!r.closed)
+        return;
     server_expect(server, PENDING_SYNC, true, 0, NULL);
     server_send(server, "S\0\0\0\4", 5);
 }

@@ -31,7 +31,7 @@ static void
 in_doubt(struct unit *u, enum route_reason reason)
 {
     demand_primary(u, reason);
-    u->may_write = true;
+    u->may_write = u->draws = true;
     u->tx_read = false;
 }
 
@@ -83,6 +83,7 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
     struct verdict v = lookup_verdict(s, f);
 
     u->may_write |= v.may_write;
+    u->draws |= sequences_drawn(f, &v);
     u->touches_session |= v.touches_session;
     u->defines |= v.defines;
     u->asks |= v.unknown;
@@ -142,6 +143,7 @@ scan_text(struct session *s, const char *text, size_t len, struct unit *u)
     u->facts = session_facts(s, text, len);
     take_facts(s, u, u->facts);
     take_wish(u, unit_wish(s, text, len, u->facts));
+    sequences_scan(s, u, u->facts);
     if (u->facts->count == 1)
         take_execution(u, &u->facts->statements[0]);
     if (u->has_begin)
@@ -224,6 +226,7 @@ take_text(struct session *s, const char *text, size_t len, struct unit *u)
 {
     const struct sql_facts *f = session_facts(s, text, len);
 
+    sequences_scan(s, u, f);
     if (f->count == 1)
         take_execution(u, &f->statements[0]);
     else
@@ -237,6 +240,7 @@ take_known(struct session *s, const struct statement *st, struct unit *u)
     if (likely(st->plain)) {
         u->verb = st->kind;
         u->executed++;
+        u->drew |= st->draws;
     } else {
         take_text(s, st->prepared->query, st->prepared->query_len, u);
     }
@@ -284,6 +288,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         take_known(s, st, u);
     u->defines |= st->defines;
     u->may_write |= st->may_write;
+    u->draws |= st->draws;
     u->touches_session |= st->touches_session;
     u->local |= st->local;
     u->foreign |= !st->local;

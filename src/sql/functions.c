@@ -24,6 +24,27 @@ static const struct {
 #undef SESSION
 };
 
+static bool
+is_own(const struct sql_function *f, const char *name)
+{
+    bool schema = f->schema.len == 0 ||
+                  (f->schema.len == 10 && memcmp(f->schema.data, "pg_catalog", 10) == 0);
+
+    return schema && f->name.len == strlen(name) && memcmp(f->name.data, name, f->name.len) == 0;
+}
+
+bool
+sql_function_recalls(const struct sql_function *f)
+{
+    return is_own(f, "currval") || is_own(f, "lastval");
+}
+
+bool
+sql_function_draws(const struct sql_function *f)
+{
+    return is_own(f, "nextval") || is_own(f, "setval");
+}
+
 enum sql_function_class
 sql_function_class(struct sql_text schema, struct sql_text name)
 {

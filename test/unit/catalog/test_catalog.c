@@ -113,8 +113,7 @@ asks_for_what_is_not_known(void **state)
     ask("SELECT f(a, 1), lower(b) FROM t");
     assert_int_equal(question.count, 4);
     catalog_question_sql(&question, "SET search_path TO x;", 21, &sql);
-    assert_non_null(
-        strstr(buf_cstr(&sql), "SET LOCAL client_encoding TO DEFAULT;SET search_path TO x;"));
+    assert_non_null(strstr(buf_cstr(&sql), "SET LOCAL ROLE NONE;SET search_path TO x;"));
     assert_non_null(strstr(buf_cstr(&sql), ",(0,'r',E'',E't',0),(1,'f',E'',E'f',2),(2,'f',"
                                            "E'',E'lower',1),(3,'d',E'',E'',0)),"));
     assert_non_null(strstr(buf_cstr(&sql), ";ROLLBACK"));
@@ -267,6 +266,37 @@ lists_of_functions_win(void **state)
     assert_int_equal(flags, 0);
 }
 
+static uint32_t
+pins(const char *text)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+
+    return catalog_pins(catalog, sql_facts(cache, text, strlen(text), &options));
+}
+
+static void
+listed_functions_pin(void **state)
+{
+    uint32_t flags;
+
+    (void)state;
+    configure("");
+    assert_int_equal(pins("SELECT nextval('s'), f()"), CATALOG_PINS_SEQUENCE);
+    assert_int_equal(pins("INSERT INTO t VALUES (pg_catalog.setval('s', 1))"),
+                     CATALOG_PINS_SEQUENCE);
+    assert_int_equal(pins("SELECT app.nextval('s'), currval('s')"), CATALOG_PINS_LISTED);
+    configure("pinning_function_list = 'keep_.*,app\\.f'");
+    assert_int_equal(pins("SELECT nextval('s'), f()"), 0);
+    assert_int_equal(pins("SELECT 1; SELECT a FROM app.f(1) AS x(a)"), CATALOG_PINS_LISTED);
+    assert_int_equal(pins("UPDATE t SET a = Keep_it(b)"), CATALOG_PINS_LISTED);
+    assert_int_equal(pins("UPDATE t SET a = keep(b)"), 0);
+    ask("SELECT g()");
+    answer("0", "0", "app.f");
+    done();
+    assert_true(judge("SELECT g()", &flags));
+    assert_int_equal(flags, CATALOG_KEEPS | CATALOG_OPAQUE);
+}
+
 int
 main(void)
 {
@@ -280,6 +310,7 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(other_paths_are_other_scopes, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_of_functions_win, setup, teardown),
+        cmocka_unit_test_setup_teardown(listed_functions_pin, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,445 @@
+/*
+ * What a session has left on its connection to the primary that another connection would not have,
+ * and how it comes to an end.
+ *
+ * While there is anything, the session keeps the connection (pool_mode = auto) and, for most of it,
+ * reads at the primary. What a statement leaves is noted when it is sent, whether it succeeds or
+ * not. Whatever may have ended something is noted, too; when all could be gone, the server is
+ * asked, in one query whose answer the client never sees: when the session has been quiet for a
+ * moment, after some more statements of one that never is, or at once while others wait for a
+ * connection. After each question in vain the next one waits twice as long. Client statements that
+ * come meanwhile are ordered behind it.
+ *
+ * Called by client.c and settings.c (what is left), answers.c (ends of cycles, the answer).
+ * Invariants: nothing is asked in a transaction or an open batch; what was noted behind the
+ * question is not touched by its answer.
+ */
+#include "session/internal.h"
+
+#include "base/num.h"
+#include "base/str.h"
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    QUIET_MS = 5,
+    BUSY_CYCLES = 16, /* of one that is never quiet */
+    BACKOFF_MAX = 8,
+    SETTING_MAX_BYTES = 8000,
+};
+
+#define BIT(id) (1u << SESSION_KEEPS_##id)
+
+static const uint32_t pinning = 0
+#define SESSION_KEEPS(id, words, pins, asked) | ((pins) ? BIT(id) : 0)
+#include "tables/keeps.def"
+#undef SESSION_KEEPS
+    ;
+
+static const uint32_t askable = 0
+#define SESSION_KEEPS(id, words, pins, asked) | ((asked) ? BIT(id) : 0)
+#include "tables/keeps.def"
+#undef SESSION_KEEPS
+    ;
+
+/* Of these nobody knows what they have left: all is asked for. */
+static const uint32_t anything = BIT(STATEMENT) | BIT(STATEMENTS) | BIT(FUNCTION);
+
+/* What the server is asked, and what it says with which letter. */
+enum { SAYS_SCHEMA = 's' };
+
+static const struct {
+    char letter;
+    uint32_t kinds;
+    const char *condition;
+} questions[] = {
+    {'p', BIT(STATEMENT) | BIT(STATEMENTS),
+     "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements"
+     " WHERE from_sql OR name !~ '^pgpool_[0-9]+$')"},
+    {'c', BIT(CURSOR), "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
+    {'t', BIT(TEMPORARY),
+     "EXISTS (SELECT FROM pg_catalog.pg_depend"
+     " WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+     " AND refobjid = pg_catalog.pg_my_temp_schema())"},
+    {SAYS_SCHEMA, BIT(TEMPORARY), "pg_catalog.pg_my_temp_schema() <> 0"},
+    {'n', BIT(LISTEN), "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
+    {'l', BIT(LOCK),
+     "EXISTS (SELECT FROM pg_catalog.pg_locks"
+     " WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())"},
+};
+
+static void
+show(struct session *s)
+{
+    s->pinned = s->always_pinned || s->serializable || (s->keeps.kinds & pinning) != 0;
+    if (s->place.slot != NULL)
+        s->place.slot->keeps = s->keeps.kinds;
+}
+
+/* ---- noting ---- */
+
+void
+session_keep(struct session *s, enum session_keeps what)
+{
+    struct keeps *k = &s->keeps;
+    uint32_t bit = 1u << what;
+
+    k->fresh |= bit;
+    k->asked &= ~bit;
+    /* it may have left nothing at all */
+    k->ended |= bit & (BIT(FUNCTION) | BIT(SETTING));
+    if (what == SESSION_KEEPS_FUNCTION)
+        k->ended |= askable;
+    if (k->kinds & bit)
+        return;
+    k->kinds |= bit;
+    show(s);
+}
+
+void
+keeps_drop(struct session *s, enum session_keeps what)
+{
+    s->keeps.kinds &= ~(1u << what);
+    show(s);
+}
+
+void
+keeps_clear(struct session *s)
+{
+    struct keeps *k = &s->keeps;
+
+    k->kinds = k->fresh = k->ended = k->asked = 0;
+    k->fruitless = 0;
+    s->serializable = false;
+    io_timer_stop(&k->quiet);
+    show(s);
+}
+
+void
+keeps_pin(struct session *s)
+{
+    s->serializable = true;
+    show(s);
+}
+
+static bool
+begins_with(struct sql_text name, const char *word)
+{
+    size_t len = strlen(word);
+
+    return name.len >= len && memcmp(name.data, word, len) == 0;
+}
+
+/* DROP, or ON COMMIT DROP. */
+static bool
+drops(const struct sql_statement *st, const char *text)
+{
+    if (st->kind != SQL_DDL && st->kind != SQL_CREATE_TABLE_AS)
+        return false;
+    for (uint32_t at = st->start; at + 4 <= st->end; at++) {
+        if (str_equal_nocase_n(text + at, "drop", 4))
+            return true;
+    }
+    return false;
+}
+
+/* One of PostgreSQL's own functions that leave something, or a well-known one. */
+static void
+keep_for_call(struct session *s, struct sql_text name)
+{
+    if (begins_with(name, "pg_advisory_unlock") || begins_with(name, "pg_try_advisory_"))
+        s->keeps.ended |= BIT(LOCK);
+    if (begins_with(name, "pg_advisory_") || begins_with(name, "pg_try_advisory_"))
+        session_keep(s, SESSION_KEEPS_LOCK);
+    else if (begins_with(name, "set_config"))
+        session_keep(s, SESSION_KEEPS_SETTING);
+    else
+        session_keep(s, SESSION_KEEPS_LIBRARY);
+}
+
+static void
+keep_for_calls(struct session *s, const struct sql_statement *st)
+{
+    bool explained = st->temporary || st->kind == SQL_LOAD;
+
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        const struct sql_function *f = &st->functions[n];
+        if (f->function_class != SQL_FUNCTION_SESSION)
+            continue;
+        explained = true;
+        if (!sql_function_recalls(f))
+            keep_for_call(s, f->name);
+    }
+    if (!explained || st->kind == SQL_CALL || st->kind == SQL_DO || st->unknown_calls)
+        session_keep(s, SESSION_KEEPS_FUNCTION);
+}
+
+void
+keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
+                const char *text, bool touches)
+{
+    struct keeps *k = &s->keeps;
+
+    switch (st->kind) {
+    case SQL_PREPARE:
+        session_keep(s, SESSION_KEEPS_STATEMENT);
+        break;
+    case SQL_DEALLOCATE:
+        k->ended |= BIT(STATEMENT) | BIT(STATEMENTS);
+        break;
+    case SQL_DECLARE:
+        if (st->hold)
+            session_keep(s, SESSION_KEEPS_CURSOR);
+        break;
+    case SQL_CLOSE:
+        k->ended |= BIT(CURSOR);
+        break;
+    case SQL_LISTEN:
+        /* notifications come at any time, and must not come in the middle of a row from elsewhere
+         */
+        session_keep(s, SESSION_KEEPS_LISTEN);
+        break;
+    case SQL_UNLISTEN:
+        k->ended |= BIT(LISTEN);
+        break;
+    case SQL_LOAD:
+        server->spoilt = true;
+        session_keep(s, SESSION_KEEPS_LIBRARY);
+        break;
+    case SQL_UPDATE:
+        /* of pg_settings: sets parameters */
+        if (st->system_catalog)
+            session_keep(s, SESSION_KEEPS_SETTING);
+        break;
+    default:
+        break;
+    }
+    if (st->kind == SQL_DISCARD || drops(st, text))
+        k->ended |= BIT(TEMPORARY);
+    if (st->temporary) {
+        server->spoilt = true;
+        session_keep(s, SESSION_KEEPS_TEMPORARY);
+    }
+    if (touches)
+        keep_for_calls(s, st);
+}
+
+/* Of which we can take it again, once EXECUTE has run; nobody knows what that left. */
+void
+keeps_lent_name(struct session *s)
+{
+    session_keep(s, SESSION_KEEPS_STATEMENT);
+    s->keeps.ended |= BIT(STATEMENT);
+}
+
+void
+keeps_doubt(struct session *s)
+{
+    s->keeps.ended |= s->keeps.fresh;
+}
+
+/* ---- asking ---- */
+
+static void
+add_literal(struct buf *sql, const char *text)
+{
+    buf_add_str(sql, "E'");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\')
+            buf_add_u8(sql, (uint8_t)*text);
+        buf_add_u8(sql, (uint8_t)*text);
+    }
+    buf_add_u8(sql, '\'');
+}
+
+/* The first row: letters; the others: a parameter and the statement that sets it. */
+static void
+build_question(const struct session *s, uint32_t kinds, struct buf *sql)
+{
+    buf_add_str(sql, "SELECT ''::pg_catalog.text, pg_catalog.concat(''");
+    for (size_t n = 0; n < ARRAY_LEN(questions); n++) {
+        if (kinds & questions[n].kinds)
+            buf_printf(sql, ", CASE WHEN %s THEN '%c' END", questions[n].condition,
+                       questions[n].letter);
+    }
+    buf_add_str(sql, ")");
+    if (!(kinds & BIT(SETTING)))
+        return;
+    buf_add_str(sql, " UNION ALL SELECT 'session_authorization', pg_catalog.format("
+                     "'SET SESSION AUTHORIZATION %L', session_user) WHERE session_user <> ");
+    add_literal(sql, pool_key_user(s->key));
+    buf_add_str(sql, " UNION ALL SELECT 'role', pg_catalog.format("
+                     "'SET ROLE %L', pg_catalog.current_setting('role'))"
+                     " WHERE pg_catalog.current_setting('role') <> 'none'");
+    buf_printf(sql,
+               " UNION ALL SELECT n, CASE WHEN pg_catalog.length(x.setting) <= %d THEN"
+               " pg_catalog.format('SELECT pg_catalog.set_config(%%L,%%L,false)', n, x.setting)"
+               " END FROM (SELECT pg_catalog.lower(name) AS n, setting"
+               " FROM pg_catalog.pg_settings WHERE source = 'session'"
+               " AND name !~ '^transaction_' LIMIT 1000) AS x",
+               SETTING_MAX_BYTES);
+}
+
+static bool
+may_ask(const struct session *s)
+{
+    const struct server *server = s->primary;
+
+    return s->state == CLIENT_READY && s->tx_status == 'I' && !s->tx.deferred && server != NULL &&
+           server->state == SERVER_LENT && server_is_idle(server) && s->batch != server &&
+           !(s->cur == server && s->pass_left > 0) && !server->pending.sync_in_doubt;
+}
+
+static void
+ask(struct session *s)
+{
+    struct keeps *k = &s->keeps;
+    struct buf sql = BUF_EMPTY;
+
+    k->cycles = 0;
+    io_timer_stop(&k->quiet);
+    if (!may_ask(s))
+        return; /* the end of what runs comes here again */
+    k->asked = k->kinds & anything ? k->kinds | askable : k->kinds;
+    k->ended = 0;
+    k->asking = true;
+    k->answered = k->too_much = false;
+    /* what is set on it is what the session has set, and no more */
+    if (k->asked & BIT(SETTING))
+        settings_replay(s, s->primary);
+    statements_close_real(s, s->primary);
+    build_question(s, k->asked, &sql);
+    server_ask(s->primary, (const char *)sql.data, sql.len, CYCLE_KEEPS);
+    buf_free(&sql);
+}
+
+static void
+quiet(void *ctx)
+{
+    ask(ctx);
+}
+
+/* Could all be gone, and does it matter? */
+static bool
+is_due(const struct session *s)
+{
+    const struct keeps *k = &s->keeps;
+
+    return k->kinds != 0 && (k->kinds & ~(k->ended & askable)) == 0 && !k->asking &&
+           session_options(s)->pool_mode == CONFIG_POOL_MODE_AUTO;
+}
+
+void
+keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
+{
+    struct keeps *k = &s->keeps;
+
+    if (likely(k->kinds == 0) || server != s->primary || server->tx_status != 'I')
+        return;
+    if (doubtful)
+        keeps_doubt(s);
+    if (server->pending.count > 0)
+        return;
+    k->fresh = 0;
+    if (!is_due(s))
+        return;
+    if (++k->cycles >= (uint32_t)BUSY_CYCLES << k->fruitless ||
+        (k->fruitless == 0 && pool_waiting(s->host->pool) > 0))
+        ask(s);
+    else
+        io_timer_start(s->host->io, &k->quiet, (int64_t)QUIET_MS << k->fruitless, quiet, s);
+}
+
+/* ---- the answer ---- */
+
+/* A text column of a DataRow; data is NULL when there is none or it is null. */
+static struct sql_text
+column(const uint8_t *body, size_t len, uint32_t wanted)
+{
+    struct sql_text none = {NULL, 0};
+    size_t at = 2;
+
+    if (len < 2 || num_get_u16(body) <= wanted)
+        return none;
+    for (uint32_t n = 0;; n++) {
+        uint32_t size;
+        if (len - at < 4)
+            return none;
+        size = num_get_u32(body + at);
+        at += 4;
+        if (size != UINT32_MAX && len - at < size)
+            return none;
+        if (n == wanted)
+            return size == UINT32_MAX ? none : (struct sql_text){(const char *)body + at, size};
+        at += size != UINT32_MAX ? size : 0;
+    }
+}
+
+static void
+take_letters(struct keeps *k, struct server *server, struct sql_text letters)
+{
+    uint32_t left = 0;
+
+    for (uint32_t at = 0; at < letters.len; at++) {
+        char letter = letters.data[at];
+        for (size_t n = 0; n < ARRAY_LEN(questions); n++) {
+            uint32_t kinds = questions[n].kinds;
+            if (questions[n].letter != letter || letter == SAYS_SCHEMA)
+                continue;
+            left |= k->kinds & kinds ? k->kinds & kinds : kinds & -kinds;
+        }
+    }
+    if (k->asked & BIT(TEMPORARY))
+        server->spoilt = memchr(letters.data, SAYS_SCHEMA, letters.len) != NULL ||
+                         (server->spoilt && server->pending.count > 1);
+    k->left = left;
+    k->answered = true;
+}
+
+void
+keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len)
+{
+    struct keeps *k = &s->keeps;
+    struct sql_text name = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 0);
+    struct sql_text text = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 1);
+
+    if (name.data != NULL && name.len == 0 && text.data != NULL)
+        take_letters(k, server, text);
+    else if (name.data == NULL || text.data == NULL || !settings_hear(&k->settings, name, text))
+        k->too_much = true;
+}
+
+void
+keeps_answered(struct session *s, struct server *server, bool failed)
+{
+    struct keeps *k = &s->keeps;
+    uint32_t asked = k->asked;
+    uint32_t left = k->left & asked;
+
+    k->asked = 0;
+    k->asking = false;
+    if (s->replaying == server && server->pending.count == 0)
+        s->replaying = NULL;
+    if (failed || !k->answered) {
+        k->ended |= asked; /* another time */
+        left = asked & k->kinds;
+    } else if (asked & BIT(SETTING) && (k->too_much || !settings_adopt(s, server, &k->settings))) {
+        left |= BIT(SETTING);
+    }
+    buf_free(&k->settings);
+    k->kinds = (k->kinds & ~asked) | left;
+    if (left == 0)
+        k->fruitless = 0;
+    else if (k->fruitless < BACKOFF_MAX)
+        k->fruitless++;
+    show(s);
+}
+
+void
+keeps_fini(struct session *s)
+{
+    io_timer_stop(&s->keeps.quiet);
+    buf_free(&s->keeps.settings);
+}

@@ -1,0 +1,351 @@
+"""pool_mode = auto: a session keeps its server connection while it has left something there, and no
+longer."""
+
+import pytest
+
+import raw
+from server_log import ServerLog
+from waiting import wait_for
+
+QUESTION = "SELECT ''::pg_catalog.text"
+
+
+@pytest.fixture(name="auto", scope="module")
+def auto_fixture(cluster, engine):
+    from proxy import Pgpool
+    cluster.sql("CREATE TABLE IF NOT EXISTS kp_t (a int);"
+                "DROP ROLE IF EXISTS kp_logged;"
+                "CREATE ROLE kp_logged SUPERUSER LOGIN;"
+                "ALTER ROLE kp_logged SET log_statement = 'all';"
+                "DROP ROLE IF EXISTS kp_role; CREATE ROLE kp_role;"
+                "CREATE OR REPLACE FUNCTION kp_temp() RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+                "  CREATE TEMP TABLE IF NOT EXISTS kp_inner (a int); RETURN 5; END $$;"
+                "CREATE OR REPLACE FUNCTION kp_untemp() RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+                "  DROP TABLE pg_temp.kp_inner; RETURN 5; END $$;"
+                "CREATE OR REPLACE FUNCTION kp_nothing() RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+                "  EXECUTE 'SELECT 1'; RETURN 5; END $$")
+    pgpool = Pgpool(cluster, engine, pool_mode="auto", num_init_children=1).start()
+    yield pgpool
+    pgpool.finish()
+
+
+class Client:
+    """A session that finds itself in SHOW pool_sessions."""
+
+    def __init__(self, pgpool, **params):
+        self.pgpool = pgpool
+        self.one = raw.connected(pgpool, **params)
+        self.port = str(self.one.socket.getsockname()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.one.close()
+
+    def keeps(self):
+        with raw.connected(self.pgpool) as other:
+            [row] = [row for row in other.rows("SHOW pool_sessions") if row[6] == self.port]
+        return row[10], row[9]
+
+    def run(self, sql):
+        """Whatever its answer is: errors are wanted sometimes."""
+        return self.one.simple(sql)
+
+    def value(self, sql):
+        return self.one.rows(sql)[0][0]
+
+    def wait_free(self):
+        wait_for(lambda: self.keeps() == ("", "0"), "the connection to be given back")
+
+
+@pytest.fixture(name="client")
+def client_fixture(auto):
+    with Client(auto) as client:
+        yield client
+
+
+@pytest.mark.parametrize("make, end, what", [
+    ("CREATE TEMP TABLE kp_1 (a int)", "DROP TABLE kp_1", "a temporary object"),
+    ("CREATE TEMP TABLE kp_1 (a int)", "DISCARD TEMP", "a temporary object"),
+    ("CREATE TEMP VIEW kp_1 AS SELECT 1", "DROP VIEW kp_1", "a temporary object"),
+    ("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+     "DROP FUNCTION pg_temp.f()", "a temporary object"),
+    ("SELECT 5 AS a INTO TEMP kp_1", "DROP TABLE IF EXISTS kp_1, kp_2", "a temporary object"),
+    ("SELECT pg_advisory_lock(7771)", "SELECT pg_advisory_unlock(7771)", "an advisory lock"),
+    ("SELECT pg_try_advisory_lock(7772)", "SELECT pg_advisory_unlock_all()", "an advisory lock"),
+    ("LISTEN kp_c", "UNLISTEN kp_c", "LISTEN"),
+    ("LISTEN kp_c", "UNLISTEN *", "LISTEN"),
+    ("PREPARE kp_p AS SELECT 1", "DEALLOCATE kp_p", "a prepared statement of SQL's PREPARE"),
+    ("PREPARE kp_p AS SELECT 1", "DEALLOCATE ALL", "a prepared statement of SQL's PREPARE"),
+    ("BEGIN; DECLARE kp_c CURSOR WITH HOLD FOR SELECT 1; COMMIT", "CLOSE kp_c",
+     "a cursor WITH HOLD"),
+])
+def test_it_is_given_back_when_nothing_is_left(client, make, end, what):
+    client.one.rows(make)
+    assert client.keeps() == (what, "1")
+    client.one.rows("INSERT INTO kp_t VALUES (1)")
+    assert client.keeps() == (what, "1")
+    client.one.rows(end)
+    client.wait_free()
+
+
+@pytest.mark.parametrize("sql", [
+    "CREATE TEMP TABLE kp_1 (no_such_type_kp kp)",
+    "LISTEN kp_c; SELECT 1/0",
+    "BEGIN; CREATE TEMP TABLE kp_1 (a int) ON COMMIT DROP; COMMIT",
+    "BEGIN; LISTEN kp_c; ROLLBACK",
+    "CREATE TEMP TABLE kp_1 (a int) ON COMMIT DROP",
+    "SELECT pg_advisory_unlock(1)",
+    "SELECT pg_advisory_unlock_all()",
+    "DO $$ BEGIN PERFORM 1; END $$",
+    "SELECT kp_nothing()",
+    "BEGIN; SET work_mem = '7MB'; ROLLBACK",
+    "DECLARE kp_c CURSOR WITH HOLD FOR SELECT 1/0",
+    "EXECUTE kp_nobody",
+    "UPDATE pg_settings SET setting = '5MB' WHERE name = 'no such name'",
+])
+def test_what_left_nothing_keeps_nothing(client, sql):
+    client.run(sql)
+    client.wait_free()
+
+
+def test_a_rolled_back_transaction_step_by_step(client):
+    for sql in ("BEGIN", "CREATE TEMP TABLE kp_1 (a int)", "LISTEN kp_c"):
+        client.one.rows(sql)
+    assert client.keeps() == ("a temporary object; LISTEN", "1")
+    client.one.rows("ROLLBACK")
+    client.wait_free()
+
+
+def test_all_of_it_must_be_gone(client):
+    client.one.rows("LISTEN kp_c")
+    client.one.rows("SELECT pg_advisory_lock(7773)")
+    client.one.rows("CREATE TEMP TABLE kp_1 AS SELECT 5 AS a")
+    client.one.rows("SELECT pg_advisory_unlock(7773)")
+    client.one.rows("UNLISTEN *")
+    assert client.value("SELECT a FROM kp_1") == "5"
+    assert "temporary" in client.keeps()[0]
+    client.one.rows("DROP TABLE kp_1")
+    client.wait_free()
+
+
+def test_what_a_question_finds_left_is_shown(client):
+    """Of two temporary tables one is gone."""
+    client.one.rows("CREATE TEMP TABLE kp_1 AS SELECT 5 AS a")
+    client.one.rows("CREATE TEMP TABLE kp_2 AS SELECT 6 AS a")
+    client.one.rows("SELECT kp_nothing()")
+    wait_for(lambda: client.keeps() == ("a temporary object", "1"), "the server to be asked")
+    client.one.rows("DROP TABLE kp_1")
+    assert client.value("SELECT a FROM kp_2") == "6"
+    client.one.rows("DROP TABLE kp_2")
+    client.wait_free()
+
+
+def test_temporary_tables_of_functions(client):
+    assert client.value("SELECT kp_temp()") == "5"
+    wait_for(lambda: client.keeps() == ("a temporary object", "1"), "the server to be asked")
+    assert client.value("SELECT count(*) FROM kp_inner") == "0"
+    client.one.rows("SELECT kp_untemp()")
+    client.wait_free()
+
+
+def backend(client):
+    return client.value("SELECT pg_backend_pid() /* pgpool: primary */")
+
+
+def test_a_connection_with_a_temporary_schema_is_closed(auto):
+    with Client(auto) as client:
+        client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
+        before = backend(client)
+        client.one.rows("DROP TABLE kp_1")
+        client.wait_free()
+        assert backend(client) != before
+        client.one.rows("LISTEN kp_c")
+        before = backend(client)
+        client.one.rows("UNLISTEN kp_c")
+        client.wait_free()
+        assert backend(client) == before
+
+
+def test_discard_all_closes_it_too(client):
+    client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
+    before = backend(client)
+    client.one.rows("DISCARD ALL")
+    client.wait_free()
+    assert backend(client) != before
+
+
+@pytest.mark.parametrize("sql", [
+    "DO $$ BEGIN SET work_mem = '7MB'; END $$",
+    "SELECT set_config('work_mem', '7MB', false)",
+    "UPDATE pg_settings SET setting = '7168' WHERE name = 'work_mem'",
+    "SET work_mem = '7MB'; SELECT 1",
+    "BEGIN; SET work_mem = '7MB'; COMMIT",
+])
+def test_parameters_set_in_any_way_follow(auto, sql):
+    """The server is asked for them, and then they are as if they had been SET."""
+    with Client(auto) as client, Client(auto) as other:
+        client.one.rows("SET search_path = \"$user\", 'Kp''s', public")
+        client.one.rows("SET timezone = 'Asia/Tokyo'")
+        client.run(sql)
+        client.wait_free()
+        for _ in range(3):
+            other.one.rows("BEGIN")
+            assert other.value("SHOW work_mem") == "4MB"
+            assert other.value("SHOW timezone") == "UTC"
+            assert client.value("SHOW work_mem") == "7MB"
+            assert client.value("SHOW timezone") == "Asia/Tokyo"
+            assert client.value("SHOW search_path") == "\"$user\", \"Kp's\", public"
+            other.one.rows("COMMIT")
+        assert client.keeps() == ("", "0")
+        client.one.rows("RESET work_mem")
+        assert client.value("SHOW work_mem") == "4MB"
+
+
+def test_pipelined_statements_behind_a_question(client):
+    """They are ordered behind it, and what they leave is not taken for gone."""
+    for turn in range(30):
+        client.one.send(raw.query("LISTEN kp_c"), raw.query("UNLISTEN kp_c"))
+        client.one.read_until("Z", 2)
+        client.one.quiet(0.001 * (turn % 10))
+        client.one.send(raw.query("CREATE TEMP TABLE kp_1 AS SELECT 5 AS a"))
+        client.one.read_until("Z")
+        assert client.value("SELECT a FROM kp_1") == "5"
+        client.one.quiet(0.01)
+        assert client.value("SELECT a FROM kp_1") == "5"
+        client.one.rows("DROP TABLE kp_1")
+    client.wait_free()
+
+
+def test_protocol_statements_under_their_own_name(auto):
+    """EXECUTE of what Parse has made puts the client's name on the connection."""
+    with Client(auto) as client, Client(auto) as other:
+        for one, text in ((client.one, "SELECT 'one'"), (other.one, "SELECT 'two'")):
+            one.send(raw.parse("kp_s", text), raw.SYNC)
+            one.read_until("Z")
+        for _ in range(3):
+            assert client.value("EXECUTE kp_s") == "one"
+            client.wait_free()
+            assert other.value("EXECUTE kp_s") == "two"
+            other.wait_free()
+
+
+def questions(log):
+    return sum(QUESTION in entry for entry in log.entries())
+
+
+def test_it_is_asked_only_when_all_may_be_gone(cluster, auto):
+    with Client(auto, user="kp_logged") as client:
+        client.one.rows("LISTEN kp_c")
+        log = ServerLog(cluster.primary)
+        for _ in range(50):
+            client.one.rows("SELECT pg_advisory_lock(7774)")
+            client.one.rows("SELECT pg_advisory_unlock(7774)")
+            client.one.quiet(0.01)
+        assert questions(log) == 0
+
+
+def test_a_client_that_is_busy_is_not_asked_for_each_statement(cluster, auto):
+    with Client(auto, user="kp_logged") as client:
+        log = ServerLog(cluster.primary)
+        client.one.send(*[raw.query(f"SELECT pg_advisory_{what}(7775)")
+                          for _ in range(200) for what in ("lock", "unlock")])
+        client.one.read_until("Z", 400)
+        client.wait_free()
+        assert 1 <= questions(log) <= 40
+
+
+def test_questions_in_vain_become_rare(cluster, auto):
+    with Client(auto, user="kp_logged") as client:
+        client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
+        log = ServerLog(cluster.primary)
+        for _ in range(200):
+            client.one.rows("DROP TABLE IF EXISTS kp_2")
+            client.one.quiet(0.006)
+        assert 1 <= questions(log) <= 12
+
+
+def listen(one, form):
+    if form == "simple":
+        one.rows("LISTEN kp_n")
+        return
+    one.send(raw.parse("", "LISTEN kp_n"), raw.bind("", ""), raw.execute(), raw.SYNC)
+    assert "E" not in [got.kind for got in one.read_until("Z")]
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+def test_notifications_arrive_while_idle(auto, form):
+    with Client(auto) as client, Client(auto) as other:
+        listen(client.one, form)
+        assert client.keeps() == ("LISTEN", "1")
+        for number in range(3):
+            other.one.rows(f"NOTIFY kp_n, 'number {number}'")
+            got = client.one.read()
+            assert (got.kind, got.body[4:]) == ("A", f"kp_n\0number {number}\0".encode())
+        client.one.rows("UNLISTEN kp_n")
+        client.wait_free()
+        other.one.rows("NOTIFY kp_n, 'nobody'")
+        assert client.value("SELECT 5") == "5"
+        assert client.one.quiet(0.05)
+
+
+ROLES = [
+    ("SET ROLE kp_role", "RESET ROLE"),
+    ("SET ROLE kp_role", "SET ROLE NONE"),
+    ("SET SESSION ROLE kp_role", "SET SESSION AUTHORIZATION DEFAULT"),
+    ("SET SESSION AUTHORIZATION kp_role", "RESET SESSION AUTHORIZATION"),
+    ("BEGIN; SET ROLE kp_role; COMMIT", "RESET ROLE"),
+    ("DO $$ BEGIN SET ROLE kp_role; END $$", "RESET ROLE"),
+    ("SELECT set_config('role', 'kp_role', false)", "DO $$ BEGIN RESET ROLE; END $$"),
+    ("SET ROLE kp_role", "DISCARD ALL"),
+]
+WHO = "SELECT current_user /* pgpool: primary */"
+
+
+@pytest.mark.parametrize("make, end", ROLES)
+def test_roles_follow_their_session(auto, make, end):
+    with Client(auto) as client, Client(auto) as other:
+        client.run(make)
+        client.wait_free()
+        for _ in range(3):
+            other.one.rows("BEGIN")
+            assert other.value(WHO) == "postgres"
+            assert client.value(WHO) == client.value("SELECT current_user") == "kp_role"
+            other.one.rows("COMMIT")
+        client.one.rows("RESET ALL")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows(end)
+        client.wait_free()
+        assert client.value(WHO) == client.value("SELECT current_user") == "postgres"
+        assert other.value(WHO) == "postgres"
+
+
+def test_a_role_that_is_rolled_back(auto):
+    with Client(auto) as client:
+        client.one.rows("BEGIN")
+        client.one.rows("SET ROLE kp_role")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows("ROLLBACK")
+        assert client.value(WHO) == "postgres"
+        client.one.rows("BEGIN")
+        client.one.rows("SET LOCAL ROLE kp_role")
+        assert client.value(WHO) == "kp_role"
+        client.one.rows("COMMIT")
+        assert client.value(WHO) == "postgres"
+        client.wait_free()
+
+
+def test_a_role_beside_what_it_may_not_set_keeps_the_connection(auto):
+    with Client(auto) as client, Client(auto) as other:
+        client.one.rows("SET log_min_duration_statement = 60000")
+        client.one.rows("SET ROLE kp_role")
+        for _ in range(3):
+            assert client.value(WHO) == "kp_role"
+            assert client.value("SHOW log_min_duration_statement") == "1min"
+            assert other.value("SHOW log_min_duration_statement") == "-1"
+        assert "a role" in client.keeps()[0]
+        client.one.rows("RESET ROLE")
+        client.wait_free()
+        assert client.value("SHOW log_min_duration_statement") == "1min"
+        assert other.value("SHOW log_min_duration_statement") == "-1"

@@ -79,6 +79,11 @@ struct memo *shared_memo(struct shared *sh);
 bool shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit);
 void shared_give_connection(struct shared *sh, uint32_t child_no, int node_id);
 
+/* One client more, of this child; false: there are `limit` already (0: no limit), over all
+ * children. A child that dies has none any more. */
+bool shared_admit_client(struct shared *sh, uint32_t child_no, uint32_t limit);
+void shared_dismiss_client(struct shared *sh, uint32_t child_no);
+
 /* ---- who wrote last: told by children, asked by lag ------------------------------------------ */
 
 /* Some session wrote at this moment (CLOCK_MONOTONIC). Never goes back. */

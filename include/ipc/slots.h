@@ -77,6 +77,7 @@ struct server_slot {
  * as far as they are used. */
 struct child_slot {
     _Atomic uint32_t sessions;  /* clients now */
+    _Atomic uint32_t admitted;  /* of these, who counts for max_client_connections */
     _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
     _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
     _Atomic uint32_t connections[NODES_MAX]; /* its own, to each node */

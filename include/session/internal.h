@@ -180,6 +180,7 @@ struct session {
     uint8_t keeps;           /* enum session_keeps: the first of it */
     bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
+    bool admitted;           /* it counts as a client */
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */

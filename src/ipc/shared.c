@@ -27,6 +27,7 @@ struct config_text {
 struct activity {
     _Alignas(64) _Atomic int64_t last_write_ns;
     _Atomic bool lag_sleeps;
+    _Atomic uint32_t clients;                /* over all children */
     _Atomic uint32_t connections[NODES_MAX]; /* to each node, over all children */
 };
 
@@ -197,15 +198,40 @@ shared_server(struct shared *sh, uint32_t child_no, uint32_t n)
     return (struct server_slot *)(void *)child_part(sh, child_no, sh->servers_at) + n;
 }
 
-bool
-shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit)
+/* Adds one where there are less than `limit` (0: any number). */
+static bool
+take_one(_Atomic uint32_t *count, uint32_t limit)
 {
-    uint32_t total = atomic_load(&sh->activity->connections[node_id]);
+    uint32_t total = atomic_load(count);
 
     do {
         if (limit > 0 && total >= limit)
             return false;
-    } while (!atomic_compare_exchange_weak(&sh->activity->connections[node_id], &total, total + 1));
+    } while (!atomic_compare_exchange_weak(count, &total, total + 1));
+    return true;
+}
+
+bool
+shared_admit_client(struct shared *sh, uint32_t child_no, uint32_t limit)
+{
+    if (!take_one(&sh->activity->clients, limit))
+        return false;
+    atomic_fetch_add(&shared_child(sh, child_no)->admitted, 1);
+    return true;
+}
+
+void
+shared_dismiss_client(struct shared *sh, uint32_t child_no)
+{
+    atomic_fetch_sub(&shared_child(sh, child_no)->admitted, 1);
+    atomic_fetch_sub(&sh->activity->clients, 1);
+}
+
+bool
+shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit)
+{
+    if (!take_one(&sh->activity->connections[node_id], limit))
+        return false;
     atomic_fetch_add(&shared_child(sh, child_no)->connections[node_id], 1);
     return true;
 }
@@ -234,6 +260,7 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
 
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
+    atomic_fetch_sub(&sh->activity->clients, atomic_exchange(&child->admitted, 0));
     give_all_connections(sh, child);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
         struct session_slot *session = shared_session(sh, child_no, n);

@@ -337,6 +337,22 @@ session_ended(void *ctx, struct session *s)
 
 /* ---- what sessions and the pool ask for ---- */
 
+static bool
+admit(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    return shared_admit_client(p->shared, p->child_no, (uint32_t)p->config->max_client_connections);
+}
+
+static void
+dismiss(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    shared_dismiss_client(p->shared, p->child_no);
+}
+
 static struct server_slot *
 slot_get(void *ctx)
 {
@@ -680,6 +696,8 @@ child_new(struct proc *p)
         .counters = c->slot->nodes,
         .routed = c->slot->routed,
         .ctx = c,
+        .admit = admit,
+        .dismiss = dismiss,
         .cancel = cancel_asked,
         .wrote = wrote,
         .last_write = last_write,

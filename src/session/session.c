@@ -204,6 +204,9 @@ session_end(struct session *s, const char *why)
         session_drop_link(s, s->primary);
     if (s->reader != NULL)
         session_drop_link(s, s->reader);
+    if (s->admitted)
+        s->host->dismiss(s->host->ctx);
+    s->admitted = false;
     io_stream_close(s->client, true);
     s->client = NULL;
     if (s->key != NULL)

@@ -337,6 +337,12 @@ begin(struct session *s, const struct wire_startup *p)
         return;
     }
     keep_names(s, p);
+    s->admitted = s->host->admit(s->host->ctx);
+    if (!s->admitted) {
+        err_set(&err, "53300", "sorry, too many clients already");
+        session_fatal(s, &err);
+        return;
+    }
     s->pinned = s->always_pinned = asks_for_isolation(p);
     negotiate(s, p);
     make_wish(s);

@@ -1,0 +1,107 @@
+"""How many may come and how many may be served at a time: the limits, and who waits for what."""
+
+import os
+import signal
+
+import pytest
+
+import raw
+from cluster import wait_for
+
+TOO_MANY = {"C": "53300", "S": "FATAL", "M": "sorry, too many clients already"}
+
+
+@pytest.fixture(name="limited")
+def limited_fixture(start_pgpool):
+    """A function that starts a pgpool, and returns it when its first client has left."""
+
+    def start(**settings):
+        pgpool = start_pgpool(**settings)
+        wait_for(lambda: clients(pgpool) == 1, "nobody but who asks to be there")
+        return pgpool
+
+    return start
+
+
+def clients(pgpool):
+    try:
+        with raw.connected(pgpool) as one:
+            return len(one.rows("SHOW pool_sessions"))
+    except AssertionError:
+        return -1
+
+
+def reload(pgpool, **settings):
+    pgpool.write_config(**settings)
+    pgpool.process.send_signal(signal.SIGHUP)
+
+
+# ---- max_client_connections ----------------------------------------------------------------------
+
+class Door:
+    """Lets clients in, as many as there are places for."""
+
+    def __init__(self, pgpool):
+        self.pgpool = pgpool
+        self.inside = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in self.inside:
+            one.close()
+
+    def let_in(self):
+        """None for one who was let in, else what he was told."""
+        one = raw.Raw(self.pgpool)
+        last = one.login()[-1]
+        if last.kind == "Z":
+            self.inside.append(one)
+            return None
+        one.close()
+        return {name: last.fields()[name] for name in TOO_MANY}
+
+
+@pytest.mark.parametrize("children", [1, 3])
+def test_clients_beyond_the_limit_are_refused(limited, children):
+    with Door(limited(max_client_connections=3, num_init_children=children)) as door:
+        wait_for(lambda: door.let_in() is None and len(door.inside) == 3, "three clients")
+        assert door.let_in() == TOO_MANY
+        door.inside.pop().close()
+        wait_for(lambda: door.let_in() is None, "the place of who left")
+        assert door.let_in() == TOO_MANY
+        for one in door.inside:
+            assert one.rows("SELECT 1 /* pgpool: primary */") == [["1"]]
+
+
+def test_a_cancel_request_needs_no_place(limited):
+    with Door(limited(max_client_connections=1, num_init_children=1)) as door:
+        wait_for(lambda: door.let_in() is None, "the client")
+        [one] = door.inside
+        one.send(raw.query("SELECT pg_sleep(60) /* pgpool: primary */"))
+        assert one.quiet(0.2)
+        with raw.Raw(door.pgpool) as other:
+            other.send(raw.cancel_request(one.pid, one.key))
+            other.read_to_end()
+        assert [got.fields()["C"] for got in one.read_until("Z") if got.kind == "E"] == ["57014"]
+
+
+def test_the_limit_of_clients_is_reloaded(limited):
+    with Door(limited(num_init_children=1)) as door:
+        assert door.let_in() is None and door.let_in() is None
+        reload(door.pgpool, max_client_connections=1)
+        wait_for(lambda: door.let_in() == TOO_MANY, "the new limit")
+        reload(door.pgpool, max_client_connections=0)
+        wait_for(lambda: door.let_in() is None, "no limit")
+
+
+def test_a_child_that_dies_leaves_no_client_counted(limited):
+    with Door(limited(max_client_connections=2, num_init_children=1)) as door:
+        wait_for(lambda: door.let_in() is None and len(door.inside) == 2, "two clients")
+        [child] = door.pgpool.named("child")
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: door.pgpool.named("child") not in ([], [child]), "another child")
+        door.inside.clear()
+        assert door.let_in() is None and door.let_in() is None
+        assert door.let_in() == TOO_MANY

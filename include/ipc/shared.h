@@ -78,6 +78,7 @@ struct memo *shared_memo(struct shared *sh);
  * over all children. A child that dies has none any more. */
 bool shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit);
 void shared_give_connection(struct shared *sh, uint32_t child_no, int node_id);
+uint32_t shared_connections(const struct shared *sh, int node_id); /* over all children */
 
 /* One client more, of this child; false: there are `limit` already (0: no limit), over all
  * children. A child that dies has none any more. */

@@ -49,6 +49,9 @@ struct session_slot {
     int32_t load_balance_node; /* -1: none chosen yet */
     uint32_t keeps;            /* what ties it to its connection: a row of tables/keeps.def */
     int64_t connected_at_us;   /* wall clock, microseconds since 1970 */
+    /* CLOCK_MONOTONIC; 0: it does not wait for a server connection, */
+    _Atomic int64_t waiting_since_ns;
+    int32_t waits_for_node; /* to this node */
     char database[SLOT_NAME_BYTES];
     char user[SLOT_NAME_BYTES];
     char application[SLOT_NAME_BYTES];

@@ -11,6 +11,7 @@
 
 struct dns;
 struct passwd;
+struct session_slot;
 
 /* What the configuration says; the pool keeps the pointer's content by copy (strings borrowed:
  * they must live until the next pool_configure). */
@@ -64,6 +65,7 @@ struct pool_waiter {
     struct pool_key *key;
     const struct server_ops *ops;
     void *owner;
+    struct session_slot *slot; /* where it is shown that it waits; NULL: nowhere */
     int64_t since_ns;
     int16_t node_id;
     bool urgent; /* before all others */
@@ -104,6 +106,9 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
 void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
 uint32_t pool_waiting(const struct pool *p);
+/* Shows for a session what it waits for: w as far as that waits, NULL: nothing. slot may be NULL.
+ */
+void pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w);
 
 /* Another child needs a place: closes an idle connection to the node that nobody here waits for;
  * when there is none and `owes`, the next one that is given back. */

@@ -243,6 +243,12 @@ shared_give_connection(struct shared *sh, uint32_t child_no, int node_id)
     atomic_fetch_sub(&sh->activity->connections[node_id], 1);
 }
 
+uint32_t
+shared_connections(const struct shared *sh, int node_id)
+{
+    return atomic_load(&sh->activity->connections[node_id]);
+}
+
 static void
 give_all_connections(struct shared *sh, struct child_slot *child)
 {

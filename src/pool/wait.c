@@ -9,6 +9,7 @@
  */
 #include "base/arena.h"
 #include "base/log.h"
+#include "ipc/slots.h"
 #include "pool/pool.h"
 
 #include <stdlib.h>
@@ -55,6 +56,18 @@ pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id)
 }
 
 void
+pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w)
+{
+    if (slot == NULL)
+        return;
+    if (w != NULL && w->line != NULL)
+        slot->waits_for_node = w->node_id;
+    atomic_store_explicit(&slot->waiting_since_ns,
+                          w != NULL && w->line != NULL ? MAX(w->since_ns, 1) : 0,
+                          memory_order_release);
+}
+
+void
 pool_wait(struct pool *p, struct pool_waiter *w)
 {
     struct pool_queue *q = pool_queue(p);
@@ -75,6 +88,7 @@ pool_wait(struct pool *p, struct pool_waiter *w)
     else
         list_append(&line->waiters, &w->link);
     q->count++;
+    pool_show_waiting(w->slot, w);
     pool_tell_waiting(p, w->node_id, 1);
     if (!io_timer_running(&q->timer))
         io_timer_start(pool_io(p), &q->timer, 0, serve, p);
@@ -89,6 +103,7 @@ pool_wait_no_more(struct pool *p, struct pool_waiter *w)
         return;
     list_remove(&w->link);
     w->line = NULL;
+    pool_show_waiting(w->slot, NULL);
     pool_queue(p)->count--;
     pool_tell_waiting(p, w->node_id, -1);
     if (!list_empty(&line->waiters))

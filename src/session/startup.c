@@ -244,8 +244,11 @@ ask_a_server(struct session *s)
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
     s->login_server = pool_dial(s->key, node_id, &session_server_ops, s, &err);
     if (s->login_server == NULL && strcmp(err.sqlstate, "53300") == 0) {
-        s->waiter = (struct pool_waiter){
-            .key = s->key, .ops = &session_server_ops, .owner = s, .node_id = (int16_t)node_id};
+        s->waiter = (struct pool_waiter){.key = s->key,
+                                         .ops = &session_server_ops,
+                                         .owner = s,
+                                         .slot = s->place.slot,
+                                         .node_id = (int16_t)node_id};
         pool_wait(s->host->pool, &s->waiter);
         return;
     }

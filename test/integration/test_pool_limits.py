@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import raw
-from cluster import wait_for
+from cluster import Target, wait_for
 
 TOO_MANY = {"C": "53300", "S": "FATAL", "M": "sorry, too many clients already"}
 
@@ -105,3 +105,58 @@ def test_a_child_that_dies_leaves_no_client_counted(limited):
         door.inside.clear()
         assert door.let_in() is None and door.let_in() is None
         assert door.let_in() == TOO_MANY
+
+
+# ---- who waits -----------------------------------------------------------------------------------
+
+def waiters(one):
+    """Rows of SHOW pool_waiters, without the process."""
+    return sorted(row[1:] for row in one.rows("SHOW pool_waiters"))
+
+
+def send_inserts(clients_):
+    for one in clients_:
+        one.send(raw.query("INSERT INTO pl_t VALUES (1)"))
+
+
+def test_who_waits_is_shown_while_everything_waits(cluster, limited):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pl_t (a int)")
+    pgpool = limited(pool_mode="auto", max_backend_connections=1, num_init_children=1)
+    admin = Target("127.0.0.1", pgpool.pcp_port)
+    with raw.connected(pgpool) as holder, raw.connected(pgpool) as looker, \
+            raw.connected(pgpool) as one, raw.connected(pgpool) as two, \
+            raw.connected(pgpool, user="postgres", database="postgres") as three:
+        assert waiters(looker) == []
+        holder.rows("BEGIN")
+        holder.rows("INSERT INTO pl_t VALUES (1)")
+        send_inserts((one, two))
+        three.send(raw.query("SELECT txid_current()"))
+        wait_for(lambda: [row[:4] for row in waiters(looker)] == [
+            ["postgres", "postgres", "0", "1"], ["test", "postgres", "0", "2"]], "all to wait")
+        with raw.connected(admin) as other:
+            rows = waiters(other)
+        assert [row[5:] for row in rows] == [["1", "1"], ["1", "1"]]
+        before = int(rows[0][4])
+        wait_for(lambda: int(waiters(looker)[0][4]) > before, "the wait to be longer")
+        holder.rows("COMMIT")
+        for client in (one, two, three):
+            assert "E" not in [got.kind for got in client.read_until("Z")]
+        assert waiters(looker) == []
+
+
+def test_who_gives_up_waits_no_more(cluster, limited):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pl_t (a int)")
+    pgpool = limited(pool_mode="auto", max_backend_connections=1, num_init_children=1)
+    with raw.connected(pgpool) as holder, raw.connected(pgpool) as looker, \
+            raw.connected(pgpool) as one, raw.connected(pgpool) as two:
+        holder.rows("BEGIN")
+        holder.rows("INSERT INTO pl_t VALUES (1)")
+        send_inserts((one, two))
+        wait_for(lambda: [row[3] for row in waiters(looker)] == ["2"], "both to wait")
+        with raw.Raw(pgpool) as other:
+            other.send(raw.cancel_request(one.pid, one.key))
+            other.read_to_end()
+        assert [got.fields()["C"] for got in one.read_until("Z") if got.kind == "E"] == ["57014"]
+        wait_for(lambda: [row[3] for row in waiters(looker)] == ["1"], "one to wait")
+        two.close()
+        wait_for(lambda: waiters(looker) == [], "nobody to wait")

@@ -127,6 +127,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->tx_status = 'I';
     s->plain_strings = true;
     s->reader_node = -1;
+    s->pool_mode = -1;
     s->active_ns = io_now_ns(host->io);
     s->last_write_ns = host->last_write(host->ctx);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
@@ -302,7 +303,7 @@ may_release(const struct session *s, const struct server *server)
         return false;
     if (s->batch == server || s->replaying == server || (s->cur == server && s->pass_left > 0))
         return false;
-    return session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary ||
+    return session_pool_mode(s) != CONFIG_POOL_MODE_AUTO || server != s->primary ||
            !s->keeps_primary;
 }
 
@@ -321,7 +322,7 @@ release(struct session *s, struct server **link)
 void
 session_release(struct session *s)
 {
-    if (session_options(s)->pool_mode == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
+    if (session_pool_mode(s) == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
         s->tx_status != 'I')
         return;
     if (may_release(s, s->primary))

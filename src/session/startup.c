@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "os/random.h"
 #include "os/sock.h"
 #include "wire/build.h"
@@ -327,6 +328,15 @@ make_wish(struct session *s)
 }
 
 static void
+take_pool_mode(struct session *s)
+{
+    const struct config_limits *limits = &session_options(s)->config->limits;
+    const struct config_limit *entry = config_limit_find(limits, s->log.database, s->log.user);
+
+    s->pool_mode = entry != NULL ? (int8_t)entry->pool_mode : -1;
+}
+
+static void
 begin(struct session *s, const struct wire_startup *p)
 {
     struct buf parameters = BUF_EMPTY;
@@ -349,6 +359,7 @@ begin(struct session *s, const struct wire_startup *p)
     s->pinned = s->always_pinned = asks_for_isolation(p);
     negotiate(s, p);
     make_wish(s);
+    take_pool_mode(s);
     collect_parameters(p, &parameters);
     s->key = pool_key_get(s->host->pool, s->log.user, s->log.database,
                           (const char *)parameters.data, parameters.len);

@@ -1,7 +1,9 @@
 """How many may come and how many may be served at a time: the limits, and who waits for what."""
 
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 
@@ -160,3 +162,88 @@ def test_who_gives_up_waits_no_more(cluster, limited):
         wait_for(lambda: [row[3] for row in waiters(looker)] == ["1"], "one to wait")
         two.close()
         wait_for(lambda: waiters(looker) == [], "nobody to wait")
+
+
+# ---- pool_limits: what a database or user has of its own -----------------------------------------
+
+def write_limits(pgpool, *lines):
+    with open(os.path.join(pgpool.directory, "pool_limits"), "w", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def reload_limits(pgpool, *lines):
+    """Until the parent has read them, one way or the other."""
+    pgpool.mark_log()
+    write_limits(pgpool, *lines)
+    reload(pgpool)
+    wait_for(lambda: re.search("has been reloaded|was not changed", pgpool.log_since_mark()),
+             "the reload to end")
+
+
+@pytest.fixture(name="with_limits")
+def with_limits_fixture(cluster, limited):
+    """A function that starts a pgpool with these lines in its pool_limits."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS pl_t (a int)")
+
+    def start(*lines, **settings):
+        pgpool = limited(**{"pool_mode": "auto", "num_init_children": 1, **settings})
+        reload_limits(pgpool, *lines)
+        return pgpool
+
+    return start
+
+
+def shares(pgpool, **params):
+    """Does a session give its connection back between transactions?"""
+    with raw.connected(pgpool, **params) as one:
+        one.rows("SELECT txid_current()")
+        [own] = [row for row in one.rows("SHOW pool_sessions") if row[1] == str(session_of(one))]
+        return own[9] == "0"
+
+
+def session_of(one):
+    """The index of a session, as its key for cancel requests says."""
+    return one.pid & ((1 << 20) - 1)
+
+
+def test_a_database_or_user_has_its_pool_mode(with_limits):
+    pgpool = with_limits("# who has what", 'postgres * session -', "", '"test"  all  -  -')
+    wait_for(lambda: not shares(pgpool, database="postgres"), "the session mode")
+    assert shares(pgpool)
+    reload_limits(pgpool, "* postgres session -")
+    wait_for(lambda: not shares(pgpool), "the session mode of the user")
+    with raw.connected(pgpool) as one:
+        one.rows("SELECT txid_current()")
+        reload_limits(pgpool)
+        wait_for(lambda: shares(pgpool), "the mode of pgpool.conf")
+        one.rows("SELECT txid_current()")
+        own = [row[9] for row in one.rows("SHOW pool_sessions") if row[1] == str(session_of(one))]
+        assert own == ["1"], "a session keeps the mode that it began with"
+
+
+def test_a_faulty_file_changes_nothing(with_limits):
+    pgpool = with_limits("* * session -")
+    wait_for(lambda: not shares(pgpool), "the session mode")
+    reload_limits(pgpool, "* * auto -", "test bob fast -", "test bob - many")
+    text = pgpool.log_since_mark()
+    assert 'pool_limits:2: "fast" is no pool_mode' in text
+    assert 'pool_limits:3: "many" is no number of connections' in text
+    assert "was not changed, because it contains faults" in text
+    assert not shares(pgpool)
+    os.remove(os.path.join(pgpool.directory, "pool_limits"))
+    reload(pgpool)
+    wait_for(lambda: shares(pgpool), "no entries")
+
+
+def test_configtest_prints_each_fault(limited):
+    pgpool = limited(num_init_children=1)
+    write_limits(pgpool, "test", "* * - 3", "test bob - 3", '"x * - 4')
+    done = subprocess.run(pgpool.command("configtest"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    path = os.path.join(pgpool.directory, "pool_limits")
+    assert f"{path}:1: the line ends too early" in done.stderr
+    assert f"warning: {path}:3: entry has no effect: that of line 2 matches" in done.stderr
+    assert f"{path}:4: double quotes that the line does not close" in done.stderr
+    write_limits(pgpool, "* * - 3")
+    done = subprocess.run(pgpool.command("configtest"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == "", done.stderr

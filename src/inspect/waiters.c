@@ -51,17 +51,6 @@ read_waiter(struct shared *shared, uint32_t child_no, uint32_t n, struct waiter 
     return true;
 }
 
-static bool
-any_waits(struct shared *shared, uint32_t child_no)
-{
-    const struct child_slot *child = shared_child(shared, child_no);
-    uint32_t waiting = 0;
-
-    for (uint32_t node_id = 0; node_id < NODES_MAX; node_id++)
-        waiting += atomic_load_explicit(&child->waiting[node_id], memory_order_relaxed);
-    return waiting > 0;
-}
-
 /* Those of a child, in order; free() them. */
 static struct waiter *
 read_waiters(struct shared *shared, uint32_t child_no, uint32_t *count_r)
@@ -82,20 +71,40 @@ read_waiters(struct shared *shared, uint32_t child_no, uint32_t *count_r)
     return waiters;
 }
 
+/* What it waits for: that of its entry in pool_limits, if there are as many as that allows; else
+ * that of all. */
+static uint32_t
+limit_of(const struct inspect_input *in, const struct waiter *w, uint32_t *group_r)
+{
+    const struct config_limit *entry = config_limit_find(&in->config->limits, w->database, w->user);
+
+    *group_r = 0;
+    if (entry == NULL || entry->group == 0)
+        return (uint32_t)in->config->max_backend_connections;
+    if (in->config->max_backend_connections > 0 &&
+        shared_connections(in->shared, (struct shared_place){entry->group, w->node_id}) <
+            entry->max_connections)
+        return (uint32_t)in->config->max_backend_connections;
+    *group_r = entry->group;
+    return entry->max_connections;
+}
+
 static void
 show(const struct inspect_input *in, uint32_t child_no, const struct waiter *w, inspect_row_fn *row,
      void *ctx)
 {
     int32_t pid = atomic_load(&shared_proc(in->shared, slot_of_child(child_no))->pid);
     int64_t wait_ms = (clock_monotonic_ns() - w->since_ns) / NS_PER_MS;
+    struct shared_place place = {0, w->node_id};
+    uint32_t limit = limit_of(in, w, &place.group);
     char texts[6][VIEWS_NUMBER_BYTES];
 
     row(ctx,
         (const char *const[]){views_number(pid, texts[0]), w->database, w->user,
                               views_number(w->node_id, texts[1]), views_number(w->count, texts[2]),
                               views_number(MAX(wait_ms, 0), texts[3]),
-                              views_number(in->config->max_backend_connections, texts[4]),
-                              views_number(shared_connections(in->shared, w->node_id), texts[5])},
+                              views_number(limit, texts[4]),
+                              views_number(shared_connections(in->shared, place), texts[5])},
         8);
 }
 
@@ -107,7 +116,7 @@ inspect_pool_waiters(const struct inspect_input *in, inspect_row_fn *row, void *
         uint32_t count;
         uint32_t next;
 
-        if (!any_waits(in->shared, child_no))
+        if (atomic_load(&shared_child(in->shared, child_no)->waiters) == 0)
             continue;
         waiters = read_waiters(in->shared, child_no, &count);
         for (uint32_t at = 0; at < count; at = next) {

@@ -93,6 +93,7 @@ configure(struct child *c)
     struct pool_options o = {0};
     struct err err;
 
+    limits_configure(&c->limits);
     proc_read_passwords(cfg, &c->passwords);
     make_rules(c);
     if (catalog_configure(c->host.catalog, cfg, &err) != 0)
@@ -535,6 +536,7 @@ static void
 on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct child *c = ctx;
+    struct pool_place place = {0, 0};
     struct cancel_origin *o;
     uint64_t index;
 
@@ -556,8 +558,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         pool_close_idle(c->pool, NULL);
         break;
     case INBOX_SPARE:
-        pool_close_spare(c->pool, msg->node.node_id,
-                         limits_owes(&c->limits, msg->from, msg->node.node_id));
+        place = (struct pool_place){msg->node.group, msg->node.node_id};
+        pool_close_spare(c->pool, place, limits_owes(&c->limits, msg->from, place));
         break;
     default:
         break;

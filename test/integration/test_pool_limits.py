@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -247,3 +248,151 @@ def test_configtest_prints_each_fault(limited):
     write_limits(pgpool, "* * - 3")
     done = subprocess.run(pgpool.command("configtest"), capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+# ---- pool_limits: connections of their own -------------------------------------------------------
+
+def count_of(cluster, name):
+    return cluster.primary.value("SELECT count(*) FROM pg_stat_activity "
+                                 "WHERE application_name = %s", name)
+
+
+class Busy(threading.Thread):
+    """Transactions, one after the other, until all are told to stop."""
+
+    def __init__(self, pgpool, stop, name, **params):
+        super().__init__()
+        self.pgpool, self.stop, self.steps, self.wrong = pgpool, stop, 0, None
+        self.params = {"application_name": name, **params}
+
+    def run(self):
+        try:
+            with raw.connected(self.pgpool, timeout=60, **self.params) as one:
+                while not self.stop.is_set():
+                    one.rows("BEGIN")
+                    one.rows("SELECT txid_current()")
+                    one.rows("COMMIT")
+                    self.steps += 1
+        except BaseException as error:  # reported by who looks at it
+            self.wrong = repr(error)
+
+
+def most_while(busy, stop, look, enough=5, during=lambda: None):
+    """Until everybody had his turn so often: the most that was seen at a time."""
+    most = 0
+    for one in busy:
+        one.start()
+    try:
+        def all_served():
+            nonlocal most
+            most = max(most, look())
+            during()
+            return all(one.steps > enough or one.wrong for one in busy)
+        wait_for(all_served, "everybody's turn")
+    finally:
+        stop.set()
+        for one in busy:
+            one.join()
+    assert not [one.wrong for one in busy if one.wrong]
+    return most
+
+
+@pytest.mark.parametrize("children", [1, 3])
+def test_an_entry_has_its_own_limit(cluster, with_limits, children):
+    """Over all children, and shared by them; nobody else is bound by it."""
+    pgpool = with_limits("postgres * - 2", num_init_children=children)
+    stop = threading.Event()
+    busy = [Busy(pgpool, stop, "pl_few", database="postgres") for _ in range(12)]
+    others = [raw.connected(pgpool, application_name="pl_free") for _ in range(4)]
+    try:
+        for one in others:
+            one.rows("BEGIN")
+            one.rows("SELECT txid_current()")
+        most = most_while(busy, stop, lambda: count_of(cluster, "pl_few"))
+        assert count_of(cluster, "pl_free") >= 4
+    finally:
+        for one in others:
+            one.close()
+    assert 1 <= most <= 2
+
+
+def test_who_waits_for_his_entry_keeps_nobody_waiting(cluster, with_limits):
+    """There is a place for others, in every child, while an entry has none."""
+    pgpool = with_limits("postgres * - 1", max_backend_connections=6, num_init_children=2)
+    holders = [raw.connected(pgpool, database="postgres") for _ in range(20)]
+    others = []
+    try:
+        holders[0].rows("BEGIN")
+        holders[0].rows("SELECT txid_current()")
+        for one in holders[1:]:
+            one.send(raw.query("SELECT txid_current()"))
+        with raw.connected(pgpool) as looker:
+            wait_for(lambda: sum(int(row[3]) for row in waiters(looker)) == 19, "all to wait")
+            assert {tuple(row[:3] + row[5:]) for row in waiters(looker)} == {
+                ("postgres", "postgres", "0", "1", "1")}
+        for _ in range(5):
+            others.append(raw.connected(pgpool))
+            others[-1].rows("BEGIN")
+            others[-1].rows("SELECT txid_current()")
+        holders[0].rows("COMMIT")
+        for one in holders[1:]:
+            assert "E" not in [got.kind for got in one.read_until("Z")]
+    finally:
+        for one in holders + others:
+            one.close()
+
+
+def test_the_limit_of_all_holds_besides(cluster, with_limits):
+    pgpool = with_limits("postgres * - 2", "* * - 3", max_backend_connections=4,
+                         num_init_children=2)
+    stop = threading.Event()
+    busy = [Busy(pgpool, stop, "pl_both", database="postgres") for _ in range(8)]
+    busy += [Busy(pgpool, stop, "pl_both") for _ in range(8)]
+    assert 2 <= most_while(busy, stop, lambda: count_of(cluster, "pl_both")) <= 4
+
+
+def test_a_reload_moves_what_is_counted(cluster, with_limits):
+    """Lines come, go and change places while everybody is busy: the limit holds all the time."""
+    shapes = [["postgres * - 2"], ["none * - 7", "postgres * - 2"],
+              ["a * - 1", "b * - 1", "postgres * - 2"], ["none * - 9", "* postgres session -"],
+              ["postgres postgres - 2", "* * - 1"]]
+    pgpool = with_limits(*shapes[0], num_init_children=3)
+    stop = threading.Event()
+    busy = [Busy(pgpool, stop, "pl_move", database="postgres") for _ in range(9)]
+    rounds = 0
+
+    def change():
+        nonlocal rounds
+        reload_limits(pgpool, *shapes[rounds % 3])
+        rounds += 1
+
+    most = most_while(busy, stop, lambda: count_of(cluster, "pl_move"), 30, change)
+    assert rounds > 1 and 1 <= most <= 2
+    for shape in shapes[3:]:
+        reload_limits(pgpool, *shape)
+    holders = [raw.connected(pgpool, database="postgres") for _ in range(3)]
+    try:
+        for one in holders[:2]:
+            one.rows("BEGIN")
+            one.rows("SELECT txid_current()")
+        holders[2].send(raw.query("SELECT txid_current()"))
+        with raw.connected(pgpool) as looker:
+            wait_for(lambda: [row[3:4] + row[5:] for row in waiters(looker)] == [["1", "2", "2"]],
+                     "the third to wait")
+            reload_limits(pgpool, "postgres * - 3")
+            assert "E" not in [got.kind for got in holders[2].read_until("Z")]
+    finally:
+        for one in holders:
+            one.close()
+
+
+def test_a_killed_child_leaves_none_counted_for_an_entry(cluster, with_limits):
+    pgpool = with_limits("postgres * - 1")
+    with raw.connected(pgpool, database="postgres") as one:
+        one.rows("BEGIN")
+        one.rows("SELECT txid_current()")
+        [child] = pgpool.named("child")
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: pgpool.named("child") not in ([], [child]), "another child")
+    with raw.connected(pgpool, database="postgres") as one:
+        assert "E" not in [got.kind for got in one.simple("SELECT txid_current()")]

@@ -481,7 +481,7 @@ add_waiter(uint32_t child_no, uint32_t n, const char *user, int64_t since_ms)
     str_copy(session->user, SLOT_NAME_BYTES, user);
     session->waits_for_node = 2;
     atomic_store(&session->waiting_since_ns, clock_monotonic_ns() - since_ms * NS_PER_MS);
-    atomic_fetch_add(&shared_child(shared, child_no)->waiting[2], 1);
+    atomic_fetch_add(&shared_child(shared, child_no)->waiters, 1);
 }
 
 static void
@@ -493,7 +493,7 @@ who_waits_is_shown_by_child_database_user_and_node(void **state)
     start_child(1, 222);
     run("pool_waiters");
     assert_int_equal(row_count, 0);
-    assert_true(shared_take_connection(shared, 1, 2, 3));
+    assert_true(shared_take_connection(shared, 1, (struct shared_place){0, 2}, 3));
     add_client(0, 0, SESSION_SLOT_IDLE);
     add_waiter(0, 1, "bob", 10);
     add_waiter(0, 2, "alice", 3600 * 1000);

@@ -28,6 +28,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "config/limits.h"
 
 #include <stdbool.h>
 
@@ -83,7 +84,8 @@ struct config {
 #define CONFIG_IN_GLOBAL(field) field
 #define CONFIG_IN_HEALTH(field) field
 #include "tables/option_fields.def"
-    struct arena arena; /* owns all texts and lists */
+    struct config_limits limits; /* what stood in the file pool_limits */
+    struct arena arena;          /* owns all texts and lists */
 };
 
 enum config_severity {

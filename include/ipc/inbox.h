@@ -32,6 +32,7 @@ struct inbox_msg {
     union {
         struct {
             int32_t node_id;
+            uint32_t group;                /* of INBOX_SPARE */
             char words[INBOX_WORDS_BYTES]; /* what happened; always ends in NUL */
         } node;
         struct {

@@ -74,10 +74,28 @@ struct area *shared_freshness(struct shared *sh);
  * what). */
 struct memo *shared_memo(struct shared *sh);
 
-/* One connection more to the node, by this child; false: there are `limit` already (0: no limit),
- * over all children. A child that dies has none any more. */
-bool shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit);
-void shared_give_connection(struct shared *sh, uint32_t child_no, int node_id);
+/* n from 0 to GROUPS_MAX - 1. */
+struct group_slot *shared_group(struct shared *sh, uint32_t child_no, uint32_t n);
+
+/* One connection more to the node of those that are counted in the group, by this child; false:
+ * there are `limit` already (0: no limit), over all children. A child that dies has none any more.
+ */
+struct shared_place {
+    uint32_t group;
+    int node_id;
+};
+bool shared_take_connection(struct shared *sh, uint32_t child_no, struct shared_place place,
+                            uint32_t limit);
+void shared_give_connection(struct shared *sh, uint32_t child_no, struct shared_place place);
+/* So many more (less) of this child wait for the group to have a place. */
+void shared_note_waiting(struct shared *sh, uint32_t child_no, struct shared_place place,
+                         int change);
+uint32_t shared_connections(const struct shared *sh, struct shared_place place); /* of all */
+
+/* One client more, of this child; false: there are `limit` already (0: no limit), over all
+ * children. A child that dies has none any more. */
+bool shared_admit_client(struct shared *sh, uint32_t child_no, uint32_t limit);
+void shared_dismiss_client(struct shared *sh, uint32_t child_no);
 
 /* ---- who wrote last: told by children, asked by lag ------------------------------------------ */
 

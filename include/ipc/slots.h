@@ -12,7 +12,8 @@
 #include <sys/types.h>
 
 enum {
-    NODES_MAX = 128, /* as Pgpool-II */
+    NODES_MAX = 128,   /* as Pgpool-II */
+    GROUPS_MAX = 1025, /* what max_backend_connections are counted for: all, and pool_limits */
     SLOT_NAME_BYTES = 64,
     SLOT_STATEMENT_BYTES = 128,
     SLOT_HOST_BYTES = 48,
@@ -49,6 +50,9 @@ struct session_slot {
     int32_t load_balance_node; /* -1: none chosen yet */
     uint32_t keeps;          /* what ties it to its connection: rows of tables/keeps.def as bits */
     int64_t connected_at_us; /* wall clock, microseconds since 1970 */
+    /* CLOCK_MONOTONIC; 0: it does not wait for a server connection, */
+    _Atomic int64_t waiting_since_ns;
+    int32_t waits_for_node; /* to this node */
     char database[SLOT_NAME_BYTES];
     char user[SLOT_NAME_BYTES];
     char application[SLOT_NAME_BYTES];
@@ -73,14 +77,22 @@ struct server_slot {
     char user[SLOT_NAME_BYTES];
 };
 
-/* One child. The arrays lie behind it, child_max_clients long, servers twice as long: touched only
- * as far as they are used. */
+/* What one child has and wants of what is counted together: group 0 is all connections, the others
+ * are of an entry of pool_limits each. */
+struct group_slot {
+    _Atomic uint32_t connections[NODES_MAX];
+    _Atomic uint32_t waiting[NODES_MAX]; /* because the group has as many as it may */
+};
+
+/* One child. The arrays lie behind it, child_max_clients long, servers twice as long, groups
+ * GROUPS_MAX: touched only as far as they are used. */
 struct child_slot {
     _Atomic uint32_t sessions;  /* clients now */
+    _Atomic uint32_t admitted;  /* of these, who counts for max_client_connections */
     _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
     _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
-    _Atomic uint32_t connections[NODES_MAX]; /* its own, to each node */
-    _Atomic uint32_t waiting[NODES_MAX];     /* clients and questions that wait for one */
+    _Atomic uint32_t waiters;   /* clients and questions that wait for a server connection */
+    _Atomic uint32_t groups;    /* it has used those with lower numbers */
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];

@@ -11,6 +11,7 @@
 
 struct dns;
 struct passwd;
+struct session_slot;
 
 /* What the configuration says; the pool keeps the pointer's content by copy (strings borrowed:
  * they must live until the next pool_configure). */
@@ -35,16 +36,27 @@ struct pool_options {
     int64_t query_wait_ms; /* query_wait_timeout, 0: for ever */
 };
 
-/* What bounds the number of connections. */
+/* What bounds the number of connections. They are counted in groups: 0 are all of them, another
+ * number those that a limit of their own is for. */
+struct pool_place {
+    uint32_t group;
+    int node_id;
+};
 struct pool_places {
     void *ctx;
-    /* May there be one connection more to the node? And one less there is. */
-    bool (*take)(void *ctx, int node_id);
-    void (*give)(void *ctx, int node_id);
-    /* One more (1) or one less (-1) waits for a connection to it. */
-    void (*waiting)(void *ctx, int node_id, int change);
-    /* Others may have connections to it to spare: they are asked to close one. */
-    void (*spare)(void *ctx, int node_id);
+    /* In which group, besides 0, is who logs in so? 0: in none. The answer changes only before
+     * pool_configure. */
+    uint32_t (*group)(void *ctx, const char *user, const char *database);
+    /* May there be one more in both groups? False: *full_r is the one that has as many as it may.
+     * And one less there is. */
+    bool (*take)(void *ctx, struct pool_place place, uint32_t *full_r);
+    void (*give)(void *ctx, struct pool_place place);
+    /* One that is there belongs to another group now. */
+    void (*move)(void *ctx, struct pool_place from, uint32_t group);
+    /* So many more (less) wait for this group to have a place. */
+    void (*waiting)(void *ctx, struct pool_place place, int change);
+    /* Others may have connections of the group to spare: they are asked to close one. */
+    void (*spare)(void *ctx, struct pool_place place);
 };
 
 struct pool_callbacks {
@@ -64,7 +76,9 @@ struct pool_waiter {
     struct pool_key *key;
     const struct server_ops *ops;
     void *owner;
+    struct session_slot *slot; /* where it is shown that it waits; NULL: nowhere */
     int64_t since_ns;
+    uint32_t full; /* the group that had no place */
     int16_t node_id;
     bool urgent; /* before all others */
 };
@@ -105,10 +119,13 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
 void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
 uint32_t pool_waiting(const struct pool *p);
+/* Shows for a session what it waits for: w as far as that waits, NULL: nothing. slot may be NULL.
+ */
+void pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w);
 
-/* Another child needs a place: closes an idle connection to the node that nobody here waits for;
+/* Another child needs a place in the group: closes an idle connection that nobody here waits for;
  * when there is none and `owes`, the next one that is given back. */
-void pool_close_spare(struct pool *p, int node_id, bool owes);
+void pool_close_spare(struct pool *p, struct pool_place place, bool owes);
 
 /* Of the idle connections of the key to the node, the one with this ticket goes first. */
 void pool_prefer(struct pool_key *k, int node_id, uint64_t ticket);
@@ -178,13 +195,13 @@ struct pool_queue {
 struct pool_queue *pool_queue(struct pool *p);
 void pool_wait(struct pool *p, struct pool_waiter *w);
 void pool_serve_soon(struct pool *p);
-/* key: NULL for any. */
 bool pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id);
 /* An idle connection, or a new one where there may be one more or in place of an idle one; NULL:
- * neither. even_waited_for: also in place of one that others wait for. */
-struct server *pool_take(const struct pool_waiter *w, bool even_waited_for);
-void pool_tell_waiting(struct pool *p, int node_id, int change);
-void pool_ask_for_spare(struct pool *p, int node_id);
+ * neither, and w->full says which group has no place. even_waited_for: also in place of one that
+ * others wait for. */
+struct server *pool_take(struct pool_waiter *w, bool even_waited_for);
+void pool_tell_waiting(struct pool *p, struct pool_place place, int change);
+void pool_ask_for_spare(struct pool *p, struct pool_place place);
 
 /* dial.c tells how it ended. */
 void pool_dialled(struct server *s);

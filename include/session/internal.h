@@ -197,6 +197,8 @@ struct session {
     bool pinned;             /* every statement goes to the primary */
     bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
+    int8_t pool_mode;        /* enum config_pool_mode, by pool_limits; -1: as the options say */
+    bool admitted;           /* it counts as a client */
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
@@ -504,6 +506,11 @@ static inline const struct session_options *
 session_options(const struct session *s)
 {
     return s->options;
+}
+static inline uint8_t
+session_pool_mode(const struct session *s)
+{
+    return s->pool_mode >= 0 ? (uint8_t)s->pool_mode : s->options->pool_mode;
 }
 /* text: NULL for DEFAULT. -1 with err when there is no such option, it is not for sessions to set,
  * or has no such value. */

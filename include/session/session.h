@@ -104,6 +104,9 @@ struct session_host {
     struct node_counters *counters; /* by node_id */
     uint64_t *routed;               /* units, by enum route_reason */
     void *ctx;
+    /* Is there a place for one client more? dismiss: it has left. Cancel requests need none. */
+    bool (*admit)(void *ctx);
+    void (*dismiss)(void *ctx);
     /* A cancel request came over this session's connection; session_cancel_done answers. */
     void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
     /* Something was written up to this moment (CLOCK_MONOTONIC): standbys that are older must not

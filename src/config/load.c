@@ -301,6 +301,16 @@ read_value(struct loader *loader, struct input *in, const char *name)
     return value;
 }
 
+/* Text from memory holds what stood in pool_limits, too. */
+static void
+take_limit(struct loader *loader, const struct input *in, const char *text)
+{
+    struct err err;
+
+    if (limits_take_printed(loader->cfg, text, &err) != 0)
+        report_add(loader->report, CONFIG_FAULT, here(in), err.hint, "%s", err.message);
+}
+
 /* The current token begins a line that is not empty. Leaves the one that ends it. */
 static void
 load_line(struct loader *loader, struct input *in)
@@ -322,7 +332,9 @@ load_line(struct loader *loader, struct input *in)
                      "a value of several words stands in single quotes");
         return;
     }
-    if (!include(loader, in, name, value))
+    if (!loader->may_include && strcmp(name, limits_entry_name) == 0)
+        take_limit(loader, in, value);
+    else if (!include(loader, in, name, value))
         set_option(loader, in, name, value);
 }
 
@@ -452,6 +464,8 @@ load(const char *path, const char *text, size_t len, struct loader *loader, stru
     blank.heartbeat = loader->cfg->heartbeats[0];
     load_text(loader, &(struct input){.file = path}, text, len);
     complete_nodes(loader);
+    if (loader->may_include)
+        limits_load(loader->cfg, loader->report);
     check = (struct check){loader->cfg, &loader->origins, loader->report, false};
     check_all(&check);
     forget_absent_nodes(loader->cfg, &blank);

@@ -76,6 +76,15 @@ config_print(const struct config *cfg, struct buf *out)
             buf_add_u8(out, '\n');
         }
     }
+    for (uint32_t n = 0; n < cfg->limits.count; n++) {
+        struct buf text = BUF_EMPTY;
+
+        limits_print(&cfg->limits.list[n], &text);
+        buf_printf(out, "%s = ", limits_entry_name);
+        print_quoted(buf_cstr(&text), out);
+        buf_add_u8(out, '\n');
+        buf_free(&text);
+    }
     config_free(fresh);
 }
 

@@ -7,6 +7,7 @@
  * node stays, until a restart. New nodes may come at any time.
  */
 #include "config/check.h"
+#include "config/load.h"
 #include "config/value.h"
 
 #include <string.h>
@@ -71,6 +72,7 @@ config_reload_check(const struct config *old, struct config *next, struct config
         keep_changed(&option_table[OPTION_ID_BACKEND_hostname], node_id, old, next, report);
         keep_changed(&option_table[OPTION_ID_BACKEND_port], node_id, old, next, report);
     }
+    limits_keep_groups(&old->limits, &next->limits);
     check_all(&check);
     return report->faults == faults_before ? 0 : -1;
 }

@@ -27,7 +27,12 @@ struct config_text {
 struct activity {
     _Alignas(64) _Atomic int64_t last_write_ns;
     _Atomic bool lag_sleeps;
-    _Atomic uint32_t connections[NODES_MAX]; /* to each node, over all children */
+    _Atomic uint32_t clients; /* over all children */
+};
+
+/* Over all children: to each node, of those that are counted together. */
+struct group_total {
+    _Atomic uint32_t connections[NODES_MAX];
 };
 
 enum area_id {
@@ -47,7 +52,9 @@ struct shared {
     struct proc_slot *procs; /* in the activity's page */
     struct area *areas[AREA_COUNT];
     struct memo *memo;
-    uint8_t *children; /* child_slots times child_stride: slot, sessions, servers */
+    struct group_total *groups; /* GROUPS_MAX */
+    uint8_t *children; /* child_slots times child_stride: slot, groups, sessions, servers */
+    size_t groups_at;
     size_t sessions_at;
     size_t servers_at;
     size_t child_stride;
@@ -85,7 +92,8 @@ lay_out_child(struct shared *sh)
     size_t sessions = sh->layout.sessions_per_child * sizeof(struct session_slot);
     size_t servers = shared_servers_per_child(sh) * sizeof(struct server_slot);
 
-    sh->sessions_at = align_up(sizeof(struct child_slot), 64);
+    sh->groups_at = align_up(sizeof(struct child_slot), 64);
+    sh->sessions_at = align_up(sh->groups_at + GROUPS_MAX * sizeof(struct group_slot), 64);
     sh->servers_at = align_up(sh->sessions_at + sessions, 64);
     sh->child_stride = align_up(sh->servers_at + servers, PART_ALIGN);
 }
@@ -97,6 +105,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     size_t payload_bytes[AREA_COUNT];
     size_t offset[AREA_COUNT];
     size_t memo_at;
+    size_t groups_at;
     size_t bytes;
 
     sh->layout = *layout;
@@ -110,6 +119,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     }
     memo_at = bytes;
     bytes += align_up(memo_bytes(layout->memo_entries), PART_ALIGN);
+    groups_at = bytes;
+    bytes += align_up(GROUPS_MAX * sizeof(struct group_total), PART_ALIGN);
     sh->map_bytes = bytes + layout->child_slots * sh->child_stride;
     sh->started_at_us = clock_wall_us();
     if (random_bytes(&sh->instance_id, sizeof(sh->instance_id), err) != 0 ||
@@ -125,6 +136,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     }
     sh->memo = (struct memo *)(void *)((uint8_t *)sh->map + memo_at);
     memo_init(sh->memo, layout->memo_entries);
+    sh->groups = (struct group_total *)(void *)((uint8_t *)sh->map + groups_at);
     sh->children = (uint8_t *)sh->map + bytes;
     *sh_r = sh;
     return 0;
@@ -183,6 +195,13 @@ shared_child(struct shared *sh, uint32_t child_no)
     return (struct child_slot *)(void *)child_part(sh, child_no, 0);
 }
 
+struct group_slot *
+shared_group(struct shared *sh, uint32_t child_no, uint32_t n)
+{
+    BUG_UNLESS(n < GROUPS_MAX);
+    return (struct group_slot *)(void *)child_part(sh, child_no, sh->groups_at) + n;
+}
+
 struct session_slot *
 shared_session(struct shared *sh, uint32_t child_no, uint32_t n)
 {
@@ -197,34 +216,97 @@ shared_server(struct shared *sh, uint32_t child_no, uint32_t n)
     return (struct server_slot *)(void *)child_part(sh, child_no, sh->servers_at) + n;
 }
 
-bool
-shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit)
+/* Adds one where there are less than `limit` (0: any number). */
+static bool
+take_one(_Atomic uint32_t *count, uint32_t limit)
 {
-    uint32_t total = atomic_load(&sh->activity->connections[node_id]);
+    uint32_t total = atomic_load(count);
 
     do {
         if (limit > 0 && total >= limit)
             return false;
-    } while (!atomic_compare_exchange_weak(&sh->activity->connections[node_id], &total, total + 1));
-    atomic_fetch_add(&shared_child(sh, child_no)->connections[node_id], 1);
+    } while (!atomic_compare_exchange_weak(count, &total, total + 1));
+    return true;
+}
+
+bool
+shared_admit_client(struct shared *sh, uint32_t child_no, uint32_t limit)
+{
+    if (!take_one(&sh->activity->clients, limit))
+        return false;
+    atomic_fetch_add(&shared_child(sh, child_no)->admitted, 1);
     return true;
 }
 
 void
-shared_give_connection(struct shared *sh, uint32_t child_no, int node_id)
+shared_dismiss_client(struct shared *sh, uint32_t child_no)
 {
-    atomic_fetch_sub(&shared_child(sh, child_no)->connections[node_id], 1);
-    atomic_fetch_sub(&sh->activity->connections[node_id], 1);
+    atomic_fetch_sub(&shared_child(sh, child_no)->admitted, 1);
+    atomic_fetch_sub(&sh->activity->clients, 1);
+}
+
+/* The child's part of it is used from now on. Nobody but the child writes that. */
+static void
+note_group(struct shared *sh, uint32_t child_no, uint32_t group)
+{
+    struct child_slot *child = shared_child(sh, child_no);
+
+    if (atomic_load_explicit(&child->groups, memory_order_relaxed) <= group)
+        atomic_store(&child->groups, group + 1);
+}
+
+bool
+shared_take_connection(struct shared *sh, uint32_t child_no, struct shared_place place,
+                       uint32_t limit)
+{
+    if (!take_one(&sh->groups[place.group].connections[place.node_id], limit))
+        return false;
+    note_group(sh, child_no, place.group);
+    atomic_fetch_add(&shared_group(sh, child_no, place.group)->connections[place.node_id], 1);
+    return true;
+}
+
+void
+shared_give_connection(struct shared *sh, uint32_t child_no, struct shared_place place)
+{
+    atomic_fetch_sub(&shared_group(sh, child_no, place.group)->connections[place.node_id], 1);
+    atomic_fetch_sub(&sh->groups[place.group].connections[place.node_id], 1);
+}
+
+void
+shared_note_waiting(struct shared *sh, uint32_t child_no, struct shared_place place, int change)
+{
+    struct child_slot *child = shared_child(sh, child_no);
+
+    note_group(sh, child_no, place.group);
+    atomic_fetch_add(&child->waiters, (uint32_t)change);
+    atomic_fetch_add(&shared_group(sh, child_no, place.group)->waiting[place.node_id],
+                     (uint32_t)change);
+}
+
+uint32_t
+shared_connections(const struct shared *sh, struct shared_place place)
+{
+    return atomic_load(&sh->groups[place.group].connections[place.node_id]);
 }
 
 static void
-give_all_connections(struct shared *sh, struct child_slot *child)
+give_all_connections(struct shared *sh, uint32_t child_no)
 {
-    for (int node_id = 0; node_id < NODES_MAX; node_id++) {
-        atomic_store(&child->waiting[node_id], 0);
-        atomic_fetch_sub(&sh->activity->connections[node_id],
-                         atomic_exchange(&child->connections[node_id], 0));
+    struct child_slot *child = shared_child(sh, child_no);
+    uint32_t groups = atomic_load(&child->groups);
+
+    atomic_store(&child->waiters, 0);
+    for (uint32_t n = 0; n < groups; n++) {
+        struct group_slot *group = shared_group(sh, child_no, n);
+
+        for (int node_id = 0; node_id < NODES_MAX; node_id++) {
+            atomic_store(&group->waiting[node_id], 0);
+            atomic_fetch_sub(&sh->groups[n].connections[node_id],
+                             atomic_exchange(&group->connections[node_id], 0));
+        }
     }
+    atomic_store(&child->groups, 0);
 }
 
 void
@@ -234,7 +316,8 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
 
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
-    give_all_connections(sh, child);
+    atomic_fetch_sub(&sh->activity->clients, atomic_exchange(&child->admitted, 0));
+    give_all_connections(sh, child_no);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
         struct session_slot *session = shared_session(sh, child_no, n);
 

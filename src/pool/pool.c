@@ -5,12 +5,10 @@
  * connection owes nothing, is in no transaction, has run reset_query_list, and no cancel request
  * for it is under way. A key lives while a session holds it or a connection has it.
  */
-#include "pool/pool.h"
+#include "pool/internal.h"
 
 #include "base/arena.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "base/slab.h"
 #include "base/str.h"
 #include "ipc/slots.h"
 #include "os/clock.h"
@@ -18,43 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WELCOME_LIFE_S = 60, RESET_LIMIT_S = 10 };
-
-struct pool_key {
-    struct pool *pool;
-    struct list link; /* in pool->keys, most recently used last */
-    struct list idle; /* servers, most recently used last */
-    uint32_t refs;    /* sessions and server connections */
-    bool recalls;     /* its sessions ask for currval() and the like */
-    struct buf welcome;
-    int64_t welcome_ns;
-    size_t key_len;
-    char *user;
-    char *database;
-    char *parameters;
-    size_t parameters_len;
-    char bytes[]; /* user\0database\0parameters */
-};
-
-struct pool {
-    struct io *io;
-    struct dns *dns;
-    struct pool_callbacks callbacks;
-    struct pool_options options;
-    struct map keys_by_name;
-    struct map statements;
-    struct map images;
-    uint64_t statement_id;
-    struct buf scratch;
-    struct pool_queue queue;
-    bool owed[POOL_NODES_MAX]; /* another child waits for the place of the next one given back */
-    struct list keys;
-    struct list busy; /* dialling, lent or resetting */
-    struct list dead; /* closed; freed by the timer */
-    struct io_timer reaper;
-    struct slab servers;
-    uint32_t server_count;
-};
+enum { RESET_LIMIT_S = 10 };
 
 struct pool *
 pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks)
@@ -76,6 +38,8 @@ void
 pool_configure(struct pool *p, const struct pool_options *options)
 {
     p->options = *options;
+    memset(p->owed, 0, sizeof(p->owed));
+    pool_regroup(p);
 }
 
 struct map *
@@ -88,45 +52,6 @@ uint64_t
 pool_next_statement_id(struct pool *p)
 {
     return ++p->statement_id;
-}
-
-/* ---- parameters of sessions ---- */
-
-struct settings_image *
-settings_image_get(struct pool *p, const void *bytes, size_t len)
-{
-    struct settings_image *image = map_get(&p->images, bytes, len);
-
-    if (image == NULL) {
-        image = xmalloc(sizeof(*image) + len);
-        image->pool = p;
-        image->refs = 0;
-        image->len = (uint32_t)len;
-        memcpy(image->bytes, bytes, len);
-        map_put(&p->images, bytes, len, image);
-    }
-    image->refs++;
-    return image;
-}
-
-void
-settings_image_put(struct settings_image *image)
-{
-    if (image == NULL || --image->refs > 0)
-        return;
-    map_remove(&image->pool->images, image->bytes, image->len);
-    free(image);
-}
-
-void
-server_set_image(struct server *s, struct settings_image *image)
-{
-    struct settings_image *before = s->image;
-
-    if (image != NULL)
-        image->refs++;
-    s->image = image;
-    settings_image_put(before);
 }
 
 struct io *
@@ -151,106 +76,6 @@ uint32_t
 pool_server_count(const struct pool *p)
 {
     return p->server_count;
-}
-
-/* ---- keys ---- */
-
-struct pool_key *
-pool_key_get(struct pool *p, const char *user, const char *database, const char *parameters,
-             size_t parameters_len)
-{
-    size_t user_len = strlen(user) + 1;
-    size_t database_len = strlen(database) + 1;
-    size_t len = user_len + database_len + parameters_len;
-    struct pool_key *k = xmalloc(sizeof(*k) + len + 1);
-    struct pool_key *known;
-
-    memset(k, 0, sizeof(*k));
-    k->pool = p;
-    k->key_len = len;
-    k->user = memcpy(k->bytes, user, user_len);
-    k->database = memcpy(k->bytes + user_len, database, database_len);
-    k->parameters = k->bytes + user_len + database_len;
-    if (parameters_len > 0)
-        memcpy(k->parameters, parameters, parameters_len);
-    k->parameters_len = parameters_len;
-    k->bytes[len] = '\0';
-    known = map_get(&p->keys_by_name, k->bytes, len);
-    if (known != NULL) {
-        free(k);
-        k = known;
-        list_remove(&k->link);
-    } else {
-        list_init(&k->idle);
-        map_put(&p->keys_by_name, k->bytes, len, k);
-    }
-    list_append(&p->keys, &k->link);
-    k->refs++;
-    return k;
-}
-
-void
-pool_key_ref(struct pool_key *k)
-{
-    k->refs++;
-}
-
-void
-pool_key_put(struct pool_key *k)
-{
-    if (--k->refs > 0)
-        return;
-    map_remove(&k->pool->keys_by_name, k->bytes, k->key_len);
-    list_remove(&k->link);
-    buf_free(&k->welcome);
-    free(k);
-}
-
-const char *
-pool_key_user(const struct pool_key *k)
-{
-    return k->user;
-}
-
-const char *
-pool_key_database(const struct pool_key *k)
-{
-    return k->database;
-}
-
-const char *
-pool_key_parameters(const struct pool_key *k, size_t *len_r)
-{
-    *len_r = k->parameters_len;
-    return k->parameters;
-}
-
-void
-pool_key_recalls(struct pool_key *k)
-{
-    k->recalls = true;
-}
-
-bool
-pool_key_has_recalled(const struct pool_key *k)
-{
-    return k->recalls;
-}
-
-const struct buf *
-pool_key_welcome(const struct pool_key *k)
-{
-    if (k->welcome.len == 0 || io_now_ns(k->pool->io) - k->welcome_ns > WELCOME_LIFE_S * NS_PER_S)
-        return NULL;
-    return &k->welcome;
-}
-
-void
-pool_key_set_welcome(struct pool_key *k, const struct buf *messages)
-{
-    buf_clear(&k->welcome);
-    buf_add(&k->welcome, messages->data, messages->len);
-    k->welcome_ns = io_now_ns(k->pool->io);
 }
 
 /* ---- rows in shared memory ---- */
@@ -342,30 +167,32 @@ pool_waiting(const struct pool *p)
 }
 
 void
-pool_ask_for_spare(struct pool *p, int node_id)
+pool_ask_for_spare(struct pool *p, struct pool_place place)
 {
-    p->callbacks.places.spare(p->callbacks.places.ctx, node_id);
+    p->callbacks.places.spare(p->callbacks.places.ctx, place);
 }
 
 void
-pool_tell_waiting(struct pool *p, int node_id, int change)
+pool_tell_waiting(struct pool *p, struct pool_place place, int change)
 {
-    p->callbacks.places.waiting(p->callbacks.places.ctx, node_id, change);
+    p->callbacks.places.waiting(p->callbacks.places.ctx, place, change);
 }
 
-/* The idle connection to the node that has not been used for longest, of whatever key. */
+/* The idle connection to the node that has not been used for longest, of whatever key of the group
+ * (0: of any). */
 static struct server *
-oldest_idle(struct pool *p, int node_id, bool even_waited_for)
+oldest_idle(struct pool *p, struct pool_place place, bool even_waited_for)
 {
     struct server *oldest = NULL;
 
     list_for_each (it, &p->keys) {
         struct pool_key *k = list_entry(it, struct pool_key, link);
-        if (!even_waited_for && pool_is_waited_for(p, k, node_id))
+        if ((place.group != 0 && k->group != place.group) ||
+            (!even_waited_for && pool_is_waited_for(p, k, place.node_id)))
             continue;
         list_for_each (it2, &k->idle) {
             struct server *s = list_entry(it2, struct server, link);
-            if (s->node_id == node_id && (oldest == NULL || s->since_ns < oldest->since_ns))
+            if (s->node_id == place.node_id && (oldest == NULL || s->since_ns < oldest->since_ns))
                 oldest = s;
         }
     }
@@ -373,41 +200,61 @@ oldest_idle(struct pool *p, int node_id, bool even_waited_for)
 }
 
 void
-pool_close_spare(struct pool *p, int node_id, bool owes)
+pool_close_spare(struct pool *p, struct pool_place place, bool owes)
 {
-    struct server *s = oldest_idle(p, node_id, false);
+    struct server *s = oldest_idle(p, place, false);
 
     if (s != NULL)
         server_close(s, "another process needs its place");
     else
-        p->owed[node_id] = owes;
+        p->owed[place.node_id][place.group != 0] =
+            (struct pool_owed){.any = owes, .group = place.group};
 }
 
-/* A place for one more connection, if need be that of an idle one. */
+/* Does another child wait for the place of this one? Then it is told so no more. */
 static bool
-take_place(struct pool *p, int node_id, bool even_waited_for)
+is_owed(struct server *s)
 {
+    struct pool_owed *all = &s->pool->owed[s->node_id][0];
+    struct pool_owed *group = &s->pool->owed[s->node_id][1];
+
+    if (group->any && group->group == s->key->group)
+        group->any = false;
+    else if (all->any)
+        all->any = false;
+    else
+        return false;
+    return true;
+}
+
+/* A place for one more connection, if need be that of an idle one; *full_r: the group that has
+ * none, if there is none. */
+static bool
+take_place(struct pool_key *k, int node_id, bool even_waited_for, uint32_t *full_r)
+{
+    const struct pool_places *places = &k->pool->callbacks.places;
+    struct pool_place place = {k->group, node_id};
     struct server *idle;
 
-    if (p->callbacks.places.take(p->callbacks.places.ctx, node_id))
+    if (places->take(places->ctx, place, full_r))
         return true;
-    idle = oldest_idle(p, node_id, even_waited_for);
+    idle = oldest_idle(k->pool, (struct pool_place){*full_r, node_id}, even_waited_for);
     if (idle == NULL)
         return false;
     server_close(idle, "its place is needed");
-    return p->callbacks.places.take(p->callbacks.places.ctx, node_id);
+    return places->take(places->ctx, place, full_r);
 }
 
 static struct server *dial(struct pool_key *k, int node_id, const struct server_ops *ops,
                            void *owner);
 
 struct server *
-pool_take(const struct pool_waiter *w, bool even_waited_for)
+pool_take(struct pool_waiter *w, bool even_waited_for)
 {
     struct server *s = take_idle(w->key, w->node_id);
 
     if (s == NULL)
-        return take_place(w->key->pool, w->node_id, even_waited_for)
+        return take_place(w->key, w->node_id, even_waited_for, &w->full)
                    ? dial(w->key, w->node_id, w->ops, w->owner)
                    : NULL;
     s->ops = w->ops;
@@ -439,13 +286,14 @@ pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *o
           struct err *err)
 {
     struct server *s;
+    uint32_t full;
 
     if (!has_node(k->pool, node_id, err))
         return NULL;
     s = take_idle(k, node_id);
     if (s != NULL)
         server_close(s, "a new one takes its place");
-    if (!take_place(k->pool, node_id, false)) {
+    if (!take_place(k, node_id, false, &full)) {
         err_set(err, "53300", "there are as many connections to node %d as there may be", node_id);
         return NULL;
     }
@@ -531,7 +379,8 @@ pool_bury(struct server *s)
     list_remove(&s->link);
     list_append(&p->dead, &s->link);
     p->server_count--;
-    p->callbacks.places.give(p->callbacks.places.ctx, s->node_id);
+    p->callbacks.places.give(p->callbacks.places.ctx,
+                             (struct pool_place){s->key->group, s->node_id});
     pool_serve_soon(p);
     server_forgets_all(s);
     map_fini(&s->known.by_id);
@@ -570,8 +419,7 @@ park(struct server *s)
         server_close(s, "it is not to be kept");
         return;
     }
-    if (s->pool->owed[s->node_id]) {
-        s->pool->owed[s->node_id] = false;
+    if (is_owed(s)) {
         server_close(s, "another process needs its place");
         return;
     }

@@ -4,12 +4,14 @@
  *
  * One line per key and node: first come first served in it, and the lines take turns, so that no
  * busy user or database keeps another one out. Called by pool.c when a connection is idle again or
- * closed; and by a timer while anybody waits, since other children may have let one go. Invariants:
- * a line is never empty; nobody is served from within another's callback.
+ * closed; and by a timer while anybody waits, since other children may have let one go. A line
+ * whose own group has no place keeps no other one waiting. Invariants: a line is never empty;
+ * nobody is served from within another's callback.
  */
 #include "base/arena.h"
 #include "base/log.h"
-#include "pool/pool.h"
+#include "ipc/slots.h"
+#include "pool/internal.h"
 
 #include <stdlib.h>
 
@@ -23,7 +25,8 @@ struct line {
     struct list link;
     struct pool_key *key;
     struct list waiters;
-    int16_t node_id;
+    uint32_t count;
+    struct pool_place full; /* what its first one waits for, as far as it is known */
 };
 
 static void serve(void *ctx);
@@ -42,7 +45,7 @@ find_line(struct pool *p, const struct pool_key *key, int node_id)
 {
     list_for_each (it, &pool_queue(p)->lines) {
         struct line *line = list_entry(it, struct line, link);
-        if (line->node_id == node_id && (key == NULL || line->key == key))
+        if (line->full.node_id == node_id && line->key == key)
             return line;
     }
     return NULL;
@@ -55,6 +58,18 @@ pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id)
 }
 
 void
+pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w)
+{
+    if (slot == NULL)
+        return;
+    if (w != NULL && w->line != NULL)
+        slot->waits_for_node = w->node_id;
+    atomic_store_explicit(&slot->waiting_since_ns,
+                          w != NULL && w->line != NULL ? MAX(w->since_ns, 1) : 0,
+                          memory_order_release);
+}
+
+void
 pool_wait(struct pool *p, struct pool_waiter *w)
 {
     struct pool_queue *q = pool_queue(p);
@@ -63,7 +78,7 @@ pool_wait(struct pool *p, struct pool_waiter *w)
     if (line == NULL) {
         line = xcalloc(1, sizeof(*line));
         line->key = w->key;
-        line->node_id = w->node_id;
+        line->full = (struct pool_place){w->full, w->node_id};
         pool_key_ref(line->key);
         list_init(&line->waiters);
         list_append(&q->lines, &line->link);
@@ -75,7 +90,9 @@ pool_wait(struct pool *p, struct pool_waiter *w)
     else
         list_append(&line->waiters, &w->link);
     q->count++;
-    pool_tell_waiting(p, w->node_id, 1);
+    line->count++;
+    pool_show_waiting(w->slot, w);
+    pool_tell_waiting(p, line->full, 1);
     if (!io_timer_running(&q->timer))
         io_timer_start(pool_io(p), &q->timer, 0, serve, p);
 }
@@ -89,13 +106,34 @@ pool_wait_no_more(struct pool *p, struct pool_waiter *w)
         return;
     list_remove(&w->link);
     w->line = NULL;
+    pool_show_waiting(w->slot, NULL);
     pool_queue(p)->count--;
-    pool_tell_waiting(p, w->node_id, -1);
+    line->count--;
+    pool_tell_waiting(p, line->full, -1);
     if (!list_empty(&line->waiters))
         return;
     list_remove(&line->link);
     pool_key_put(line->key);
     free(line);
+}
+
+/* It waits for this group to have a place, and not for the one that it waited for. */
+static void
+wait_for_group(struct pool *p, struct line *line, uint32_t group)
+{
+    if (line->full.group == group)
+        return;
+    pool_tell_waiting(p, line->full, -(int)line->count);
+    line->full.group = group;
+    pool_tell_waiting(p, line->full, (int)line->count);
+}
+
+void
+pool_regroup_waiters(struct pool *p)
+{
+    list_for_each (it, &pool_queue(p)->lines)
+        wait_for_group(p, list_entry(it, struct line, link), 0);
+    pool_serve_soon(p);
 }
 
 /* Serves the first of the line, if there is a connection or a place for him. */
@@ -106,8 +144,10 @@ serve_line(struct pool *p, struct line *line)
     bool long_enough = io_now_ns(pool_io(p)) - w->since_ns >= PATIENCE_MS * NS_PER_MS;
     struct server *s = pool_take(w, long_enough);
 
-    if (s == NULL)
+    if (s == NULL) {
+        wait_for_group(p, line, w->full);
         return false;
+    }
     list_remove(&line->link);
     list_append(&pool_queue(p)->lines, &line->link);
     pool_wait_no_more(p, w);
@@ -142,14 +182,25 @@ end_one(struct pool *p, int64_t limit_ns)
     return false;
 }
 
+/* Is it the first that waits for this? */
+static bool
+is_first(struct pool *p, const struct line *line)
+{
+    list_for_each (it, &pool_queue(p)->lines) {
+        const struct line *other = list_entry(it, struct line, link);
+        if (other->full.node_id == line->full.node_id && other->full.group == line->full.group)
+            return other == line;
+    }
+    return false;
+}
+
 static void
 ask_for_spare(struct pool *p)
 {
     list_for_each (it, &pool_queue(p)->lines) {
         const struct line *line = list_entry(it, struct line, link);
-        /* once per node; a few asked twice do no harm */
-        if (find_line(p, NULL, line->node_id) == line)
-            pool_ask_for_spare(p, line->node_id);
+        if (is_first(p, line))
+            pool_ask_for_spare(p, line->full);
     }
 }
 

@@ -93,6 +93,7 @@ configure(struct child *c)
     struct pool_options o = {0};
     struct err err;
 
+    limits_configure(&c->limits);
     proc_read_passwords(cfg, &c->passwords);
     make_rules(c);
     if (catalog_configure(c->host.catalog, cfg, &err) != 0)
@@ -337,6 +338,22 @@ session_ended(void *ctx, struct session *s)
 
 /* ---- what sessions and the pool ask for ---- */
 
+static bool
+admit(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    return shared_admit_client(p->shared, p->child_no, (uint32_t)p->config->max_client_connections);
+}
+
+static void
+dismiss(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    shared_dismiss_client(p->shared, p->child_no);
+}
+
 static struct server_slot *
 slot_get(void *ctx)
 {
@@ -519,6 +536,7 @@ static void
 on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct child *c = ctx;
+    struct pool_place place = {0, 0};
     struct cancel_origin *o;
     uint64_t index;
 
@@ -540,8 +558,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         pool_close_idle(c->pool, NULL);
         break;
     case INBOX_SPARE:
-        pool_close_spare(c->pool, msg->node.node_id,
-                         limits_owes(&c->limits, msg->from, msg->node.node_id));
+        place = (struct pool_place){msg->node.group, msg->node.node_id};
+        pool_close_spare(c->pool, place, limits_owes(&c->limits, msg->from, place));
         break;
     default:
         break;
@@ -680,6 +698,8 @@ child_new(struct proc *p)
         .counters = c->slot->nodes,
         .routed = c->slot->routed,
         .ctx = c,
+        .admit = admit,
+        .dismiss = dismiss,
         .cancel = cancel_asked,
         .wrote = wrote,
         .last_write = last_write,

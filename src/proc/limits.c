@@ -1,9 +1,11 @@
 /*
  * A child's share of the connections to each node.
  *
- * Called by the child's pool before it dials, after it has closed, and while clients wait.
- * Invariants: over all children there are never more than max_backend_connections to a node; a
- * child that is killed leaves none counted (shared_clear_child).
+ * Called by the child's pool before it dials, after it has closed, and while clients wait. What is
+ * counted together is a group: 0 are all connections, the others those of an entry of pool_limits.
+ * Invariants: over all children no group has ever more than its max_backend_connections to a node,
+ * but for what was there before a reload; a child that is killed leaves none counted
+ * (shared_clear_child).
  */
 #include "proc/limits.h"
 
@@ -14,86 +16,160 @@
 #include "os/clock.h"
 #include "proc/proc.h"
 
+#include <string.h>
+
 enum { TELL_EVERY_S = 60 };
 
-static uint32_t
-connections_of(const struct child_slot *child, int node_id)
+_Static_assert((int)GROUPS_MAX == (int)CONFIG_GROUPS_MAX, "a group for every entry");
+
+void
+limits_configure(struct limits *l)
 {
-    return atomic_load_explicit(&child->connections[node_id], memory_order_relaxed);
+    const struct config *cfg = l->proc->config;
+
+    memset(l->most, 0, sizeof(l->most));
+    l->most[0] = (uint32_t)cfg->max_backend_connections;
+    for (uint32_t n = 0; n < cfg->limits.count; n++) {
+        if (cfg->limits.list[n].group > 0)
+            l->most[cfg->limits.list[n].group] = cfg->limits.list[n].max_connections;
+    }
+}
+
+static struct shared_place
+shared_place(struct pool_place place)
+{
+    return (struct shared_place){place.group, place.node_id};
+}
+
+static uint32_t
+connections_of(struct proc *p, uint32_t child_no, struct pool_place place)
+{
+    return atomic_load_explicit(
+        &shared_group(p->shared, child_no, place.group)->connections[place.node_id],
+        memory_order_relaxed);
 }
 
 static bool
-waits(const struct child_slot *child, int node_id)
+waits(struct proc *p, uint32_t child_no, struct pool_place place)
 {
-    return atomic_load_explicit(&child->waiting[node_id], memory_order_relaxed) > 0;
+    return atomic_load_explicit(
+               &shared_group(p->shared, child_no, place.group)->waiting[place.node_id],
+               memory_order_relaxed) > 0;
+}
+
+/* Has the child ever used the group? Its memory is looked at only then. */
+static bool
+knows(struct proc *p, uint32_t child_no, struct pool_place place)
+{
+    return atomic_load_explicit(&shared_child(p->shared, child_no)->groups, memory_order_relaxed) >
+           place.group;
 }
 
 /* What each may have when all that have or want any have the same; others_wait_r: some want. */
 static uint32_t
-share(struct proc *p, int node_id, bool *others_wait_r)
+share(struct limits *l, struct pool_place place, bool *others_wait_r)
 {
-    uint32_t limit = (uint32_t)p->config->max_backend_connections;
+    struct proc *p = l->proc;
     uint32_t slots = shared_layout(p->shared)->child_slots;
     uint32_t children = 1;
 
     *others_wait_r = false;
     for (uint32_t n = 0; n < slots; n++) {
-        const struct child_slot *child = shared_child(p->shared, n);
-        if (n == p->child_no)
+        if (n == p->child_no || !knows(p, n, place))
             continue;
-        *others_wait_r |= waits(child, node_id);
-        children += waits(child, node_id) || connections_of(child, node_id) > 0;
+        *others_wait_r |= waits(p, n, place);
+        children += waits(p, n, place) || connections_of(p, n, place) > 0;
     }
-    return MAX(limit / children, 1U);
+    return MAX(l->most[place.group] / children, 1U);
 }
 
 static bool
-take(void *ctx, int node_id)
+take_of(struct limits *l, struct pool_place place)
 {
-    struct proc *p = ((struct limits *)ctx)->proc;
-    uint32_t limit = (uint32_t)p->config->max_backend_connections;
+    struct proc *p = l->proc;
+    uint32_t limit = l->most[place.group];
     bool others_wait;
 
-    if (limit > 0 &&
-        connections_of(shared_child(p->shared, p->child_no), node_id) >=
-            share(p, node_id, &others_wait) &&
+    if (limit > 0 && connections_of(p, p->child_no, place) >= share(l, place, &others_wait) &&
         others_wait)
         return false; /* a place that has become free is for one of them */
-    return shared_take_connection(p->shared, p->child_no, node_id, limit);
+    return shared_take_connection(p->shared, p->child_no, shared_place(place), limit);
+}
+
+static uint32_t
+group(void *ctx, const char *user, const char *database)
+{
+    struct limits *l = ctx;
+    const struct config_limit *entry = config_limit_find(&l->proc->config->limits, database, user);
+
+    return entry != NULL ? entry->group : 0;
+}
+
+static bool
+take(void *ctx, struct pool_place place, uint32_t *full_r)
+{
+    struct limits *l = ctx;
+
+    *full_r = place.group;
+    if (place.group != 0 && !take_of(l, place))
+        return false;
+    *full_r = 0;
+    if (take_of(l, (struct pool_place){0, place.node_id}))
+        return true;
+    if (place.group != 0)
+        shared_give_connection(l->proc->shared, l->proc->child_no, shared_place(place));
+    return false;
 }
 
 static void
-give(void *ctx, int node_id)
+give(void *ctx, struct pool_place place)
 {
     struct proc *p = ((struct limits *)ctx)->proc;
 
-    shared_give_connection(p->shared, p->child_no, node_id);
+    shared_give_connection(p->shared, p->child_no, (struct shared_place){0, place.node_id});
+    if (place.group != 0)
+        shared_give_connection(p->shared, p->child_no, shared_place(place));
 }
 
+/* What is there stays, also where it is more than there may be. */
 static void
-waiting(void *ctx, int node_id, int change)
+move(void *ctx, struct pool_place from, uint32_t to)
 {
     struct proc *p = ((struct limits *)ctx)->proc;
-    struct child_slot *child = shared_child(p->shared, p->child_no);
 
-    /* nobody else writes it */
-    atomic_store_explicit(&child->waiting[node_id],
-                          atomic_load(&child->waiting[node_id]) + (uint32_t)change,
-                          memory_order_relaxed);
+    if (to != 0)
+        shared_take_connection(p->shared, p->child_no, (struct shared_place){to, from.node_id}, 0);
+    if (from.group != 0)
+        shared_give_connection(p->shared, p->child_no, shared_place(from));
 }
 
 static void
-ask(struct proc *p, uint32_t child_no, int node_id)
+waiting(void *ctx, struct pool_place place, int change)
+{
+    struct proc *p = ((struct limits *)ctx)->proc;
+
+    shared_note_waiting(p->shared, p->child_no, shared_place(place), change);
+}
+
+static void
+ask(struct proc *p, uint32_t child_no, struct pool_place place)
 {
     struct inbox_msg msg = {.kind = INBOX_SPARE};
 
-    msg.node.node_id = node_id;
+    msg.node.node_id = place.node_id;
+    msg.node.group = place.group;
     proc_send(p, slot_of_child(child_no), &msg);
+}
+
+static bool
+has_any(struct proc *p, uint32_t child_no, struct pool_place place)
+{
+    return knows(p, child_no, place) && connections_of(p, child_no, place) > 0;
 }
 
 /* Asks the child that has most, and another one in turn, as only itself knows what it needs. */
 static void
-spare(void *ctx, int node_id)
+spare(void *ctx, struct pool_place place)
 {
     struct limits *l = ctx;
     struct proc *p = l->proc;
@@ -102,7 +178,7 @@ spare(void *ctx, int node_id)
     uint32_t most_connections = 0;
 
     for (uint32_t n = 0; n < slots; n++) {
-        uint32_t connections = connections_of(shared_child(p->shared, n), node_id);
+        uint32_t connections = knows(p, n, place) ? connections_of(p, n, place) : 0;
         if (n == p->child_no || connections <= most_connections)
             continue;
         most = n;
@@ -110,38 +186,39 @@ spare(void *ctx, int node_id)
     }
     if (most_connections == 0)
         return;
-    ask(p, most, node_id);
+    ask(p, most, place);
     l->turn = (l->turn + 1) % slots;
-    if (l->turn != most && l->turn != p->child_no &&
-        connections_of(shared_child(p->shared, l->turn), node_id) > 0)
-        ask(p, l->turn, node_id);
+    if (l->turn != most && l->turn != p->child_no && has_any(p, l->turn, place))
+        ask(p, l->turn, place);
 }
 
 struct pool_places
 limits_places(struct limits *l)
 {
-    return (struct pool_places){
-        .ctx = l, .take = take, .give = give, .waiting = waiting, .spare = spare};
+    return (struct pool_places){.ctx = l,
+                                .group = group,
+                                .take = take,
+                                .give = give,
+                                .move = move,
+                                .waiting = waiting,
+                                .spare = spare};
 }
 
 bool
-limits_owes(struct limits *l, uint32_t from_slot, int node_id)
+limits_owes(struct limits *l, uint32_t from_slot, struct pool_place place)
 {
     struct proc *p = l->proc;
-    uint32_t own = connections_of(shared_child(p->shared, p->child_no), node_id);
-    uint32_t slots = shared_layout(p->shared)->child_slots;
+    uint32_t from = from_slot - SLOT_FIRST_CHILD;
+    uint32_t own = connections_of(p, p->child_no, place);
     bool others_wait;
+    uint32_t theirs;
     uint32_t mine;
 
-    if (p->config->max_backend_connections == 0)
+    if (l->most[place.group] == 0 || from >= shared_layout(p->shared)->child_slots)
         return false;
-    mine = share(p, node_id, &others_wait);
-    for (uint32_t n = 0; n < slots; n++) {
-        uint32_t theirs = connections_of(shared_child(p->shared, n), node_id);
-        if (slot_of_child(n) == from_slot)
-            return theirs == 0 || (theirs < mine && own > mine);
-    }
-    return false;
+    mine = share(l, place, &others_wait);
+    theirs = connections_of(p, from, place);
+    return theirs == 0 || (theirs < mine && own > mine);
 }
 
 void

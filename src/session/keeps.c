@@ -328,7 +328,7 @@ is_due(const struct session *s)
     const struct keeps *k = &s->keeps;
 
     return k->kinds != 0 && (k->kinds & ~(k->ended & askable)) == 0 && !k->asking &&
-           session_options(s)->pool_mode == CONFIG_POOL_MODE_AUTO;
+           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 
 void

@@ -263,6 +263,23 @@ find_lookup(struct session_host *host, const struct pool_key *key)
     return NULL;
 }
 
+/* A session waits for the answer, and with the question for a connection as long as that does. */
+static void
+join(struct lookup *l, struct session *s)
+{
+    list_append(&l->waiters, &s->lookup_link);
+    s->lookup = l;
+    pool_show_waiting(s->place.slot, &l->waiter);
+}
+
+static void
+leave(struct session *s)
+{
+    list_remove(&s->lookup_link);
+    s->lookup = NULL;
+    pool_show_waiting(s->place.slot, NULL);
+}
+
 /* Lets all go on who waited, and is gone. */
 static void
 end_lookup(struct lookup *l, bool failed)
@@ -275,8 +292,7 @@ end_lookup(struct lookup *l, bool failed)
     list_remove(&l->link);
     while (!list_empty(&l->waiters)) {
         struct session *s = list_first(&l->waiters, struct session, lookup_link);
-        list_remove(&s->lookup_link);
-        s->lookup = NULL;
+        leave(s);
         s->lookup_failed = failed;
         list_append(&waiters, &s->lookup_link);
     }
@@ -442,6 +458,8 @@ on_taken(void *ctx, struct server *server)
         return;
     }
     l->server = server;
+    list_for_each (it, &l->waiters)
+        pool_show_waiting(list_entry(it, struct session, lookup_link)->place.slot, NULL);
     if (server->state == SERVER_LENT)
         send_question(l);
 }
@@ -509,8 +527,7 @@ start_lookup(struct session *s)
     io_timer_start(host->io, &l->limit, LOOKUP_LIMIT_MS, out_of_time, l);
     if (l->server != NULL && l->server->state == SERVER_LENT)
         send_question(l);
-    list_append(&l->waiters, &s->lookup_link);
-    s->lookup = l;
+    join(l, s);
     return true;
 }
 
@@ -523,18 +540,15 @@ lookup_ask(struct session *s)
         return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
     if (l->server == NULL && holds_connection(s))
         return false;
-    list_append(&l->waiters, &s->lookup_link);
-    s->lookup = l;
+    join(l, s);
     return true;
 }
 
 void
 lookup_leave(struct session *s)
 {
-    if (s->lookup == NULL)
-        return;
-    list_remove(&s->lookup_link);
-    s->lookup = NULL;
+    if (s->lookup != NULL)
+        leave(s);
 }
 
 void

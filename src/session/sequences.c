@@ -155,7 +155,7 @@ draw(struct session *s, const struct unit *u, struct server *server)
 void
 sequences_send(struct session *s, const struct unit *u, struct server *server)
 {
-    if (session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary)
+    if (session_pool_mode(s) != CONFIG_POOL_MODE_AUTO || server != s->primary)
         return;
     if (unlikely(u->recalls))
         recall(s, u, server);

@@ -25,7 +25,7 @@ enum {
     SESSIONS_PER_PAGE = 32,
 };
 
-_Static_assert(sizeof(struct session) <= 704, "an idle client is small");
+_Static_assert(sizeof(struct session) <= 832, "an idle client is small");
 
 void
 session_enter(struct session *s, enum client_state state)
@@ -134,6 +134,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->tx_status = 'I';
     s->plain_strings = true;
     s->reader_node = -1;
+    s->pool_mode = -1;
     s->active_ns = io_now_ns(host->io);
     s->last_write_ns = host->last_write(host->ctx);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
@@ -209,6 +210,9 @@ session_end(struct session *s, const char *why)
         session_drop_link(s, s->primary);
     if (s->reader != NULL)
         session_drop_link(s, s->reader);
+    if (s->admitted)
+        s->host->dismiss(s->host->ctx);
+    s->admitted = false;
     io_stream_close(s->client, true);
     s->client = NULL;
     if (s->key != NULL)
@@ -292,7 +296,7 @@ may_release(const struct session *s, const struct server *server)
         return false;
     if (s->batch == server || s->replaying == server || (s->cur == server && s->pass_left > 0))
         return false;
-    return session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary ||
+    return session_pool_mode(s) != CONFIG_POOL_MODE_AUTO || server != s->primary ||
            !session_keeps_primary(s);
 }
 
@@ -311,7 +315,7 @@ release(struct session *s, struct server **link)
 void
 session_release(struct session *s)
 {
-    if (session_options(s)->pool_mode == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
+    if (session_pool_mode(s) == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
         s->tx_status != 'I')
         return;
     if (may_release(s, s->primary))
@@ -346,6 +350,7 @@ checkout(struct session *s, int node_id, bool *waits_r, struct err *err)
     s->waiter.key = s->key;
     s->waiter.ops = &session_server_ops;
     s->waiter.owner = s;
+    s->waiter.slot = s->place.slot;
     s->waiter.node_id = (int16_t)node_id;
     for (;;) {
         server = pool_checkout(&s->waiter, err, waits_r);

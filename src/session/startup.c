@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "os/random.h"
 #include "os/sock.h"
 #include "wire/build.h"
@@ -244,8 +245,11 @@ ask_a_server(struct session *s)
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
     s->login_server = pool_dial(s->key, node_id, &session_server_ops, s, &err);
     if (s->login_server == NULL && strcmp(err.sqlstate, "53300") == 0) {
-        s->waiter = (struct pool_waiter){
-            .key = s->key, .ops = &session_server_ops, .owner = s, .node_id = (int16_t)node_id};
+        s->waiter = (struct pool_waiter){.key = s->key,
+                                         .ops = &session_server_ops,
+                                         .owner = s,
+                                         .slot = s->place.slot,
+                                         .node_id = (int16_t)node_id};
         pool_wait(s->host->pool, &s->waiter);
         return;
     }
@@ -324,6 +328,15 @@ make_wish(struct session *s)
 }
 
 static void
+take_pool_mode(struct session *s)
+{
+    const struct config_limits *limits = &session_options(s)->config->limits;
+    const struct config_limit *entry = config_limit_find(limits, s->log.database, s->log.user);
+
+    s->pool_mode = entry != NULL ? (int8_t)entry->pool_mode : -1;
+}
+
+static void
 begin(struct session *s, const struct wire_startup *p)
 {
     struct buf parameters = BUF_EMPTY;
@@ -337,9 +350,16 @@ begin(struct session *s, const struct wire_startup *p)
         return;
     }
     keep_names(s, p);
+    s->admitted = s->host->admit(s->host->ctx);
+    if (!s->admitted) {
+        err_set(&err, "53300", "sorry, too many clients already");
+        session_fatal(s, &err);
+        return;
+    }
     s->pinned = s->always_pinned = asks_for_isolation(p);
     negotiate(s, p);
     make_wish(s);
+    take_pool_mode(s);
     collect_parameters(p, &parameters);
     s->key = pool_key_get(s->host->pool, s->log.user, s->log.database,
                           (const char *)parameters.data, parameters.len);

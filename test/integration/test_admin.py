@@ -134,7 +134,7 @@ def test_view(dark, place, view):
         simple = one.simple(f"SHOW {view}")
         one.send(ask_extended(f"show {view.upper()};"))
         extended = one.read_until("Z")
-    rows = "D*" if view == "pool_sessions" else "D+"  # there are no clients here
+    rows = "D*" if view in ("pool_sessions", "pool_waiters") else "D+"  # there are no clients here
     assert re.fullmatch(f"T{rows}CZ", kinds(simple))
     assert re.fullmatch(f"12T{rows}CZ", kinds(extended))
     for answer in (simple, extended):

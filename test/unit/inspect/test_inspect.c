@@ -473,6 +473,41 @@ unknown_view_is_an_error_with_a_list(void **state)
     }
 }
 
+static void
+add_waiter(uint32_t child_no, uint32_t n, const char *user, int64_t since_ms)
+{
+    struct session_slot *session = add_client(child_no, n, SESSION_SLOT_ACTIVE);
+
+    str_copy(session->user, SLOT_NAME_BYTES, user);
+    session->waits_for_node = 2;
+    atomic_store(&session->waiting_since_ns, clock_monotonic_ns() - since_ms * NS_PER_MS);
+    atomic_fetch_add(&shared_child(shared, child_no)->waiters, 1);
+}
+
+static void
+who_waits_is_shown_by_child_database_user_and_node(void **state)
+{
+    (void)state;
+    load("max_backend_connections = 3\n");
+    start_child(0, 111);
+    start_child(1, 222);
+    run("pool_waiters");
+    assert_int_equal(row_count, 0);
+    assert_true(shared_take_connection(shared, 1, (struct shared_place){0, 2}, 3));
+    add_client(0, 0, SESSION_SLOT_IDLE);
+    add_waiter(0, 1, "bob", 10);
+    add_waiter(0, 2, "alice", 3600 * 1000);
+    add_waiter(0, 3, "bob", 7200 * 1000);
+    add_waiter(1, 0, "bob", 10);
+    run("pool_waiters");
+    assert_int_equal(row_count, 3);
+    assert_memory_equal(rows[0], "111|shop|alice|2|1|36", 21);
+    assert_memory_equal(rows[1], "111|shop|bob|2|2|72", 19);
+    assert_memory_equal(rows[2], "222|shop|bob|2|1|", 17);
+    for (uint32_t n = 0; n < row_count; n++)
+        assert_string_equal(rows[n] + strlen(rows[n]) - 4, "|3|1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -487,6 +522,7 @@ main(void)
         TEST(counters_are_summed_over_children),
         TEST(processes_have_a_row_per_client),
         TEST(pools_have_a_row_per_server_connection),
+        TEST(who_waits_is_shown_by_child_database_user_and_node),
         TEST(unterminated_texts_are_cut),
         TEST(status_lists_every_option),
         TEST(answer_holds_what_was_asked_for),

@@ -1,0 +1,52 @@
+/*
+ * pool_limits: what differs from pgpool.conf for a database or a user.
+ *
+ * A file of lines `database user pool_mode max_backend_connections`; the first one that matches a
+ * client counts. It is read with pgpool.conf and belongs to the same generation: a fault in either
+ * changes nothing, and every process has the same entries.
+ */
+#ifndef CONFIG_LIMITS_H
+#define CONFIG_LIMITS_H
+
+#include "base/arena.h"
+#include "base/util.h"
+
+struct config;
+struct config_report;
+
+enum {
+    CONFIG_LIMITS_MAX = 512,                       /* entries */
+    CONFIG_GROUPS_MAX = 2 * CONFIG_LIMITS_MAX + 1, /* so many numbers of groups, 0 included */
+    CONFIG_LIMIT_NAME_MAX = 63,                    /* bytes of a name, as in PostgreSQL */
+};
+
+struct config_limit {
+    const char *database;     /* NULL: any */
+    const char *user;         /* NULL: any */
+    int pool_mode;            /* enum config_pool_mode; -1: as pgpool.conf has it */
+    uint32_t max_connections; /* to a node, over all children; 0: no limit of its own */
+    uint32_t group; /* what connections are counted under, as long as the entry is for the same
+                     * database and user; 0: they are not, with max_connections 0 */
+    uint32_t line;  /* of the file; 0 where nobody knows it */
+};
+
+struct config_limits {
+    struct config_limit *list; /* in the arena of their configuration */
+    uint32_t count;
+};
+
+/* The entry that counts for who logs in as this user to this database; NULL: none. */
+const struct config_limit *config_limit_find(const struct config_limits *limits,
+                                             const char *database, const char *user);
+
+/* A text as the file holds it; name stands for the file in findings. Faulty lines are reported and
+ * left out, and so, with a warning, are those that an earlier one leaves nothing to match. */
+struct limits_source {
+    const char *text;
+    size_t len;
+    const char *name;
+};
+void config_limits_parse(const struct limits_source *source, struct arena *arena,
+                         struct config_limits *limits_r, struct config_report *report);
+
+#endif

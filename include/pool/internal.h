@@ -1,0 +1,64 @@
+/*
+ * The pool and its keys; for the files of pool/ alone.
+ *
+ * pool.c  lending and taking back     key.c   keys, their groups, settings of sessions
+ * wait.c  who waits, and his turn     warm.c  min_pool_size
+ */
+#ifndef POOL_INTERNAL_H
+#define POOL_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/slab.h"
+#include "pool/pool.h"
+
+struct pool_key {
+    struct pool *pool;
+    struct list link; /* in pool->keys, most recently used last */
+    struct list idle; /* servers, most recently used last */
+    uint32_t refs;    /* sessions and server connections */
+    bool recalls;     /* its sessions ask for currval() and the like */
+    uint32_t group;   /* what its connections are counted in besides 0 */
+    struct buf welcome;
+    int64_t welcome_ns;
+    size_t key_len;
+    char *user;
+    char *database;
+    char *parameters;
+    size_t parameters_len;
+    char bytes[]; /* user\0database\0parameters */
+};
+
+/* Another child waits for the place of the next connection of the group that is given back. */
+struct pool_owed {
+    bool any;
+    uint32_t group;
+};
+
+struct pool {
+    struct io *io;
+    struct dns *dns;
+    struct pool_callbacks callbacks;
+    struct pool_options options;
+    struct map keys_by_name;
+    struct map statements;
+    struct map images;
+    uint64_t statement_id;
+    struct buf scratch;
+    struct pool_queue queue;
+    struct pool_owed owed[POOL_NODES_MAX][2]; /* of all, of the group that asked last */
+    struct list keys;
+    struct list busy; /* dialling, lent or resetting */
+    struct list dead; /* closed; freed by the timer */
+    struct io_timer reaper;
+    struct slab servers;
+    uint32_t server_count;
+};
+
+/* key.c: the groups may be others now. */
+void pool_regroup(struct pool *p);
+/* wait.c: the same, for those who wait. */
+void pool_regroup_waiters(struct pool *p);
+
+#endif

@@ -539,6 +539,23 @@ waits_for_answers(const struct session *s, const struct unit *u)
            (u->has_begin && u->executed == 1 && s->batch == NULL && s->tx_status == 'I');
 }
 
+/* It waited in vain, or for too long for its client. */
+static void
+give_up(struct session *s, const struct unit *u)
+{
+    struct err err;
+
+    if (s->cancelled) {
+        err_set(&err, "57014", "canceling statement due to user request");
+    } else {
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
+                       "sooner.");
+    }
+    s->waited_out = s->cancelled = false;
+    refuse_unit(s, u, &err);
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -585,18 +602,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     if (tx_answers(s, bytes, u))
         return true;
-    if (unlikely(s->waited_out)) {
-        s->waited_out = false;
-        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
-        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
-                       "sooner.");
-        refuse_unit(s, u, &err);
-        return true;
-    }
-    if (unlikely(s->cancelled)) {
-        s->cancelled = false;
-        err_set(&err, "57014", "canceling statement due to user request");
-        refuse_unit(s, u, &err);
+    if (unlikely(s->waited_out || s->cancelled)) {
+        give_up(s, u);
         return true;
     }
     rc = place_unit(s, u, &o.server, &reason, &err);

@@ -121,6 +121,17 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
 void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
 uint32_t pool_waiting(const struct pool *p);
+/* Who waits: of how many are those most that are alike, and what for. Only while somebody waits;
+ * the names are borrowed. */
+struct pool_crowd {
+    uint32_t all;
+    int64_t longest_ns; /* of all */
+    uint32_t waiting;
+    const char *user;
+    const char *database;
+    struct pool_place full;
+};
+void pool_crowd(struct pool *p, struct pool_crowd *crowd_r);
 /* Shows for a session what it waits for: w as far as that waits, NULL: nothing. slot may be NULL.
  */
 void pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w);

@@ -655,7 +655,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
-    limits_tell(&c->limits, pool_waiting(c->pool));
+    limits_tell(&c->limits, c->pool);
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (c->retiring && c->session_count == 0) {

@@ -148,6 +148,26 @@ def test_who_waits_is_shown_while_everything_waits(cluster, limited):
         assert waiters(looker) == []
 
 
+def test_the_log_tells_who_waits(cluster, limited):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pl_t (a int)")
+    pgpool = limited(pool_mode="auto", max_backend_connections=1, num_init_children=1)
+    with raw.connected(pgpool) as holder, raw.connected(pgpool) as one, \
+            raw.connected(pgpool, application_name="else") as two, \
+            raw.connected(pgpool, user="postgres", database="postgres") as three:
+        holder.rows("BEGIN")
+        holder.rows("INSERT INTO pl_t VALUES (1)")
+        send_inserts((one, two))
+        three.send(raw.query("SELECT txid_current()"))
+        # the first look may come while not all of them wait
+        wait_for(lambda: re.search(
+            r"WARNING:  \d clients? waits? for a server connection, the longest for \d+ ms; most of them"
+            r'.* user "postgres" of database "(test|postgres)" .*node 0.*1 connections of at most 1',
+            pgpool.log_text()), "the log to tell")
+        holder.rows("COMMIT")
+        for client in (one, two, three):
+            assert "E" not in [got.kind for got in client.read_until("Z")]
+
+
 def test_who_gives_up_waits_no_more(cluster, limited):
     cluster.sql("CREATE TABLE IF NOT EXISTS pl_t (a int)")
     pgpool = limited(pool_mode="auto", max_backend_connections=1, num_init_children=1)

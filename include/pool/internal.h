@@ -20,6 +20,8 @@ struct pool_key {
     uint32_t refs;    /* sessions and server connections */
     bool recalls;     /* its sessions ask for currval() and the like */
     uint32_t group;   /* what its connections are counted in besides 0 */
+    bool warm;        /* the pool holds it, to have min_pool_size connections for it */
+    int64_t rest_ns;  /* not before this moment */
     struct buf welcome;
     int64_t welcome_ns;
     size_t key_len;
@@ -48,6 +50,7 @@ struct pool {
     struct buf scratch;
     struct pool_queue queue;
     struct pool_owed owed[POOL_NODES_MAX][2]; /* of all, of the group that asked last */
+    int64_t node_rest_ns[POOL_NODES_MAX];     /* nothing is dialled there for nobody before */
     struct list keys;
     struct list busy; /* dialling, lent or resetting */
     struct list dead; /* closed; freed by the timer */
@@ -60,5 +63,22 @@ struct pool {
 void pool_regroup(struct pool *p);
 /* wait.c: the same, for those who wait. */
 void pool_regroup_waiters(struct pool *p);
+
+/* pool.c: dials where there may be one more, as long as nobody has to go for it. */
+bool pool_dial_spare(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner);
+
+/* warm.c */
+extern const struct server_ops pool_warm_ops; /* of connections that are dialled for nobody */
+/* Dials what the key lacks. */
+void pool_warm(struct pool_key *k);
+/* Is the connection, idle now, one of the min_pool_size that its key has to the node? */
+bool pool_is_warm_stock(const struct server *s);
+/* A server has let somebody in. */
+void pool_key_warms(struct pool_key *k);
+/* It may be gone then, unless somebody else holds it. */
+void pool_key_cools(struct pool_key *k);
+void pool_cool_all(struct pool *p);
+/* Nothing is dialled for a while that nobody has asked for: of a database (NULL: all). */
+void pool_rest(struct pool *p, const char *database);
 
 #endif

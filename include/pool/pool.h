@@ -29,6 +29,7 @@ struct pool_options {
     uint32_t reset_query_count;
     const struct passwd *passwords; /* may be NULL */
     uint32_t max_keys;              /* max_pool: keys whose idle connections are kept */
+    uint32_t min_size;              /* min_pool_size */
     bool keep;                      /* connection_cache */
     int64_t life_time_ms;           /* connection_life_time, 0: no limit */
     int connect_timeout_ms;
@@ -67,6 +68,8 @@ struct pool_callbacks {
     struct server_slot *(*slot_get)(void *ctx);
     void (*slot_put)(void *ctx, struct server_slot *slot);
     struct pool_places places;
+    /* Is the node of use to anybody now? */
+    bool (*usable)(void *ctx, int node_id);
 };
 
 /* Somebody's place in the queue; the owner's memory, all zeroes at first. */
@@ -119,6 +122,17 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
 void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
 uint32_t pool_waiting(const struct pool *p);
+/* Who waits: of how many are those most that are alike, and what for. Only while somebody waits;
+ * the names are borrowed. */
+struct pool_crowd {
+    uint32_t all;
+    int64_t longest_ns; /* of all */
+    uint32_t waiting;
+    const char *user;
+    const char *database;
+    struct pool_place full;
+};
+void pool_crowd(struct pool *p, struct pool_crowd *crowd_r);
 /* Shows for a session what it waits for: w as far as that waits, NULL: nothing. slot may be NULL.
  */
 void pool_show_waiting(struct session_slot *slot, const struct pool_waiter *w);
@@ -148,7 +162,7 @@ void pool_return(struct server *s);
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);
 
-/* Once a second: life times, keys beyond max_pool, resets that do not end. */
+/* Once a second: life times, keys beyond max_pool, resets that do not end, min_pool_size. */
 void pool_sweep(struct pool *p);
 
 uint32_t pool_server_count(const struct pool *p);

@@ -29,7 +29,8 @@ struct pool_places limits_places(struct limits *l);
 /* May the process that asks have the place of a connection that is in use here? */
 bool limits_owes(struct limits *l, uint32_t from_slot, struct pool_place place);
 
-/* Tells the log that clients wait, once a minute; to be called each second. */
-void limits_tell(struct limits *l, uint32_t waiting);
+/* Tells the log that clients of the child wait: how many and how long, who most of them are and
+ * what they wait for. Once a minute; to be called each second. */
+void limits_tell(struct limits *l, struct pool *pool);
 
 #endif

@@ -40,6 +40,8 @@ pool_configure(struct pool *p, const struct pool_options *options)
     p->options = *options;
     memset(p->owed, 0, sizeof(p->owed));
     pool_regroup(p);
+    if (options->min_size == 0)
+        pool_cool_all(p);
 }
 
 struct map *
@@ -300,6 +302,18 @@ pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *o
     return dial(k, node_id, ops, owner);
 }
 
+bool
+pool_dial_spare(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
+{
+    const struct pool_places *places = &k->pool->callbacks.places;
+    uint32_t full;
+
+    if (!places->take(places->ctx, (struct pool_place){k->group, node_id}, &full))
+        return false;
+    dial(k, node_id, ops, owner);
+    return true;
+}
+
 /* Its place is taken. */
 static struct server *
 dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
@@ -325,11 +339,22 @@ dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
     return s;
 }
 
+static bool
+may_be_kept(const struct server *s)
+{
+    const struct pool_options *o = &s->pool->options;
+
+    return o->keep && !str_equal_nocase_n(s->key->database, "template0", 10) &&
+           !str_equal_nocase_n(s->key->database, "template1", 10);
+}
+
 void
 pool_dialled(struct server *s)
 {
     s->clean = true;
     lend(s);
+    if (may_be_kept(s))
+        pool_key_warms(s->key);
     s->ops->ready(s->owner, s);
 }
 
@@ -402,15 +427,6 @@ pool_cancel_ended(struct server *s)
 }
 
 /* ---- taking back ---- */
-
-static bool
-may_be_kept(const struct server *s)
-{
-    const struct pool_options *o = &s->pool->options;
-
-    return o->keep && !str_equal_nocase_n(s->key->database, "template0", 10) &&
-           !str_equal_nocase_n(s->key->database, "template1", 10);
-}
 
 static void
 park(struct server *s)
@@ -534,6 +550,7 @@ pool_return(struct server *s)
 void
 pool_close_idle(struct pool *p, const char *database)
 {
+    pool_rest(p, database);
     list_for_each_safe (it, next, &p->keys) {
         struct pool_key *k = list_entry(it, struct pool_key, link);
         if (database != NULL && strcmp(k->database, database) != 0)
@@ -560,7 +577,7 @@ sweep_key(struct pool *p, struct pool_key *k, bool beyond)
         struct server *s = list_entry(it, struct server, link);
         if (beyond)
             server_close(s, "max_pool is reached");
-        else if (life_ns > 0 && now_ns - s->since_ns >= life_ns)
+        else if (life_ns > 0 && now_ns - s->since_ns >= life_ns && !pool_is_warm_stock(s))
             server_close(s, "connection_life_time is over");
         else if ((uint32_t)s->node_id >= p->options.node_count ||
                  p->options.nodes[s->node_id].host == NULL)
@@ -578,6 +595,10 @@ pool_sweep(struct pool *p)
         struct pool_key *k = list_entry(it, struct pool_key, link);
         prev = it->prev;
         sweep_key(p, k, keys >= p->options.max_keys);
+        if (keys < p->options.max_keys)
+            pool_warm(k);
+        else
+            pool_key_cools(k);
         keys++;
     }
     list_for_each_safe (it2, next, &p->busy) {
@@ -596,6 +617,7 @@ pool_free(struct pool *p)
     io_timer_stop(&p->reaper);
     io_timer_stop(&p->queue.timer);
     reap(p);
+    pool_cool_all(p);
     map_fini(&p->keys_by_name);
     map_fini(&p->statements);
     map_fini(&p->images);

@@ -14,6 +14,7 @@
 #include "pool/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     RETRY_MS = 10,
@@ -115,6 +116,45 @@ pool_wait_no_more(struct pool *p, struct pool_waiter *w)
     list_remove(&line->link);
     pool_key_put(line->key);
     free(line);
+}
+
+static uint32_t
+count_alike(struct pool *p, const struct line *line)
+{
+    uint32_t count = 0;
+
+    list_for_each (it, &pool_queue(p)->lines) {
+        const struct line *other = list_entry(it, struct line, link);
+        if (other->full.node_id == line->full.node_id &&
+            strcmp(other->key->user, line->key->user) == 0 &&
+            strcmp(other->key->database, line->key->database) == 0)
+            count += other->count;
+    }
+    return count;
+}
+
+void
+pool_crowd(struct pool *p, struct pool_crowd *crowd_r)
+{
+    int64_t now_ns = io_now_ns(pool_io(p));
+
+    *crowd_r = (struct pool_crowd){.all = pool_queue(p)->count, .user = "", .database = ""};
+    list_for_each (it, &pool_queue(p)->lines) {
+        const struct line *line = list_entry(it, struct line, link);
+        uint32_t count = count_alike(p, line);
+
+        /* an urgent one may stand in front of who came first */
+        list_for_each (it2, &line->waiters) {
+            const struct pool_waiter *w = list_entry(it2, struct pool_waiter, link);
+            crowd_r->longest_ns = MAX(crowd_r->longest_ns, now_ns - w->since_ns);
+        }
+        if (count <= crowd_r->waiting)
+            continue;
+        crowd_r->waiting = count;
+        crowd_r->user = line->key->user;
+        crowd_r->database = line->key->database;
+        crowd_r->full = line->full;
+    }
 }
 
 /* It waits for this group to have a place, and not for the one that it waited for. */

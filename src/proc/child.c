@@ -109,6 +109,7 @@ configure(struct child *c)
     o.reset_query_count = cfg->reset_query_list.count;
     o.passwords = c->passwords;
     o.max_keys = (uint32_t)cfg->max_pool;
+    o.min_size = (uint32_t)cfg->min_pool_size;
     o.keep = cfg->connection_cache;
     o.life_time_ms = cfg->connection_life_time_ms;
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
@@ -397,6 +398,17 @@ node_failed(void *ctx, int node_id, const struct err *err)
         c->view.nodes[node_id].usable = false;
 }
 
+/* To have connections to it that nobody has asked for. */
+static bool
+is_of_use(void *ctx, int node_id)
+{
+    const struct child *c = ctx;
+
+    return !c->stopping && !c->retiring && c->view.nodes[node_id].usable &&
+           (node_id == c->view.primary_id ||
+            (c->host.options.load_balance && c->view.nodes[node_id].weight > 0));
+}
+
 static void
 wrote(void *ctx, int64_t at_ns)
 {
@@ -643,7 +655,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
-    limits_tell(&c->limits, pool_waiting(c->pool));
+    limits_tell(&c->limits, c->pool);
     proc_title(c->proc, "%u clients, %u server connections", c->session_count,
                pool_server_count(c->pool));
     if (c->retiring && c->session_count == 0) {
@@ -668,8 +680,8 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put,
-                                       limits_places(&c->limits)};
+    struct pool_callbacks callbacks = {
+        c, node_failed, slot_get, slot_put, limits_places(&c->limits), is_of_use};
     struct err err;
 
     c->proc = c->limits.proc = p;

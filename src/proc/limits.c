@@ -221,15 +221,35 @@ limits_owes(struct limits *l, uint32_t from_slot, struct pool_place place)
     return theirs == 0 || (theirs < mine && own > mine);
 }
 
+/* "user \"app\" of database \"shop\"", and what they wait for. */
+static void
+tell(const struct limits *l, const struct pool_crowd *crowd)
+{
+    const struct config *cfg = l->proc->config;
+    const struct config_limit *entry =
+        crowd->full.group != 0 ? config_limit_find(&cfg->limits, crowd->database, crowd->user)
+                               : NULL;
+
+    log_warning(
+        "%u clients wait for a server connection, the longest for %lld ms; most of them, "
+        "%u, are user \"%s\" of database \"%s\" and wait for node %d: it has %u connections of "
+        "at most %u (max_backend_connections%s)",
+        crowd->all, (long long)(crowd->longest_ns / NS_PER_MS), crowd->waiting, crowd->user,
+        crowd->database, crowd->full.node_id,
+        shared_connections(l->proc->shared, shared_place(crowd->full)), l->most[crowd->full.group],
+        entry != NULL ? " in pool_limits" : "");
+}
+
 void
-limits_tell(struct limits *l, uint32_t waiting_count)
+limits_tell(struct limits *l, struct pool *pool)
 {
     int64_t now_ns = clock_monotonic_ns();
+    struct pool_crowd crowd;
 
-    if (waiting_count == 0 || (l->told_ns != 0 && now_ns - l->told_ns < TELL_EVERY_S * NS_PER_S))
+    if (pool_waiting(pool) == 0 ||
+        (l->told_ns != 0 && now_ns - l->told_ns < TELL_EVERY_S * NS_PER_S))
         return;
     l->told_ns = now_ns;
-    log_warning("%u clients wait for a server connection: there are as many as "
-                "max_backend_connections (%lld) lets there be",
-                waiting_count, (long long)l->proc->config->max_backend_connections);
+    pool_crowd(pool, &crowd);
+    tell(l, &crowd);
 }

@@ -178,6 +178,8 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
     if (unlikely(catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED) ||
         (touches_session && f->memo->verdict & CATALOG_OPAQUE))
         session_keep(s, SESSION_KEEPS_LIBRARY);
+    if (f->count > 1 && touches_session)
+        session_keep(s, SESSION_KEEPS_FUNCTION);
     if (f->count > 1)
         keeps_doubt(s);
     note_statement(s, server, text, len);
@@ -621,6 +623,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     s->cur = o.server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
     send_unit(s, &o, u);
+    if (unlikely(s->host->question.count > 0))
+        lookup_learn(s);
     return true;
 }
 

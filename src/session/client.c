@@ -541,6 +541,24 @@ waits_for_answers(const struct session *s, const struct unit *u)
            (u->has_begin && u->executed == 1 && s->batch == NULL && s->tx_status == 'I');
 }
 
+/* Its server is there. */
+static void
+send_placed(struct session *s, struct out *o, const struct unit *u)
+{
+    retry_keep(s, o->server, o->bytes, u);
+    s->to_primary_once = s->lookup_failed = false;
+    s->lookups = 0;
+    s->defines |= u->defines;
+    tx_open(s, o->server, u);
+    if (u->draws || u->recalls)
+        sequences_send(s, u, o->server);
+    s->cur = o->server;
+    session_show_state(s, SESSION_SLOT_ACTIVE);
+    send_unit(s, o, u);
+    if (unlikely(s->host->question.count > 0))
+        lookup_learn(s);
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -612,19 +630,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
-    retry_keep(s, o.server, bytes, u);
-    s->to_primary_once = s->lookup_failed = false;
-    s->lookups = 0;
     s->host->routed[reason]++;
-    s->defines |= u->defines;
-    tx_open(s, o.server, u);
-    if (u->draws || u->recalls)
-        sequences_send(s, u, o.server);
-    s->cur = o.server;
-    session_show_state(s, SESSION_SLOT_ACTIVE);
-    send_unit(s, &o, u);
-    if (unlikely(s->host->question.count > 0))
-        lookup_learn(s);
+    send_placed(s, &o, u);
     return true;
 }
 

@@ -260,7 +260,7 @@ class Client(threading.Thread):
             if self.has(step):
                 self.do(step)
         if self.random.random() < 0.5:
-            time.sleep(self.random.random() * 0.05)
+            self.one.quiet(self.random.random() * 0.05)
 
     def has(self, step):
         return {"temporary": self.table, "advisory": self.lock, "listen": self.listens,

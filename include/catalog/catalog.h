@@ -30,6 +30,7 @@ enum catalog_flag {
     CATALOG_SEQUENCE = 256, /* reads a sequence, whose numbers are replicated ahead */
     CATALOG_DIFFERS = 512,  /* calls a function of PostgreSQL's that another server may answer
                              * differently */
+    CATALOG_DRAWS = 4096,   /* may draw from a sequence */
     CATALOG_OPAQUE = 2048,  /* calls one that may leave what a server cannot be asked for */
     CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
     CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
@@ -103,7 +104,8 @@ uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 
 /* A name to be looked up. */
 struct catalog_name {
-    char kind;    /* r relation, f function, o operator, t type, d the database itself */
+    char kind;    /* r relation, w one that is written, f function, o operator, t type, d the
+                   * database itself */
     uint8_t args; /* of a function */
     struct sql_text schema;
     struct sql_text name;

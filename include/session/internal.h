@@ -43,12 +43,14 @@ enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP }
 struct verdict {
     bool may_write;
     bool touches_session;
-    bool plain;               /* a standby may run all of it */
-    bool defines;             /* may change the catalog */
-    bool by_catalog;          /* the catalog was asked, or should have been */
-    bool judged;              /* ... and what it says is in this verdict */
-    bool unknown;             /* ... and has not answered yet: the unit waits */
-    uint32_t flags;           /* enum catalog_flag */
+    bool plain;      /* a standby may run all of it */
+    bool defines;    /* may change the catalog */
+    bool by_catalog; /* the catalog was asked, or should have been */
+    bool judged;     /* ... and what it says is in this verdict */
+    bool watches;    /* it stays at the primary: the catalog is asked what it leaves there */
+    bool watched;    /* ... and has said so */
+    bool unknown;    /* ... and has not answered yet: the unit waits */
+    uint32_t flags;  /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
 };
 
@@ -70,6 +72,7 @@ struct statement {
     uint8_t hint;          /* enum sql_hint: PRIMARY counts as to_primary */
     uint32_t hint_node;
     bool local;      /* SHOW pool_..., PGPOOL ... */
+    bool watched;    /* as a verdict watches */
     bool by_catalog; /* what it may do was asked from the catalog, as of: */
     bool defines;    /* may change the catalog */
     uint32_t epoch;
@@ -498,6 +501,8 @@ bool lookup_is_alike(struct session *s, bool *unknown_r);
 /* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
  * asked. */
 bool lookup_ask(struct session *s);
+/* The same, and nobody waits for it. */
+void lookup_learn(struct session *s);
 /* The session waits no more. */
 void lookup_leave(struct session *s);
 void lookup_end_all(struct session_host *host);

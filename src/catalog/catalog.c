@@ -283,8 +283,8 @@ catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx
 {
     for (uint32_t n = 0; n < st->table_count; n++) {
         const struct sql_table *t = &st->tables[n];
-        struct catalog_name name = {'r', 0, t->schema, t->name};
-        if (t->use != SQL_USE_NAMED && !fn(ctx, &name))
+        struct catalog_name name = {t->use & SQL_USE_WRITE ? 'w' : 'r', 0, t->schema, t->name};
+        if (t->use != SQL_USE_NAMED && !(t->use & SQL_USE_DEFINE) && !fn(ctx, &name))
             return false;
     }
     for (uint32_t n = 0; n < st->function_count; n++) {

@@ -172,7 +172,10 @@ static uint32_t
 flags_of_own(struct sql_text name, uint32_t row)
 {
     static const struct sql_text system = {"pg_catalog", 10};
+    const struct sql_function f = {.schema = system, .name = name};
 
+    if (sql_function_draws(&f))
+        return CATALOG_WRITES | CATALOG_DRAWS;
     switch (sql_function_class(system, name)) {
     case SQL_FUNCTION_SAFE:
         return 0;
@@ -217,7 +220,7 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
     for (uint32_t n = 0; n < q->count; n++) {
         const struct catalog_asked *a = &q->asked[n];
         struct catalog_name name = name_of(q, a);
-        bool must_exist = a->kind == 'r' || a->kind == 'f';
+        bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
         catalog_put(c, scope, &name, a->found || !must_exist ? a->flags : CATALOG_MISSING);
     }

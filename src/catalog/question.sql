@@ -1,6 +1,6 @@
 -- What the catalog says about names. The rows of "wanted" are written in front of this by
--- catalog/question.c: a number, the kind (r relation, f function, o operator, t type, d the
--- database itself), schema (empty when none was written), name, and the number of arguments
+-- catalog/question.c: a number, the kind (r relation, w one that is written, f function, o operator,
+-- t type, d the database itself), schema (empty when none was written), name, and the number of arguments
 -- (255: any).
 --
 -- Answers rows of a name's number, flags as enum catalog_flag has them, and the name of the
@@ -15,7 +15,7 @@ path(s, at) AS (
 ),
 named(i, c, o) AS (
     -- relations: the first of that name
-    SELECT w.i, 'r', x.oid
+    SELECT w.i, w.k, x.oid
     FROM wanted w
     CROSS JOIN LATERAL (
         SELECT c.oid
@@ -27,7 +27,7 @@ named(i, c, o) AS (
         ORDER BY p.at
         LIMIT 1
     ) x
-    WHERE w.k = 'r'
+    WHERE w.k IN ('r', 'w')
     UNION ALL
     -- functions: those that take so many arguments, or all of that name where none does
     SELECT f.i, 'p', f.oid
@@ -97,6 +97,23 @@ reach(i, c, o) AS (
             FROM pg_catalog.pg_constraint w
             WHERE r.c = 't' AND w.contypid = r.o
             UNION ALL
+            SELECT w.ev_action::pg_catalog.text -- rules
+            FROM pg_catalog.pg_rewrite w
+            WHERE r.c = 'w' AND w.ev_class = r.o AND w.ev_type <> '1'
+            UNION ALL
+            SELECT w.adbin::pg_catalog.text -- defaults
+            FROM pg_catalog.pg_attrdef w
+            WHERE r.c = 'w' AND w.adrelid = r.o
+            UNION ALL
+            SELECT w.conbin::pg_catalog.text -- a table's checks
+            FROM pg_catalog.pg_constraint w
+            WHERE r.c = 'w' AND w.conrelid = r.o AND w.contype = 'c'
+            UNION ALL
+            SELECT w.polwithcheck::pg_catalog.text
+            FROM pg_catalog.pg_policy w
+            JOIN pg_catalog.pg_class v ON v.oid = w.polrelid
+            WHERE r.c = 'w' AND w.polrelid = r.o AND v.relrowsecurity
+            UNION ALL
             SELECT pg_catalog.to_jsonb(w) ->> 'prosqlbody' -- a function's, from PostgreSQL 14 on
             FROM pg_catalog.pg_proc w
             WHERE r.c = 'p' AND w.oid = r.o AND w.oid >= 16384
@@ -109,7 +126,36 @@ reach(i, c, o) AS (
             ':(relid|funcid|aggfnoid|winfnoid|opno|resulttype) ([0-9]+)', 'g') AS m(m)
         UNION ALL
         -- partitions and children
-        SELECT 'r', w.inhrelid FROM pg_catalog.pg_inherits w WHERE r.c = 'r' AND w.inhparent = r.o
+        SELECT r.c, w.inhrelid
+        FROM pg_catalog.pg_inherits w
+        WHERE r.c IN ('r', 'w') AND w.inhparent = r.o
+        UNION ALL
+        -- what is written is read, too
+        SELECT 'r', r.o WHERE r.c = 'w'
+        UNION ALL
+        -- tables that are written through a view
+        SELECT 'w', m.m[1]::pg_catalog.oid
+        FROM pg_catalog.pg_rewrite w
+        JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
+        CROSS JOIN LATERAL pg_catalog.regexp_matches(w.ev_action::pg_catalog.text,
+            ':relid ([0-9]+)', 'g') AS m(m)
+        WHERE r.c = 'w' AND w.ev_class = r.o AND v.relkind = 'v'
+        UNION ALL
+        -- triggers
+        SELECT 'p', w.tgfoid
+        FROM pg_catalog.pg_trigger w
+        WHERE r.c = 'w' AND w.tgrelid = r.o AND NOT w.tgisinternal
+        UNION ALL
+        -- rows that change with those of the table
+        SELECT 'w', w.conrelid
+        FROM pg_catalog.pg_constraint w
+        WHERE r.c = 'w' AND w.confrelid = r.o AND w.contype = 'f'
+            AND (w.confdeltype IN ('c', 'n', 'd') OR w.confupdtype IN ('c', 'n', 'd'))
+        UNION ALL
+        -- domains
+        SELECT 't', w.atttypid
+        FROM pg_catalog.pg_attribute w
+        WHERE r.c = 'w' AND w.attrelid = r.o AND w.attnum > 0 AND w.atttypid >= 16384
         UNION ALL
         -- operators
         SELECT 'p', w.oprcode::pg_catalog.oid
@@ -174,13 +220,20 @@ FROM reach r
 JOIN pg_catalog.pg_class c ON c.oid = r.o
 WHERE r.c = 'r'
 UNION ALL
+-- columns that are numbered
+SELECT r.i, 4096, ''
+FROM reach r
+JOIN pg_catalog.pg_attribute a ON a.attrelid = r.o
+WHERE r.c = 'w' AND a.attnum > 0 AND a.attidentity <> ''
+UNION ALL
 -- A body may leave something in the session, or change the catalog, when it has a word for that;
--- SET in an UPDATE is none. Of other languages than SQL and PL/pgSQL nobody can tell, but that C
--- functions are what they are declared to be.
+-- SET in an UPDATE is none. Of other languages than SQL and PL/pgSQL nobody can tell (2048: the
+-- server cannot be asked for what they leave), but that C functions are what they are declared to be,
+-- and that those of some extensions leave nothing. A volatile one may draw from a sequence (4096).
 SELECT r.i,
     CASE WHEN p.oid < 16384 THEN 1048576 | CASE p.provolatile WHEN 'v' THEN 2097152 ELSE 0 END
     ELSE
-        CASE p.provolatile WHEN 'v' THEN 2 ELSE 0 END
+        CASE p.provolatile WHEN 'v' THEN 4098 ELSE 0 END
         | CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN
             CASE WHEN pg_catalog.regexp_replace(p.prosrc,
                     '[[:<:]]update[[:>:]][^;]*?[[:<:]]set[[:>:]]', '', 'gi')
@@ -190,8 +243,20 @@ SELECT r.i,
             | CASE WHEN p.provolatile = 'v' AND p.prosrc
                 ~* ('[[:<:]](create|alter|drop|grant|revoke|comment|security|refresh|execute|call|do)'
                 || '[[:>:]]') THEN 8 ELSE 0 END
-        WHEN l.lanname IN ('c', 'internal') THEN CASE p.provolatile WHEN 'v' THEN 12 ELSE 0 END
-        ELSE 12 END
+        WHEN l.lanname IN ('c', 'internal') THEN
+            CASE WHEN p.provolatile <> 'v' OR EXISTS (
+                SELECT
+                FROM pg_catalog.pg_depend d
+                JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+                WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
+                    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+                    AND d.deptype = 'e' AND e.extname IN ('uuid-ossp', 'pgcrypto', 'pg_trgm',
+                    'tablefunc', 'hstore', 'citext', 'ltree', 'intarray', 'cube', 'unaccent',
+                    'fuzzystrmatch', 'earthdistance', 'btree_gin', 'btree_gist', 'bloom', 'lo',
+                    'pg_stat_statements', 'pgstattuple', 'pg_buffercache', 'pgrowlocks', 'postgis',
+                    'vector')
+            ) THEN 0 ELSE 2060 END
+        ELSE 2060 END
     END,
     CASE WHEN p.oid < 16384 THEN p.proname::pg_catalog.text ELSE n.nspname || '.' || p.proname END
 FROM reach r

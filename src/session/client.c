@@ -178,6 +178,8 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
     if (unlikely(catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED) ||
         (touches_session && f->memo->verdict & CATALOG_OPAQUE))
         session_keep(s, SESSION_KEEPS_LIBRARY);
+    if (f->count > 1 && touches_session)
+        session_keep(s, SESSION_KEEPS_FUNCTION);
     if (f->count > 1)
         keeps_doubt(s);
     note_statement(s, server, text, len);
@@ -556,6 +558,24 @@ give_up(struct session *s, const struct unit *u)
     refuse_unit(s, u, &err);
 }
 
+/* Its server is there. */
+static void
+send_placed(struct session *s, struct out *o, const struct unit *u)
+{
+    retry_keep(s, o->server, o->bytes, u);
+    s->to_primary_once = s->lookup_failed = false;
+    s->lookups = 0;
+    s->defines |= u->defines;
+    tx_open(s, o->server, u);
+    if (u->draws || u->recalls)
+        sequences_send(s, u, o->server);
+    s->cur = o->server;
+    session_show_state(s, SESSION_SLOT_ACTIVE);
+    send_unit(s, o, u);
+    if (unlikely(s->host->question.count > 0))
+        lookup_learn(s);
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -617,17 +637,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
-    retry_keep(s, o.server, bytes, u);
-    s->to_primary_once = s->lookup_failed = false;
-    s->lookups = 0;
     s->host->routed[reason]++;
-    s->defines |= u->defines;
-    tx_open(s, o.server, u);
-    if (u->draws || u->recalls)
-        sequences_send(s, u, o.server);
-    s->cur = o.server;
-    session_show_state(s, SESSION_SLOT_ACTIVE);
-    send_unit(s, &o, u);
+    send_placed(s, &o, u);
     return true;
 }
 

@@ -302,7 +302,7 @@ ask(struct session *s)
     io_timer_stop(&k->quiet);
     if (!may_ask(s))
         return; /* the end of what runs comes here again */
-    k->asked = k->kinds & anything ? k->kinds | askable : k->kinds;
+    k->asked = k->kinds & anything ? askable : k->kinds & askable;
     k->ended = 0;
     k->asking = true;
     k->answered = k->too_much = false;
@@ -321,13 +321,16 @@ quiet(void *ctx)
     ask(ctx);
 }
 
-/* Could all be gone, and does it matter? */
+/* Could all be gone that can be asked for, and does it matter? Beside what was drawn from sequences
+ * it is only reads that may go elsewhere then. */
 static bool
 is_due(const struct session *s)
 {
     const struct keeps *k = &s->keeps;
+    uint32_t may_be_asked = k->kinds & askable;
 
-    return k->kinds != 0 && (k->kinds & ~(k->ended & askable)) == 0 && !k->asking &&
+    return may_be_asked != 0 && (may_be_asked & ~k->ended) == 0 &&
+           (k->kinds & ~askable & pinning) == 0 && !k->asking &&
            session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "config/config.h"
 #include "route/route.h"
 #include "wire/build.h"
 
@@ -196,6 +197,76 @@ may_ask(const struct session *s)
            io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
 }
 
+/* Kinds of statements that call functions, or fire triggers. */
+static bool
+runs_functions(const struct sql_statement *st)
+{
+    switch (st->kind) {
+    case SQL_SELECT:
+    case SQL_INSERT:
+    case SQL_UPDATE:
+    case SQL_DELETE:
+    case SQL_MERGE:
+    case SQL_COPY_FROM:
+    case SQL_COPY_TO:
+    case SQL_SELECT_INTO:
+    case SQL_CREATE_TABLE_AS:
+    case SQL_DECLARE:
+    case SQL_TRUNCATE:
+        return true;
+    case SQL_EXPLAIN:
+        return st->analyze;
+    default:
+        return false;
+    }
+}
+
+/* Of names that nobody has asked about yet, or that mean something else in this transaction, all
+ * is assumed; they are asked about when the statement has been sent. */
+static void
+watch_one(struct session *s, const struct sql_facts *f, const struct sql_statement *st,
+          struct verdict *v)
+{
+    bool certain = !s->defines && !s->tx_local_path;
+    bool temporary = (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
+    uint32_t flags = 0;
+    bool known;
+
+    v->watches = true;
+    refresh_scope(s);
+    known =
+        certain && (f->count == 1 ? flags_of(s, f, &flags)
+                                  : catalog_judge(s->host->catalog, &s->scope, st, &flags, NULL));
+    v->watched &= known;
+    v->flags |= flags & ~(uint32_t)CATALOG_JUDGED;
+    v->defines |= (flags & CATALOG_DEFINES) != 0;
+    if (known) {
+        v->touches_session |= flags & CATALOG_KEEPS || (flags & CATALOG_MISSING && !temporary);
+        return;
+    }
+    v->touches_session = true;
+    if (certain && may_ask(s))
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
+}
+
+/* What stays at the primary, for whatever reason: does it leave anything there? */
+static void
+watch(struct session *s, const struct sql_facts *f, struct verdict *v)
+{
+    if (session_pool_mode(s) != CONFIG_POOL_MODE_AUTO || !f->understood)
+        return;
+    v->watched = true;
+    if (f->count == 1 && f->statements[0].unknown_calls)
+        v->touches_session = false; /* the catalog knows them */
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        if (runs_functions(st))
+            watch_one(s, f, st, v);
+        else
+            v->watched = false;
+    }
+}
+
 struct verdict
 lookup_verdict(struct session *s, const struct sql_facts *f)
 {
@@ -215,8 +286,10 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
         v.defines |= one->changes_catalog && !(one->temporary && one->kind != SQL_OTHER);
     }
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
-        st->kind == SQL_SET || st->kind == SQL_POOL_SHOW)
+        st->kind == SQL_SET || st->kind == SQL_POOL_SHOW) {
+        watch(s, f, &v);
         return v;
+    }
     v.by_catalog = true;
     v.judged = !s->pinned && !s->tx_local_path && (st->unknown_calls || may_leave_primary(s)) &&
                flags_of(s, f, &flags);
@@ -226,8 +299,10 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s)))
-        return v; /* it stays at the primary whatever the answer is */
+    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s))) {
+        watch(s, f, &v); /* it stays at the primary whatever the answer is */
+        return v;
+    }
     v.unknown = may_ask(s);
     if (v.unknown)
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
@@ -491,8 +566,9 @@ holds_connection(const struct session *s)
     return s->primary != NULL || s->reader != NULL;
 }
 
+/* waits_for_it: for the answer. */
 static bool
-start_lookup(struct session *s)
+start_lookup(struct session *s, bool waits_for_it)
 {
     struct session_host *host = s->host;
     struct lookup *l = xcalloc(1, sizeof(*l));
@@ -516,7 +592,7 @@ start_lookup(struct session *s)
                                      .node_id = (int16_t)node_to_ask(s),
                                      .urgent = true};
     l->server = pool_checkout(&l->waiter, &err, &waits);
-    if (waits && holds_connection(s)) {
+    if (waits && (!waits_for_it || holds_connection(s))) {
         fail_lookup(l, "no connection is free", false);
         return false;
     }
@@ -527,8 +603,16 @@ start_lookup(struct session *s)
     io_timer_start(host->io, &l->limit, LOOKUP_LIMIT_MS, out_of_time, l);
     if (l->server != NULL && l->server->state == SERVER_LENT)
         send_question(l);
-    join(l, s);
+    if (waits_for_it)
+        join(l, s);
     return true;
+}
+
+void
+lookup_learn(struct session *s)
+{
+    if (s->key != NULL && find_lookup(s->host, s->key) == NULL && may_ask(s))
+        start_lookup(s, false);
 }
 
 bool
@@ -537,7 +621,7 @@ lookup_ask(struct session *s)
     struct lookup *l = find_lookup(s->host, s->key);
 
     if (l == NULL)
-        return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
+        return s->lookups++ < LOOKUPS_MAX && start_lookup(s, true);
     if (l->server == NULL && holds_connection(s))
         return false;
     join(l, s);

@@ -80,7 +80,9 @@ writes_otherwise(const struct sql_statement *st)
 bool
 sequences_drawn(const struct sql_facts *f, const struct verdict *v)
 {
-    return v->may_write && (v->by_catalog || f->count != 1 || !writes_otherwise(&f->statements[0]));
+    if (!v->may_write || v->judged || v->watched)
+        return v->may_write && v->flags & CATALOG_DRAWS;
+    return v->by_catalog || f->count != 1 || !writes_otherwise(&f->statements[0]);
 }
 
 void

@@ -53,8 +53,9 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
     st->to_primary = st->wants_primary != 0 || v.may_write || !v.plain;
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
-    st->by_catalog = v.by_catalog;
-    st->scope = v.judged ? s->scope.tag : 0;
+    st->by_catalog = v.by_catalog || v.watches;
+    st->watched = v.watches;
+    st->scope = v.judged || (v.watched && !v.by_catalog) ? s->scope.tag : 0;
     st->epoch = s->scope.epoch;
     return !v.unknown;
 }
@@ -62,7 +63,7 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
 bool
 statements_judge(struct session *s, struct statement *st)
 {
-    if (likely(!st->by_catalog || s->pinned || st->prepared == NULL ||
+    if (likely(!st->by_catalog || (s->pinned && !st->watched) || st->prepared == NULL ||
                (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
                 s->scope_seq == s->settings.seq &&
                 st->epoch == memo_epoch(s->host->memo, s->scope.group))))

@@ -19,7 +19,6 @@ CLIENTS = 200 if HEAVY else 20
 CONNECTIONS = 10 if HEAVY else 6
 PATIENCE = 120.0
 SEED = int(os.environ.get("PGPOOL_TEST_SEED", "1"))
-THINKS = threading.Event()  # nobody sets it: clients that pause
 DEFAULT_MEMORY = "4MB"
 
 
@@ -261,7 +260,7 @@ class Client(threading.Thread):
             if self.has(step):
                 self.do(step)
         if self.random.random() < 0.5:
-            THINKS.wait(self.random.random() * 0.05)
+            self.one.quiet(self.random.random() * 0.05)
 
     def has(self, step):
         return {"temporary": self.table, "advisory": self.lock, "listen": self.listens,

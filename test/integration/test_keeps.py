@@ -7,6 +7,7 @@ import raw
 from server_log import ServerLog
 from waiting import wait_for
 
+pytestmark = pytest.mark.one_engine
 QUESTION = "SELECT ''::pg_catalog.text"
 
 
@@ -58,6 +59,10 @@ class Client:
     def wait_free(self):
         wait_for(lambda: self.keeps() == ("", "0"), "the connection to be given back")
 
+    def wait_kept(self, what):
+        """By this alone: the server and the catalog may have to be asked first."""
+        wait_for(lambda: self.keeps() == (what, "1"), f"{what} to keep the connection")
+
 
 @pytest.fixture(name="client")
 def client_fixture(auto):
@@ -83,9 +88,9 @@ def client_fixture(auto):
 ])
 def test_it_is_given_back_when_nothing_is_left(client, make, end, what):
     client.one.rows(make)
-    assert client.keeps() == (what, "1")
+    client.wait_kept(what)
     client.one.rows("INSERT INTO kp_t VALUES (1)")
-    assert client.keeps() == (what, "1")
+    client.wait_kept(what)
     client.one.rows(end)
     client.wait_free()
 
@@ -135,7 +140,7 @@ def test_what_a_question_finds_left_is_shown(client):
     client.one.rows("CREATE TEMP TABLE kp_1 AS SELECT 5 AS a")
     client.one.rows("CREATE TEMP TABLE kp_2 AS SELECT 6 AS a")
     client.one.rows("SELECT kp_nothing()")
-    wait_for(lambda: client.keeps() == ("a temporary object", "1"), "the server to be asked")
+    client.wait_kept("a temporary object")
     client.one.rows("DROP TABLE kp_1")
     assert client.value("SELECT a FROM kp_2") == "6"
     client.one.rows("DROP TABLE kp_2")
@@ -144,7 +149,7 @@ def test_what_a_question_finds_left_is_shown(client):
 
 def test_temporary_tables_of_functions(client):
     assert client.value("SELECT kp_temp()") == "5"
-    wait_for(lambda: client.keeps() == ("a temporary object", "1"), "the server to be asked")
+    client.wait_kept("a temporary object")
     assert client.value("SELECT count(*) FROM kp_inner") == "0"
     client.one.rows("SELECT kp_untemp()")
     client.wait_free()
@@ -198,7 +203,7 @@ def test_parameters_set_in_any_way_follow(auto, sql):
             assert client.value("SHOW timezone") == "Asia/Tokyo"
             assert client.value("SHOW search_path") == "\"$user\", \"Kp's\", public"
             other.one.rows("COMMIT")
-        assert client.keeps() == ("", "0")
+        client.wait_free()
         client.one.rows("RESET work_mem")
         assert client.value("SHOW work_mem") == "4MB"
 
@@ -349,3 +354,78 @@ def test_a_role_beside_what_it_may_not_set_keeps_the_connection(auto):
         client.wait_free()
         assert client.value("SHOW log_min_duration_statement") == "1min"
         assert other.value("SHOW log_min_duration_statement") == "-1"
+
+
+TRIGGERS = """
+DROP TABLE IF EXISTS kp_a, kp_b, kp_c CASCADE;
+CREATE TABLE kp_a (a int PRIMARY KEY, b int DEFAULT 5);
+CREATE TABLE kp_b (a int REFERENCES kp_a ON DELETE CASCADE);
+CREATE TABLE kp_c (a int);
+CREATE VIEW kp_v AS SELECT a FROM kp_c;
+CREATE OR REPLACE FUNCTION kp_make() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS kp_inner (a int); RETURN NULL; END $$;
+CREATE TRIGGER t AFTER DELETE ON kp_b FOR EACH ROW EXECUTE FUNCTION kp_make();
+CREATE TRIGGER t AFTER INSERT ON kp_c FOR EACH ROW EXECUTE FUNCTION kp_make();
+CREATE OR REPLACE FUNCTION kp_listens() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+    LISTEN kp_c; RETURN 5; END $$;
+CREATE VIEW kp_w AS SELECT kp_listens() AS a;
+DROP TABLE IF EXISTS kp_d CASCADE;
+CREATE TABLE kp_d (a int PRIMARY KEY, b serial CHECK (b > 0), c int REFERENCES kp_d, d uuid
+    DEFAULT gen_random_uuid());
+CREATE OR REPLACE FUNCTION kp_plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    NEW.b := NEW.b + 1; RETURN NEW; END $$;
+CREATE TRIGGER t BEFORE INSERT OR UPDATE ON kp_d FOR EACH ROW EXECUTE FUNCTION kp_plain();
+"""
+
+
+@pytest.fixture(name="triggers", scope="module")
+def triggers_fixture(cluster, auto):
+    with cluster.primary.connect() as connection:
+        connection.execute(TRIGGERS)
+    # as if it had passed by: what is known is dropped
+    with raw.connected(auto) as one:
+        one.rows("CREATE OR REPLACE VIEW kp_x AS SELECT 1 AS a")
+
+
+@pytest.mark.parametrize("sql, what", [
+    ("INSERT INTO kp_c VALUES (1)", "a temporary object"),
+    ("INSERT INTO kp_v VALUES (1)", "a temporary object"),
+    ("COPY kp_c FROM STDIN", "a temporary object"),
+    ("INSERT INTO kp_t SELECT kp_temp()", "a temporary object"),
+    ("UPDATE kp_t SET a = kp_temp()", "a temporary object"),
+    ("INSERT INTO kp_a VALUES (1); INSERT INTO kp_b VALUES (1); DELETE FROM kp_a",
+     "a temporary object"),
+    ("WITH x AS (INSERT INTO kp_c VALUES (2) RETURNING a) SELECT * FROM x", "a temporary object"),
+    ("SELECT a FROM kp_w", "LISTEN"),
+    ("INSERT INTO kp_t SELECT a FROM kp_w", "LISTEN"),
+    ("EXPLAIN ANALYZE INSERT INTO kp_t SELECT a FROM kp_w", "LISTEN"),
+])
+def test_what_triggers_views_and_functions_leave_is_noticed(auto, triggers, sql, what):
+    """Also when the names are known, and through prepared statements."""
+    with raw.connected(auto) as one:
+        one.rows("INSERT INTO kp_t VALUES (1)")
+    for turn in range(3):
+        with Client(auto) as client:
+            if sql.startswith("COPY"):
+                client.one.send(raw.query(sql), raw.copy_data("1\n"), raw.COPY_DONE)
+                assert client.one.read_until("Z")[-2].kind == "C"
+            elif turn == 2 and ";" not in sql:
+                client.one.send(raw.parse("s", sql), raw.bind("", "s"), raw.execute(), raw.SYNC)
+                assert "E" not in [got.kind for got in client.one.read_until("Z")]
+            else:
+                client.one.rows(sql)
+            client.wait_kept(what)
+
+
+def test_writes_without_such_things_keep_nothing(cluster, auto, triggers):
+    with Client(auto, user="kp_logged") as client:
+        for sql in ("INSERT INTO kp_d (a) VALUES (7) ON CONFLICT DO NOTHING",
+                    "UPDATE kp_d SET b = 6", "DELETE FROM kp_d",
+                    "INSERT INTO kp_t SELECT a FROM kp_t WHERE random() < 0"):
+            wait_for(lambda sql=sql: client.one.rows(sql) == [] and client.keeps() == ("", "0"),
+                     "the catalog to be asked")
+            log = ServerLog(cluster.primary)
+            for _ in range(5):
+                client.one.rows(sql)
+                assert client.keeps() == ("", "0")
+            assert questions(log) == 0

@@ -36,10 +36,13 @@ def keeps(one):
 
 def test_clients_share_connections(cluster, auto):
     clients = [raw.connected(auto, application_name="pm_share") for _ in range(20)]
+    # until the catalog has told that the table has no triggers and the like
+    wait_for(lambda: clients[0].rows("INSERT INTO pm_t VALUES (1)") == [] and
+             not any(row[10] for row in auto.rows("SHOW pool_sessions")), "the catalog")
     for _ in range(3):
         for one in clients:
             one.rows("INSERT INTO pm_t VALUES (1)")
-    assert connections(cluster, "pm_share") <= 2
+    assert connections(cluster, "pm_share") <= 4
     for one in clients:
         one.close()
 

@@ -7,6 +7,8 @@ import raw
 from test_keeps import Client, backend
 from waiting import wait_for
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture(name="auto", scope="module")
 def auto_fixture(cluster, engine):
@@ -49,7 +51,7 @@ def draw_elsewhere(auto, user, clients=4):
 def test_nextval_keeps_the_connection(auto):
     with Client(auto, user="sq_0") as client, Client(auto, user="sq_0") as other:
         mine = client.value("SELECT nextval('sq_s')")
-        assert client.keeps() == ("what was drawn from a sequence", "1")
+        client.wait_kept("what was drawn from a sequence")
         for _ in range(3):
             other.one.rows("SELECT nextval('sq_s')")
             assert client.value("SELECT currval('sq_s')") == mine
@@ -69,7 +71,7 @@ def test_prepared_nextval_keeps_the_connection(auto):
             [got] = [got for got in client.one.read_until("Z") if got.kind in "DE"]
             other.one.rows("SELECT nextval('sq_s')")
             assert client.value("SELECT currval('sq_s')") == got.row()[0].decode()
-        assert client.keeps() == ("what was drawn from a sequence", "1")
+        client.wait_kept("what was drawn from a sequence")
 
 
 @pytest.mark.parametrize("sql", ["SELECT lastval()", "SELECT currval('sq_t_n_seq')"])
@@ -83,13 +85,15 @@ def test_who_has_drawn_nothing_is_told_so(auto, sql):
         client.one.rows("BEGIN")
         assert error(client.one, sql) == "55000"
         client.one.rows("ROLLBACK")
-        assert client.keeps() == ("", "0")
+        client.wait_free()
 
 
 def test_what_a_default_has_drawn_is_asked_for_where_it_was(auto):
     with Client(auto, user="sq_2") as client, Client(auto, user="sq_2") as idle:
+        assert backend(idle)
+        idle.wait_free()
         mine = client.value("INSERT INTO sq_t (a) VALUES ('mine') RETURNING n")
-        assert client.keeps() == ("", "0")
+        client.wait_free()
         for _ in range(3):
             assert backend(idle)
             assert client.value("SELECT lastval()") == mine
@@ -108,10 +112,10 @@ def test_a_login_that_asks_keeps_its_connections_when_it_writes(auto):
             assert client.value("SELECT lastval()") == mine
             assert client.value("INSERT INTO sq_child VALUES (currval('sq_t_n_seq')) RETURNING a") \
                 == mine
-        assert client.keeps() == ("what was drawn from a sequence", "1")
+        client.wait_kept("what was drawn from a sequence")
     with Client(auto, user="sq_3") as client:
         client.one.rows("SELECT 1")
-        assert client.keeps() == ("", "0")
+        client.wait_free()
 
 
 def test_a_failed_question_fails_its_transaction(auto):

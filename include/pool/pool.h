@@ -72,6 +72,7 @@ struct pool_waiter {
 /* By content: struct prepared, for prepared.c. */
 struct map *pool_statements(struct pool *p);
 uint64_t pool_next_statement_id(struct pool *p);
+struct buf *pool_scratch(struct pool *p); /* of whoever needs one for a moment */
 
 struct pool *pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks);
 void pool_free(struct pool *p);

@@ -212,6 +212,7 @@ struct session {
     struct session_tx tx;
     struct session_retry retry;
     struct pool_waiter waiter; /* for a server connection */
+    bool has_real;             /* some statement of it may have `real` */
     bool waited_out;           /* none became free in time */
     struct lookup *lookup;     /* the question to the catalog that it waits for */
     struct list lookup_link;

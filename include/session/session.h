@@ -90,6 +90,8 @@ struct session_host {
     struct sql_cache *sql;
     struct memo *memo; /* what `catalog` knows */
     struct catalog *catalog;
+    struct buf scratch;               /* of whoever needs one for a moment */
+    struct slab small;                /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */
@@ -153,7 +155,8 @@ void session_follow_primary(struct session *s);
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
 
-void session_host_init(struct session_host *host); /* the owner fills in the rest */
+/* Before anything else; the other members are set already. */
+void session_host_init(struct session_host *host);
 
 /* No session is there any more: ends the questions to the catalog that are under way. */
 void session_host_fini(struct session_host *host);

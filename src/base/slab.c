@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,8 +66,8 @@ add_page(struct slab *s)
         put(s, page->bytes + n * s->object_size);
 }
 
-void *
-slab_get(struct slab *s)
+static void *
+get(struct slab *s)
 {
     void *object;
 
@@ -76,7 +77,13 @@ slab_get(struct slab *s)
     ASAN_UNPOISON_MEMORY_REGION(object, s->object_size);
     s->free_list = *(void **)object;
     s->used++;
-    return memset(object, 0, s->object_size);
+    return object;
+}
+
+void *
+slab_get(struct slab *s)
+{
+    return memset(get(s), 0, s->object_size);
 }
 
 void
@@ -84,4 +91,27 @@ slab_put(struct slab *s, void *object)
 {
     put(s, object);
     s->used--;
+}
+
+static bool
+fits(const struct slab *s, size_t bytes)
+{
+    return bytes <= s->object_size;
+}
+
+void *
+slab_get_bytes(struct slab *s, size_t bytes)
+{
+    return fits(s, bytes) ? get(s) : xmalloc(bytes);
+}
+
+void
+slab_put_bytes(struct slab *s, void *object, size_t bytes)
+{
+    if (object == NULL)
+        return;
+    if (fits(s, bytes))
+        slab_put(s, object);
+    else
+        free(object);
 }

@@ -44,6 +44,7 @@ struct pool {
     struct map statements;
     struct map images;
     uint64_t statement_id;
+    struct buf scratch;
     struct pool_queue queue;
     bool owed[POOL_NODES_MAX]; /* another child waits for the place of the next one given back */
     struct list keys;
@@ -294,6 +295,12 @@ has_node(const struct pool *p, int node_id, struct err *err)
         return true;
     err_set(err, "08001", "there is no node %d", node_id);
     return false;
+}
+
+struct buf *
+pool_scratch(struct pool *p)
+{
+    return &p->scratch;
 }
 
 struct pool_queue *
@@ -712,6 +719,7 @@ pool_free(struct pool *p)
     map_fini(&p->keys_by_name);
     map_fini(&p->statements);
     map_fini(&p->images);
+    buf_free(&p->scratch);
     slab_fini(&p->servers);
     free(p);
 }

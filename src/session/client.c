@@ -217,16 +217,16 @@ rename_bind(struct out *o, size_t at, const struct wire_bind *b, const struct st
 {
     uint32_t total = num_get_u32(o->bytes + at + 1);
     struct wire_view name = statements_wire_name(st);
-    struct buf head = BUF_EMPTY;
+    struct buf *head = &o->s->host->scratch;
 
-    buf_add_u8(&head, 'B');
-    buf_add_u32(&head, total - b->statement.len + name.len);
-    buf_add(&head, b->portal.data, b->portal.len);
-    buf_add_u8(&head, 0);
-    buf_add(&head, name.data, name.len);
-    buf_add_u8(&head, 0);
-    replace_head(o, &head, at, WIRE_HEADER_BYTES + b->portal.len + 1 + b->statement.len + 1);
-    buf_free(&head);
+    buf_clear(head);
+    buf_add_u8(head, 'B');
+    buf_add_u32(head, total - b->statement.len + name.len);
+    buf_add(head, b->portal.data, b->portal.len);
+    buf_add_u8(head, 0);
+    buf_add(head, name.data, name.len);
+    buf_add_u8(head, 0);
+    replace_head(o, head, at, WIRE_HEADER_BYTES + b->portal.len + 1 + b->statement.len + 1);
 }
 
 static bool

@@ -20,6 +20,8 @@
 
 enum {
     HOLD_MS = 100, /* how long a batch without Sync waits for more of it */
+    SMALL_BYTES = 256,
+    SMALL_PER_PAGE = 32,
     SESSIONS_PER_PAGE = 32,
 };
 
@@ -516,6 +518,7 @@ void
 session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
+    slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
     slab_init(&host->sessions, sizeof(struct session), SESSIONS_PER_PAGE);
 }
 
@@ -523,6 +526,8 @@ void
 session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
+    buf_free(&host->scratch);
+    slab_fini(&host->small);
     slab_fini(&host->sessions);
 }
 

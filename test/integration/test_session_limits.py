@@ -193,7 +193,7 @@ def settled_backends(cluster, application):
 
 
 def test_connections_are_kept_and_used_again(cluster, start_pgpool):
-    pgpool = start_pgpool(num_init_children=1, backend_weight2=0)
+    pgpool = start_pgpool(pool_mode="session", num_init_children=1, backend_weight2=0)
     visit(pgpool, "kept")
     before = settled_backends(cluster, "kept")
     assert len(before) == 2
@@ -209,7 +209,7 @@ def test_connection_cache_off(cluster, start_pgpool):
 
 
 def test_connection_life_time(cluster, start_pgpool):
-    pgpool = start_pgpool(num_init_children=1, connection_life_time="2s")
+    pgpool = start_pgpool(pool_mode="session", num_init_children=1, connection_life_time="2s")
     visit(pgpool, "mortal")
     with raw.connected(pgpool, application_name="mortal2") as one:
         one.rows("SELECT 1")

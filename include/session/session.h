@@ -90,8 +90,8 @@ struct session_host {
     struct sql_cache *sql;
     struct memo *memo; /* what `catalog` knows */
     struct catalog *catalog;
-    struct buf scratch;               /* of whoever needs one for a moment */
-    struct slab small;                /* what sessions keep while a statement runs */
+    struct buf scratch; /* of whoever needs one for a moment */
+    struct slab small;  /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */

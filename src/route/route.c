@@ -24,14 +24,18 @@ route_kind_is_read(int kind)
     }
 }
 
-/* A standby takes no serializable and no writing transaction, and says so already at SET. */
+/* A standby takes no serializable and no writing transaction, and says so already at SET. What
+ * random() goes on from is not run again elsewhere. */
 static bool
-sets_transactions(const struct sql_statement *st)
+stays_at_primary(const struct sql_statement *st)
 {
-    static const char *const names[] = {
-        "default_transaction_isolation",  "default_transaction_read_only",
-        "default_transaction_deferrable", "transaction_isolation",
-        "transaction_read_only",          "transaction_deferrable"};
+    static const char *const names[] = {"default_transaction_isolation",
+                                        "default_transaction_read_only",
+                                        "default_transaction_deferrable",
+                                        "transaction_isolation",
+                                        "transaction_read_only",
+                                        "transaction_deferrable",
+                                        "seed"};
 
     if (st->kind != SQL_SET)
         return false;
@@ -47,7 +51,7 @@ route_why_not(const struct sql_statement *st)
 {
     if (st->locks_rows)
         return ROUTE_LOCKS;
-    if (!route_kind_is_read(st->kind) || sets_transactions(st))
+    if (!route_kind_is_read(st->kind) || stays_at_primary(st))
         return st->writes && st->kind != SQL_SET ? ROUTE_WRITES : ROUTE_KIND;
     if (st->system_catalog)
         return ROUTE_SYSTEM;
@@ -82,5 +86,5 @@ route_may_be_plain_read(const struct sql_statement *st)
     bool writes = (st->may_write || st->may_touch_session) && !st->unknown_calls;
 
     return route_kind_is_read(st->kind) && !writes && !st->locks_rows && !st->system_catalog &&
-           !sets_transactions(st);
+           !stays_at_primary(st);
 }

@@ -147,8 +147,9 @@ drops(const struct sql_statement *st, const char *text)
 
 /* One of PostgreSQL's own functions that leave something, or a well-known one. */
 static void
-keep_for_call(struct session *s, struct sql_text name)
+keep_for_call(struct session *s, struct server *server, struct sql_text name)
 {
+    server->spoilt |= begins_with(name, "dblink_connect"); /* no DISCARD ends it */
     if (begins_with(name, "pg_advisory_unlock") || begins_with(name, "pg_try_advisory_"))
         s->keeps.ended |= BIT(LOCK);
     if (begins_with(name, "pg_advisory_") || begins_with(name, "pg_try_advisory_"))
@@ -160,7 +161,7 @@ keep_for_call(struct session *s, struct sql_text name)
 }
 
 static void
-keep_for_calls(struct session *s, const struct sql_statement *st)
+keep_for_calls(struct session *s, struct server *server, const struct sql_statement *st)
 {
     bool explained = st->temporary || st->kind == SQL_LOAD;
 
@@ -170,7 +171,7 @@ keep_for_calls(struct session *s, const struct sql_statement *st)
             continue;
         explained = true;
         if (!sql_function_recalls(f))
-            keep_for_call(s, f->name);
+            keep_for_call(s, server, f->name);
     }
     if (!explained || st->kind == SQL_CALL || st->kind == SQL_DO || st->unknown_calls)
         session_keep(s, SESSION_KEEPS_FUNCTION);
@@ -223,7 +224,7 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         session_keep(s, SESSION_KEEPS_TEMPORARY);
     }
     if (touches)
-        keep_for_calls(s, st);
+        keep_for_calls(s, server, st);
 }
 
 /* Of which we can take it again, once EXECUTE has run; nobody knows what that left. */

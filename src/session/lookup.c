@@ -238,6 +238,8 @@ watch_one(struct session *s, const struct sql_facts *f, const struct sql_stateme
         certain && (f->count == 1 ? flags_of(s, f, &flags)
                                   : catalog_judge(s->host->catalog, &s->scope, st, &flags, NULL));
     v->watched &= known;
+    if (unlikely(f->count > 1 && flags & CATALOG_OPAQUE))
+        f->memo->verdict |= CATALOG_OPAQUE; /* which no single statement's verdict tells then */
     v->flags |= flags & ~(uint32_t)CATALOG_JUDGED;
     v->defines |= (flags & CATALOG_DEFINES) != 0;
     if (known) {
@@ -247,6 +249,19 @@ watch_one(struct session *s, const struct sql_facts *f, const struct sql_stateme
     v->touches_session = true;
     if (certain && may_ask(s))
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
+}
+
+/* Nothing but PostgreSQL's own functions, by whose names all is known. */
+static bool
+has_only_own(const struct sql_statement *st)
+{
+    if (st->table_count > 0 || st->operator_count > 0 || st->type_count > 0)
+        return false;
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        if (st->functions[n].function_class == SQL_FUNCTION_UNKNOWN)
+            return false;
+    }
+    return true;
 }
 
 /* What stays at the primary, for whatever reason: does it leave anything there? */
@@ -260,7 +275,7 @@ watch(struct session *s, const struct sql_facts *f, struct verdict *v)
         v->touches_session = false; /* the catalog knows them */
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        if (runs_functions(st))
+        if (runs_functions(st) && !has_only_own(st))
             watch_one(s, f, st, v);
         else
             v->watched = false;
@@ -592,7 +607,7 @@ start_lookup(struct session *s, bool waits_for_it)
                                      .node_id = (int16_t)node_to_ask(s),
                                      .urgent = true};
     l->server = pool_checkout(&l->waiter, &err, &waits);
-    if (waits && (!waits_for_it || holds_connection(s))) {
+    if (waits && waits_for_it && holds_connection(s)) {
         fail_lookup(l, "no connection is free", false);
         return false;
     }

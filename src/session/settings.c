@@ -77,6 +77,11 @@ set_effect(struct session *s, struct sql_text name, const char *sql, uint32_t le
         is_named(name.data, name.len, "transaction_read_only") ||
         is_named(name.data, name.len, "transaction_deferrable"))
         return NULL;
+    /* random() goes on from where it was set */
+    if (is_named(name.data, name.len, "seed")) {
+        session_keep(s, SESSION_KEEPS_LIBRARY);
+        return NULL;
+    }
     /* no statement of a serializable transaction runs on a standby */
     if (is_named(name.data, name.len, "default_transaction_isolation"))
         keeps_pin(s);

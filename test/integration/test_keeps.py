@@ -173,8 +173,9 @@ def test_a_connection_with_a_temporary_schema_is_closed(auto):
         assert backend(client) == before
 
 
-def test_discard_all_closes_it_too(client):
-    client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
+@pytest.mark.parametrize("sql", ["CREATE TEMP TABLE kp_1 (a int)", "LOAD 'auto_explain'"])
+def test_discard_all_closes_it_too(client, sql):
+    client.one.rows(sql)
     before = backend(client)
     client.one.rows("DISCARD ALL")
     client.wait_free()
@@ -234,6 +235,17 @@ def test_protocol_statements_under_their_own_name(auto):
             client.wait_free()
             assert other.value("EXECUTE kp_s") == "two"
             other.wait_free()
+
+
+@pytest.mark.parametrize("sql", ["SELECT setseed(0.5)", "SET seed TO 0.5"])
+def test_what_cannot_be_asked_for_keeps_it(client, sql):
+    client.one.rows(sql)
+    first = [client.value("SELECT random() /* pgpool: primary */") for _ in range(3)]
+    assert "cannot be asked" in client.keeps()[0]
+    client.one.rows(sql)
+    assert [client.value("SELECT random() /* pgpool: primary */") for _ in range(3)] == first
+    client.one.rows("DISCARD ALL")
+    client.wait_free()
 
 
 def questions(log):

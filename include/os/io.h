@@ -145,6 +145,11 @@ void io_listener_pause(struct io_listener *l);
 void io_listener_resume(struct io_listener *l);
 void io_listener_close(struct io_listener *l);
 
+/* After a pause: no accept is under way any more that could still bring a client. It takes a turn
+ * or two of the loop. Who closes a listener before may lose a client that the kernel has already
+ * handed over. */
+bool io_listener_is_quiet(const struct io_listener *l);
+
 /* ---- watched descriptors: eventfd, pipes, inboxes, other libraries' sockets -------------------
  */
 

@@ -96,6 +96,12 @@ io_listener_close(struct io_listener *l)
     l->io->backend->listener_closed(l);
 }
 
+bool
+io_listener_is_quiet(const struct io_listener *l)
+{
+    return l->paused && !l->armed;
+}
+
 void
 io_listener_release(struct io_listener *l)
 {

@@ -141,6 +141,9 @@ typedef void io_accepted_fn(void *ctx, int fd, int error);
 
 /* The listening socket stays the caller's: it may be shared with other processes. */
 struct io_listener *io_listen(struct io *io, int fd, io_accepted_fn *accepted, void *ctx);
+
+/* A client who was on his way may still arrive after a pause, and is the callee's as any other:
+ * nobody else would hear of him. */
 void io_listener_pause(struct io_listener *l);
 void io_listener_resume(struct io_listener *l);
 void io_listener_close(struct io_listener *l);

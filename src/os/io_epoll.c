@@ -311,7 +311,7 @@ dispatch(struct io *io)
             struct io_listener *l = object;
             int fd;
 
-            if (!io_listener_wants_accept(l))
+            if (l->closed)
                 continue;
             io->stats.system_calls++;
             fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

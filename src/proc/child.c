@@ -27,10 +27,10 @@
 enum {
     SWEEP_MS = 1000,
     SQL_CACHE_BYTES = 1024 * 1024,
-    PID_CHILD_SHIFT = 20, /* pid of BackendKeyData: child number + 1, then the session's index */
-    BLOCK = 8,            /* clients that a child takes before the next one does */
-    BUSY_PERMILLE = 600,  /* of a CPU */
+    BLOCK = 8,           /* clients that a child takes before the next one does */
+    BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
+    CLOSING_MS = 1,
 };
 
 struct child {
@@ -61,6 +61,9 @@ struct child {
     bool accepting;
     bool retiring;
     bool stopping;
+    bool in_a_hurry;   /* stopping, and no session is waited for */
+    bool doors_closed; /* nobody can come in any more */
+    struct io_timer closing;
     struct io_timer sweep;
     struct io_timer recheck;
     struct io_timer follow;
@@ -229,9 +232,15 @@ set_accepting(struct child *c, bool on)
 static void
 balance(struct child *c)
 {
-    uint32_t next = acceptor(c);
-    bool mine = next == c->proc->child_no;
+    uint32_t next;
+    bool mine;
 
+    if (!shared_doors_are_open(c->proc->shared)) {
+        set_accepting(c, false);
+        return;
+    }
+    next = acceptor(c);
+    mine = next == c->proc->child_no;
     set_accepting(c, mine && !c->stopping && !c->retiring && c->free_count > 0);
     if (mine || c->stopping || c->retiring)
         return;
@@ -286,7 +295,7 @@ accepted(void *ctx, int fd, int error)
         return;
     }
     place.index = c->free_indexes[--c->free_count];
-    place.pid = (c->proc->child_no + 1) << PID_CHILD_SHIFT | place.index;
+    place.pid = proc_make_pid(c->proc->child_base + c->proc->child_no, place.index);
     place.slot = shared_session(c->proc->shared, c->proc->child_no, place.index);
     c->sessions[place.index] = session_new(&c->host, fd, &place);
     c->session_count++;
@@ -294,6 +303,56 @@ accepted(void *ctx, int fd, int error)
     c->slot->accepted_total++;
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
     balance(c);
+}
+
+static void
+show_clients(struct child *c)
+{
+    if (c->stopping || c->retiring)
+        proc_title(c->proc, "finishing %u session%s", c->session_count,
+                   c->session_count == 1 ? "" : "s");
+    else
+        proc_title(c->proc, "%u clients, %u server connections", c->session_count,
+                   pool_server_count(c->pool));
+}
+
+static void
+leave_when_done(struct child *c)
+{
+    if (c->session_count == 0 && (c->doors_closed || c->in_a_hurry))
+        proc_end(c->proc);
+}
+
+/*
+ * Accepts no more and lets go of the listening sockets, so that the port of a generation that
+ * finishes is not held by it. Not before the last accept has ended, which may have brought a
+ * client. And when we stop, those who wait are let in at last: the kernel may have woken us alone
+ * for them, and the next generation would not hear of them before somebody else comes.
+ */
+static void
+close_doors(void *ctx)
+{
+    struct child *c = ctx;
+    const struct sock_listeners *all = c->proc->clients;
+    int fd;
+
+    set_accepting(c, false);
+    for (uint32_t n = 0; n < c->listener_count; n++) {
+        if (!io_listener_is_quiet(c->listeners[n])) {
+            io_timer_start(c->proc->io, &c->closing, CLOSING_MS, close_doors, c);
+            return;
+        }
+    }
+    for (uint32_t n = 0; n < c->listener_count; n++) {
+        while (c->stopping && c->free_count > 0 && (fd = sock_accept(all->list[n].fd)) >= 0)
+            accepted(c, fd, 0);
+        io_listener_close(c->listeners[n]);
+    }
+    c->listener_count = 0;
+    sock_listeners_close(c->proc->clients, false);
+    c->doors_closed = true;
+    show_clients(c);
+    leave_when_done(c);
 }
 
 static void
@@ -309,7 +368,7 @@ maybe_retire(struct child *c)
     if (!proc_retire(c->proc))
         return;
     c->retiring = true;
-    balance(c);
+    close_doors(c);
 }
 
 static void
@@ -325,11 +384,8 @@ session_ended(void *ctx, struct session *s)
     c->idle_since_ns = io_now_ns(c->proc->io);
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
     maybe_retire(c);
-    if ((c->stopping || c->retiring) && c->session_count == 0) {
-        proc_end(c->proc);
-        return;
-    }
     balance(c);
+    leave_when_done(c);
 }
 
 /* ---- what sessions and the pool ask for ---- */
@@ -478,7 +534,7 @@ cancel_done(void *ctx)
 static void
 cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len, struct cancel_origin *o)
 {
-    uint32_t index = pid & ((1u << PID_CHILD_SHIFT) - 1);
+    uint32_t index = proc_session_of_pid(pid);
     struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
 
     if (s == NULL || !session_cancel(s, key, key_len, cancel_done, o))
@@ -489,9 +545,10 @@ static void
 cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len)
 {
     struct child *c = ctx;
-    uint32_t child_no = (pid >> PID_CHILD_SHIFT) - 1;
+    uint32_t child_no = proc_child_of_pid(pid) - c->proc->child_base;
     struct inbox_msg msg = {.kind = INBOX_CANCEL};
     uint32_t index = session_place(s)->index;
+    uint32_t to;
 
     if (child_no == c->proc->child_no) {
         struct cancel_origin *o = xcalloc(1, sizeof(*o));
@@ -505,8 +562,10 @@ cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t
     msg.cancel.pid = pid;
     msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
     memcpy(msg.cancel.key, key, msg.cancel.key_len);
-    if (child_no >= shared_layout(c->proc->shared)->child_slots ||
-        !proc_send(c->proc, slot_of_child(child_no), &msg))
+    /* none of ours: the parent knows other generations */
+    to = child_no < shared_layout(c->proc->shared)->child_slots ? slot_of_child(child_no)
+                                                                : SLOT_PARENT;
+    if (!proc_send(c->proc, to, &msg))
         session_cancel_done(s);
 }
 
@@ -581,11 +640,13 @@ on_stop(void *ctx, enum proc_stop mode)
     struct child *c = ctx;
 
     c->stopping = true;
-    balance(c);
-    if (mode != PROC_STOP_SMART)
+    c->in_a_hurry = mode != PROC_STOP_SMART;
+    if (c->in_a_hurry)
         terminate_all(c);
-    if (c->session_count == 0)
-        proc_end(c->proc);
+    if (!c->doors_closed)
+        close_doors(c);
+    show_clients(c);
+    leave_when_done(c);
 }
 
 static void
@@ -618,20 +679,14 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
-    proc_title(c->proc, "%u clients, %u server connections", c->session_count,
-               pool_server_count(c->pool));
-    if (c->retiring && c->session_count == 0) {
-        proc_end(c->proc);
-        return;
-    }
+    show_clients(c);
+    leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
-        idle_ms >= cfg->child_life_time_ms && !c->stopping) {
+        idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
         log_debug("idle for child_life_time: a new process takes this place");
         c->retiring = true;
         proc_retire(c->proc);
-        balance(c);
-        proc_end(c->proc);
-        return;
+        close_doors(c);
     }
     io_timer_start(c->proc->io, &c->sweep, SWEEP_MS, sweep, c);
 }
@@ -694,6 +749,7 @@ child_free(struct child *c)
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);
+    io_timer_stop(&c->closing);
     session_host_fini(&c->host);
     pool_free(c->pool);
     dns_free(c->dns);

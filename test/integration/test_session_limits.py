@@ -349,12 +349,12 @@ def test_cancel_request_that_nobody_answers_ends(cluster, start_pgpool):
 
 def child_of(connection, pgpool):
     """The process that serves the connection, by its key's number."""
-    number = (connection.pid >> 20) - 1
+    number = (connection.pid >> 17) - 1
     with raw.connected(pgpool) as one:
         pass
     authorized = re.findall(r"pid (\d+): LOG:  connection authorized", pgpool.log_text())
     assert one.pid and authorized
-    by_number = {(one.pid >> 20) - 1: int(authorized[-1])}
+    by_number = {(one.pid >> 17) - 1: int(authorized[-1])}
     others = [pid for pid in pgpool.named("child") if pid not in by_number.values()]
     return by_number.get(number, others[0])
 

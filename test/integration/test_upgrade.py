@@ -76,8 +76,9 @@ class Load:
 
     def __init__(self, target, *options, seconds):
         path = os.path.join(target.directory, "load.sql")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(SCRIPT)
+        if not os.path.exists(path):  # another one may be reading it
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(SCRIPT)
         self.process = subprocess.Popen(
             ["pgbench", "-n", "-f", path, "-T", str(seconds), *options], env=target.env(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

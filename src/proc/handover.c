@@ -19,6 +19,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "os/channel.h"
+#include "os/title.h"
 #include "parent.h"
 
 #include <fcntl.h>
@@ -197,7 +198,7 @@ handover_receive(struct peers *peers, struct handover **h_r, struct err *err)
         return 0;
     if (!num_parse_u32(text, &fd) || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
         return err_set(err, NULL, "environment variable \"%s\" names no descriptor", variable);
-    unsetenv(variable);
+    title_unsetenv(variable);
     h = xcalloc(1, sizeof(*h));
     h->log_fd = h->writes_fd = -1;
     h->peers = peers;

@@ -303,7 +303,8 @@ own_sockets(struct parent *pa)
 }
 
 /* Everything is ready, and nobody has been let in: now it happens. The pid file first, since it is
- * what may still fail. The one whom we succeed may have died meanwhile; we go on all the same. */
+ * what may still fail; the doors last, when our word is on its way, since the other one may kill us
+ * up to that. It may have died meanwhile; we go on all the same. */
 static void
 take_over(struct parent *pa)
 {
@@ -319,12 +320,16 @@ take_over(struct parent *pa)
     pa->took_over = true;
     own_sockets(pa);
     upgrade_open_door(pa);
-    shared_open_doors(pa->base.shared);
-    wake_send_all(pa->base.wakes, SLOT_PARENT);
-    say_ready(pa);
-    fd_close(&pa->command_stderr);
     if (!peer_say(elder, "serving"))
         notify_ready();
+    shared_open_doors(pa->base.shared);
+    wake_send_all(pa->base.wakes, SLOT_PARENT);
+    for (uint32_t n = 1; n < ELDERS_MAX; n++) {
+        if (pa->peers.elders[n].fd >= 0)
+            peer_watch(pa, &pa->peers.elders[n]);
+    }
+    say_ready(pa);
+    fd_close(&pa->command_stderr);
 }
 
 static void
@@ -378,10 +383,9 @@ make_loop(struct parent *pa, struct err *err)
         return -1;
     io_watch(pa->io, inbox_fd(pa->base.inboxes, SLOT_PARENT), IO_READABLE, on_inbox, pa);
     io_watch(pa->io, wake_fd(pa->base.wakes, SLOT_PARENT), IO_READABLE, on_wake, pa);
-    for (uint32_t n = 0; n < ELDERS_MAX; n++) {
-        if (pa->peers.elders[n].fd >= 0)
-            peer_watch(pa, &pa->peers.elders[n]);
-    }
+    /* The others still answer to it. */
+    if (pa->peers.elders[0].fd >= 0)
+        peer_watch(pa, &pa->peers.elders[0]);
     return 0;
 }
 

@@ -16,8 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LINE_BYTES = 1024, LINES_PER_TURN = 32 };
+enum {
+    LINE_BYTES = 1024,
+    LINES_PER_TURN = 32,
+    RELAY_ID_BITS = 10, /* behind the process: nobody takes an answer for his that is another's */
+};
 
 void
 peers_init(struct peers *p)
@@ -26,6 +31,7 @@ peers_init(struct peers *p)
     for (uint32_t n = 0; n < ELDERS_MAX; n++)
         p->elders[n].fd = -1;
     p->successor.fd = -1;
+    p->last_relay = (uint32_t)getpid() << RELAY_ID_BITS;
 }
 
 void
@@ -285,12 +291,12 @@ gone(struct peer *peer)
     }
 }
 
-static void
-on_readable(void *ctx, int fd, unsigned events UNUSED)
+void
+peer_hear(struct peer *peer)
 {
-    struct peer *peer = ctx;
     struct channel_parcel parcel;
     char line[LINE_BYTES];
+    int fd = peer->fd;
 
     for (int n = 0; n < LINES_PER_TURN && peer->fd == fd; n++) {
         switch (channel_receive_fds(fd, line, sizeof(line) - 1, &parcel)) {
@@ -307,6 +313,12 @@ on_readable(void *ctx, int fd, unsigned events UNUSED)
             break;
         }
     }
+}
+
+static void
+on_readable(void *ctx, int fd UNUSED, unsigned events UNUSED)
+{
+    peer_hear(ctx);
 }
 
 void

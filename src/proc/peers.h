@@ -61,6 +61,9 @@ void peers_init(struct peers *p);
 /* Listens to this peer, whose fd and pid are set. */
 void peer_watch(struct parent *pa, struct peer *peer);
 
+/* Takes what it has said by now; the loop does it whenever there is something. */
+void peer_hear(struct peer *peer);
+
 /* Lets go of the channel. Safe on nobody. */
 void peer_close(struct peer *peer);
 

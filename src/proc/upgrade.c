@@ -111,10 +111,13 @@ fail(struct parent *pa, const char *words)
     answer(&up->client, "failed %s", words);
 }
 
-/* Its end is told by supervise_reap. */
+/* Unless it has said just now that it serves: then clients may be there. Its end is told by
+ * supervise_reap. */
 static void
 give_up(struct parent *pa, const char *why)
 {
+    if (pa->upgrade.pid != 0 && pa->peers.successor.fd >= 0)
+        peer_hear(&pa->peers.successor);
     if (pa->upgrade.pid == 0 || pa->succeeded)
         return;
     if (pa->upgrade.given_up == NULL)
@@ -293,7 +296,7 @@ begin(struct parent *pa, int words_fd, int limit_s)
     if (pid < 0) {
         fd_close(&ends[0]);
         fd_close(&ends[1]);
-        fail(pa, "no process could be made for it");
+        fail(pa, "no process could be made for the new program");
         return;
     }
     fd_close(&ends[1]);

@@ -30,6 +30,7 @@ enum catalog_flag {
     CATALOG_SEQUENCE = 256, /* reads a sequence, whose numbers are replicated ahead */
     CATALOG_DIFFERS = 512,  /* calls a function of PostgreSQL's that another server may answer
                              * differently */
+    CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
     CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
 };
 
@@ -83,6 +84,10 @@ void catalog_sweep(struct catalog *c, int64_t now_ns);
  * not known. culprit_r (may be NULL): the first name that says anything. */
 bool catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
                    const struct sql_statement *st, uint32_t *flags_r, struct sql_text *culprit_r);
+
+/* What is known of the database itself: CATALOG_MIXED. False: nothing. */
+bool catalog_database(const struct catalog *c, const struct catalog_scope *scope,
+                      uint32_t *flags_r);
 
 /* ---- between the files of this room ---------------------------------------------------------- */
 

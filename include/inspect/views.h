@@ -15,6 +15,9 @@
  */
 const char *views_role(const struct inspect_input *in, uint32_t node_id);
 
+/* As Pgpool-II words it: enum session_slot_state. */
+const char *views_session_state(uint32_t state);
+
 /* PGPOOL SHOW: the view of ALL or a group of parameters; NULL when it is the name of neither. */
 const struct inspect_view *views_find_group(const char *name, size_t len);
 

@@ -47,6 +47,7 @@ enum session_slot_state {
 struct session_slot {
     _Atomic uint32_t state;    /* enum session_slot_state */
     int32_t load_balance_node; /* -1: none chosen yet */
+    uint32_t keeps;            /* what ties it to its connection: a row of tables/keeps.def */
     int64_t connected_at_us;   /* wall clock, microseconds since 1970 */
     char database[SLOT_NAME_BYTES];
     char user[SLOT_NAME_BYTES];

@@ -94,6 +94,10 @@ int sock_accept(int fd);
 int sock_listeners_own(struct sock_listeners *l, const struct sock_unix_options *options,
                        struct err *err);
 
+/* Nobody can connect from now on, and who waits in a queue is told so, also where other processes
+ * have the same sockets: they accept nobody any more. Files and locks stay. */
+void sock_listeners_refuse(struct sock_listeners *l);
+
 /* Closes all; with unlink, the owner also removes socket files and lock files, unless they have
  * become another's. */
 void sock_listeners_close(struct sock_listeners *l, bool unlink);

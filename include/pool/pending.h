@@ -1,9 +1,10 @@
 /*
  * The answers that a server connection still owes, in the order in which they will come.
  *
- * Each entry says what was asked and what becomes of the answer: it goes to the client, or it is
- * skipped since we asked for ourselves. A connection may change hands only with an empty queue:
- * this is what keeps one client's rows from ever reaching another.
+ * Each entry says what was asked and what becomes of the answer: it goes to the client, it is
+ * skipped since we asked for ourselves, or nothing was asked and we answer in the server's place. A
+ * connection may change hands only with an empty queue: this is what keeps one client's rows from
+ * ever reaching another.
  *
  * Source: PostgreSQL's manual, chapter "Message Flow", sections "Simple Query", "Extended Query",
  * "Function Call" and "COPY Operations".
@@ -30,6 +31,7 @@ enum pending_kind {
 struct pending_entry {
     uint8_t kind;   /* enum pending_kind */
     bool skip;      /* the answer is not for the client */
+    bool fake;      /* the server was not asked: ParseComplete and CloseComplete are made here */
     uint16_t flags; /* the owner's */
     void *tag;      /* the owner's; handed back when the entry is settled */
 };
@@ -77,6 +79,10 @@ pending_is_full(const struct pending *p)
  * ignores it (an entry's tag is then settled as dropped at once). */
 bool pending_push(struct pending *p, const struct pending_entry *e, pending_settled_fn *settled,
                   void *ctx);
+
+/* The first entry, when it is a fake: it is settled and gone. */
+bool pending_take_fake(struct pending *p, struct pending_entry *e_r, pending_settled_fn *settled,
+                       void *ctx);
 
 /* A message of this type came from the server. Handles everything but what becomes of the bytes. */
 struct pending_step pending_answer(struct pending *p, uint8_t type, pending_settled_fn *settled,

@@ -41,6 +41,10 @@ struct pool_callbacks {
     void (*slot_put)(void *ctx, struct server_slot *slot);
 };
 
+/* By content: struct prepared, for prepared.c. */
+struct map *pool_statements(struct pool *p);
+uint64_t pool_next_statement_id(struct pool *p);
+
 struct pool *pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks);
 void pool_free(struct pool *p);
 void pool_configure(struct pool *p, const struct pool_options *options);
@@ -79,7 +83,8 @@ bool pool_blames_node(const struct err *err);
 struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
                          struct err *err);
 
-/* The owner is done with it. It is reset and kept, or closed when it is not clean. */
+/* The owner is done with it. It is reset and kept, or closed when it is not clean or has a
+ * temporary schema. */
 void pool_return(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
@@ -99,6 +104,26 @@ typedef void pool_cancel_fn(void *ctx);
  * called when the server has taken the request or could not be reached. Until then the server
  * connection is not lent to anybody else. */
 void pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx);
+
+/* The owner lends it back for a while: it goes, as it is, to whoever wants one of its key next.
+ * Closed when it is not idle. */
+void pool_release(struct server *s);
+
+/* ---- parameters of sessions -----------------------------------------------------------------
+ */
+
+/* What a session has set, as bytes of the owner's own form; one for all with the same bytes. */
+struct settings_image {
+    struct pool *pool;
+    uint32_t refs;
+    uint32_t len;
+    char bytes[];
+};
+/* The caller holds a reference. */
+struct settings_image *settings_image_get(struct pool *p, const void *bytes, size_t len);
+void settings_image_put(struct settings_image *image); /* NULL is allowed */
+/* The connection has these now (NULL: none but those of its login). */
+void server_set_image(struct server *s, struct settings_image *image);
 
 /* ---- between the files of this room -------------------------------------------------------------
  */

@@ -14,6 +14,7 @@
 #include "os/io.h"
 #include "os/sock.h"
 #include "pool/pending.h"
+#include "pool/prepared.h"
 #include "wire/proto.h"
 
 #include <stdbool.h>
@@ -75,8 +76,11 @@ struct server {
     struct list owner_link;     /* for the owner's use */
     struct server_login *login; /* while dialling */
     struct server_slot *slot;
-    struct buf in;         /* a message that has not arrived whole */
-    uint64_t settings_seq; /* the owner's: which settings this connection has */
+    struct buf in;    /* a message that has not arrived whole */
+    struct buf fakes; /* answers of ours that go in front of the next one */
+    struct known_statements known;
+    struct prepared *unnamed;     /* what its unnamed statement is; NULL: not known, or none */
+    struct settings_image *image; /* the parameters that were set on it; NULL: none */
     int64_t created_ns;
     int64_t since_ns;   /* idle or resetting since */
     uint32_t pass_left; /* bytes of a long message still to come */
@@ -100,6 +104,7 @@ struct server {
     bool watched;                /* the owner is told of each message */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */
+    bool has_temporary;          /* the owner's: a temporary schema may have been made */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];
@@ -110,6 +115,14 @@ struct server {
 
 /* Something is on its way to the server: puts what it will answer into the queue. */
 void server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag);
+
+/* Its unnamed statement is this one now. A Query has none behind it. */
+void server_set_unnamed(struct server *s, struct prepared *prepared);
+
+/* Nothing is on its way for this one: its answer is made here when its turn comes. */
+void server_expect_fake(struct server *s, enum pending_kind kind, void *tag);
+/* Makes the answers that no other answer will bring along: the client waits for them (Flush). */
+void server_flush_fakes(struct server *s);
 
 /* Sends bytes of our own, or part of a receive buffer. */
 static inline void

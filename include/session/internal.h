@@ -45,6 +45,7 @@ struct verdict {
     bool plain;               /* a standby may run all of it */
     bool defines;             /* may change the catalog */
     bool by_catalog;          /* the catalog was asked, or should have been */
+    bool judged;              /* ... and what it says is in this verdict */
     bool unknown;             /* ... and has not answered yet: the unit waits */
     uint32_t flags;           /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
@@ -53,10 +54,10 @@ struct verdict {
 /* What the client may be told to do with a statement again elsewhere. */
 struct statement {
     uint32_t refs;
-    uint32_t query_len;
-    uint16_t type_count;
-    uint8_t on;   /* LINK_PRIMARY | LINK_READER: parsed there */
-    uint8_t kind; /* enum sql_kind of its only statement */
+    struct prepared *prepared; /* NULL: made by PREPARE on the primary, nobody else can be told */
+    struct server *real;       /* knows it by the client's own name, too */
+    bool own_name;             /* only that one says whether it is still there */
+    uint8_t kind;              /* enum sql_kind of its only statement */
     bool may_write;
     bool touches_session;
     bool to_primary;
@@ -71,15 +72,24 @@ struct statement {
     bool defines;    /* may change the catalog */
     uint32_t epoch;
     uint64_t scope;
-    bool by_sql; /* made by PREPARE on the primary: nobody else can be told of it */
-    bool named;  /* in the map now */
+    bool named; /* in the map now */
     uint16_t name_len;
-    char *name; /* behind the types */
-    uint8_t *types;
-    char query[];
+    char name[];
 };
 
-enum { LINK_PRIMARY = 1, LINK_READER = 2 };
+/* What becomes of a client's Parse or Close. */
+enum statements_way {
+    STATEMENTS_AS_IS,   /* it is passed on */
+    STATEMENTS_RENAMED, /* with our name for it */
+    STATEMENTS_KNOWN,   /* it is answered here */
+};
+
+/* Why the session keeps its connection to the primary. */
+enum session_keeps {
+#define SESSION_KEEPS(id, words) SESSION_KEEPS_##id,
+#include "tables/keeps.def"
+#undef SESSION_KEEPS
+};
 
 /* A parameter that was set, and how to set it again. */
 struct setting {
@@ -118,7 +128,12 @@ struct effect {
 };
 
 /* Flags of cycle entries in the queue of owed answers. */
-enum { CYCLE_WRITE = 1, CYCLE_SETTING = 2, CYCLE_BEGIN = 4 };
+enum {
+    CYCLE_WRITE = 1,
+    CYCLE_SETTING = 2,
+    CYCLE_BEGIN = 4,
+    CYCLE_EVICT = 8, /* closes a statement of the server's, struct prepared */
+};
 
 /* An explicit transaction, as far as it may run on a reader. */
 struct session_tx {
@@ -162,6 +177,8 @@ struct session {
     char tx_status;          /* as the client knows it */
     bool pinned;             /* every statement goes to the primary */
     bool keeps_primary;      /* the primary's connection holds what another would not have */
+    uint8_t keeps;           /* enum session_keeps: the first of it */
+    bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
@@ -172,6 +189,7 @@ struct session {
     bool ending;           /* close when all was sent */
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
+    bool has_temporary;    /* a temporary schema may have been made at the primary */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */
@@ -189,12 +207,16 @@ struct session {
     struct map statements;
     size_t statement_bytes;
     struct settings settings;
+    struct settings_image *image; /* of the settings that hold; NULL: none */
+    uint64_t image_seq;
     struct session_tx tx;
     struct session_retry retry;
     struct lookup *lookup; /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */
+    uint64_t path_hash;         /* of those that set the search path */
+    uint8_t lookups;            /* questions of its own that the unit which is next has had */
     bool lookup_failed;         /* for the unit that is next */
     bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
     bool defines;               /* something under way may change the catalog */
@@ -259,7 +281,10 @@ struct server *session_link(struct session *s, int node_id, struct err *err);
 const struct sql_facts *session_facts(struct session *s, const char *text, size_t len);
 void session_note_parameter(struct session *s, struct wire_view name, struct wire_view value);
 void session_drop_link(struct session *s, struct server *server);
-uint8_t session_link_bit(const struct session *s, const struct server *server);
+/* The connection to the primary holds something from now on; pins: that reads depend on, too. */
+void session_keep(struct session *s, enum session_keeps what, bool pins);
+/* Gives back what it does not need between transactions, as pool_mode says. */
+void session_release(struct session *s);
 
 /* startup.c */
 void startup_received(struct session *s);
@@ -301,8 +326,6 @@ bool place_is_after_write(const struct session *s, bool in_tx);
 int64_t place_not_before_ns(struct session *s);
 
 /* explain.c */
-/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
-bool explain_takes(struct sql_text text, struct sql_text *inner_r);
 void explain_description(struct buf *out);
 void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
 
@@ -340,16 +363,17 @@ void retry_run(struct session *s);
 extern const struct server_ops session_server_ops; /* a constant */
 
 /* statements.c */
-void statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
-                      struct pending_entry *e_r);
-/* Made by an SQL PREPARE. */
+enum statements_way statements_parse(struct session *s, struct server *server,
+                                     const struct wire_parse *p, struct pending_entry *e_r);
 /* False: one more would be too much; it is then known to the primary alone. */
 bool statements_have_room(const struct session *s, const struct wire_parse *p);
 /* A Parse too long to be looked into: only its name is known. */
-void statements_parse_unseen(struct session *s, struct server *server, struct wire_view name);
+enum statements_way statements_parse_unseen(struct session *s, struct server *server,
+                                            struct wire_view name);
 /* Is there an answer to come that may change what the name stands for? */
 bool statements_in_doubt(const struct statement *st);
-void statements_add_by_sql(struct session *s, struct server *server, struct sql_text name);
+/* Made by an SQL PREPARE. */
+void statements_add_by_sql(struct session *s, struct sql_text name);
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
 struct statement *statements_find(struct session *s, struct wire_view name);
@@ -358,14 +382,26 @@ struct statement *statements_find(struct session *s, struct wire_view name);
 bool statements_judge(struct session *s, struct statement *st);
 /* Makes sure that the server knows it: may send Parse in front. */
 void statements_provide(struct session *s, struct server *server, struct statement *st);
-void statements_close(struct session *s, struct server *server, struct wire_view name,
-                      struct pending_entry *e_r);
+/* ... by the client's own name, for statements of SQL that name it. */
+void statements_provide_real(struct session *s, struct server *server, struct statement *st);
+/* Something that cannot be followed may have dropped it (empty: any): the server is asked by the
+ * client's own name from now on. */
+void statements_doubt(struct session *s, struct sql_text name);
+/* What it was parsed from; empty for one made by SQL's PREPARE. */
+struct wire_view statements_text(const struct statement *st);
+/* Its name on servers. */
+struct wire_view statements_wire_name(const struct statement *st);
+enum statements_way statements_close(struct session *s, struct server *server,
+                                     struct wire_view name, struct pending_entry *e_r);
 void statements_settled(struct session *s, struct server *server, const struct pending_entry *e,
                         bool done);
 void statements_forget(struct session *s, struct sql_text name); /* empty: all */
-void statements_link_gone(struct session *s, uint8_t bit);
-/* A simple query of ours has run there, which drops the unnamed statement. */
-void statements_unnamed_gone(struct session *s, const struct server *server);
+/* The session has this server no more. */
+void statements_link_gone(struct session *s, struct server *server);
+/* Closes there what it knows by the client's names. Only behind a Sync. */
+void statements_close_real(struct session *s, struct server *server);
+/* The client's simple query has dropped the unnamed statement. */
+void statements_unnamed_gone(struct session *s);
 void statements_fini(struct session *s);
 
 /* settings.c */
@@ -381,7 +417,12 @@ bool settings_replay(struct session *s, struct server *server);
 /* lookup.c */
 /* What the text may do. Where the catalog must be asked for that, the names are added to the host's
  * question. */
+/* What else than its text the meaning of a statement depends on. */
+uint64_t lookup_meaning(struct session *s);
 struct verdict lookup_verdict(struct session *s, const struct sql_facts *f);
+/* Are all tables of the database on every server? False with *unknown_r when the catalog must be
+ * asked for that, in the same way. */
+bool lookup_is_alike(struct session *s, bool *unknown_r);
 /* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
  * asked. */
 bool lookup_ask(struct session *s);
@@ -403,6 +444,8 @@ void options_fini(struct session *s);
 /* command.c */
 /* Is it a command that we know? -1 with err. */
 int command_check(struct session *s, struct sql_text text, struct err *err);
+/* Is it PGPOOL EXPLAIN? Then what is to be explained. */
+bool command_explains(struct session *s, struct sql_text text, struct sql_text *inner_r);
 /* Does it, and appends that part of the answer. */
 int command_answer(struct session *s, struct sql_text text, enum session_part part, struct buf *out,
                    struct err *err);

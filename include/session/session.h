@@ -46,6 +46,8 @@ struct session_options {
     bool allow_comments; /* in front of a statement that is read from a standby */
     bool ignore_blanks;  /* the same */
     enum session_after_write after_write;
+    uint8_t pool_mode;         /* enum config_pool_mode */
+    uint32_t max_prepared;     /* statements that a server connection keeps */
     bool prefer_other_standby; /* to the primary, when the chosen one is behind */
     enum session_consistency consistency;
     uint64_t max_delay_bytes; /* delay_threshold, 0: no limit */

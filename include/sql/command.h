@@ -1,5 +1,5 @@
 /*
- * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET.
+ * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET, PGPOOL EXPLAIN.
  *
  * Pure. The words are PostgreSQL's for SHOW, SET and RESET: names may be quoted; a value is a word,
  * a number or a literal.
@@ -15,6 +15,7 @@ enum sql_command_verb {
     SQL_COMMAND_SET,       /* name and value; is_default without one */
     SQL_COMMAND_RESET,     /* name */
     SQL_COMMAND_RESET_ALL, /* nothing */
+    SQL_COMMAND_EXPLAIN,   /* rest: the statement */
 };
 
 enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };
@@ -24,6 +25,7 @@ struct sql_command {
     bool is_default;                     /* SET ... TO DEFAULT */
     char name[SQL_COMMAND_NAME_BYTES];   /* in lower case unless quoted */
     char value[SQL_COMMAND_VALUE_BYTES]; /* without its quotes */
+    struct sql_text rest;                /* in the caller's text */
 };
 
 /* text: of a statement of the kind SQL_POOL, from its first token to its last. -1 with 42601 when

@@ -12,18 +12,12 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "config/config.h"
+#include "config/regexes.h"
 
-#include <regex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SCOPES_MAX = 4096, KEY_MAX = 192 };
-
-struct regexes {
-    regex_t *list;
-    uint32_t count;
-};
 
 struct catalog {
     struct memo *memo;
@@ -52,38 +46,6 @@ catalog_new(struct memo *memo)
 
 /* ---- the configuration ---- */
 
-static void
-free_regexes(struct regexes *r)
-{
-    for (uint32_t n = 0; n < r->count; n++)
-        regfree(&r->list[n]);
-    free(r->list);
-    *r = (struct regexes){NULL, 0};
-}
-
-/* Patterns match a whole name, in either case. */
-static int
-compile(struct regexes *r, const struct config_list *list, struct err *err)
-{
-    char words[128];
-
-    r->list = xcalloc(MAX(list->count, 1u), sizeof(*r->list));
-    for (uint32_t n = 0; n < list->count; n++) {
-        struct buf whole = BUF_EMPTY;
-        int rc;
-        buf_printf(&whole, "^(%s)$", list->items[n]);
-        rc = regcomp(&r->list[n], buf_cstr(&whole), REG_EXTENDED | REG_NOSUB | REG_ICASE);
-        buf_free(&whole);
-        if (rc != 0) {
-            regerror(rc, &r->list[n], words, sizeof(words));
-            return err_set(err, "2201B", "invalid regular expression \"%s\": %s", list->items[n],
-                           words);
-        }
-        r->count++;
-    }
-    return 0;
-}
-
 static uint64_t
 hash_of_lists(const struct config *config)
 {
@@ -105,14 +67,14 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
     struct regexes readers = {NULL, 0};
     struct regexes writers = {NULL, 0};
 
-    if (compile(&readers, &config->read_only_function_list, err) != 0 ||
-        compile(&writers, &config->write_function_list, err) != 0) {
-        free_regexes(&readers);
-        free_regexes(&writers);
+    if (regexes_compile(&readers, &config->read_only_function_list, true, err) != 0 ||
+        regexes_compile(&writers, &config->write_function_list, true, err) != 0) {
+        regexes_free(&readers);
+        regexes_free(&writers);
         return -1;
     }
-    free_regexes(&c->readers);
-    free_regexes(&c->writers);
+    regexes_free(&c->readers);
+    regexes_free(&c->writers);
     c->readers = readers;
     c->writers = writers;
     c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
@@ -120,19 +82,6 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
         memo_drop_all(c->memo);
     c->lists_hash = hash;
     return 0;
-}
-
-static bool
-matches(const struct regexes *r, const char *name, size_t len)
-{
-    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)len};
-
-    for (uint32_t n = 0; n < r->count; n++) {
-        regmatch_t range = whole;
-        if (regexec(&r->list[n], name, 1, &range, REG_STARTEND) == 0)
-            return true;
-    }
-    return false;
 }
 
 uint32_t
@@ -144,8 +93,8 @@ catalog_listed(const struct catalog *c, const char *name, size_t len, uint32_t f
 
     if (list->count == 0)
         return flags;
-    listed = matches(list, name, len) ||
-             (dot != NULL && matches(list, dot + 1, (size_t)(name + len - dot - 1)));
+    listed = regexes_match(list, name, len) ||
+             (dot != NULL && regexes_match(list, dot + 1, (size_t)(name + len - dot - 1)));
     if (listed == (list == &c->readers))
         return 0;
     return flags | CATALOG_WRITES;
@@ -153,31 +102,46 @@ catalog_listed(const struct catalog *c, const char *name, size_t len, uint32_t f
 
 /* ---- scopes ---- */
 
+/* Two halves of 64 bits, by one byte more. */
+static struct memo_key
+hash_twice(struct buf *bytes)
+{
+    struct memo_key key = {.a = hash_bytes(bytes->data, bytes->len)};
+
+    buf_add_u8(bytes, 0xff);
+    key.b = hash_bytes(bytes->data, bytes->len);
+    return key;
+}
+
 static uint32_t
 group_of(const char *database)
 {
     return (uint32_t)(hash_bytes(database, strlen(database)) % MEMO_GROUPS);
 }
 
-static void
-login_key(const struct catalog_login *login, struct buf *key)
+/* Names and paths are as long as clients make them: only their hash is kept. */
+static struct memo_key
+login_key(const struct catalog_login *login)
 {
-    buf_add_cstr(key, login->database);
-    buf_add_u32(key, (uint32_t)login->who_len);
-    buf_add(key, login->who, login->who_len);
-    buf_add(key, login->path, login->path_len);
+    struct buf bytes = BUF_EMPTY;
+    struct memo_key key;
+
+    buf_add_cstr(&bytes, login->database);
+    buf_add_u32(&bytes, (uint32_t)login->who_len);
+    buf_add(&bytes, login->who, login->who_len);
+    buf_add(&bytes, login->path, login->path_len);
+    key = hash_twice(&bytes);
+    buf_free(&bytes);
+    return key;
 }
 
 struct catalog_scope
 catalog_scope(const struct catalog *c, const struct catalog_login *login)
 {
     struct catalog_scope scope = {.group = group_of(login->database)};
-    struct buf key = BUF_EMPTY;
-    const struct known_scope *known;
+    struct memo_key key = login_key(login);
+    const struct known_scope *known = map_get(&c->scopes, &key, sizeof(key));
 
-    login_key(login, &key);
-    known = map_get(&c->scopes, key.data, key.len);
-    buf_free(&key);
     scope.epoch = memo_epoch(c->memo, scope.group);
     if (known != NULL && known->epoch == scope.epoch)
         scope.tag = known->tag;
@@ -195,19 +159,18 @@ catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
                     struct catalog_scope *scope, const char *path, size_t path_len)
 {
     struct known_scope *known = xmalloc(sizeof(*known));
-    struct buf key = BUF_EMPTY;
+    struct memo_key key = login_key(login);
+    struct buf bytes = BUF_EMPTY;
 
-    buf_add_cstr(&key, login->database);
-    buf_add(&key, path, path_len);
-    scope->tag = hash_bytes(key.data, key.len) | 1;
-    buf_clear(&key);
+    buf_add_cstr(&bytes, login->database);
+    buf_add(&bytes, path, path_len);
+    scope->tag = hash_bytes(bytes.data, bytes.len) | 1;
+    buf_free(&bytes);
     known->tag = scope->tag;
     known->epoch = scope->epoch;
     if (c->scopes.count >= SCOPES_MAX)
         map_clear(&c->scopes, drop_scope, NULL);
-    login_key(login, &key);
-    free(map_put(&c->scopes, key.data, key.len, known));
-    buf_free(&key);
+    free(map_put(&c->scopes, &key, sizeof(key), known));
 }
 
 void
@@ -232,8 +195,8 @@ catalog_free(struct catalog *c)
 {
     map_clear(&c->scopes, drop_scope, NULL);
     map_fini(&c->scopes);
-    free_regexes(&c->readers);
-    free_regexes(&c->writers);
+    regexes_free(&c->readers);
+    regexes_free(&c->writers);
     free(c);
 }
 
@@ -257,11 +220,11 @@ each_other_name(const struct sql_name *list, uint32_t count, char kind, catalog_
     return true;
 }
 
+static const struct catalog_name the_database = {'d', 0, {NULL, 0}, {NULL, 0}};
+
 bool
 catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx)
 {
-    const struct catalog_name database = {'d', 0, {NULL, 0}, {NULL, 0}};
-
     for (uint32_t n = 0; n < st->table_count; n++) {
         const struct sql_table *t = &st->tables[n];
         struct catalog_name name = {'r', 0, t->schema, t->name};
@@ -277,7 +240,7 @@ catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx
             return false;
     }
     return each_other_name(st->operators, st->operator_count, 'o', fn, ctx) &&
-           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &database);
+           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &the_database);
 }
 
 /* Names are at most 63 bytes long. */
@@ -335,6 +298,7 @@ judge_name(void *ctx, const struct catalog_name *name)
 
     if (!catalog_known(j->c, j->scope, name, &flags))
         return false;
+    flags &= ~(uint32_t)CATALOG_MIXED;
     if (flags != 0 && j->flags == 0)
         j->culprit = name->name;
     j->flags |= flags;
@@ -353,4 +317,10 @@ catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
     if (culprit_r != NULL)
         *culprit_r = j.culprit;
     return true;
+}
+
+bool
+catalog_database(const struct catalog *c, const struct catalog_scope *scope, uint32_t *flags_r)
+{
+    return scope->tag != 0 && catalog_known(c, scope, &the_database, flags_r);
 }

@@ -49,7 +49,7 @@ catalog_question_free(struct catalog_question *q)
 static struct catalog_name
 name_of(const struct catalog_question *q, const struct catalog_asked *a)
 {
-    const char *at = (const char *)q->chars.data + a->at;
+    const char *at = q->chars.len > 0 ? (const char *)q->chars.data + a->at : "";
 
     return (struct catalog_name){
         a->kind, a->args, {at, a->schema_len}, {at + a->schema_len, a->name_len}};
@@ -131,7 +131,9 @@ void
 catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
                      struct buf *sql)
 {
-    buf_add_str(sql, "BEGIN READ ONLY;");
+    /* the connection may have been another session's */
+    buf_add_str(sql, "BEGIN READ ONLY;SET LOCAL search_path TO DEFAULT;"
+                     "SET LOCAL client_encoding TO DEFAULT;");
     buf_add(sql, settings, len);
     buf_add_str(sql, "SET LOCAL jit = off;"
                      "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"

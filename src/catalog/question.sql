@@ -34,36 +34,44 @@ named(i, c, o) AS (
     FROM (
         SELECT g.i, g.oid, g.fits, pg_catalog.bool_or(g.fits) OVER (PARTITION BY g.i) AS some
         FROM (
-            SELECT w.i, p.oid,
+            -- of the same argument types, only the first in the path can be called
+            SELECT w.i, p.oid, pg_catalog.row_number()
+                    OVER (PARTITION BY w.i, p.proargtypes ORDER BY h.at) AS turn,
                 w.a = 255 OR w.a BETWEEN p.pronargs - p.pronargdefaults AND p.pronargs
                 OR (p.provariadic <> 0 AND w.a >= p.pronargs - 1 - p.pronargdefaults) AS fits
             FROM wanted w
             JOIN pg_catalog.pg_proc p ON p.proname = w.n::pg_catalog.name
             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            LEFT JOIN path h ON h.s = n.nspname
             WHERE w.k = 'f'
-                AND CASE WHEN w.s = '' THEN n.nspname IN (SELECT s FROM path)
+                AND CASE WHEN w.s = '' THEN h.s IS NOT NULL
                     ELSE n.nspname = w.s::pg_catalog.name END
         ) g
+        WHERE g.turn = 1
     ) f
     WHERE f.fits OR NOT f.some
     UNION ALL
-    -- operators and types that somebody has made, in whatever schema
-    SELECT w.i, 'o', x.oid
+    -- operators and types that somebody has made
+    SELECT w.i, w.k, x.oid
     FROM wanted w
-    JOIN pg_catalog.pg_operator x ON x.oprname = w.n::pg_catalog.name
-    WHERE w.k = 'o' AND x.oid >= 16384
-    UNION ALL
-    SELECT w.i, 't', x.oid
-    FROM wanted w
-    JOIN pg_catalog.pg_type x ON x.typname = w.n::pg_catalog.name
-    WHERE w.k = 't' AND x.oid >= 16384
+    CROSS JOIN LATERAL (
+        SELECT o.oid, o.oprnamespace FROM pg_catalog.pg_operator o
+        WHERE w.k = 'o' AND o.oprname = w.n::pg_catalog.name
+        UNION ALL
+        SELECT t.oid, t.typnamespace FROM pg_catalog.pg_type t
+        WHERE w.k = 't' AND t.typname = w.n::pg_catalog.name
+    ) AS x(oid, namespace)
+    JOIN pg_catalog.pg_namespace n ON n.oid = x.namespace
+    WHERE x.oid >= 16384
+        AND CASE WHEN w.s = '' THEN n.nspname IN (SELECT s FROM path)
+            ELSE n.nspname = w.s::pg_catalog.name END
     UNION ALL
     -- casts that work unasked
     SELECT w.i, 'p', x.castfunc
     FROM wanted w
     CROSS JOIN pg_catalog.pg_cast x
     JOIN pg_catalog.pg_proc p ON p.oid = x.castfunc
-    WHERE w.k = 'd' AND x.oid >= 16384 AND p.provolatile = 'v'
+    WHERE w.k = 'd' AND x.oid >= 16384 AND x.castcontext = 'i' AND p.provolatile = 'v'
 ),
 reach(i, c, o) AS (
     SELECT i, c, o FROM named
@@ -90,6 +98,10 @@ reach(i, c, o) AS (
             WHERE r.c = 't' AND w.contypid = r.o
             UNION ALL
             SELECT pg_catalog.to_jsonb(w) ->> 'prosqlbody' -- a function's, from PostgreSQL 14 on
+            FROM pg_catalog.pg_proc w
+            WHERE r.c = 'p' AND w.oid = r.o AND w.oid >= 16384
+            UNION ALL
+            SELECT w.proargdefaults::pg_catalog.text -- of arguments that may be left out
             FROM pg_catalog.pg_proc w
             WHERE r.c = 'p' AND w.oid = r.o AND w.oid >= 16384
         ) AS t(tree)
@@ -140,10 +152,23 @@ WHERE s !~ '^pg_temp_'
 UNION ALL
 SELECT DISTINCT i, 0, '' FROM named
 UNION ALL
+SELECT i, 1024, ''
+FROM wanted
+WHERE k = 'd' AND EXISTS (
+    SELECT FROM pg_catalog.pg_class c
+    WHERE c.oid >= 16384 AND (c.relpersistence = 'u' OR c.relkind = 'f')
+)
+UNION ALL
 SELECT r.i,
     CASE c.relpersistence WHEN 'u' THEN 16 WHEN 't' THEN 32 ELSE 0 END
     | CASE WHEN c.oid < 16384 THEN 64 ELSE 0 END
-    | CASE c.relkind WHEN 'f' THEN 128 WHEN 'S' THEN 256 ELSE 0 END,
+    | CASE c.relkind WHEN 'f' THEN 128 WHEN 'S' THEN 256 ELSE 0 END
+    -- a view that locks rows
+    | CASE WHEN c.relkind = 'v' AND EXISTS (
+            SELECT FROM pg_catalog.pg_rewrite w
+            WHERE w.ev_class = c.oid AND w.ev_type = '1'
+                AND pg_catalog.strpos(w.ev_action::pg_catalog.text, ':rowMarks (') > 0
+        ) THEN 2 ELSE 0 END,
     ''
 FROM reach r
 JOIN pg_catalog.pg_class c ON c.oid = r.o

@@ -37,8 +37,8 @@ read_child(struct shared *shared, uint32_t child_no, struct child_row *child_r)
     return true;
 }
 
-static const char *
-words_of(uint32_t state)
+const char *
+views_session_state(uint32_t state)
 {
     switch (state) {
     case SESSION_SLOT_LOGIN:
@@ -103,7 +103,7 @@ show_session(const struct child_row *child, const struct session_slot *session,
             user,
             views_time(server != NULL ? server->created_at_us : 0, connected),
             views_number(server != NULL ? server->pool_counter : 0, served),
-            words_of(state),
+            views_session_state(state),
         },
         8);
 }
@@ -137,7 +137,7 @@ inspect_pool_processes(const struct inspect_input *in, inspect_row_fn *row, void
             continue;
         row(ctx,
             (const char *const[]){child.pid, child.started, child.accepted, "", "", "", "0",
-                                  words_of(SESSION_SLOT_FREE)},
+                                  views_session_state(SESSION_SLOT_FREE)},
             8);
     }
 }
@@ -199,7 +199,7 @@ show_pool(const struct child_row *child, uint32_t pool_no, const struct pool_row
             views_number(server->pool_counter, texts[4]),
             views_number(server->backend_pid, texts[5]),
             held ? "1" : "0",
-            words_of(state),
+            views_session_state(state),
             held && session->load_balance_node == server->node_id ? "1" : "0",
             session->host,
             held ? views_number(session->port, texts[6]) : "",
@@ -245,7 +245,7 @@ inspect_pool_pools(const struct inspect_input *in, inspect_row_fn *row, void *ct
                                       "0",
                                       "0",
                                       "0",
-                                      words_of(SESSION_SLOT_FREE),
+                                      views_session_state(SESSION_SLOT_FREE),
                                       "0",
                                       "",
                                       "",

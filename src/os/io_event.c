@@ -77,6 +77,11 @@ io_listener_result(struct io_listener *l, int result)
     if (l->closed || result == -EAGAIN || result == -EINTR || result == -ECANCELED ||
         result == -ECONNABORTED || result == -EPROTO)
         return;
+    /* It was shut down, by whoever shares it with us: nobody will come. */
+    if (result == -EINVAL) {
+        l->paused = true;
+        return;
+    }
     io_timer_start(l->io, &l->retry, IO_ACCEPT_RETRY_MS, listener_retry, l);
     l->accepted(l->ctx, -1, -result);
 }

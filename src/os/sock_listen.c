@@ -337,6 +337,14 @@ sock_listeners_own(struct sock_listeners *l, const struct sock_unix_options *opt
     return result;
 }
 
+/* What others have inherited listens on after a close; after a shutdown nothing does. */
+void
+sock_listeners_refuse(struct sock_listeners *l)
+{
+    for (uint32_t n = 0; n < l->count; n++)
+        shutdown(l->list[n].fd, SHUT_RD);
+}
+
 void
 sock_listeners_close(struct sock_listeners *l, bool unlink_files)
 {

@@ -40,7 +40,8 @@ drop_head(struct pending *p, bool done, pending_settled_fn *settled, void *ctx)
     p->head = (p->head + 1) & (p->cap - 1);
     p->count--;
     p->forwards -= is_forward(&e);
-    p->copy_in = false; /* it was the head's */
+    if (!e.fake)
+        p->copy_in = false; /* it was the head's */
     if (e.tag != NULL && settled != NULL)
         settled(ctx, &e, done);
 }
@@ -104,7 +105,8 @@ pending_push(struct pending *p, const struct pending_entry *e, pending_settled_f
         p->skip_till_sync = ignored;
     } else if (p->copy_in) {
         ignored = true;
-        feed_copy(p, e->kind);
+        if (!e->fake)
+            feed_copy(p, e->kind);
     }
     if (ignored) {
         drop_unqueued(e, settled, ctx);
@@ -114,6 +116,17 @@ pending_push(struct pending *p, const struct pending_entry *e, pending_settled_f
         grow(p);
     *at(p, p->count++) = *e;
     p->forwards += is_forward(e);
+    return true;
+}
+
+bool
+pending_take_fake(struct pending *p, struct pending_entry *e_r, pending_settled_fn *settled,
+                  void *ctx)
+{
+    if (p->count == 0 || !at(p, 0)->fake)
+        return false;
+    *e_r = *at(p, 0);
+    drop_head(p, true, settled, ctx);
     return true;
 }
 
@@ -128,7 +141,8 @@ enter_copy_in(struct pending *p, pending_settled_fn *settled, void *ctx)
         p->head = (p->head + 1) & (p->cap - 1);
         p->count--;
         p->forwards -= is_forward(&e);
-        feed_copy(p, e.kind);
+        if (!e.fake)
+            feed_copy(p, e.kind);
         drop_unqueued(&e, settled, ctx);
     }
 }

@@ -41,6 +41,9 @@ struct pool {
     struct pool_callbacks callbacks;
     struct pool_options options;
     struct map keys_by_name;
+    struct map statements;
+    struct map images;
+    uint64_t statement_id;
     struct list keys;
     struct list busy; /* dialling, lent or resetting */
     struct list dead; /* closed; freed by the timer */
@@ -68,6 +71,57 @@ void
 pool_configure(struct pool *p, const struct pool_options *options)
 {
     p->options = *options;
+}
+
+struct map *
+pool_statements(struct pool *p)
+{
+    return &p->statements;
+}
+
+uint64_t
+pool_next_statement_id(struct pool *p)
+{
+    return ++p->statement_id;
+}
+
+/* ---- parameters of sessions ---- */
+
+struct settings_image *
+settings_image_get(struct pool *p, const void *bytes, size_t len)
+{
+    struct settings_image *image = map_get(&p->images, bytes, len);
+
+    if (image == NULL) {
+        image = xmalloc(sizeof(*image) + len);
+        image->pool = p;
+        image->refs = 0;
+        image->len = (uint32_t)len;
+        memcpy(image->bytes, bytes, len);
+        map_put(&p->images, bytes, len, image);
+    }
+    image->refs++;
+    return image;
+}
+
+void
+settings_image_put(struct settings_image *image)
+{
+    if (image == NULL || --image->refs > 0)
+        return;
+    map_remove(&image->pool->images, image->bytes, image->len);
+    free(image);
+}
+
+void
+server_set_image(struct server *s, struct settings_image *image)
+{
+    struct settings_image *before = s->image;
+
+    if (image != NULL)
+        image->refs++;
+    s->image = image;
+    settings_image_put(before);
 }
 
 struct io *
@@ -267,6 +321,7 @@ pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *o
     s->node_id = (int16_t)node_id;
     s->tx_status = 'I';
     s->created_ns = s->since_ns = io_now_ns(p->io);
+    list_init(&s->known.used);
     k->refs++;
     pending_init(&s->pending);
     list_init(&s->owner_link);
@@ -330,6 +385,11 @@ pool_bury(struct server *s)
     list_remove(&s->link);
     list_append(&p->dead, &s->link);
     p->server_count--;
+    server_forgets_all(s);
+    map_fini(&s->known.by_id);
+    server_set_unnamed(s, NULL);
+    server_set_image(s, NULL);
+    buf_free(&s->fakes);
     if (s->slot != NULL)
         p->callbacks.slot_put(p->callbacks.ctx, s->slot);
     s->slot = NULL;
@@ -363,9 +423,7 @@ park(struct server *s)
         return;
     }
     s->state = SERVER_IDLE;
-    s->clean = true;
     s->since_ns = io_now_ns(s->pool->io);
-    s->settings_seq = 0;
     list_remove(&s->link);
     list_append(&s->key->idle, &s->link);
 }
@@ -379,16 +437,47 @@ pool_reset_progress(struct server *s, bool failed)
     }
     if (s->pending.count > 0)
         return;
-    if (!server_is_idle(s) || s->doubtful)
+    if (!server_is_idle(s) || s->doubtful) {
         server_close(s, "it is not clean after reset_query_list");
-    else
-        park(s);
+        return;
+    }
+    s->clean = true;
+    park(s);
+}
+
+void
+pool_release(struct server *s)
+{
+    if (s->state != SERVER_LENT || !server_is_idle(s) || s->doubtful || s->pending.sync_in_doubt) {
+        server_close(s, "its session left it in the middle of something");
+        return;
+    }
+    s->ops = NULL;
+    s->owner = NULL;
+    if (s->slot != NULL) {
+        s->slot->session = -1;
+        s->slot->client_disconnected_at_us = clock_wall_us();
+    }
+    io_resume(s->stream);
+    park(s);
 }
 
 static bool
 is_abort(const char *sql)
 {
     return str_equal_nocase(sql, "ABORT") || str_equal_nocase(sql, "ROLLBACK");
+}
+
+/* What is known of the connection's state is true again when this has run. */
+static void
+note_reset(struct server *s, const char *sql)
+{
+    bool all = str_equal_nocase(sql, "DISCARD ALL");
+
+    if (all || str_equal_nocase(sql, "DEALLOCATE ALL"))
+        server_forgets_all(s);
+    if (all || str_equal_nocase(sql, "RESET ALL"))
+        server_set_image(s, NULL);
 }
 
 void
@@ -400,6 +489,11 @@ pool_return(struct server *s)
     if (s->state != SERVER_LENT || s->pending.count > 0 || s->pending.skip_till_sync ||
         s->pass_left > 0 || s->doubtful || s->pending.sync_in_doubt) {
         server_close(s, "its session left it in the middle of something");
+        return;
+    }
+    /* no DISCARD drops the schema itself, and others can see that it is there */
+    if (s->has_temporary) {
+        server_close(s, "its session made temporary objects");
         return;
     }
     s->ops = NULL;
@@ -420,6 +514,7 @@ pool_return(struct server *s)
         if (s->tx_status == 'I' && is_abort(sql))
             continue;
         server_run(s, sql, strlen(sql), 0);
+        note_reset(s, sql);
         ran = true;
     }
     if (!ran)
@@ -493,6 +588,8 @@ pool_free(struct pool *p)
     io_timer_stop(&p->reaper);
     reap(p);
     map_fini(&p->keys_by_name);
+    map_fini(&p->statements);
+    map_fini(&p->images);
     slab_fini(&p->servers);
     free(p);
 }

@@ -47,7 +47,62 @@ server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flag
     s->clean = false;
     if (s->pending.count == 0)
         s->forwarded = s->answering = false;
+    if (kind == PENDING_QUERY)
+        server_set_unnamed(s, NULL);
     pending_push(&s->pending, &e, settled, s);
+}
+
+void
+server_set_unnamed(struct server *s, struct prepared *prepared)
+{
+    struct prepared *before = s->unnamed;
+
+    if (prepared != NULL)
+        prepared_ref(prepared);
+    s->unnamed = prepared;
+    if (before != NULL)
+        prepared_put(before);
+}
+
+void
+server_expect_fake(struct server *s, enum pending_kind kind, void *tag)
+{
+    struct pending_entry e = {.kind = (uint8_t)kind, .fake = true, .tag = tag};
+
+    if (s->pending.count == 0)
+        s->forwarded = s->answering = false;
+    pending_push(&s->pending, &e, settled, s);
+}
+
+/* Those whose turn has come, as bytes. */
+static void
+take_fakes(struct server *s)
+{
+    struct pending_entry e;
+
+    while (unlikely(pending_take_fake(&s->pending, &e, settled, s)))
+        build_simple(&s->fakes, e.kind == PENDING_PARSE ? '1' : '3');
+}
+
+static void
+tell_fakes(struct server *s)
+{
+    if (s->fakes.len > 0 && !s->swallow && s->ops != NULL) {
+        s->forwarded = true;
+        s->ops->forward(s->owner, s, NULL, s->fakes.data, s->fakes.len);
+    }
+    buf_free(&s->fakes);
+}
+
+void
+server_flush_fakes(struct server *s)
+{
+    for (uint32_t n = 0; n < s->pending.count; n++) {
+        if (!s->pending.ring[(s->pending.head + n) & (s->pending.cap - 1)].fake)
+            return;
+    }
+    take_fakes(s);
+    tell_fakes(s);
 }
 
 void
@@ -172,6 +227,8 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
 
     if (unlikely(s->watched) && s->ops != NULL && s->ops->message != NULL)
         s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
+    if (type != 'N' && type != 'A' && type != 'S')
+        take_fakes(s);
     switch (type) {
     case 'N':
         if (announces_end(s, msg, len)) {
@@ -281,11 +338,19 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             if (!passes_in_pieces(h.type, h.total_bytes))
                 break;
             skip = !judge(s, h.type, bytes + at, len - at, &step);
+            if (unlikely(s->fakes.len > 0)) {
+                flush_run(s, &run, at);
+                tell_fakes(s);
+            }
             s->pass_left = h.total_bytes;
             s->pass_skip = skip;
             continue;
         }
         skip = !judge(s, h.type, bytes + at, h.total_bytes, &step);
+        if (unlikely(s->fakes.len > 0)) {
+            flush_run(s, &run, at);
+            tell_fakes(s);
+        }
         if (skip)
             flush_run(s, &run, at);
         at += h.total_bytes;

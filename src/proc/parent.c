@@ -168,8 +168,10 @@ parent_stop(struct parent *pa, enum proc_stop mode)
     if (mode <= pa->stopping)
         return;
     log_info("received %s stop request", stop_names[mode]);
-    if (pa->stopping == 0 && (pa->from == NULL || pa->took_over))
+    if (pa->stopping == 0 && (pa->from == NULL || pa->took_over)) {
         notify_stopping();
+        sock_listeners_refuse(&pa->clients);
+    }
     pa->stopping = mode;
     show_title(pa);
     if (pa->took_over && !pa->succeeded)

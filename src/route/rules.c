@@ -8,9 +8,8 @@
 #include "base/arena.h"
 #include "config/config.h"
 #include "config/redirect.h"
+#include "config/regexes.h"
 
-#include <regex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,40 +25,13 @@ struct preferences {
 };
 
 struct route_rules {
-    regex_t *patterns;
-    uint32_t pattern_count;
+    struct regexes patterns;
     struct preferences by_application;
     struct preferences by_database;
     struct preferences by_user;
 };
 
 /* ---- one entry ---- */
-
-static int
-compile(regex_t *re, const char *pattern, int flags, struct err *err)
-{
-    char words[128];
-    int rc = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB | flags);
-
-    if (rc == 0)
-        return 0;
-    regerror(rc, re, words, sizeof(words));
-    return err_set(err, "2201B", "invalid regular expression \"%s\": %s", pattern, words);
-}
-
-/* Names are matched whole. */
-static int
-compile_name(regex_t *re, const char *name, struct err *err)
-{
-    size_t size = strlen(name) + 5;
-    char *whole = xmalloc(size);
-    int rc;
-
-    snprintf(whole, size, "^(%s)$", name);
-    rc = compile(re, whole, 0, err);
-    free(whole);
-    return rc;
-}
 
 static struct route_wish
 wish_of(const struct redirect *r)
@@ -76,7 +48,8 @@ take_preference(const char *entry, struct preference *p_r, struct err *err)
 {
     struct redirect r;
 
-    if (redirect_parse(entry, &r, err) != 0 || compile_name(&p_r->name, r.name, err) != 0)
+    if (redirect_parse(entry, &r, err) != 0 ||
+        regexes_compile_one(&p_r->name, r.name, true, true, err) != 0)
         return -1;
     p_r->ratio = r.ratio;
     p_r->wish = wish_of(&r);
@@ -97,24 +70,13 @@ take_list(struct preferences *p, const struct config_list *list, struct err *err
     return 0;
 }
 
-static int
-take_patterns(struct route_rules *rules, const struct config_list *list, struct err *err)
-{
-    rules->patterns = xcalloc(MAX(list->count, 1u), sizeof(*rules->patterns));
-    for (uint32_t n = 0; n < list->count; n++) {
-        if (compile(&rules->patterns[n], list->items[n], REG_ICASE, err) != 0)
-            return -1;
-        rules->pattern_count++;
-    }
-    return 0;
-}
-
 int
 route_rules_new(const struct config *cfg, struct route_rules **rules_r, struct err *err)
 {
     struct route_rules *rules = xcalloc(1, sizeof(*rules));
 
-    if (take_patterns(rules, &cfg->primary_routing_query_pattern_list, err) != 0 ||
+    if (regexes_compile(&rules->patterns, &cfg->primary_routing_query_pattern_list, false, err) !=
+            0 ||
         take_list(&rules->by_application, &cfg->app_name_redirect_preference_list, err) != 0 ||
         take_list(&rules->by_database, &cfg->database_redirect_preference_list, err) != 0 ||
         take_list(&rules->by_user, &cfg->user_redirect_preference_list, err) != 0) {
@@ -138,9 +100,7 @@ route_rules_free(struct route_rules *rules)
 {
     if (rules == NULL)
         return;
-    for (uint32_t n = 0; n < rules->pattern_count; n++)
-        regfree(&rules->patterns[n]);
-    free(rules->patterns);
+    regexes_free(&rules->patterns);
     free_list(&rules->by_application);
     free_list(&rules->by_database);
     free_list(&rules->by_user);
@@ -152,14 +112,7 @@ route_rules_free(struct route_rules *rules)
 bool
 route_rules_pattern(const struct route_rules *rules, const char *text, size_t len)
 {
-    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)len};
-
-    for (uint32_t n = 0; n < rules->pattern_count; n++) {
-        regmatch_t range = whole;
-        if (regexec(&rules->patterns[n], text, 1, &range, REG_STARTEND) == 0)
-            return true;
-    }
-    return false;
+    return regexes_match(&rules->patterns, text, len);
 }
 
 static bool

@@ -52,7 +52,7 @@ static void
 forget_link(struct session *s, struct server *server)
 {
     note_definitions(s);
-    statements_link_gone(s, session_link_bit(s, server));
+    statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
     if (s->batch == server)
@@ -143,9 +143,19 @@ end_transaction(struct session *s, bool failed)
     settings_tx_ended(s, !failed && s->tx_status == 'T');
 }
 
+/* "cached plan must not change result type": whoever prepares it anew must not get the old one. */
+static void
+doubt_plans(struct session *s, const struct server *server, const struct err *err)
+{
+    if (strcmp(err->sqlstate, "0A000") == 0 &&
+        server->pending.ring[server->pending.head].kind == PENDING_BIND)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
+}
+
 static bool
 on_error(void *ctx, struct server *server, const struct err *err)
 {
+    doubt_plans(ctx, server, err);
     return retry_wants(ctx, server, err);
 }
 
@@ -193,6 +203,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         session_show_state(s, s->tx_status == 'I' ? SESSION_SLOT_IDLE : SESSION_SLOT_IN_TX);
     if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
         client_go_on(s);
+    session_release(s);
 }
 
 static void

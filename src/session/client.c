@@ -7,6 +7,7 @@
  */
 #include "session/internal.h"
 
+#include "base/num.h"
 #include "base/str.h"
 #include "wire/build.h"
 
@@ -125,15 +126,29 @@ provide_named(struct out *o, const struct sql_statement *st)
         st->name.len == 0 || s->batch_forgets || server->tx_status == 'E')
         return;
     named = statements_find(s, (struct wire_view){st->name.data, st->name.len});
-    if (named == NULL || named->by_sql || named->on & session_link_bit(s, server))
+    if (named == NULL || named->prepared == NULL || named->real == server)
         return;
     out_flush(o);
-    statements_provide(s, server, named);
+    statements_provide_real(s, server, named);
     if (s->batch != NULL)
         return;
     /* should it fail, the statement is not to be ignored with it */
     server_expect(server, PENDING_SYNC, true, 0, NULL);
     server_send(server, "S\0\0\0\4", 5);
+}
+
+static enum session_keeps
+what_it_leaves(const struct sql_facts *f)
+{
+    if (!f->understood)
+        return SESSION_KEEPS_UNKNOWN;
+    for (uint32_t n = 0; n < f->count; n++) {
+        if (f->statements[n].temporary)
+            return SESSION_KEEPS_TEMPORARY;
+        if (f->statements[n].advisory_lock)
+            return SESSION_KEEPS_LOCK;
+    }
+    return SESSION_KEEPS_FUNCTION;
 }
 
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
@@ -154,19 +169,23 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
             s->tx_local_path = true;
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
-        if (st->kind == SQL_PREPARE || st->kind == SQL_DECLARE)
-            s->keeps_primary = true;
+        if (st->kind == SQL_PREPARE)
+            session_keep(s, SESSION_KEEPS_STATEMENT, false);
+        if (st->kind == SQL_DECLARE && st->hold)
+            session_keep(s, SESSION_KEEPS_CURSOR, false);
         /* Notifications come at any time, and must not come in the middle of a row from elsewhere.
          * UPDATE of pg_settings sets parameters. */
-        if (st->kind == SQL_LISTEN || (st->kind == SQL_UPDATE && st->system_catalog))
-            s->pinned = s->keeps_primary = true;
+        if (st->kind == SQL_LISTEN)
+            session_keep(s, SESSION_KEEPS_LISTEN, true);
+        if (st->kind == SQL_UPDATE && st->system_catalog)
+            session_keep(s, SESSION_KEEPS_SETTING, true);
         if (unlikely(needs_idle_closed(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
             s->renews = true;
         }
     }
     if (touches_session || !f->understood)
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, what_it_leaves(f), true);
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
 }
@@ -182,8 +201,42 @@ join(struct effect *a, struct effect *b)
     return a;
 }
 
+/* The client's message from `skip` on follows what is sent here in its place. */
+static void
+replace_head(struct out *o, const struct buf *head, size_t at, size_t skip)
+{
+    o->end = at;
+    out_flush(o);
+    server_send(o->server, head->data, head->len);
+    o->start = o->end = at + skip;
+}
+
+/* A Bind that names the statement as the client calls it becomes one that names it as we do. */
+static void
+rename_bind(struct out *o, size_t at, const struct wire_bind *b, const struct statement *st)
+{
+    uint32_t total = num_get_u32(o->bytes + at + 1);
+    struct wire_view name = statements_wire_name(st);
+    struct buf head = BUF_EMPTY;
+
+    buf_add_u8(&head, 'B');
+    buf_add_u32(&head, total - b->statement.len + name.len);
+    buf_add(&head, b->portal.data, b->portal.len);
+    buf_add_u8(&head, 0);
+    buf_add(&head, name.data, name.len);
+    buf_add_u8(&head, 0);
+    replace_head(o, &head, at, WIRE_HEADER_BYTES + b->portal.len + 1 + b->statement.len + 1);
+    buf_free(&head);
+}
+
+static bool
+is_renamed(const struct statement *st)
+{
+    return st->name_len > 0 && st->prepared != NULL && !st->own_name;
+}
+
 static struct effect *
-on_bind(struct out *o, const uint8_t *msg, uint32_t len)
+on_bind(struct out *o, size_t at, uint32_t len)
 {
     struct session *s = o->s;
     struct effect *effects;
@@ -191,40 +244,54 @@ on_bind(struct out *o, const uint8_t *msg, uint32_t len)
     struct wire_bind b;
     struct err err;
 
-    if (wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
+    if (wire_parse_bind(o->bytes + at, len, &b, &err) != WIRE_OK)
         return NULL;
     st = statements_find(s, b.statement);
     if (st == NULL)
         return NULL;
-    if (unlikely(!(st->on & session_link_bit(s, o->server)))) {
-        out_flush(o);
-        statements_provide(s, o->server, st);
-    }
+    out_flush(o);
+    statements_provide(s, o->server, st);
+    if (is_renamed(st))
+        rename_bind(o, at, &b, st);
+    if (st->prepared == NULL)
+        return NULL;
     if (likely(st->plain)) {
         count_statement(s, o->server, st->kind);
-        note_statement(s, o->server, st->query, st->query_len);
+        note_statement(s, o->server, st->prepared->query, st->prepared->query_len);
         return NULL;
     }
-    effects = text_effects(o, session_facts(s, st->query, st->query_len), st->query, st->query_len,
-                           st->touches_session);
+    effects = text_effects(o, session_facts(s, st->prepared->query, st->prepared->query_len),
+                           st->prepared->query, st->prepared->query_len, st->touches_session);
     s->batch_forgets |= st->kind == SQL_DEALLOCATE || st->kind == SQL_DISCARD;
     return effects;
 }
 
 static void
-on_describe(struct out *o, const uint8_t *msg, uint32_t len)
+on_describe(struct out *o, size_t at, uint32_t len)
 {
     struct statement *st;
+    struct wire_view name;
     struct wire_target t;
+    struct buf head = BUF_EMPTY;
     struct err err;
 
-    if (wire_parse_target(msg, len, &t, &err) != WIRE_OK || t.kind != 'S')
+    if (wire_parse_target(o->bytes + at, len, &t, &err) != WIRE_OK || t.kind != 'S')
         return;
     st = statements_find(o->s, t.name);
-    if (st == NULL || (st->on & session_link_bit(o->s, o->server)))
+    if (st == NULL)
         return;
     out_flush(o);
     statements_provide(o->s, o->server, st);
+    if (!is_renamed(st))
+        return;
+    name = statements_wire_name(st);
+    buf_add_u8(&head, 'D');
+    buf_add_u32(&head, 4 + 1 + name.len + 1);
+    buf_add_u8(&head, 'S');
+    buf_add(&head, name.data, name.len);
+    buf_add_u8(&head, 0);
+    replace_head(o, &head, at, len);
+    buf_free(&head);
 }
 
 /* Of a message that may not be there as a whole. */
@@ -240,33 +307,57 @@ name_of_parse(const uint8_t *msg, uint32_t len, struct wire_view *name_r)
     return true;
 }
 
+/* Expects the answer, or makes it here; the client's message is then not passed on. */
 static void
-on_parse(struct out *o, const uint8_t *msg, uint32_t len)
+expect_way(struct out *o, enum statements_way way, const struct pending_entry *e, size_t at,
+           uint32_t len)
+{
+    if (way == STATEMENTS_KNOWN) {
+        static const struct buf nothing = BUF_EMPTY;
+        replace_head(o, &nothing, at, len);
+        server_expect_fake(o->server, (enum pending_kind)e->kind, e->tag);
+        return;
+    }
+    server_expect(o->server, (enum pending_kind)e->kind, false, 0, e->tag);
+}
+
+static void
+on_parse(struct out *o, size_t at, uint32_t len)
 {
     struct pending_entry e = {.kind = PENDING_PARSE};
+    enum statements_way way = STATEMENTS_AS_IS;
+    const uint8_t *msg = o->bytes + at;
+    struct buf head = BUF_EMPTY;
     struct wire_parse p;
     struct err err;
 
     if (wire_parse_parse(msg, len, &p, &err) == WIRE_OK) {
         out_flush(o);
-        statements_parse(o->s, o->server, &p, &e);
+        way = statements_parse(o->s, o->server, &p, &e);
     } else if (name_of_parse(msg, len, &p.name)) {
         out_flush(o);
-        statements_parse_unseen(o->s, o->server, p.name);
+        way = statements_parse_unseen(o->s, o->server, p.name);
     }
-    server_expect(o->server, PENDING_PARSE, false, 0, e.tag);
+    if (way == STATEMENTS_RENAMED) {
+        p.name = statements_wire_name(e.tag);
+        build_parse(&head, &p);
+        replace_head(o, &head, at, len);
+        buf_free(&head);
+    }
+    expect_way(o, way, &e, at, len);
 }
 
 static void
-on_close(struct out *o, const uint8_t *msg, uint32_t len)
+on_close(struct out *o, size_t at, uint32_t len)
 {
     struct pending_entry e = {.kind = PENDING_CLOSE};
+    enum statements_way way = STATEMENTS_AS_IS;
     struct wire_target t;
     struct err err;
 
-    if (wire_parse_target(msg, len, &t, &err) == WIRE_OK && t.kind == 'S')
-        statements_close(o->s, o->server, t.name, &e);
-    server_expect(o->server, PENDING_CLOSE, false, 0, e.tag);
+    if (wire_parse_target(o->bytes + at, len, &t, &err) == WIRE_OK && t.kind == 'S')
+        way = statements_close(o->s, o->server, t.name, &e);
+    expect_way(o, way, &e, at, len);
 }
 
 /* As far as anybody can tell: what such statements do is then not followed. */
@@ -276,7 +367,7 @@ never_ran(struct out *o, struct effect *effects)
     if (effects == NULL)
         return;
     settings_settled(o->s, o->server, effects, false);
-    o->s->pinned = o->s->keeps_primary = true;
+    session_keep(o->s, SESSION_KEEPS_SETTING, true);
 }
 
 static void
@@ -296,24 +387,24 @@ send_batch(struct out *o, const struct unit *u)
     struct effect *bound = NULL; /* of the last Bind, which may or may not be executed */
     struct wire_header h;
     struct err err;
+    bool ended = false;
     size_t at = 0;
 
     s->batch_writes |= u->may_write;
     while (at < u->bytes && wire_client_header(o->bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
-        const uint8_t *msg = o->bytes + at;
         uint32_t len = (uint32_t)MIN((size_t)h.total_bytes, u->bytes - at);
         s->batch = o->server;
         switch (h.type) {
         case 'P':
-            on_parse(o, msg, len);
+            on_parse(o, at, len);
             break;
         case 'B':
             never_ran(o, bound);
-            bound = on_bind(o, msg, len);
+            bound = on_bind(o, at, len);
             server_expect(o->server, PENDING_BIND, false, 0, NULL);
             break;
         case 'D':
-            on_describe(o, msg, len);
+            on_describe(o, at, len);
             server_expect(o->server, PENDING_DESCRIBE, false, 0, NULL);
             break;
         case 'E':
@@ -322,12 +413,13 @@ send_batch(struct out *o, const struct unit *u)
             bound = NULL;
             break;
         case 'C':
-            on_close(o, msg, len);
+            on_close(o, at, len);
             break;
         case 'S':
             server_expect(o->server, PENDING_SYNC, false, s->batch_writes ? CYCLE_WRITE : 0,
                           effects);
             effects = NULL;
+            ended = true;
             batch_ended(s);
             break;
         default: /* Flush */
@@ -336,6 +428,11 @@ send_batch(struct out *o, const struct unit *u)
         at += len;
         o->end = at;
     }
+    out_flush(o);
+    if (unlikely(ended && s->unreal))
+        statements_close_real(s, o->server);
+    if (u->flushes)
+        server_flush_fakes(o->server);
     /* without a Sync nobody will say whether they took effect */
     never_ran(o, join(effects, bound));
 }
@@ -354,11 +451,12 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
             effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         else if (u->pass_left > 0)
-            s->pinned = s->keeps_primary = true;
+            session_keep(s, SESSION_KEEPS_UNKNOWN, true);
+        statements_unnamed_gone(s);
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
         break;
     case 'F':
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, SESSION_KEEPS_FUNCTION, true);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
     case 'c':
@@ -512,6 +610,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     retry_keep(s, o.server, bytes, u);
     s->to_primary_once = s->lookup_failed = false;
+    s->lookups = 0;
     s->host->routed[reason]++;
     s->defines |= u->defines;
     tx_open(s, o.server, u);

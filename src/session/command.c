@@ -37,11 +37,20 @@ int
 command_check(struct session *s, struct sql_text text, struct err *err)
 {
     struct sql_command command;
-    struct sql_text inner;
 
-    if (explain_takes(text, &inner))
-        return 0;
     return parse(s, text, &command, err);
+}
+
+bool
+command_explains(struct session *s, struct sql_text text, struct sql_text *inner_r)
+{
+    struct sql_command command;
+    struct err err;
+
+    if (parse(s, text, &command, &err) != 0 || command.verb != SQL_COMMAND_EXPLAIN)
+        return false;
+    *inner_r = command.rest;
+    return true;
 }
 
 static void
@@ -81,14 +90,13 @@ command_answer(struct session *s, struct sql_text text, enum session_part part, 
 {
     struct session_question q = {.parameter = true, .part = part};
     struct sql_command command;
-    struct sql_text inner;
 
-    if (explain_takes(text, &inner)) {
-        answer_explain(s, inner, part, out);
-        return 0;
-    }
     if (parse(s, text, &command, err) != 0)
         return -1;
+    if (command.verb == SQL_COMMAND_EXPLAIN) {
+        answer_explain(s, command.rest, part, out);
+        return 0;
+    }
     if (command.verb == SQL_COMMAND_SHOW) {
         q.name = (struct sql_text){command.name, (uint32_t)strlen(command.name)};
         return s->host->show(s->host->ctx, s, &q, out, err);

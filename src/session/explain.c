@@ -6,7 +6,6 @@
  */
 #include "session/internal.h"
 
-#include "base/str.h"
 #include "wire/build.h"
 
 #include <stdarg.h>
@@ -14,34 +13,6 @@
 #include <string.h>
 
 enum { VALUE_BYTES = 256 };
-
-/* The text behind this word, which must stand first; NULL when it does not. */
-static const char *
-behind_word(const char *at, const char *end, const char *word)
-{
-    size_t len = strlen(word);
-
-    while (at < end && memchr(" \t\n\r\f\v", *at, 6) != NULL)
-        at++;
-    if ((size_t)(end - at) <= len || !str_equal_nocase_n(at, word, len) ||
-        memchr(" \t\n\r\f\v(/-", at[len], 9) == NULL)
-        return NULL;
-    return at + len;
-}
-
-bool
-explain_takes(struct sql_text text, struct sql_text *inner_r)
-{
-    const char *end = text.data + text.len;
-    const char *at = behind_word(text.data, end, "pgpool");
-
-    if (at != NULL)
-        at = behind_word(at, end, "explain");
-    if (at == NULL)
-        return false;
-    *inner_r = (struct sql_text){at, (uint32_t)(end - at)};
-    return true;
-}
 
 /* ---- rows ---- */
 
@@ -173,10 +144,13 @@ add_place(struct session *s, const struct unit *u, struct buf *out)
 void
 explain_rows(struct session *s, struct sql_text inner, struct buf *out)
 {
+    struct buf text = BUF_EMPTY; /* with a NUL behind it, as the text of a Query has */
     const struct sql_facts *f;
     struct verdict v;
     struct unit u;
 
+    buf_add(&text, inner.data, inner.len);
+    inner.data = buf_cstr(&text);
     unit_of_text(s, inner.data, inner.len, &u);
     add_place(s, &u, out);
     f = session_facts(s, inner.data, inner.len);
@@ -186,6 +160,7 @@ explain_rows(struct session *s, struct sql_text inner, struct buf *out)
     add_session(s, out);
     add_consistency(s, out);
     add_nodes(s, out);
+    buf_free(&text);
 }
 
 void

@@ -118,7 +118,7 @@ use_statement(struct session *s, struct wire_view name, struct err *err)
     else if (st == NULL)
         err_set(err, "26000", "prepared statement \"%.*s\" does not exist", (int)name.len,
                 name.data);
-    if (st == NULL || find_ours(s, (struct wire_view){st->query, st->query_len}, err) == NULL)
+    if (st == NULL || find_ours(s, statements_text(st), err) == NULL)
         return NULL;
     return st;
 }
@@ -135,11 +135,11 @@ local_bind(struct session *s, const uint8_t *msg, uint32_t len, struct buf *b, s
     st = use_statement(s, bind.statement, err);
     if (st == NULL || wire_check_bind(msg, len, &bind, err) != 0)
         return -1;
-    portal = xmalloc(sizeof(*portal) + bind.portal.len + st->query_len);
+    portal = xmalloc(sizeof(*portal) + bind.portal.len + st->prepared->query_len);
     portal->name_len = bind.portal.len;
-    portal->text_len = st->query_len;
+    portal->text_len = st->prepared->query_len;
     memcpy(portal->bytes, bind.portal.data, bind.portal.len);
-    memcpy(portal->bytes + bind.portal.len, st->query, st->query_len);
+    memcpy(portal->bytes + bind.portal.len, st->prepared->query, st->prepared->query_len);
     local_fini(s);
     s->local_portal = portal;
     build_simple(b, '2');
@@ -186,7 +186,7 @@ local_target(struct session *s, const uint8_t *msg, uint32_t len, struct buf *b,
     if (st == NULL)
         return -1;
     buf_add(b, no_parameters, sizeof(no_parameters));
-    return answer(s, (struct wire_view){st->query, st->query_len}, SESSION_DESCRIPTION, b, err);
+    return answer(s, statements_text(st), SESSION_DESCRIPTION, b, err);
 }
 
 static int

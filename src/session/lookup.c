@@ -13,6 +13,7 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "route/route.h"
 #include "wire/build.h"
@@ -20,7 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKUP_LIMIT_MS = 5000, LOOKUP_MAX_BYTES = 8 * 1024 * 1024, FAILED_PAUSE_MS = 1000 };
+enum {
+    LOOKUP_LIMIT_MS = 5000,
+    LOOKUPS_MAX = 3, /* for one unit, when DDL overtakes each */
+    LOOKUP_MAX_BYTES = 8 * 1024 * 1024,
+    FAILED_PAUSE_MS = 1000,
+};
 
 struct lookup {
     struct list link;    /* in the host's list */
@@ -88,6 +94,7 @@ find_scope(struct session *s)
 
     s->scope = catalog_scope(s->host->catalog, &login);
     s->scope_seq = s->settings.seq;
+    s->path_hash = path.len > 0 ? hash_bytes(path.data, path.len) : 0;
     buf_free(&who);
     buf_free(&path);
 }
@@ -98,6 +105,13 @@ refresh_scope(struct session *s)
     if (unlikely(s->scope.tag == 0 || s->scope_seq != s->settings.seq ||
                  s->scope.epoch != memo_epoch(s->host->memo, s->scope.group)))
         find_scope(s);
+}
+
+uint64_t
+lookup_meaning(struct session *s)
+{
+    refresh_scope(s);
+    return s->path_hash + s->scope.epoch;
 }
 
 /* ---- verdicts ---- */
@@ -164,6 +178,13 @@ take_flags(const struct session *s, const struct sql_statement *st, uint32_t fla
     v->reason = reason_of(flags);
 }
 
+static bool
+may_ask(const struct session *s)
+{
+    return !s->lookup_failed &&
+           io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+}
+
 struct verdict
 lookup_verdict(struct session *s, const struct sql_facts *f)
 {
@@ -185,21 +206,37 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
         st->kind == SQL_SET || st->kind == SQL_POOL_SHOW)
         return v;
-    if (s->pinned || !s->plain_strings || s->tx_local_path ||
-        !(st->unknown_calls || may_leave_primary(s)))
-        return v;
     v.by_catalog = true;
-    if (flags_of(s, f, &flags)) {
+    v.judged = !s->pinned && !s->tx_local_path && (st->unknown_calls || may_leave_primary(s)) &&
+               flags_of(s, f, &flags);
+    if (v.judged) {
         take_flags(s, st, flags, &v);
         return v;
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    v.unknown = !s->lookup_failed &&
-                io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s)))
+        return v; /* it stays at the primary whatever the answer is */
+    v.unknown = may_ask(s);
     if (v.unknown)
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
     return v;
+}
+
+bool
+lookup_is_alike(struct session *s, bool *unknown_r)
+{
+    static const struct sql_statement no_names = {.kind = SQL_EMPTY};
+    uint32_t flags;
+
+    *unknown_r = false;
+    refresh_scope(s);
+    if (catalog_database(s->host->catalog, &s->scope, &flags))
+        return !(flags & CATALOG_MIXED);
+    *unknown_r = may_ask(s);
+    if (*unknown_r)
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &no_names);
+    return false;
 }
 
 /* ---- asking ---- */
@@ -437,7 +474,7 @@ lookup_ask(struct session *s)
     struct lookup *l = find_lookup(s->host, s->key);
 
     if (l == NULL)
-        return start_lookup(s);
+        return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;
     return true;

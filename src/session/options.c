@@ -90,6 +90,8 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
     *options_r = (struct session_options){
         .config = cfg,
         .load_balance = cfg->load_balance_mode,
+        .pool_mode = (uint8_t)cfg->pool_mode,
+        .max_prepared = (uint32_t)cfg->max_prepared_statements,
         .ignore_blanks = cfg->ignore_leading_white_space,
         .after_write = after_write_of(cfg->disable_load_balance_on_write),
         .statement_level_balance = cfg->statement_level_load_balance,

@@ -180,12 +180,12 @@ why_primary(struct session *s, const struct unit *u)
 {
     if (unlikely(s->to_primary_once))
         return ROUTE_RETRIED;
+    if (s->pinned && (!u->may_write || u->reason == ROUTE_NOT_ASKED))
+        return ROUTE_PINNED;
     if (u->to_primary)
         return (enum route_reason)u->reason;
     if (u->may_write)
         return ROUTE_WRITES;
-    if (s->pinned)
-        return ROUTE_PINNED;
     if (u->partial || (u->flushes && u->binds))
         return ROUTE_BATCH;
     if ((u->has_begin && !tx_batch_may_read(s, u)) || (s->tx.deferred && !u->tx_read))

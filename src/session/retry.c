@@ -34,7 +34,8 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
     if (s->retry.bytes != NULL)
         retry_drop(s);
     if (server != s->reader || !alone || !u->ends || !u->tx_read || u->has_begin ||
-        u->executed == 0 || !(s->tx_status == 'I' || s->tx.movable))
+        !(u->executed > 0 || u->type == 'P' || u->type == 'D') ||
+        !(s->tx_status == 'I' || s->tx.movable))
         return;
     s->retry.bytes = xmalloc(u->bytes);
     s->retry.len = u->bytes;

@@ -136,6 +136,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->client = io_stream_open(host->io, fd, &client_ops, s);
     if (place->slot != NULL) {
         place->slot->load_balance_node = -1;
+        place->slot->keeps = SESSION_KEEPS_NOTHING;
         place->slot->connected_at_us = clock_wall_us();
         place->slot->statement[0] = '\0';
         session_show_state(s, SESSION_SLOT_LOGIN);
@@ -166,17 +167,19 @@ session_reap(void *ctx)
 void
 session_drop_link(struct session *s, struct server *server)
 {
-    statements_link_gone(s, session_link_bit(s, server));
+    statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
     if (s->batch == server)
         s->batch = NULL;
     if (s->replaying == server)
         s->replaying = NULL;
-    if (s->primary == server)
+    if (s->primary == server) {
+        server->has_temporary = s->has_temporary;
         s->primary = NULL;
-    else if (s->reader == server)
+    } else if (s->reader == server) {
         s->reader = NULL;
+    }
     if (server->state == SERVER_LENT)
         pool_return(server);
     else
@@ -275,12 +278,52 @@ session_facts(struct session *s, const char *text, size_t len)
 
 /* ---- links ---- */
 
-uint8_t
-session_link_bit(const struct session *s, const struct server *server)
+void
+session_keep(struct session *s, enum session_keeps what, bool pins)
 {
-    if (server == s->primary)
-        return LINK_PRIMARY;
-    return server == s->reader ? LINK_READER : 0; /* 0: given up a moment ago */
+    s->keeps_primary = true;
+    s->pinned |= pins;
+    if (s->keeps != SESSION_KEEPS_NOTHING)
+        return; /* the first reason is shown */
+    s->keeps = (uint8_t)what;
+    if (s->place.slot != NULL)
+        s->place.slot->keeps = (uint32_t)what;
+}
+
+/* Nothing of the session's is on it, or under way. */
+static bool
+may_release(const struct session *s, const struct server *server)
+{
+    if (server == NULL || server->state != SERVER_LENT || !server_is_idle(server))
+        return false;
+    if (s->batch == server || s->replaying == server || (s->cur == server && s->pass_left > 0))
+        return false;
+    return session_options(s)->pool_mode != CONFIG_POOL_MODE_AUTO || server != s->primary ||
+           !s->keeps_primary;
+}
+
+static void
+release(struct session *s, struct server **link)
+{
+    struct server *server = *link;
+
+    statements_link_gone(s, server);
+    if (s->cur == server)
+        s->cur = NULL;
+    *link = NULL;
+    pool_release(server);
+}
+
+void
+session_release(struct session *s)
+{
+    if (session_options(s)->pool_mode == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
+        s->tx_status != 'I')
+        return;
+    if (may_release(s, s->primary))
+        release(s, &s->primary);
+    if (may_release(s, s->reader))
+        release(s, &s->reader);
 }
 
 /* Is the connection to another node than wanted, and may it go? */
@@ -364,6 +407,19 @@ session_follow_primary(struct session *s)
 
 /* ---- cancel, limits, questions ---- */
 
+/* What is still being dialled is for the statement that was cancelled, unless the next one has
+ * begun to wait for it: when it failed at last, it would end the session. */
+static void
+drop_awaited_links(struct session *s)
+{
+    if (s->state != CLIENT_READY || s->stall == STALL_SERVER)
+        return;
+    if (s->primary != NULL && s->primary->state != SERVER_LENT)
+        session_drop_link(s, s->primary);
+    if (s->reader != NULL && s->reader->state != SERVER_LENT)
+        session_drop_link(s, s->reader);
+}
+
 bool
 session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done, void *ctx)
 {
@@ -377,6 +433,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
+        drop_awaited_links(s);
     } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
         pool_cancel(s->cur, done, ctx);
         return true;

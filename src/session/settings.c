@@ -39,6 +39,8 @@ settings_fini(struct session *s)
 {
     drop_all(&s->settings, &s->settings.applied);
     drop_all(&s->settings, &s->settings.pending);
+    settings_image_put(s->image);
+    s->image = NULL;
 }
 
 static struct effect *
@@ -103,7 +105,7 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
             return effect_new(EFFECT_CHAIN, none, "", 0);
         return s->batch != NULL ? effect_new(EFFECT_COMMIT, none, "", 0) : NULL;
     case SQL_SET_SESSION:
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, SESSION_KEEPS_SETTING, true);
         return NULL;
     case SQL_SAVEPOINT:
         return effect_new(EFFECT_SAVEPOINT, none, "", 0);
@@ -151,11 +153,34 @@ is_mixed(const struct effect *effects)
     return sets && ends;
 }
 
+/* PostgreSQL makes the temporary schema for whatever names it, and for the first look at a
+ * search_path that begins with it, which a standby refuses. */
+static bool
+looks_for_temporary(const struct sql_statement *st)
+{
+    static const char schema[] = "pg_temp";
+    const uint32_t len = sizeof(schema) - 1;
+
+    if (st->kind != SQL_SET || !is_named(st->name.data, st->name.len, "search_path"))
+        return false;
+    for (uint32_t at = 0; at + len <= st->value.len; at++) {
+        if (str_equal_nocase_n(st->value.data + at, schema, len))
+            return true;
+    }
+    return false;
+}
+
 struct effect *
 settings_effects(struct session *s, const struct sql_facts *f, const char *text)
 {
     struct effect *e;
 
+    for (uint32_t n = 0; n < f->count; n++) {
+        bool looks = looks_for_temporary(&f->statements[n]);
+        if (unlikely(looks))
+            session_keep(s, SESSION_KEEPS_SETTING, true);
+        s->has_temporary |= looks || f->statements[n].temporary;
+    }
     if (f->count == 1) {
         e = one_effect(s, &f->statements[0], text);
         if (e != NULL)
@@ -167,8 +192,10 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
         if (e == NULL)
             continue;
         /* one of several in a string: whether it took effect cannot be told from the answer */
+        if (e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_DISCARD)
+            statements_doubt(s, (struct sql_text){e->bytes, e->name_len});
         free(e);
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, SESSION_KEEPS_SETTING, true);
     }
     return NULL;
 }
@@ -202,7 +229,7 @@ add(struct session *s, struct list *head, const struct effect *e)
         free(old);
     }
     if (t->bytes + e->name_len + e->text_len > SETTINGS_MAX_BYTES) {
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, SESSION_KEEPS_SETTING, true);
         return;
     }
     x = xmalloc(sizeof(*x) + e->name_len + e->text_len);
@@ -220,6 +247,183 @@ is_discard_all(const struct effect *e)
     return e->text_len >= 3 && str_equal_nocase_n(e->bytes + e->text_len - 3, "all", 3);
 }
 
+/* ---- images ---- */
+
+static void
+add_to_image(struct buf *b, const struct setting *x)
+{
+    buf_add(b, &x->name_len, sizeof(x->name_len));
+    buf_add(b, &x->text_len, sizeof(x->text_len));
+    buf_add(b, x->bytes, (size_t)x->name_len + x->text_len);
+}
+
+/* The settings that hold, as connections remember them. NULL: none. */
+static struct settings_image *
+image_of(struct session *s)
+{
+    struct settings *t = &s->settings;
+    struct buf b = BUF_EMPTY;
+
+    if (likely(s->image_seq == t->seq))
+        return s->image;
+    list_for_each (it, &t->applied)
+        add_to_image(&b, list_entry(it, struct setting, link));
+    settings_image_put(s->image);
+    s->image = b.len > 0 ? settings_image_get(s->host->pool, b.data, b.len) : NULL;
+    s->image_seq = t->seq;
+    buf_free(&b);
+    return s->image;
+}
+
+struct image_entry {
+    struct sql_text name;
+    struct sql_text text;
+};
+
+static bool
+next_entry(const struct settings_image *image, uint32_t *at_io, struct image_entry *e_r)
+{
+    const char *at;
+
+    if (image == NULL || *at_io >= image->len)
+        return false;
+    at = image->bytes + *at_io;
+    memcpy(&e_r->name.len, at, sizeof(uint32_t));
+    memcpy(&e_r->text.len, at + sizeof(uint32_t), sizeof(uint32_t));
+    e_r->name.data = at + 2 * sizeof(uint32_t);
+    e_r->text.data = e_r->name.data + e_r->name.len;
+    *at_io += 2 * (uint32_t)sizeof(uint32_t) + e_r->name.len + e_r->text.len;
+    return true;
+}
+
+static bool
+same_text(struct sql_text a, struct sql_text b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+/* All that an image says of a name, in order: most have one setting of a name. */
+static void
+texts_of(const struct settings_image *image, struct sql_text name, struct buf *b)
+{
+    struct image_entry e;
+    uint32_t at = 0;
+
+    while (next_entry(image, &at, &e)) {
+        if (!same_text(e.name, name))
+            continue;
+        buf_add(b, e.text.data, e.text.len);
+        buf_add_str(b, "\n;");
+    }
+}
+
+static bool
+has_name(const struct settings_image *image, struct sql_text name, uint32_t before)
+{
+    struct image_entry e;
+    uint32_t at = 0;
+
+    while (at < before && next_entry(image, &at, &e)) {
+        if (same_text(e.name, name))
+            return true;
+    }
+    return false;
+}
+
+static void
+add_reset(struct buf *sql, struct sql_text name)
+{
+    buf_add_str(sql, "RESET \"");
+    buf_add(sql, name.data, name.len);
+    buf_add_str(sql, "\";");
+}
+
+/* Parameters whose setting cannot fail where it has succeeded before, whatever the server. */
+static bool
+is_harmless(struct sql_text name)
+{
+    static const char *const names[] = {"application_name",
+                                        "search_path",
+                                        "datestyle",
+                                        "intervalstyle",
+                                        "timezone",
+                                        "statement_timeout",
+                                        "lock_timeout",
+                                        "extra_float_digits",
+                                        "bytea_output",
+                                        "work_mem",
+                                        "client_encoding",
+                                        "client_min_messages",
+                                        "row_security",
+                                        "synchronous_commit",
+                                        "standard_conforming_strings",
+                                        "idle_in_transaction_session_timeout"};
+
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        if (is_named(name.data, name.len, names[n]))
+            return true;
+    }
+    return false;
+}
+
+/* What makes of a connection with one image one with the other. Returns whether the client's
+ * statement may follow at once. */
+static bool
+difference(const struct settings_image *from, const struct settings_image *to, struct buf *sql)
+{
+    struct buf before = BUF_EMPTY;
+    struct buf after = BUF_EMPTY;
+    struct image_entry e;
+    bool harmless = true;
+    uint32_t begin = 0;
+    uint32_t at = 0;
+
+    while (next_entry(from, &at, &e)) {
+        if (!has_name(from, e.name, begin) && !has_name(to, e.name, UINT32_MAX))
+            add_reset(sql, e.name);
+        begin = at;
+    }
+    for (at = begin = 0; next_entry(to, &at, &e); begin = at) {
+        if (has_name(to, e.name, begin))
+            continue;
+        buf_clear(&before);
+        buf_clear(&after);
+        texts_of(from, e.name, &before);
+        texts_of(to, e.name, &after);
+        if (before.len == after.len && memcmp(before.data, after.data, after.len) == 0)
+            continue;
+        if (before.len > 0)
+            add_reset(sql, e.name);
+        buf_add(sql, after.data, after.len);
+        harmless &= is_harmless(e.name);
+    }
+    buf_free(&before);
+    buf_free(&after);
+    return harmless;
+}
+
+/* ---- effects ---- */
+
+/* What has been set holds from now on. */
+static void
+take_over(struct session *s, const struct effect *e)
+{
+    if (e->name_len == 0) {
+        drop_all(&s->settings, &s->settings.applied);
+        s->settings.seq++;
+        return;
+    }
+    add(s, &s->settings.applied, e);
+}
+
+static void
+settings_drop(struct session *s)
+{
+    drop_all(&s->settings, &s->settings.applied);
+    drop_all(&s->settings, &s->settings.pending);
+    s->settings.seq++;
+}
+
 static void
 apply(struct session *s, struct server *server, const struct effect *e)
 {
@@ -231,27 +435,30 @@ apply(struct session *s, struct server *server, const struct effect *e)
         drop_all(t, &t->pending);
         /* fall through */
     case EFFECT_SET:
-        if (!in_tx && e->kind == EFFECT_RESET_ALL)
-            drop_all(t, &t->applied);
-        add(s, in_tx ? &t->pending : &t->applied, e);
+        if (in_tx)
+            add(s, &t->pending, e);
+        else
+            take_over(s, e);
         if (!in_tx)
-            server->settings_seq = t->seq;
+            server_set_image(server, image_of(s));
         break;
     case EFFECT_DISCARD:
         if (!is_discard_all(e))
             break;
-        settings_fini(s);
-        add(s, &t->applied, e);
-        server->settings_seq = t->seq;
+        settings_drop(s);
+        server_set_image(server, NULL);
         statements_forget(s, (struct sql_text){NULL, 0});
         s->pinned = s->always_pinned;
         s->keeps_primary = false;
+        s->keeps = SESSION_KEEPS_NOTHING;
+        if (s->place.slot != NULL)
+            s->place.slot->keeps = SESSION_KEEPS_NOTHING;
         break;
     case EFFECT_DEALLOCATE:
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
         break;
     case EFFECT_PREPARE:
-        statements_add_by_sql(s, server, (struct sql_text){e->bytes, e->name_len});
+        statements_add_by_sql(s, (struct sql_text){e->bytes, e->name_len});
         break;
     case EFFECT_ROLLBACK:
         drop_all(t, &t->pending);
@@ -263,7 +470,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
     case EFFECT_SAVEPOINT:
         /* what a ROLLBACK TO undoes is not followed */
         if (!list_empty(&t->pending))
-            s->pinned = s->keeps_primary = true;
+            session_keep(s, SESSION_KEEPS_SETTING, true);
         break;
     case EFFECT_COMMIT:
         break;
@@ -274,7 +481,7 @@ void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
     if (is_mixed(effects))
-        s->pinned = s->keeps_primary = true;
+        session_keep(s, SESSION_KEEPS_SETTING, true);
     while (effects != NULL) {
         struct effect *next = effects->next;
         s->name_effects -= changes_meanings(effects);
@@ -303,37 +510,37 @@ settings_tx_ended(struct session *s, bool committed)
         list_remove(&x->link);
         free(x);
         if (committed)
-            add(s, &t->applied, e);
+            take_over(s, e);
         free(e);
     }
     if (committed && s->cur != NULL)
-        s->cur->settings_seq = t->seq;
+        server_set_image(s->cur, image_of(s));
 }
 
-/* The client's statement waits until its settings are there: with others it could write something
- * else, somewhere else. */
+/* The client's statement waits until its settings are there, where these might fail: without them
+ * it could write something else, somewhere else. */
 bool
 settings_replay(struct session *s, struct server *server)
 {
-    struct settings *t = &s->settings;
+    struct settings_image *image;
+    struct buf sql = BUF_EMPTY;
+    bool waits;
 
     if (s->replaying == server) {
         if (server->pending.count > 0)
             return true;
         s->replaying = NULL;
     }
-    if (likely(server->settings_seq == t->seq) || server->tx_status != 'I')
+    image = image_of(s);
+    if (likely(server->image == image) || server->tx_status != 'I')
         return false;
-    list_for_each (it, &t->applied) {
-        struct setting *x = list_entry(it, struct setting, link);
-        if (x->seq <= server->settings_seq)
-            continue;
-        server_run(server, x->bytes + x->name_len, x->text_len, CYCLE_SETTING);
+    waits = !difference(server->image, image, &sql);
+    if (sql.len > 0)
+        server_run(server, (const char *)sql.data, sql.len, CYCLE_SETTING);
+    waits &= sql.len > 0;
+    buf_free(&sql);
+    server_set_image(server, image);
+    if (waits)
         s->replaying = server;
-    }
-    server->settings_seq = t->seq;
-    if (s->replaying != server)
-        return false;
-    statements_unnamed_gone(s, server);
-    return true;
+    return waits;
 }

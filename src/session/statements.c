@@ -1,30 +1,38 @@
 /*
- * Prepared statements of the protocol: what the client named, and which connection knows it.
+ * Prepared statements of the protocol: what the client named, and what it stands for.
+ *
+ * A name belongs to the session; what it stands for is shared by content (pool/prepared.h), and a
+ * server connection knows that under a name of ours. It is parsed there, in the same write, when it
+ * is first needed; where it is known already, Parse and Close are answered here. The unnamed
+ * statement is passed on as it is.
  *
  * Called by client.c while it forwards Parse, Bind, Describe and Close, and by answers.c when
- * these were answered. A statement parsed on one connection is parsed on the other, in the same
- * write, when it is first needed there. A name is given up only when the server said so.
+ * these were answered. A name is given up only when the server, or we in its place, said so.
  */
 #include "session/internal.h"
 
 #include "base/arena.h"
-#include "route/route.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static size_t
-bytes_of(size_t query_len, size_t type_count, size_t name_len)
+bytes_of(const struct statement *st)
 {
-    return sizeof(struct statement) + query_len + type_count * 4 + name_len + 1;
+    size_t text = st->prepared != NULL ? st->prepared->key_len : 0;
+
+    return sizeof(struct statement) + st->name_len + 1 + text;
 }
 
 static void
 unref(struct statement *st)
 {
-    if (--st->refs == 0)
-        free(st);
+    if (--st->refs > 0)
+        return;
+    if (st->prepared != NULL)
+        prepared_put(st->prepared);
+    free(st);
 }
 
 /* What it may do, by all that is known now. */
@@ -44,7 +52,7 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
     st->reason = v.plain ? st->wants_primary : (uint8_t)v.reason;
     st->tx_read = f->count == 1 && st->kind == SQL_SELECT && v.plain;
     st->by_catalog = v.by_catalog;
-    st->scope = s->scope.tag;
+    st->scope = v.judged ? s->scope.tag : 0;
     st->epoch = s->scope.epoch;
     return !v.unknown;
 }
@@ -52,30 +60,38 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
 bool
 statements_judge(struct session *s, struct statement *st)
 {
-    if (likely(!st->by_catalog || s->pinned || st->by_sql ||
+    if (likely(!st->by_catalog || s->pinned || st->prepared == NULL ||
                (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
+                s->scope_seq == s->settings.seq &&
                 st->epoch == memo_epoch(s->host->memo, s->scope.group))))
         return true;
-    return judge(s, st, session_facts(s, st->query, st->query_len));
+    return judge(s, st, session_facts(s, st->prepared->query, st->prepared->query_len));
 }
 
 static struct statement *
-statement_new(struct session *s, const struct wire_parse *p, const struct sql_facts *f)
+statement_new(struct wire_view name, struct prepared *prepared)
 {
-    size_t types_len = (size_t)p->type_count * 4;
-    struct statement *st = xmalloc(sizeof(*st) + p->query.len + types_len + p->name.len + 1);
+    struct statement *st = xmalloc(sizeof(*st) + name.len + 1);
 
     memset(st, 0, sizeof(*st));
     st->refs = 1;
-    st->query_len = p->query.len;
-    st->type_count = p->type_count;
-    st->name_len = (uint16_t)p->name.len;
-    memcpy(st->query, p->query.data, p->query.len);
-    st->types = (uint8_t *)st->query + p->query.len;
-    if (types_len > 0)
-        memcpy(st->types, p->types, types_len);
-    st->name = (char *)st->types + types_len;
-    memcpy(st->name, p->name.data, p->name.len);
+    st->prepared = prepared;
+    st->name_len = (uint16_t)name.len;
+    if (name.len > 0)
+        memcpy(st->name, name.data, name.len);
+    st->name[name.len] = '\0';
+    return st;
+}
+
+/* What was parsed: all that is known of its text, too. */
+static struct statement *
+statement_of(struct session *s, const struct wire_parse *p)
+{
+    const struct sql_facts *f = session_facts(s, p->query.data, p->query.len);
+    struct prepared_text text = {p->query.data, p->query.len, p->types, p->type_count,
+                                 lookup_meaning(s)};
+    struct statement *st = statement_new(p->name, prepared_get(s->host->pool, &text));
+
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;
@@ -91,24 +107,6 @@ statements_find(struct session *s, struct wire_view name)
     return map_get(&s->statements, name.data, name.len);
 }
 
-/* Closes it on the connection that the client's Close does not go to. */
-static void
-close_elsewhere(struct session *s, struct server *server, struct statement *st)
-{
-    struct server *other = server == s->primary ? s->reader : s->primary;
-    struct buf b = BUF_EMPTY;
-
-    if (other == NULL || !(st->on & session_link_bit(s, other)) || st->name_len == 0 ||
-        other->state != SERVER_LENT)
-        return;
-    build_close(&b, 'S', st->name, st->name_len);
-    build_sync(&b);
-    server_send(other, b.data, b.len);
-    buf_free(&b);
-    server_expect(other, PENDING_CLOSE, true, 0, NULL);
-    server_expect(other, PENDING_SYNC, true, 0, NULL);
-}
-
 static void
 put(struct session *s, struct statement *st)
 {
@@ -116,12 +114,10 @@ put(struct session *s, struct statement *st)
 
     st->named = true;
     st->refs++;
-    s->statement_bytes += bytes_of(st->query_len, st->type_count, st->name_len);
+    s->statement_bytes += bytes_of(st);
     if (before != NULL) {
-        if (s->batch != NULL)
-            close_elsewhere(s, s->batch, before);
         before->named = false;
-        s->statement_bytes -= bytes_of(before->query_len, before->type_count, before->name_len);
+        s->statement_bytes -= bytes_of(before);
         unref(before);
     }
 }
@@ -133,7 +129,7 @@ forget(struct session *s, struct statement *st)
     if (!st->named)
         return;
     map_remove(&s->statements, st->name, st->name_len);
-    s->statement_bytes -= bytes_of(st->query_len, st->type_count, st->name_len);
+    s->statement_bytes -= bytes_of(st);
     st->named = false;
     st->refs--;
 }
@@ -143,47 +139,151 @@ statements_have_room(const struct session *s, const struct wire_parse *p)
 {
     return s->statements.count < STATEMENTS_MAX && p->name.len <= UINT16_MAX &&
            p->query.len <= HOLD_MAX_BYTES &&
-           s->statement_bytes + bytes_of(p->query.len, p->type_count, p->name.len) <=
+           s->statement_bytes + sizeof(struct statement) + p->name.len + p->query.len +
+                   (size_t)p->type_count * 4 <=
                STATEMENTS_MAX_BYTES;
 }
 
+/* ---- on a server ---- */
+
+static void
+send_parse(struct server *server, struct wire_view name, const struct prepared *prepared)
+{
+    struct wire_parse p = {
+        name, {prepared->query, prepared->query_len}, prepared->type_count, prepared->types};
+    struct buf b = BUF_EMPTY;
+
+    build_parse(&b, &p);
+    server_send(server, b.data, b.len);
+    buf_free(&b);
+}
+
+static void
+send_close(struct server *server, const char *name, size_t len)
+{
+    struct buf b = BUF_EMPTY;
+
+    build_close(&b, 'S', name, len);
+    server_send(server, b.data, b.len);
+    buf_free(&b);
+}
+
+/* The server is about to know it under our name; one that it has not needed for long makes room. */
+static void
+learn(struct session *s, struct server *server, struct prepared *prepared)
+{
+    uint32_t limit = session_options(s)->max_prepared;
+    struct prepared *victim = server_learns(server, prepared, limit);
+
+    if (victim == NULL)
+        return;
+    send_close(server, victim->name, victim->name_len);
+    server_expect(server, PENDING_CLOSE, true, CYCLE_EVICT, victim);
+}
+
+/* The server knows it under the client's own name, too. */
+static void
+provide_real(struct server *server, struct statement *st)
+{
+    if (st->real == server || st->prepared == NULL)
+        return;
+    send_parse(server, (struct wire_view){st->name, st->name_len}, st->prepared);
+    server_expect(server, PENDING_PARSE, true, 0, NULL);
+    st->real = server;
+}
+
 void
+statements_provide_real(struct session *s, struct server *server, struct statement *st)
+{
+    provide_real(server, st);
+    session_keep(s, SESSION_KEEPS_STATEMENT, false);
+}
+
+void
+statements_provide(struct session *s, struct server *server, struct statement *st)
+{
+    static const struct wire_view unnamed = {"", 0};
+    bool known;
+
+    if (st->prepared == NULL || st->own_name)
+        return;
+    known =
+        st->name_len == 0 ? server->unnamed == st->prepared : server_knows(server, st->prepared);
+    if (likely(known))
+        return;
+    if (st->name_len == 0) {
+        send_parse(server, unnamed, st->prepared);
+        server_set_unnamed(server, st->prepared);
+    } else {
+        learn(s, server, st->prepared);
+        send_parse(server, (struct wire_view){st->prepared->name, st->prepared->name_len},
+                   st->prepared);
+    }
+    st->refs++;
+    server_expect(server, PENDING_PARSE, true, 0, st);
+}
+
+struct wire_view
+statements_text(const struct statement *st)
+{
+    if (st->prepared == NULL)
+        return (struct wire_view){"", 0};
+    return (struct wire_view){st->prepared->query, st->prepared->query_len};
+}
+
+struct wire_view
+statements_wire_name(const struct statement *st)
+{
+    if (st->prepared == NULL || st->name_len == 0 || st->own_name)
+        return (struct wire_view){st->name, st->name_len};
+    return (struct wire_view){st->prepared->name, st->prepared->name_len};
+}
+
+/* ---- Parse and Close ---- */
+
+enum statements_way
 statements_parse_unseen(struct session *s, struct server *server, struct wire_view name)
 {
     struct statement *old = statements_find(s, name);
 
     if (old == NULL)
-        return;
+        return STATEMENTS_AS_IS;
     if (name.len > 0 && !s->batch_forgets) {
-        statements_provide(s, server, old);
-        return;
+        /* the name is taken: the server must say so, and must know it for that */
+        provide_real(server, old);
+        s->unreal = true;
+        return STATEMENTS_AS_IS;
     }
     old->refs++;
     forget(s, old);
     unref(old);
+    return STATEMENTS_AS_IS;
 }
 
-void
+enum statements_way
 statements_parse(struct session *s, struct server *server, const struct wire_parse *p,
                  struct pending_entry *e_r)
 {
     struct statement *old = statements_find(s, p->name);
     struct statement *st;
 
-    /* the name is taken: the server must say so, and must know it for that */
-    if (old != NULL && p->name.len > 0 && !s->batch_forgets) {
-        statements_provide(s, server, old);
-        return;
-    }
+    if (old != NULL && p->name.len > 0 && !s->batch_forgets)
+        return statements_parse_unseen(s, server, p->name);
     if (!statements_have_room(s, p)) {
-        statements_parse_unseen(s, server, p->name);
-        s->pinned = s->keeps_primary = true;
-        return;
+        session_keep(s, SESSION_KEEPS_STATEMENTS, true);
+        return statements_parse_unseen(s, server, p->name);
     }
-    st = statement_new(s, p, session_facts(s, p->query.data, p->query.len));
-    st->on = session_link_bit(s, server);
+    st = statement_of(s, p);
     put(s, st);
-    e_r->tag = st; /* takes the reference of statement_new */
+    e_r->tag = st; /* takes the reference of statement_of */
+    if (p->name.len == 0) {
+        server_set_unnamed(server, st->prepared);
+        return STATEMENTS_AS_IS;
+    }
+    if (server_knows(server, st->prepared))
+        return STATEMENTS_KNOWN;
+    learn(s, server, st->prepared);
+    return STATEMENTS_RENAMED;
 }
 
 bool
@@ -193,17 +293,16 @@ statements_in_doubt(const struct statement *st)
 }
 
 void
-statements_add_by_sql(struct session *s, struct server *server, struct sql_text name)
+statements_add_by_sql(struct session *s, struct sql_text name)
 {
     struct wire_parse p = {.name = {name.data, name.len}, .query = {"", 0}};
     struct statement *st;
 
     if (!statements_have_room(s, &p))
         return;
-    st = statement_new(s, &p, session_facts(s, "", 0));
-    st->by_sql = st->to_primary = st->may_write = st->touches_session = true;
-    st->plain = false;
-    st->on = session_link_bit(s, server);
+    st = statement_new(p.name, NULL);
+    st->to_primary = st->may_write = st->touches_session = true;
+    st->reason = ROUTE_PINNED;
     put(s, st);
     unref(st);
 }
@@ -215,42 +314,39 @@ statements_remember(struct session *s, const struct wire_parse *p)
 
     if (!statements_have_room(s, p))
         return;
-    st = statement_new(s, p, session_facts(s, p->query.data, p->query.len));
+    st = statement_of(s, p);
     put(s, st);
     unref(st);
 }
 
-void
-statements_provide(struct session *s, struct server *server, struct statement *st)
-{
-    struct wire_parse p = {
-        {st->name, st->name_len}, {st->query, st->query_len}, st->type_count, st->types};
-    uint8_t bit = session_link_bit(s, server);
-    struct buf b = BUF_EMPTY;
-
-    if (likely(st->on & bit) || st->by_sql)
-        return;
-    build_parse(&b, &p);
-    server_send(server, b.data, b.len);
-    buf_free(&b);
-    st->on |= bit;
-    st->refs++;
-    server_expect(server, PENDING_PARSE, true, 0, st);
-}
-
-void
+enum statements_way
 statements_close(struct session *s, struct server *server, struct wire_view name,
                  struct pending_entry *e_r)
 {
     struct statement *st = statements_find(s, name);
+    bool known_by_name;
 
     if (st == NULL)
-        return;
-    close_elsewhere(s, server, st);
-    st->on &= session_link_bit(s, server);
+        return STATEMENTS_AS_IS;
+    known_by_name = st->prepared == NULL || st->name_len == 0 || st->real == server || st->own_name;
+    st->real = NULL;
     st->refs++;
     e_r->tag = st;
     forget(s, st);
+    return known_by_name ? STATEMENTS_AS_IS : STATEMENTS_KNOWN;
+}
+
+static void
+parse_failed(struct session *s, struct server *server, const struct pending_entry *e)
+{
+    struct statement *st = e->tag;
+
+    if (st->name_len == 0)
+        server_set_unnamed(server, NULL);
+    else if (!e->fake && st->prepared != NULL)
+        server_forgets(server, st->prepared);
+    if (!e->skip)
+        forget(s, st);
 }
 
 void
@@ -259,10 +355,15 @@ statements_settled(struct session *s, struct server *server, const struct pendin
 {
     struct statement *st = e->tag;
 
+    if (e->flags & CYCLE_EVICT) {
+        struct prepared *victim = e->tag;
+        if (!done)
+            server_learns(server, victim, 0);
+        prepared_put(victim);
+        return;
+    }
     if (e->kind == PENDING_PARSE && !done) {
-        st->on &= (uint8_t)~session_link_bit(s, server);
-        if (!e->skip)
-            forget(s, st);
+        parse_failed(s, server, e);
     } else if (e->kind == PENDING_CLOSE && !done && !st->named && s->state == CLIENT_READY) {
         struct wire_view name = {st->name, st->name_len};
         /* the server never came to close it */
@@ -271,6 +372,8 @@ statements_settled(struct session *s, struct server *server, const struct pendin
     }
     unref(st);
 }
+
+/* ---- all of them ---- */
 
 static void
 drop_statement(void *ctx UNUSED, void *value)
@@ -287,10 +390,8 @@ statements_forget(struct session *s, struct sql_text name)
     struct statement *st;
 
     if (name.len == 0) {
-        static const char sql[] = "DEALLOCATE ALL";
-        struct server *other = s->cur == s->primary ? s->reader : s->primary;
-        if (other != NULL && other->state == SERVER_LENT && s->statements.count > 0)
-            server_run(other, sql, sizeof(sql) - 1, 0);
+        if (s->cur != NULL)
+            server_forgets_all(s->cur);
         map_clear(&s->statements, drop_statement, NULL);
         s->statement_bytes = 0;
         return;
@@ -298,35 +399,84 @@ statements_forget(struct session *s, struct sql_text name)
     st = map_get(&s->statements, name.data, name.len);
     if (st == NULL)
         return;
-    if (s->cur != NULL)
-        close_elsewhere(s, s->cur, st);
+    st->refs++;
+    forget(s, st);
+    unref(st);
+}
+
+void
+statements_unnamed_gone(struct session *s)
+{
+    struct statement *st = statements_find(s, (struct wire_view){"", 0});
+
+    if (st == NULL)
+        return;
     st->refs++;
     forget(s, st);
     unref(st);
 }
 
 static bool
-clear_bit(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
+doubt_one(void *ctx UNUSED, const void *key UNUSED, size_t key_len UNUSED, void *value)
 {
     struct statement *st = value;
 
-    st->on &= (uint8_t) ~*(uint8_t *)ctx;
+    st->own_name = st->name_len > 0;
     return true;
 }
 
 void
-statements_link_gone(struct session *s, uint8_t bit)
+statements_doubt(struct session *s, struct sql_text name)
 {
-    map_visit(&s->statements, clear_bit, &bit);
+    struct statement *st;
+
+    if (name.len == 0) {
+        map_visit(&s->statements, doubt_one, NULL);
+        return;
+    }
+    st = map_get(&s->statements, name.data, name.len);
+    if (st != NULL)
+        st->own_name = true;
+}
+
+struct real_names {
+    struct server *server;
+    bool close;
+};
+
+static bool
+end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
+{
+    struct real_names *r = ctx;
+    struct statement *st = value;
+
+    if (st->real != r->server)
+        return true;
+    st->real = NULL;
+    if (r->close) {
+        send_close(r->server, st->name, st->name_len);
+        server_expect(r->server, PENDING_CLOSE, true, 0, NULL);
+    }
+    return true;
 }
 
 void
-statements_unnamed_gone(struct session *s, const struct server *server)
+statements_link_gone(struct session *s, struct server *server)
 {
-    struct statement *st = statements_find(s, (struct wire_view){"", 0});
+    struct real_names r = {server, false};
 
-    if (st != NULL)
-        st->on &= (uint8_t)~session_link_bit(s, server);
+    map_visit(&s->statements, end_real, &r);
+}
+
+void
+statements_close_real(struct session *s, struct server *server)
+{
+    struct real_names r = {server, true};
+
+    s->unreal = false;
+    map_visit(&s->statements, end_real, &r);
+    server_expect(server, PENDING_SYNC, true, 0, NULL);
+    server_send(server, "S\0\0\0\4", 5);
 }
 
 void

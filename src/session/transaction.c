@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/num.h"
+#include "base/str.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -39,12 +40,15 @@ default_is_read_committed(const struct session *s, int node_id)
 
 /* May such a transaction run on the reader, and may it leave that again? */
 static bool
-may_read_there(const struct session *s, const struct sql_statement *begin, int node_id,
-               bool *movable_r)
+may_read_there(struct session *s, const struct sql_statement *begin, int node_id, bool *movable_r)
 {
+    bool unknown;
+
     *movable_r = true;
     if (begin->access == SQL_ACCESS_READ_WRITE)
         return false; /* a standby refuses it at once */
+    if (begin->hint == SQL_HINT_PRIMARY || begin->no_load_balance)
+        return false;
     switch (begin->isolation) {
     case SQL_ISOLATION_READ_UNCOMMITTED:
     case SQL_ISOLATION_READ_COMMITTED:
@@ -52,8 +56,9 @@ may_read_there(const struct session *s, const struct sql_statement *begin, int n
     case SQL_ISOLATION_DEFAULT:
         return default_is_read_committed(s, node_id);
     case SQL_ISOLATION_REPEATABLE_READ:
+        /* it cannot go on elsewhere when it comes to a table that the standby does not have */
         *movable_r = false;
-        return begin->access == SQL_ACCESS_READ_ONLY;
+        return begin->access == SQL_ACCESS_READ_ONLY && lookup_is_alike(s, &unknown);
     default:
         return false;
     }
@@ -211,7 +216,7 @@ text_of(struct session *s, const uint8_t *bytes, const struct unit *u, struct wi
         st = statements_find(s, bind.statement);
         if (st == NULL)
             return false;
-        *text_r = (struct wire_view){st->query, st->query_len};
+        *text_r = statements_text(st);
         return true;
     }
     return false;
@@ -231,6 +236,39 @@ answers_end(struct session *s, const uint8_t *bytes, const struct unit *u)
     return false;
 }
 
+static bool
+begins_with(struct session *s, const uint8_t *bytes, const struct unit *u, const char *word)
+{
+    const struct sql_facts *f;
+    struct wire_view text;
+    uint32_t at;
+
+    if (!text_of(s, bytes, u, &text))
+        return false;
+    f = session_facts(s, text.data, text.len);
+    at = f->statements[0].start;
+    return at + strlen(word) <= text.len && str_equal_nocase_n(text.data + at, word, strlen(word));
+}
+
+/* PREPARE TRANSACTION rolls a failed transaction back, but a standby refuses the word at any time.
+ */
+static bool
+rolls_back(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    static const char sql[] = "ROLLBACK";
+    struct buf b = BUF_EMPTY;
+
+    if (u->verb != SQL_PREPARED_TX || u->type != 'Q' || !s->tx.on_reader || s->cur != s->reader ||
+        s->cur->tx_status != 'E' || s->cur->pending.count > 0 ||
+        !begins_with(s, bytes, u, "prepare"))
+        return false;
+    server_expect(s->cur, PENDING_QUERY, false, 0, NULL);
+    build_query(&b, sql, sizeof(sql) - 1);
+    server_send(s->cur, b.data, b.len);
+    buf_free(&b);
+    return true;
+}
+
 bool
 tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -242,6 +280,8 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
         return false;
     if (s->tx.deferred)
         return answers_end(s, bytes, u);
+    if (unlikely(rolls_back(s, bytes, u)))
+        return true;
     if (!u->begins || s->tx_status != 'I')
         return false;
     node_id = reader_for(s);
@@ -266,20 +306,29 @@ tx_batch_may_read(struct session *s, const struct unit *u)
     return node_id >= 0 && may_read_there(s, &u->begin, node_id, &movable);
 }
 
-/* A COMMIT or ROLLBACK ends it where it runs. */
+/* A COMMIT or ROLLBACK ends it where it runs. PREPARE TRANSACTION is the primary's, whatever was
+ * read before. */
 static bool
 ends_it(const struct unit *u)
 {
     return u->executed == 1 && (u->verb == SQL_COMMIT || u->verb == SQL_ROLLBACK);
 }
 
+/* One that has failed there, or has the only snapshot that it may have, ends there; whether it has
+ * ended, only its answers tell. */
+static bool
+stays_to_its_end(const struct session *s, const struct unit *u)
+{
+    return (s->cur->tx_status == 'E' || (!s->tx.movable && u->verb != SQL_PREPARED_TX)) &&
+           (s->cur->pending.count == 0 || s->batch == s->reader);
+}
+
 bool
 tx_stays_on_reader(const struct session *s, const struct unit *u)
 {
     return s->tx.on_reader && s->cur == s->reader &&
-           (u->tx_read || ends_it(u) || !s->tx.movable || s->cur->tx_status == 'E' ||
-            s->cur->pending.skip_till_sync || s->cur->pending.copy_in || u->type == 'S' ||
-            u->type == 'H');
+           (u->tx_read || ends_it(u) || stays_to_its_end(s, u) || s->cur->pending.skip_till_sync ||
+            s->cur->pending.copy_in || u->type == 'S' || u->type == 'H');
 }
 
 void

@@ -97,7 +97,12 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
         const struct sql_statement *st = &f->statements[n];
         bool plain = v.plain;
         if (st->kind == SQL_BEGIN && u->executed == 0 && f->count == 1) {
+            bool unknown = false;
             u->has_begin = true;
+            if (st->isolation == SQL_ISOLATION_REPEATABLE_READ &&
+                st->access == SQL_ACCESS_READ_ONLY && s->tx_status == 'I')
+                lookup_is_alike(s, &unknown);
+            u->asks |= unknown;
             continue;
         }
         if (!plain)
@@ -127,7 +132,7 @@ ask_explained(struct session *s, struct unit *u, const char *text, size_t len)
 {
     struct sql_text inner;
 
-    if (explain_takes((struct sql_text){text, (uint32_t)len}, &inner))
+    if (command_explains(s, (struct sql_text){text, (uint32_t)len}, &inner))
         u->asks |= lookup_verdict(s, session_facts(s, inner.data, inner.len)).unknown;
 }
 
@@ -189,7 +194,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
         ask_explained(s, u, p.query.data, p.query.len);
     /* the primary must say that the name is taken */
     old = p.name.len > 0 ? statements_find(s, p.name) : NULL;
-    if (old != NULL && old->by_sql)
+    if (old != NULL && old->prepared == NULL)
         demand_primary(u, ROUTE_PINNED);
     u->waits |= old != NULL && statements_in_doubt(old);
     if (!statements_have_room(s, &p))
@@ -233,7 +238,7 @@ take_known(struct session *s, const struct statement *st, struct unit *u)
         u->verb = st->kind;
         u->executed++;
     } else {
-        take_text(s, st->query, st->query_len, u);
+        take_text(s, st->prepared->query, st->prepared->query_len, u);
     }
 }
 
@@ -267,6 +272,11 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     }
     if (st == NULL) {
         in_doubt(u, ROUTE_NOT_UNDERSTOOD); /* nobody here knows it */
+        return;
+    }
+    if (st->prepared == NULL) {
+        in_doubt(u, ROUTE_PINNED);
+        u->executed++;
         return;
     }
     u->asks |= !statements_judge(s, st);

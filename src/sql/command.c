@@ -1,5 +1,5 @@
 /*
- * Reads the few words of PGPOOL SHOW, SET and RESET.
+ * Reads the few words of PGPOOL SHOW, SET, RESET and EXPLAIN.
  *
  * Called by whoever answers them, with a text that the scanner has gone through before: quotes and
  * comments are closed. Anything else than the words that are expected is a syntax error, told in
@@ -209,9 +209,28 @@ take_reset(struct words *w, struct sql_command *c, struct err *err)
     return 0;
 }
 
+/* All that stands behind the word, whatever it is. */
+static int
+take_rest(struct words *w, struct sql_command *c, struct err *err)
+{
+    const char *rest = w->at;
+
+    c->verb = SQL_COMMAND_EXPLAIN;
+    next_word(w);
+    if (w->kind == WORD_END)
+        return unexpected(w, err);
+    if (memchr(" \t\n\r\f\v", *rest, 6) != NULL)
+        rest++; /* the blank that ends the word; others and comments are the statement's */
+    c->rest = (struct sql_text){rest, (uint32_t)(w->end - rest)};
+    w->kind = WORD_END;
+    return 0;
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
+    if (is_word(w, "explain"))
+        return take_rest(w, c, err);
     if (is_word(w, "show")) {
         c->verb = SQL_COMMAND_SHOW;
         next_word(w);
@@ -224,7 +243,7 @@ take_command(struct words *w, struct sql_command *c, struct err *err)
     }
     if (!is_word(w, "set")) {
         unexpected(w, err);
-        err_hint(err, "There are PGPOOL SHOW, PGPOOL SET and PGPOOL RESET.");
+        err_hint(err, "There are PGPOOL SHOW, PGPOOL SET, PGPOOL RESET and PGPOOL EXPLAIN.");
         return -1;
     }
     c->verb = SQL_COMMAND_SET;

@@ -101,7 +101,7 @@ begins_with(const struct sql_look *l, const struct sql_token *t, const char *wor
     return t->len >= len + (t->quoted ? 2u : 0u) && str_equal_nocase_n(name, word, len);
 }
 
-/* Names of the system's own tables; pg_catalog.f( is a function and looked at as such. */
+/* Names of the system's own tables. */
 static void
 look_at_name(struct sql_look *l, const struct sql_token *t)
 {
@@ -113,8 +113,10 @@ look_at_name(struct sql_look *l, const struct sql_token *t)
         l->st->temporary = true;
     if (t[1].kind == '(')
         return;
+    /* pg_catalog.f( is a function, and OPERATOR(pg_catalog.+) none of its tables */
     if (begins_with(l, t, "information_schema", 18) ||
-        (begins_with(l, t, "pg_", 3) && !(t[1].kind == '.' && t[3].kind == '(')))
+        (begins_with(l, t, "pg_", 3) &&
+         !(t[1].kind == '.' && (t[3].kind == '(' || !sql_is_name(&t[2])))))
         l->st->system_catalog = true;
 }
 
@@ -166,8 +168,8 @@ look_at_tokens(struct sql_look *l, const struct sql_head *h)
         case K_MERGE:
             l->writes |= t[1].kind == K_INTO;
             break;
-        case K_DELETE:
-            l->writes |= t[1].kind == K_FROM;
+        case K_DELETE: /* AS delete FROM is a column's name */
+            l->writes |= t[1].kind == K_FROM && !(n > h->first && t[-1].kind == K_AS);
             break;
         default:
             break;
@@ -323,6 +325,9 @@ judge(struct sql_look *l, const struct sql_head *h)
         st->may_touch_session |= l->calls_unknown;
     st->unknown_calls = reads && l->calls_unknown && !touched && !read_writes(l) &&
                         !l->calls_primary && !l->calls_session;
+    /* what EXECUTE will call */
+    if (h->kind == SQL_PREPARE)
+        st->may_touch_session |= l->calls_unknown;
     if (h->kind == SQL_DO || h->kind == SQL_CALL || h->kind == SQL_LOAD)
         st->may_touch_session = true;
     st->changes_catalog =

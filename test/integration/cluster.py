@@ -1,10 +1,15 @@
 """A PostgreSQL cluster of our own: a primary and streaming standbys, in a directory of its own, on
 free ports, open to everybody on this machine (trust). When root runs the tests, the servers run as
-user postgres."""
+user postgres.
 
+Every server begins as a copy of one stopped primary, which is made once and kept in the cache:
+initdb and base backups would cost each cluster seconds."""
+
+import fcntl
 import glob
+import hashlib
+import inspect
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -16,7 +21,6 @@ from waiting import SLOW, free_port, wait_for
 
 SETTINGS = """
 listen_addresses = '127.0.0.1'
-unix_socket_directories = '{sockets}'
 fsync = off
 full_page_writes = off
 shared_buffers = 32MB
@@ -38,6 +42,11 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %a: '
 include_if_exists = 'own.conf'
 """
+HBA = "local all,replication all trust\nhost all,replication all 127.0.0.1/32 trust\n"
+
+# What outlives a run: see test/run.
+CACHE = os.environ.get("PGPOOL_CACHE") or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build-test", "cache")
 
 
 def bin_dir():
@@ -119,14 +128,24 @@ class Server(Target):
         return run(*as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-w", "-t", "60", *words),
                    check=check)
 
+    def _write(self, name, text):
+        path = os.path.join(self.data, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        if owner():
+            shutil.chown(path, owner(), owner())
+
     def configure(self, text):
         """Replaces the settings that are this server's alone."""
-        path = os.path.join(self.data, "own.conf")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"port = {self.port}\ncluster_name = '{self.server_name}'\n{text}")
-        if owner():
-            entry = pwd.getpwnam(owner())
-            os.chown(path, entry.pw_uid, entry.pw_gid)
+        self._write("own.conf", f"port = {self.port}\ncluster_name = '{self.server_name}'\n"
+                    f"unix_socket_directories = '{self.directory}'\n{text}")
+
+    def follow(self, primary, slot):
+        """Makes it a standby."""
+        self._write("standby.signal", "")
+        self._write("postgresql.auto.conf",
+                    f"primary_conninfo = 'host={primary.host} port={primary.port} user=postgres "
+                    f"application_name={self.server_name}'\nprimary_slot_name = '{slot}'\n")
 
     def start(self):
         for _ in range(5):  # somebody may have taken the port meanwhile
@@ -139,6 +158,40 @@ class Server(Target):
 
     def stop(self, mode="fast"):
         self._pg_ctl("-m", mode, "-s", "stop", check=False)
+
+
+def make_original(directory):
+    """A stopped primary with an empty database "test", as directory/original."""
+    if owner():
+        shutil.chown(directory, owner())
+    data = directory + "/original"
+    run(*as_owner(bin_dir() + "/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                  "--locale=C.UTF-8", "--no-sync", "--no-instructions"))
+    with open(data + "/postgresql.conf", "a", encoding="utf-8") as file:
+        file.write(SETTINGS)
+    with open(data + "/pg_hba.conf", "w", encoding="utf-8") as file:
+        file.write(HBA)
+    subprocess.run(as_owner(bin_dir() + "/postgres", "--single", "-D", data, "postgres"),
+                   input=b"CREATE DATABASE test\n", capture_output=True, check=True)
+
+
+def original():
+    """The directory that every server's begins as a copy of; made by whoever needs it first."""
+    key = hashlib.sha256((bin_dir() + run(bin_dir() + "/postgres", "-V").stdout + SETTINGS + HBA +
+                          inspect.getsource(make_original)).encode()).hexdigest()
+    path = os.path.join(CACHE, f"postgresql-{key[:16]}")
+    os.makedirs(CACHE, exist_ok=True)
+    with open(CACHE + "/lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(path):
+            directory = make_dir("pgpool-pg-")
+            try:
+                make_original(directory)
+                run("cp", "-a", directory + "/original", path + ".new")
+                os.rename(path + ".new", path)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+    return path
 
 
 class Cluster:
@@ -160,24 +213,14 @@ class Cluster:
         return self.servers[0]
 
     def _create(self):
-        primary = self.primary
-        run(*as_owner(bin_dir() + "/initdb", "-D", primary.data, "-A", "trust", "-U", "postgres",
-                      "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"))
-        with open(primary.data + "/postgresql.conf", "a", encoding="utf-8") as file:
-            file.write(SETTINGS.format(sockets=self.directory))
-        with open(primary.data + "/pg_hba.conf", "w", encoding="utf-8") as file:
-            file.write("local all,replication all trust\n"
-                       "host all,replication all 127.0.0.1/32 trust\n")
+        begin = original()
+        primary, standbys = self.primary, self.servers[1:]
+        for server in self.servers:
+            run("cp", "-a", "--reflink=auto", begin, server.data)
         primary.start()
-        primary.database = "postgres"
-        with primary.connect() as connection:
-            connection.execute("CREATE DATABASE test")
-        primary.database = "test"
-        for number, standby in enumerate(self.servers[1:], 1):
-            run(*as_owner(bin_dir() + "/pg_basebackup", "-D", standby.data, "-R", "-X", "stream",
-                          "-c", "fast", "--no-sync", "-C", "-S", f"standby{number}", "-d",
-                          f"host={primary.host} port={primary.port} user=postgres "
-                          f"application_name=node{number}"))
+        for number, standby in enumerate(standbys, 1):
+            primary.rows("SELECT pg_create_physical_replication_slot(%s), 1", f"standby{number}")
+            standby.follow(primary, f"standby{number}")
             standby.start()
         self.wait_streaming()
 

@@ -30,7 +30,10 @@ def engines():
 
 def pytest_generate_tests(metafunc):
     if "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", engines(), scope="module", indirect=True)
+        names = engines()
+        if metafunc.definition.get_closest_marker("one_engine"):
+            names = names[:1]
+        metafunc.parametrize("engine", names, scope="module", indirect=True)
 
 
 @pytest.fixture(scope="module", name="engine")

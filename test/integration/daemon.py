@@ -36,6 +36,7 @@ class Daemon(Pgpool):
         self.write_config()
         self.run("-D", *words, check=0, **kwargs)
         self.read_pid()
+        self.wait_titles()
         Pgpool.running.append(self)
         return self
 

@@ -63,6 +63,8 @@ class Pgpool(Target):
                 f"backend_data_directory{number}": server.data,
                 f"backend_flag{number}": "ALLOW_TO_FAILOVER",
             }
+        if "PGPOOL_TEST_POOL_MODE" in os.environ:
+            self.settings["pool_mode"] = os.environ["PGPOOL_TEST_POOL_MODE"]
         self.settings |= settings
         if "PGPOOL_VALGRIND" in os.environ:
             self.settings["io_engine"] = "epoll"
@@ -105,6 +107,7 @@ class Pgpool(Target):
         Pgpool.running.append(self)
         try:
             wait_for(self._answers, "pgpool to answer a query", 30)
+            self.wait_titles()
         except BaseException as error:
             text = self.log_text()
             self.kill()
@@ -120,6 +123,14 @@ class Pgpool(Target):
         except (OSError, TimeoutError, raw.Closed, AssertionError):
             return False
 
+    def wait_titles(self):
+        """Until every process is what its title says; one that was forked just now is called as its
+        parent is."""
+        if "PGPOOL_VALGRIND" not in os.environ:
+            wait_for(lambda: len(self.named("child")) >= int(self.settings["num_init_children"]) and
+                     not any(processes.title(pid).startswith("pgpool: parent")
+                             for pid in processes.young(self.pid)), "all processes to have titles")
+
     @property
     def pid(self):
         return self.process.pid
@@ -130,7 +141,7 @@ class Pgpool(Target):
 
     def named(self, word):
         """Pids of the processes in whose title the word stands ("child", "lag", "pcp", ...)."""
-        return [pid for pid in processes.descendants(self.pid)
+        return [pid for pid in processes.young(self.pid)
                 if re.search(rf"\b{word}\b", processes.title(pid))]
 
     def log_text(self):

@@ -167,6 +167,7 @@ class Raw:
     hangs = 0
 
     def __init__(self, target, timeout=10.0):
+        self.target = target
         self.timeout = (timeout if Raw.hangs < 20 else 1.0) * SLOW
         self.pid = 0
         self.key = b""

@@ -134,8 +134,9 @@ def test_view(dark, place, view):
         simple = one.simple(f"SHOW {view}")
         one.send(ask_extended(f"show {view.upper()};"))
         extended = one.read_until("Z")
-    assert re.fullmatch("TD+CZ", kinds(simple))
-    assert re.fullmatch("12TD+CZ", kinds(extended))
+    rows = "D*" if view == "pool_sessions" else "D+"  # there are no clients here
+    assert re.fullmatch(f"T{rows}CZ", kinds(simple))
+    assert re.fullmatch(f"12T{rows}CZ", kinds(extended))
     for answer in (simple, extended):
         (columns,) = [got.columns() for got in answer if got.kind == "T"]
         assert [column[0] for column in columns] == VIEWS[view]
@@ -603,6 +604,7 @@ def test_too_many_clients(dark):
             connection.close()
 
 
+@pytest.mark.takes(10)
 def test_silent_clients_are_closed(dark, one):
     """Also when they hold every place there is: somebody else gets in afterwards."""
     silent = [raw.Raw(dark.tcp(), timeout=30) for _ in range(CLIENTS_MAX + 30)]
@@ -622,7 +624,7 @@ def fill(connection, data):
     connection.socket.setblocking(False)
     sent = 0
     while sent < len(data):
-        if not select.select([], [connection.socket], [], 1 * SLOW)[1]:
+        if not select.select([], [connection.socket], [], 1)[1]:
             break
         sent += connection.socket.send(data[sent:sent + 65536])
     return sent

@@ -16,7 +16,7 @@ import pytest
 
 import processes
 import raw
-from cluster import run
+from cluster import Target, run
 from daemon import Daemon, Manager, daemon_answers
 from proxy import binary
 from waiting import SLOW, free_port, wait_for
@@ -125,7 +125,7 @@ def test_relative_path_of_the_file(make):
     daemon.read_pid()
     assert f"configuration: {daemon.config}\n" in daemon.run("status", check=0).stdout
     daemon.reload(log_statement="on")
-    assert setting(daemon, "log_statement") == "on"
+    wait_for(lambda: setting(daemon, "log_statement") == "on", "a child to take it")
 
 
 def test_status(daemon):
@@ -207,7 +207,7 @@ def test_faulty_file_changes_nothing(daemon, by):
         assert one.rows("SHOW pool_status") == status
     daemon.write_config(**before)
     daemon.reload(log_statement="on")
-    assert setting(daemon, "log_statement") == "on"
+    wait_for(lambda: setting(daemon, "log_statement") == "on", "a child to take it")
 
 
 def test_what_needs_a_restart_is_named(daemon):
@@ -216,11 +216,10 @@ def test_what_needs_a_restart_is_named(daemon):
                   client_idle_limit="1h")
     for name in ("port", "num_init_children", "backend_port1"):
         daemon.wait_log(f'"{name}" cannot be changed without a restart: it keeps its value')
-    with raw.connected(daemon) as one:
-        shown = {row[0]: row[1] for row in one.rows("SHOW pool_status")}
-    assert shown["port"] == str(port)
-    assert shown["num_init_children"] == "2"
-    assert shown["client_idle_limit"] in ("1h", "3600", "60min")
+    wait_for(lambda: setting(daemon, "client_idle_limit") in ("1h", "3600", "60min"),
+             "a child to take what can be taken")
+    assert setting(daemon, "port") == str(port)
+    assert setting(daemon, "num_init_children") == "2"
     assert len(daemon.named("child")) == 2
 
 
@@ -365,21 +364,15 @@ def test_smart_stop_waits_for_clients(make):
                                     stderr=subprocess.STDOUT, text=True)
         wait_for(lambda: "smart stop" in processes.title(daemon.pid), "the stop to begin")
         assert one.rows("SELECT 1") == [["1"]]
-        wait_for(lambda: refused(daemon), "new clients to be refused")
+        for host in (daemon.host, daemon.directory):
+            with pytest.raises(ConnectionRefusedError):  # nobody is left waiting in a queue
+                raw.Raw(Target(host, daemon.port))
         assert one.rows("SELECT 2") == [["2"]]
         assert stopping.poll() is None
     out, _ = stopping.communicate(timeout=20 * SLOW)
     assert stopping.returncode == 0
     assert re.fullmatch(rf"waiting for pgpool \(process {daemon.pid}\) to stop\.* done\n", out)
     daemon.run("status", check=3)
-
-
-def refused(daemon):
-    try:
-        with raw.connected(daemon, timeout=5):
-            return False
-    except (OSError, TimeoutError, raw.Closed, AssertionError):
-        return True
 
 
 def test_stricter_stop_overrides(make):
@@ -477,7 +470,8 @@ def test_titles(daemon):
 
 def test_log_lines_by_their_options(make):
     daemon = make(log_line_prefix="[%p] %u@%d %a|", log_statement="on", log_connections="on",
-                  log_per_node_statement="on", log_client_messages="on").start()
+                  log_per_node_statement="on", log_client_messages="on",
+                  num_init_children=1).start()
     with raw.connected(daemon, application_name="tester") as one:
         one.rows("SELECT 'needle'")
     child = r"^\[\d+\] postgres@test tester\|LOG:  "
@@ -488,6 +482,7 @@ def test_log_lines_by_their_options(make):
     daemon.wait_log(r"^\[\d+\] @ lag\|LOG:  node 0 is the primary")
     daemon.reload(log_statement="off", log_client_messages="off", log_per_node_statement="off",
                   log_line_prefix="new: ", log_connections="off")
+    wait_for(lambda: setting(daemon, "log_statement") == "off", "the child to take it")
     with raw.connected(daemon) as one:
         one.rows("SELECT 'quiet'")
     daemon.wait_log(r"^new: ")
@@ -508,7 +503,12 @@ def test_reload_goes_on_in_the_same_file(daemon):
     daemon.reload(log_statement="off")
     assert not os.path.exists(name)
     daemon.log = os.path.join(daemon.log_directory, "other.log")
-    daemon.reload(log_filename="other.log")
+    daemon.write_config(log_filename="other.log")
+    daemon.run("reload", check=0)  # that it was taken may be said in the old file still
+    wait_for(lambda: os.path.exists(daemon.log), "the other log file")
+    with raw.connected(daemon) as one:
+        one.rows("SELECT 1")
+    daemon.wait_log("connection authorized")
     assert not os.path.exists(name)
 
 
@@ -585,7 +585,7 @@ def test_all_end_with_the_parent(make):
         one.rows("SELECT 1")
         pids = daemon.pids()
         os.kill(daemon.pid, signal.SIGKILL)
-        wait_for(lambda: not any(processes.alive(pid) for pid in pids), "all to end", 5)
+        wait_for(lambda: not any(processes.alive(pid) for pid in pids), "all to end")
         one.read_to_end()
     daemon.run("status", check=3)
 

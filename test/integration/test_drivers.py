@@ -1,6 +1,7 @@
 """What people use: psql, pg_dump, pgbench and drivers. Each script runs once directly and once
 through pgpool, and must give the same results."""
 
+import fcntl
 import glob
 import os
 import re
@@ -11,12 +12,11 @@ import tempfile
 
 import pytest
 
-from cluster import run
+from cluster import CACHE, run
 from drivers import asyncpg_script, psycopg_script
 from waiting import SLOW, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CACHE = os.environ.get("PGPOOL_CACHE") or os.path.join(HERE, "..", "..", "build-test", "cache")
 NODE_PACKAGES = ("pg@8", "pg-cursor@2")
 
 
@@ -271,12 +271,17 @@ def test_libpq_modes(data, direct, pgpool, tmp_path):
 
 @pytest.fixture(scope="session", name="node_modules")
 def node_modules_fixture():
-    """node's pg, installed once into the build directory."""
+    """node's pg, installed once into the build directory, whichever worker needs it first."""
     folder = os.path.join(CACHE, "node")
-    if not os.path.isdir(folder + "/node_modules/pg-cursor"):
-        os.makedirs(folder, exist_ok=True)
-        run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder,
-            *NODE_PACKAGES, timeout=120, cwd=folder)
+    done = folder + "/installed"
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(done):
+            run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder,
+                *NODE_PACKAGES, timeout=120, cwd=folder)
+            with open(done, "w", encoding="ascii"):
+                pass
     return folder + "/node_modules"
 
 
@@ -289,12 +294,14 @@ def test_node(data, direct, pgpool, node_modules):
     assert "refused" in text
 
 
-def test_jdbc(data, direct, pgpool):
+def test_jdbc(data, direct, pgpool, tmp_path):
     (jar,) = glob.glob("/usr/share/java/postgresql.jar")
+    run("javac", "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-cp", jar, "-d", str(tmp_path),
+        HERE + "/drivers/Jdbc.java")
 
     def play(target):
-        return output(target, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jar,
-                      HERE + "/drivers/Jdbc.java",
+        return output(target, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto",
+                      "-cp", f"{jar}:{tmp_path}", "Jdbc",
                       f"jdbc:postgresql://{target.host}:{target.port}/{target.database}")[:2]
 
     code, text = same(direct, pgpool, play)

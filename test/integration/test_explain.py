@@ -125,31 +125,34 @@ def fresh(one):
     return not any("not fresh" in value for value in explain(one, "SELECT 1").values())
 
 
-def test_always_after_a_write(one, start_pgpool):
-    pgpool = start_pgpool(disable_load_balance_on_write="always")
-    with raw.connected(pgpool) as other:
-        wait_for(lambda: other.rows(WHERE) == [["t"]], "reads to go to a standby")
-        other.rows("INSERT INTO ex.t VALUES (1)")
-        wait_for(lambda: fresh(other), "the standbys to catch up")
-        assert other.rows(WHERE) == [["f"]]
-        assert "disable_load_balance_on_write" in explain(other, "SELECT 1")["reason"]
-        other.rows("BEGIN")
-        assert other.rows(WHERE) == [["f"]]
-        other.rows("COMMIT")
+@pytest.fixture(name="writer")
+def writer_fixture(request, one, start_pgpool):
+    """A session under the disable_load_balance_on_write of the test that has written once; only
+    that keeps its reads away now."""
+    with raw.connected(start_pgpool(disable_load_balance_on_write=request.param)) as writer:
+        wait_for(lambda: writer.rows(WHERE) == [["t"]], "reads to go to a standby")
+        writer.rows("INSERT INTO ex.t VALUES (1)")
+        wait_for(lambda: fresh(writer), "the standbys to catch up")
+        yield writer
 
 
-def test_later_transactions_after_a_write(one, start_pgpool):
-    pgpool = start_pgpool(disable_load_balance_on_write="trans_transaction")
-    with raw.connected(pgpool) as other:
-        wait_for(lambda: other.rows(WHERE) == [["t"]], "reads to go to a standby")
-        other.rows("INSERT INTO ex.t VALUES (1)")
-        wait_for(lambda: fresh(other), "the standbys to catch up")
-        other.rows("BEGIN")
-        assert other.rows(WHERE) == [["t"]]
-        other.rows("INSERT INTO ex.t VALUES (1)")
-        other.rows("COMMIT")
-        wait_for(lambda: fresh(other), "the standbys to catch up")
-        other.rows("BEGIN")
-        assert other.rows(WHERE) == [["f"]]
-        other.rows("COMMIT")
-        assert other.rows(WHERE) == [["t"]]
+@pytest.mark.parametrize("writer", ["always"], indirect=True)
+def test_always_after_a_write(writer):
+    assert writer.rows(WHERE) == [["f"]]
+    assert "disable_load_balance_on_write" in explain(writer, "SELECT 1")["reason"]
+    writer.rows("BEGIN")
+    assert writer.rows(WHERE) == [["f"]]
+    writer.rows("COMMIT")
+
+
+@pytest.mark.parametrize("writer", ["trans_transaction"], indirect=True)
+def test_later_transactions_after_a_write(writer):
+    writer.rows("BEGIN")
+    assert writer.rows(WHERE) == [["t"]]
+    writer.rows("INSERT INTO ex.t VALUES (1)")
+    writer.rows("COMMIT")
+    wait_for(lambda: fresh(writer), "the standbys to catch up")
+    writer.rows("BEGIN")
+    assert writer.rows(WHERE) == [["f"]]
+    writer.rows("COMMIT")
+    assert writer.rows(WHERE) == [["t"]]

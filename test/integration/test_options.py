@@ -555,3 +555,15 @@ def test_standby_delay_is_not_logged(start_pgpool, paused, settings):
     wait_for(lambda: float(replication(pgpool)[1]["delay_ms"] or 0) > 3000,
              "node 1 to be behind for several periods", 15)
     assert delays(pgpool) == []
+
+
+def test_a_statement_of_sql_beside_one_of_ours(pgpool):
+    """It has no text that anybody here knows."""
+    with raw.connected(pgpool) as one:
+        one.rows("PREPARE of_sql AS SELECT 1")
+        for batch in ((raw.bind("", "of_sql"),), (raw.describe("S", "of_sql"),),
+                      (raw.bind("", "of_sql"), raw.describe("P", ""), raw.execute())):
+            one.send(raw.parse("", "SHOW pool_nodes"), *batch, raw.SYNC)
+            answer = one.read_until("Z")
+            assert [got.fields()["C"] for got in answer if got.kind == "E"] == ["0A000"]
+        assert one.rows("EXECUTE of_sql") == [["1"]]

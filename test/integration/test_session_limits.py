@@ -205,7 +205,7 @@ def test_connections_are_kept_and_used_again(cluster, start_pgpool):
 def test_connection_cache_off(cluster, start_pgpool):
     pgpool = start_pgpool(num_init_children=1, connection_cache="off")
     visit(pgpool, "not_kept")
-    wait_for(lambda: not backends(cluster, "not_kept"), "the connections to be closed", 3)
+    wait_for(lambda: not backends(cluster, "not_kept"), "the connections to be closed")
 
 
 def test_connection_life_time(cluster, start_pgpool):
@@ -214,7 +214,7 @@ def test_connection_life_time(cluster, start_pgpool):
     with raw.connected(pgpool, application_name="mortal2") as one:
         one.rows("SELECT 1")
         assert backends(cluster, "mortal")
-        wait_for(lambda: not backends(cluster, "mortal"), "the connections to be closed", 6)
+        wait_for(lambda: not backends(cluster, "mortal"), "the connections to be closed")
         assert len(backends(cluster, "mortal2")) == 1, "it is in use"
 
 
@@ -240,8 +240,35 @@ def test_reset_query_list(cluster, start_pgpool):
                           reset_query_list="ABORT; SET application_name = reset; DISCARD TEMP")
     with raw.connected(pgpool, application_name="reset_by_hand") as one:
         one.simple("BEGIN")
-        one.simple("CREATE TEMP TABLE left_over (a int)")
+        one.simple("SET work_mem = '7MB'")
     wait_for(lambda: len(backends(cluster, "reset")) >= 1, "the connection to be reset")
+
+
+TEMPORARY = {
+    "table": [Q("CREATE TEMP TABLE left_over (a int)")],
+    "select_into": [Q("SELECT 1 AS a INTO TEMP left_over")],
+    "function": [Q("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")],
+    "prepared": [P("", "CREATE TEMP TABLE left_over (a int)") + B("", "") + E() + S],
+    "search_path": [Q("SET search_path = PG_TEMP, public"), Q("SELECT current_schema()")],
+}
+
+
+@pytest.mark.parametrize("how", TEMPORARY)
+def test_no_temporary_schema_is_inherited(cluster, start_pgpool, how):
+    """DISCARD ALL empties it and leaves it, and the next session would find it in its path."""
+    pgpool = start_pgpool(num_init_children=1)
+    with raw.connected(pgpool, application_name="left_over") as one:
+        one.rows("SELECT pg_current_xact_id() IS NULL")
+        before = backends(cluster, "left_over")
+        for sent in TEMPORARY[how]:
+            one.send(sent)
+            assert "E" not in [got.kind for got in one.read_until("Z")]
+        one.send(raw.TERMINATE)
+        one.read_to_end()
+    wait_for(lambda: before - backends(cluster, "left_over"), "its connection to be closed")
+    with raw.connected(pgpool, application_name="left_over") as one:
+        assert one.rows("SELECT current_schemas(true) FROM pg_current_xact_id()") == \
+            [["{pg_catalog,public}"]]
 
 
 @pytest.mark.parametrize("drop", ["DROP DATABASE sess_d", "drop\n  database sess_d",
@@ -262,6 +289,8 @@ def test_pooled_connections_do_not_hold_a_database(cluster, start_pgpool, drop):
         cluster.sql("DROP DATABASE IF EXISTS sess_e WITH (FORCE)")
 
 
+@pytest.mark.takes(61)
+@pytest.mark.one_engine
 def test_welcome_is_the_server_s_after_a_minute_too(cluster, start_pgpool):
     """Idle connections of the pool tell no parameters: the login asks for new ones, and does not
     make the pool grow."""
@@ -316,8 +345,8 @@ def test_client_gone_while_the_server_is_dialled(cluster, start_pgpool, ending):
                 one.send(Q("SELECT 1"), ending)
         wait_for(lambda: "0 clients, 0 server" in "".join(map(processes.title,
                                                               pgpool.named("child"))),
-                 "the sessions to be gone", 5)
-    wait_for(lambda: not backends(cluster, "gone"), "the server connections to be gone", 5)
+                 "the sessions to be gone")
+    wait_for(lambda: not backends(cluster, "gone"), "the server connections to be gone")
 
 
 def test_read_goes_elsewhere_when_its_server_does_not_answer(cluster, start_pgpool):
@@ -334,17 +363,17 @@ def test_cancel_request_that_nobody_answers_ends(cluster, start_pgpool):
     """The child that was to answer is killed meanwhile: the request is not waited for for ever."""
     pgpool = start_pgpool(authentication_timeout="2s")
     with raw.connected(pgpool) as one:
-        one.rows("SELECT pg_sleep(0)")  # what it is, is known from now on
-    with raw.connected(pgpool) as one, stopped(*cluster.servers):
-        one.send(Q("SELECT pg_sleep(60)"))
-        requests = [raw.Raw(pgpool) for _ in range(6)]  # either child takes some
-        for request in requests:
-            request.send(raw.cancel_request(one.pid, one.key))
-        assert requests[0].quiet(0.3)
-        os.kill(child_of(one, pgpool), signal.SIGKILL)
-        for request in requests:
-            assert closed_within(request, 6) == []
-            request.close()
+        one.rows("SELECT pg_sleep(0)")  # it has its connection, and its names are known
+        with stopped(*cluster.servers):
+            one.send(Q("SELECT pg_sleep(60)"))
+            requests = [raw.Raw(pgpool) for _ in range(6)]  # either child takes some
+            for request in requests:
+                request.send(raw.cancel_request(one.pid, one.key))
+            assert requests[0].quiet(0.3)
+            os.kill(child_of(one, pgpool), signal.SIGKILL)
+            for request in requests:
+                assert closed_within(request, 6) == []
+                request.close()
 
 
 def child_of(connection, pgpool):
@@ -405,7 +434,7 @@ def most_kb(pgpool):
 
 def flood(connection, data, most):
     """Sends without reading until nothing more is taken, or most bytes were."""
-    connection.socket.settimeout(1.0 * SLOW)
+    connection.socket.settimeout(1.0)
     sent = 0
     try:
         while sent < most:
@@ -494,6 +523,7 @@ def scratch_fixture(engine):
         cluster.destroy()
 
 
+@pytest.mark.one_engine
 def test_promotion_with_the_old_primary_alive(scratch):
     """Nobody writes to the old primary once the new one is known: transactions on it end, idle
     sessions follow."""
@@ -532,6 +562,7 @@ def writes_at(pgpool):
             "SELECT current_setting('cluster_name') FROM pg_current_xact_id()") if got.kind == "D")
 
 
+@pytest.mark.one_engine
 def test_promotion_after_the_old_primary_has_died(scratch):
     cluster, pgpool = scratch
     old, new = cluster.servers[0], cluster.servers[1]

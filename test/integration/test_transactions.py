@@ -48,7 +48,6 @@ def tags(one, sql):
     ("BEGIN ISOLATION LEVEL READ COMMITTED", STANDBY),
     ("BEGIN READ ONLY", STANDBY),
     ("BEGIN READ WRITE", PRIMARY),
-    ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", STANDBY),
     ("BEGIN ISOLATION LEVEL REPEATABLE READ", PRIMARY),
     ("BEGIN ISOLATION LEVEL SERIALIZABLE", PRIMARY),
     ("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", PRIMARY),
@@ -59,6 +58,25 @@ def test_first_read(one, begin, place):
     assert one.rows("SELECT a FROM tx_t") == [["1"]]
     assert status(one, "COMMIT") == b"I"
     assert one.rows(WHERE) == STANDBY
+
+
+def test_one_snapshot_stays_where_all_tables_are(cluster, pgpool):
+    """READ ONLY under REPEATABLE READ: nothing in it may come to what a standby does not have."""
+    if not cluster.primary.value("SELECT count(*) FROM pg_database WHERE datname = 'tx_alike'"):
+        cluster.sql("CREATE DATABASE tx_alike")
+
+    def place():
+        with raw.connected(pgpool, database="tx_alike") as one:
+            one.rows("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return one.rows(WHERE)
+
+    wait_for(lambda: place() == STANDBY, "the transaction to go to a standby")
+    with raw.connected(pgpool, database="tx_alike") as other:
+        other.rows("CREATE UNLOGGED TABLE fast (a int)")
+    assert place() == PRIMARY
+    with raw.connected(pgpool, database="tx_alike") as other:
+        other.rows("DROP TABLE fast")
+    wait_for(lambda: place() == STANDBY, "the transaction to go to a standby again")
 
 
 def test_empty_transactions(one):
@@ -126,6 +144,72 @@ def test_failed_read(one):
     assert status(one, "INSERT INTO tx_t VALUES (4)") == b"E"
     assert tags(one, "COMMIT") == ["ROLLBACK"]
     assert status(one, "SELECT 1") == b"I"
+
+
+def test_failed_read_and_prepare_transaction(one):
+    """It is a ROLLBACK then, and the session goes on."""
+    for _ in range(2):
+        one.rows("BEGIN")
+        assert one.rows(WHERE) == STANDBY
+        assert status(one, "SELECT 1/0") == b"E"
+        assert tags(one, "PREPARE TRANSACTION 'tx_failed'") == ["ROLLBACK"]
+        assert one.rows("SELECT a FROM tx_t") == [["1"]]
+    one.send(raw.query("BEGIN"), raw.query("SELECT 1/0"),
+             raw.query("/* x */ prepare transaction 'tx_failed'"),
+             raw.query("INSERT INTO tx_t VALUES (2)"))
+    answer = [got for _ in range(4) for got in one.read_until("Z")]
+    assert [got.body for got in answer if got.kind == "Z"] == [b"T", b"E", b"I", b"I"]
+    assert one.rows("SELECT count(*) FROM tx_t") == [["2"]]
+
+
+@pytest.mark.parametrize("ending", ["ROLLBACK", "COMMIT", "PREPARE TRANSACTION 'tx_failed'"])
+def test_write_behind_the_end_of_a_failed_transaction(one, ending):
+    """It comes before the end was answered."""
+    for count in range(20):
+        one.rows("BEGIN")
+        assert one.rows(WHERE) == STANDBY
+        assert status(one, "SELECT 1/0") == b"E"
+        one.send(raw.query(ending), raw.query("INSERT INTO tx_t VALUES (2)"))
+        answer = one.read_until("Z", 2)
+        assert [got.body for got in answer if got.kind == "C"] == [b"ROLLBACK\0",
+                                                                   b"INSERT 0 1\0"]
+        assert one.rows("SELECT count(*) FROM tx_t") == [[str(count + 2)]]
+        wait_for(lambda: one.rows(WHERE) == STANDBY, "reads to go to a standby again")
+
+
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN READ ONLY",
+                                   "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"])
+def test_write_behind_the_end_of_a_transaction_of_reads(one, begin):
+    for count in range(20):
+        one.rows(begin)
+        assert one.rows(WHERE) == STANDBY
+        one.send(raw.query("COMMIT"), raw.query("INSERT INTO tx_t VALUES (2)"))
+        answer = one.read_until("Z", 2)
+        assert [got.body for got in answer if got.kind == "C"] == [b"COMMIT\0", b"INSERT 0 1\0"]
+        assert one.rows("SELECT count(*) FROM tx_t") == [[str(count + 2)]]
+        wait_for(lambda: one.rows(WHERE) == STANDBY, "reads to go to a standby again")
+
+
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"])
+def test_prepare_transaction_of_reads(cluster, one, begin):
+    one.rows(begin)
+    assert one.rows(WHERE) == STANDBY
+    assert tags(one, "PREPARE TRANSACTION 'tx_reads'") == ["PREPARE TRANSACTION"]
+    assert cluster.primary.value("SELECT count(*) FROM pg_prepared_xacts") == 1
+    assert tags(one, "ROLLBACK PREPARED 'tx_reads'") == ["ROLLBACK PREPARED"]
+    assert one.rows("SELECT a FROM tx_t") == [["1"]]
+
+
+@pytest.mark.parametrize("sql", ["SET search_path = pg_temp, public",
+                                 "SET search_path TO 'pg_temp'",
+                                 "SELECT set_config('search_path', 'PG_TEMP', false)"])
+def test_path_to_the_temporary_schema(one, sql):
+    """A standby could not make it."""
+    assert "E" not in [got.kind for got in one.simple(sql)]
+    assert one.rows("SELECT current_schema() ~ 'pg_temp'") == [["t"]]
+    one.rows("BEGIN")
+    assert one.rows("SELECT current_schema() ~ 'pg_temp'") == [["t"]]
+    assert tags(one, "COMMIT") == ["COMMIT"]
 
 
 def test_chain(one):

@@ -139,9 +139,11 @@ def test_during_the_server_login(bed, pgpool, user):
         one.send(raw.query("UPDATE slow SET a = 1"))
         silent = server.wait_for_connection(user, before)
         cancel(pgpool, one)
-        assert "57014" in codes(one.read_until("ZE"))
-        wait_for(silent.gone.is_set, "the connection to end")
+        assert codes(one.read_until("Z")) == ["57014", "Z"]
+        wait_for(silent.gone.is_set, "the connection to end", 2)  # before connect_timeout does it
         assert other.rows("SELECT 1") == [["1"]]
+        assert one.rows("SELECT 1 FROM t") == [["1 FROM t"]]
+        assert kinds(one.simple("UPDATE slow SET a = 1")) == "CZ"
     assert server.cancels == []
 
 
@@ -162,4 +164,5 @@ def test_hundred_requests_at_once(bed, pgpool, user):
         assert kinds(one.simple("UPDATE again SET a = 1")) == "CZ"
     descriptors = processes.descriptors(bed.child())
     still_serves(pgpool, user)
-    assert processes.descriptors(bed.child()) <= descriptors
+    # a server connection may have come or gone meanwhile; a leak would be of a hundred
+    assert processes.descriptors(bed.child()) <= descriptors + 2

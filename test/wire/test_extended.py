@@ -59,7 +59,7 @@ def test_parse_behind_an_error_is_forgotten(pgpool, server, user):
 def test_close_behind_an_error_does_not_free_the_name(pgpool, server, user):
     """The server still knows the statement, and so does the session."""
     server.script(user, script_of(
-        ("PS", PARSED + ready()), ("PCS", FAILED + ready()), ("BDES", BOUND + ROWS + ready())))
+        ("PS", PARSED + ready()), ("PS", FAILED + ready()), ("BDES", BOUND + ROWS + ready())))
     with client(pgpool, user) as one:
         one.send(raw.parse("s", "INSERT INTO x VALUES (1)"), raw.SYNC)
         assert kinds(one.read_until("Z")) == "1Z"
@@ -74,7 +74,7 @@ def test_cached_plan_error_passes_and_the_statement_stays(pgpool, server, user):
     plan = error("0A000", "cached plan must not change result type")
     server.script(user, script_of(
         ("PS", PARSED + ready()), ("BDES", BOUND + ROWS + ready()), ("BDES", plan + ready()),
-        ("BDES", plan + ready()), ("CPS", CLOSED + PARSED + ready()),
+        ("BDES", plan + ready()), ("PS", PARSED + ready()),
         ("BDES", BOUND + ROWS + ready())))
     with client(pgpool, user) as one:
         one.send(raw.parse("s", "INSERT INTO x VALUES (1) RETURNING *"), raw.SYNC)

@@ -1,5 +1,7 @@
 """What never ends is given up after its time; everybody else is served meanwhile."""
 
+import pytest
+
 import processes
 import raw
 from clients import client, kinds, still_serves
@@ -9,6 +11,8 @@ from waiting import wait_for
 LIMIT = 12  # seconds: of resets and of cancel requests, both 10, and a look once a second
 
 
+@pytest.mark.takes(11)
+@pytest.mark.one_engine
 def test_reset_and_cancel_that_never_end(bed, pgpool, server, user):
     """Both at once, for they take long. The reset's connection is closed; the cancel request's
     too, its client hears the end, and the connection that it was for is lent again."""

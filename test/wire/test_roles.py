@@ -315,3 +315,87 @@ def test_read_that_runs_again_stays_in_front_of_what_follows(start_bed):
         for _ in range(2):
             assert codes(one.read_until("Z"))[-1] == "Z"
     assert bed.servers[0].asked("SELECT 1 FROM t", "alice") == 1
+
+
+@pytest.mark.parametrize("end", ["error", "loss"])
+def test_parse_alone_runs_again_too(start_bed, end):
+    """As some drivers prepare: Parse, Describe, Sync, and nothing executed yet."""
+    bed = start_bed(("primary", "standby"))
+    settles(bed, UP, STANDBY)
+
+    def script(c):
+        c.login()
+        c.expect("PDS")
+        if end == "loss":
+            c.close()
+            return
+        c.send(error("40001", "canceling statement due to conflict with recovery"), ready())
+        c.serve()
+
+    bed.servers[1].script("alice", script)
+    with client(bed.pgpool, "alice") as one:
+        one.send(raw.parse("s", "SELECT 1 FROM t"), raw.describe("S", "s"), raw.SYNC)
+        assert kinds(one.read_until("Z")) == "1tTZ"
+        one.send(raw.bind("", "s"), raw.execute(), raw.SYNC)
+        assert kinds(one.read_until("Z")) == "2DCZ"
+    assert bed.servers[0].asked("SELECT 1 FROM t", "alice") >= 1
+
+
+# ---- questions to the catalog --------------------------------------------------------------------
+
+def gone(connection, _):
+    connection.close()
+    return b""
+
+
+@pytest.mark.parametrize("lookup", [
+    lambda *_: error("42501", "permission denied for table pg_class") + ready(),
+    lambda *_: result("1") + ready(), lambda *_: result("a", "b", "c") + ready(), gone,
+], ids=["refused", "other columns", "nonsense", "lost"])
+def test_catalog_that_cannot_be_asked(start_bed, lookup):
+    """The statement goes to the primary, and is answered."""
+    bed = start_bed(("primary", "standby"))
+    settles(bed, UP, STANDBY)
+    bed.servers[0].lookup = lookup
+    with client(bed.pgpool, "alice") as one:
+        assert kinds(one.simple("SELECT a FROM unknown_to_all")) == "TDCZ"
+        assert bed.servers[0].asked("SELECT a FROM unknown_to_all", "alice") == 1
+    still_serves(bed.pgpool)
+
+
+def test_catalog_that_never_answers(start_bed):
+    """After some seconds the statement goes to the primary; for a while nobody asks again."""
+    bed = start_bed(("primary", "standby"))
+    settles(bed, UP, STANDBY)
+    asked, end = [], threading.Event()
+
+    def silence(*_):
+        asked.append(1)
+        end.wait(30)
+        return b""
+
+    bed.servers[0].lookup = silence
+    with client(bed.pgpool, "alice") as one:
+        assert kinds(one.simple("SELECT a FROM unknown_to_all")) == "TDCZ"
+        assert kinds(one.simple("SELECT a FROM unknown_as_well")) == "TDCZ"
+    end.set()
+    assert len(asked) == 1
+    assert bed.servers[0].asked("SELECT a FROM unknown_as_well", "alice") == 1
+
+
+def test_ddl_that_overtakes_every_question(start_bed):
+    """What is known is outdated before it arrives, again and again: the statement is answered."""
+    bed = start_bed(("primary", "standby"))
+    settles(bed, UP, STANDBY)
+    server = bed.servers[0]
+    known = server.lookup
+    with client(bed.pgpool, "bob") as other, client(bed.pgpool, "alice") as one:
+        other.rows("UPDATE x SET a = 1")
+
+        def overtaken(connection, question):
+            other.simple("CREATE TABLE y ()")
+            return known(connection, question)
+
+        server.lookup = overtaken
+        assert kinds(one.simple("SELECT a FROM unknown_to_all")) == "TDCZ"
+        assert server.asked("SELECT a FROM unknown_to_all", "alice") == 1

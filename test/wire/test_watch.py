@@ -9,6 +9,8 @@ from raw import message
 from scram import Exchange
 from waiting import wait_for
 
+pytestmark = pytest.mark.one_engine  # all of it happens in the lag process
+
 UP = ("up", "primary", "primary")
 STANDBY = ("up", "standby", "standby")
 
@@ -19,7 +21,7 @@ def settles(bed, *expected, timeout=15):
 
 def ask_anew(server):
     """The next question needs a new connection."""
-    for connection in server.watchers:
+    for connection in list(server.watchers):  # not one that is dialled meanwhile
         connection.close()
 
 
@@ -135,6 +137,7 @@ def test_notice_on_an_idle_connection(start_bed):
     assert len(bed.servers[1].watchers) == 1
 
 
+@pytest.mark.takes(11)
 def test_silence(start_bed):
     """At login on one node, at a question on the next, in the middle of nonsense on others: all are
     given up after the deadline, while the primary serves, and are back when they speak."""

@@ -113,7 +113,8 @@ asks_for_what_is_not_known(void **state)
     ask("SELECT f(a, 1), lower(b) FROM t");
     assert_int_equal(question.count, 4);
     catalog_question_sql(&question, "SET search_path TO x;", 21, &sql);
-    assert_non_null(strstr(buf_cstr(&sql), "BEGIN READ ONLY;SET search_path TO x;"));
+    assert_non_null(
+        strstr(buf_cstr(&sql), "SET LOCAL client_encoding TO DEFAULT;SET search_path TO x;"));
     assert_non_null(strstr(buf_cstr(&sql), ",(0,'r',E'',E't',0),(1,'f',E'',E'f',2),(2,'f',"
                                            "E'',E'lower',1),(3,'d',E'',E'',0)),"));
     assert_non_null(strstr(buf_cstr(&sql), ";ROLLBACK"));

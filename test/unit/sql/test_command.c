@@ -135,6 +135,24 @@ anything_else_is_a_syntax_error(void **state)
 }
 
 static void
+what_is_explained_is_taken_as_it_stands(void **state)
+{
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("pgpool /* why? */ EXPLAIN\nSELECT 'a;b' -- here", true, &c, &err), 0);
+    assert_int_equal(c.verb, SQL_COMMAND_EXPLAIN);
+    assert_int_equal(c.rest.len, strlen("SELECT 'a;b' -- here"));
+    assert_memory_equal(c.rest.data, "SELECT 'a;b' -- here", c.rest.len);
+    assert_int_equal(parse("PGPOOL EXPLAIN /* c */ SELECT 1", true, &c, &err), 0);
+    assert_int_equal(c.rest.len, strlen("/* c */ SELECT 1"));
+    assert_int_equal(parse("PGPOOL EXPLAIN", true, &c, &err), -1);
+    assert_string_equal(err.sqlstate, "42601");
+    assert_int_equal(parse("PGPOOL EXPLAIN -- c", true, &c, &err), -1);
+}
+
+static void
 long_words_are_refused(void **state)
 {
     char text[400] = "PGPOOL SET a = ";
@@ -159,6 +177,7 @@ main(void)
         cmocka_unit_test(default_is_no_value),
         cmocka_unit_test(backslashes_are_as_the_session_reads_them),
         cmocka_unit_test(anything_else_is_a_syntax_error),
+        cmocka_unit_test(what_is_explained_is_taken_as_it_stands),
         cmocka_unit_test(long_words_are_refused),
     };
 

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "os/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -349,6 +350,73 @@ paused_listener_passes_nobody_over(void **state)
     close(fds[1]);
 }
 
+enum { CROWD = 300 };
+
+struct crowd {
+    struct io_listener *listener;
+    struct io_watch *watches[CROWD];
+    unsigned seen;
+    unsigned accepted;
+};
+
+static void
+on_accepted_in_crowd(void *ctx, int fd, int error)
+{
+    struct crowd *c = ctx;
+
+    assert_int_equal(error, 0);
+    close(fd);
+    c->accepted++;
+}
+
+static void
+on_crowd(void *ctx, int fd, unsigned events)
+{
+    struct crowd *c = ctx;
+
+    (void)events;
+    event_clear(fd);
+    c->seen++;
+    io_listener_pause(c->listener);
+}
+
+/* Also when his word comes last of so many that one wait does not bring all. */
+static void
+paused_listener_passes_nobody_over_in_a_crowd(void **state)
+{
+    struct bed *bed = *state;
+    struct sockaddr_storage addr;
+    socklen_t len;
+    struct crowd c = {.seen = 0};
+    int fd = listen_tcp(64, &addr, &len);
+    int fds[CROWD];
+    int client;
+    struct err err;
+
+    if (bed->io == NULL)
+        skip();
+    c.listener = io_listen(bed->io, fd, on_accepted_in_crowd, &c);
+    for (int n = 0; n < CROWD; n++) {
+        assert_int_equal(event_new(&fds[n], &err), 0);
+        c.watches[n] = io_watch(bed->io, fds[n], IO_READABLE, on_crowd, &c);
+    }
+    bed_run_ms(bed, 5);
+    for (int n = 0; n < CROWD; n++)
+        event_raise(fds[n]);
+    knock(&addr, len, &client, 1);
+    bed_until_count(bed, &c.seen, CROWD);
+    bed_run_ms(bed, 5);
+    assert_int_equal(c.accepted, 1);
+    assert_true(io_listener_is_quiet(c.listener));
+    hang_up(&client, 1);
+    io_listener_close(c.listener);
+    for (int n = 0; n < CROWD; n++)
+        io_unwatch(c.watches[n]);
+    bed_run_ms(bed, 1);
+    hang_up(fds, CROWD);
+    close(fd);
+}
+
 static void
 closed_listener_accepts_no_more(void **state)
 {
@@ -689,6 +757,7 @@ main(void)
         ENGINE_TEST(closing_while_connecting_tells_nothing),
         ENGINE_TEST(listener_pauses_and_resumes),
         ENGINE_TEST(paused_listener_passes_nobody_over),
+        ENGINE_TEST(paused_listener_passes_nobody_over_in_a_crowd),
         ENGINE_TEST(closed_listener_accepts_no_more),
         ENGINE_TEST(listener_survives_lack_of_descriptors),
         ENGINE_TEST(watch_is_level_triggered),

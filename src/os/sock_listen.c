@@ -84,6 +84,16 @@ is_listed(const struct sock_listeners *l, const struct sock_address *addr)
     return false;
 }
 
+static bool
+has_former(const struct sock_listeners *l, const struct sock_listener *one)
+{
+    for (uint32_t n = 0; l->former != NULL && n < l->former->count; n++) {
+        if (l->former->list[n].fd >= 0 && strcmp(l->former->list[n].text, one->text) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Moves the former one's socket here, when there is one of this address. */
 static bool
 take_former(struct sock_listeners *l, struct sock_listener *one, int backlog)
@@ -240,31 +250,45 @@ bind_unix(struct sock_listener *one, const struct sock_address *addr,
     return -1;
 }
 
+/* Becomes the owner of the file at this address, unless somebody lives there. */
+static int
+take_lock(const struct sock_listener *one, const struct sock_address *addr, struct pidfile *lock_r,
+          struct err *err)
+{
+    char lock_path[LOCK_PATH_BYTES];
+    pid_t owner;
+
+    name_lock(one, lock_path, sizeof(lock_path));
+    if (is_served(addr))
+        return fail_served(err, one->text, pidfile_owner(lock_path));
+    if (pidfile_take(lock_r, lock_path, &owner, err) != 0)
+        return owner > 0 ? fail_served(err, one->text, owner) : -1;
+    return 0;
+}
+
 int
 sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
                  const struct sock_unix_options *options, struct err *err)
 {
     struct sock_listener *one = add_listener(l, err);
+    struct pidfile lock = PIDFILE_NONE;
     struct sock_address addr;
-    struct pidfile lock;
-    char lock_path[LOCK_PATH_BYTES];
-    pid_t owner;
+    bool file_exists;
 
     if (one == NULL || sock_unix_address(directory, port, &addr, err) != 0)
         return -1;
     if (is_listed(l, &addr))
         return 0;
     sock_address_text(&addr, one->text, sizeof(one->text));
-    if (access(one->text, F_OK) == 0 && take_former(l, one, options->backlog)) {
+    file_exists = access(one->text, F_OK) == 0;
+    if (file_exists && take_former(l, one, options->backlog)) {
         one->is_unix = true;
         l->count++;
         return 0;
     }
-    name_lock(one, lock_path, sizeof(lock_path));
-    if (is_served(&addr))
-        return fail_served(err, one->text, pidfile_owner(lock_path));
-    if (pidfile_take(&lock, lock_path, &owner, err) != 0)
-        return owner > 0 ? fail_served(err, one->text, owner) : -1;
+    /* Somebody has deleted the former one's file: its lock will be ours with all the others. */
+    if ((file_exists || !has_former(l, one)) && take_lock(one, &addr, &lock, err) != 0)
+        return -1;
     if (bind_unix(one, &addr, options, err) != 0) {
         pidfile_drop(&lock);
         return -1;

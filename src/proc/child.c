@@ -18,6 +18,7 @@
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
+#include "turn.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -27,7 +28,6 @@
 enum {
     SWEEP_MS = 1000,
     SQL_CACHE_BYTES = 1024 * 1024,
-    BLOCK = 8,           /* clients that a child takes before the next one does */
     BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
     CLOSING_MS = 1,
@@ -61,8 +61,11 @@ struct child {
     bool accepting;
     bool retiring;
     bool stopping;
-    bool in_a_hurry;   /* stopping, and no session is waited for */
-    bool doors_closed; /* nobody can come in any more */
+    bool in_a_hurry;           /* stopping, and no session is waited for */
+    bool doors_closed;         /* nobody can come in any more */
+    int held[SOCK_LISTEN_MAX]; /* clients whom we have accepted and who wait for a place */
+    uint32_t held_count;
+    int64_t woke_lag_for_ns; /* the last write for which it was woken here */
     struct io_timer closing;
     struct io_timer sweep;
     struct io_timer recheck;
@@ -155,57 +158,6 @@ look_at_freshness(struct child *c)
 
 /* ---- accepting ---- */
 
-/* What one child knows of another for sharing clients; false when there is nobody there. */
-static bool
-look_at_child(struct child *c, uint32_t child_no, uint32_t *sessions_r, bool *busy_r)
-{
-    const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(child_no));
-    const struct child_slot *slot = shared_child(c->proc->shared, child_no);
-
-    if (child_no == c->proc->child_no) {
-        *sessions_r = c->session_count;
-        *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
-        return !c->stopping && !c->retiring && c->free_count > 0;
-    }
-    *sessions_r = atomic_load_explicit(&slot->sessions, memory_order_relaxed);
-    *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
-    return atomic_load(&p->pid) != 0 && !atomic_load(&p->retiring) && *sessions_r < c->max_sessions;
-}
-
-/*
- * Whose turn it is to accept: every child finds the same one. Children fill up in blocks, the
- * lowest number first, since a few clients cost less together (one turn of the loop serves
- * several) than apart. A child that uses most of its CPU is passed over as long as others do not;
- * when all do, clients are shared evenly. UINT32_MAX: all are full.
- */
-static uint32_t
-acceptor(struct child *c)
-{
-    uint32_t count = shared_layout(c->proc->shared)->child_slots;
-    uint32_t least = UINT32_MAX;
-    uint32_t least_idle = UINT32_MAX;
-    uint32_t sessions;
-    uint32_t limit;
-    bool busy;
-
-    for (uint32_t n = 0; n < count; n++) {
-        if (!look_at_child(c, n, &sessions, &busy))
-            continue;
-        least = MIN(least, sessions);
-        if (!busy)
-            least_idle = MIN(least_idle, sessions);
-    }
-    if (least == UINT32_MAX)
-        return UINT32_MAX;
-    limit = least_idle != UINT32_MAX ? (least_idle / BLOCK + 1) * BLOCK : least + 1;
-    for (uint32_t n = 0; n < count; n++) {
-        if (look_at_child(c, n, &sessions, &busy) && sessions < limit &&
-            (!busy || least_idle == UINT32_MAX))
-            return n;
-    }
-    return UINT32_MAX;
-}
-
 static void balance(struct child *c);
 
 static void
@@ -232,6 +184,7 @@ set_accepting(struct child *c, bool on)
 static void
 balance(struct child *c)
 {
+    struct turn_self self = {c->proc->child_no, c->session_count, c->max_sessions, false};
     uint32_t next;
     bool mine;
 
@@ -239,9 +192,10 @@ balance(struct child *c)
         set_accepting(c, false);
         return;
     }
-    next = acceptor(c);
+    self.takes = !c->stopping && !c->retiring && c->free_count > 0;
+    next = turn_whose(c->proc->shared, &self);
     mine = next == c->proc->child_no;
-    set_accepting(c, mine && !c->stopping && !c->retiring && c->free_count > 0);
+    set_accepting(c, mine && self.takes);
     if (mine || c->stopping || c->retiring)
         return;
     if (next != UINT32_MAX && atomic_load_explicit(&shared_child(c->proc->shared, next)->accepting,
@@ -281,19 +235,10 @@ is_reserved(struct child *c)
 }
 
 static void
-accepted(void *ctx, int fd, int error)
+begin_session(struct child *c, int fd)
 {
-    struct child *c = ctx;
     struct session_place place = {0};
 
-    if (error != 0) {
-        log_warning("could not accept a client: %s", strerror(error));
-        return;
-    }
-    if (c->free_count == 0 || is_reserved(c)) {
-        refuse_client(fd);
-        return;
-    }
     place.index = c->free_indexes[--c->free_count];
     place.pid = proc_make_pid(c->proc->child_base + c->proc->child_no, place.index);
     place.slot = shared_session(c->proc->shared, c->proc->child_no, place.index);
@@ -302,7 +247,52 @@ accepted(void *ctx, int fd, int error)
     c->served++;
     c->slot->accepted_total++;
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+}
+
+/* One who was on his way when we paused may find no place left: he waits here, as he would have
+ * waited in the kernel's queue. */
+static void
+accepted(void *ctx, int fd, int error)
+{
+    struct child *c = ctx;
+
+    if (error != 0) {
+        log_warning("could not accept a client: %s", strerror(error));
+        return;
+    }
+    if (is_reserved(c))
+        refuse_client(fd);
+    else if (c->free_count > 0)
+        begin_session(c, fd);
+    else if (c->held_count < ARRAY_LEN(c->held))
+        c->held[c->held_count++] = fd;
+    else
+        refuse_client(fd);
     balance(c);
+}
+
+static void
+let_held_in(struct child *c)
+{
+    int fd = c->held[0];
+
+    if (c->held_count == 0 || c->free_count == 0 || c->in_a_hurry)
+        return;
+    c->held_count--;
+    memmove(c->held, c->held + 1, c->held_count * sizeof(c->held[0]));
+    begin_session(c, fd);
+}
+
+static void
+terminate_all(struct child *c)
+{
+    struct err err;
+
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    for (uint32_t n = 0; n < c->max_sessions; n++) {
+        if (c->sessions[n] != NULL)
+            session_terminate(c->sessions[n], &err);
+    }
 }
 
 static void
@@ -351,6 +341,8 @@ close_doors(void *ctx)
     c->listener_count = 0;
     sock_listeners_close(c->proc->clients, false);
     c->doors_closed = true;
+    if (c->in_a_hurry)
+        terminate_all(c);
     show_clients(c);
     leave_when_done(c);
 }
@@ -383,6 +375,7 @@ session_ended(void *ctx, struct session *s)
     c->session_count--;
     c->idle_since_ns = io_now_ns(c->proc->io);
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+    let_held_in(c);
     maybe_retire(c);
     balance(c);
     leave_when_done(c);
@@ -451,14 +444,19 @@ last_write(void *ctx)
     return shared_last_write_ns(c->proc->shared);
 }
 
-/* A read was about to go elsewhere because its standby was not fresh enough: is there news? */
+/* A read was about to go elsewhere because its standby was not fresh enough: is there news? What
+ * another generation of processes has written may not have woken our lag yet. */
 static bool
 refresh(void *ctx)
 {
     struct child *c = ctx;
     uint64_t before = c->freshness_epoch;
+    int64_t written_ns = shared_last_write_ns(c->proc->shared);
 
     look_at_freshness(c);
+    if (written_ns != c->woke_lag_for_ns && shared_lag_sleeps(c->proc->shared))
+        wake_send(c->proc->wakes, SLOT_LAG);
+    c->woke_lag_for_ns = written_ns;
     return c->freshness_epoch != before;
 }
 
@@ -623,18 +621,6 @@ on_config(void *ctx, const struct config *before UNUSED)
 }
 
 static void
-terminate_all(struct child *c)
-{
-    struct err err;
-
-    err_set(&err, "57P01", "terminating connection due to administrator command");
-    for (uint32_t n = 0; n < c->max_sessions; n++) {
-        if (c->sessions[n] != NULL)
-            session_terminate(c->sessions[n], &err);
-    }
-}
-
-static void
 on_stop(void *ctx, enum proc_stop mode)
 {
     struct child *c = ctx;
@@ -746,6 +732,8 @@ child_free(struct child *c)
 {
     for (uint32_t n = 0; n < c->listener_count; n++)
         io_listener_close(c->listeners[n]);
+    for (uint32_t n = 0; n < c->held_count; n++)
+        close(c->held[n]);
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);

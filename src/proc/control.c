@@ -110,10 +110,9 @@ find_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 
 /* As above, with a message when there is none. */
 static pid_t
-need_running(const struct command *cmd)
+need_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 {
-    char pid_file[TITLE_BYTES];
-    pid_t pid = find_running(cmd, pid_file, sizeof(pid_file));
+    pid_t pid = find_running(cmd, pid_file, pid_file_size);
 
     if (pid == 0)
         fprintf(stderr, "pgpool: pgpool is not running (nobody holds pid file \"%s\")\n", pid_file);
@@ -133,14 +132,33 @@ signal_process(pid_t pid, int signo)
 
 /* ---- the words ---- */
 
-static int
-stop_one(const struct command *cmd, pid_t pid)
+/* Tells it, and whoever has just taken over from it: that one stops its older generations, too.
+ * Returns the process that ends last, or -1. */
+static pid_t
+tell_to_stop(const struct command *cmd, const char *pid_file, pid_t pid)
 {
     static const int signals[] = {
         [PROC_STOP_SMART] = SIGTERM, [PROC_STOP_FAST] = SIGINT, [PROC_STOP_IMMEDIATE] = SIGQUIT};
-    int limit_s = cmd->mode == PROC_STOP_SMART ? SMART_LIMIT_S : FAST_LIMIT_S;
+    pid_t next;
 
     if (signal_process(pid, signals[cmd->mode]) != 0)
+        return -1;
+    next = pidfile_owner(pid_file);
+    if (next <= 0 || next == pid)
+        return pid;
+    return signal_process(next, signals[cmd->mode]) == 0 ? next : -1;
+}
+
+int
+control_stop(const struct command *cmd)
+{
+    int limit_s = cmd->mode == PROC_STOP_SMART ? SMART_LIMIT_S : FAST_LIMIT_S;
+    char pid_file[TITLE_BYTES];
+    pid_t pid = need_running(cmd, pid_file, sizeof(pid_file));
+
+    if (pid > 0)
+        pid = tell_to_stop(cmd, pid_file, pid);
+    if (pid <= 0)
         return 1;
     printf("waiting for pgpool (process %d) to stop", (int)pid);
     fflush(stdout);
@@ -163,30 +181,11 @@ stop_one(const struct command *cmd, pid_t pid)
     return 1;
 }
 
-/* One that an upgrade has replaced just before the signal came ends alone: then its successor is
- * told, too. */
-int
-control_stop(const struct command *cmd)
-{
-    char pid_file[TITLE_BYTES];
-    pid_t pid = need_running(cmd);
-    pid_t next;
-
-    if (pid <= 0)
-        return 1;
-    while (stop_one(cmd, pid) == 0) {
-        next = find_running(cmd, pid_file, sizeof(pid_file));
-        if (next <= 0 || next == pid)
-            return 0;
-        pid = next;
-    }
-    return 1;
-}
-
 int
 control_reload(const struct command *cmd)
 {
     struct config *cfg = control_load(cmd);
+    char pid_file[TITLE_BYTES];
     pid_t pid;
 
     if (cfg == NULL) {
@@ -194,7 +193,7 @@ control_reload(const struct command *cmd)
         return 1;
     }
     config_free(cfg);
-    pid = need_running(cmd);
+    pid = need_running(cmd, pid_file, sizeof(pid_file));
     if (pid <= 0 || signal_process(pid, SIGHUP) != 0)
         return 1;
     printf("pgpool (process %d) was told to reload; its log says what has changed\n", (int)pid);
@@ -309,12 +308,11 @@ control_upgrade(const struct command *cmd)
     char pid_file[TITLE_BYTES];
     char answer[ANSWER_BYTES];
     struct err err;
-    int pid = need_running(cmd);
+    int pid = need_running(cmd, pid_file, sizeof(pid_file));
     int next;
 
     if (pid <= 0)
         return 1;
-    find_running(cmd, pid_file, sizeof(pid_file));
     snprintf(path, sizeof(path), "%s%s", pid_file, CONTROL_SUFFIX);
     if (ask_daemon(path, cmd->timeout_s, answer, &err) != 0) {
         fprintf(stderr, "pgpool: %s\n", err.message);

@@ -81,8 +81,8 @@ take_config(struct parent *pa, struct config *next)
     wake_send_all(pa->base.wakes, SLOT_PARENT);
 }
 
-static void
-reload(struct parent *pa)
+void
+parent_reload(struct parent *pa, const char *why)
 {
     const char *path = pa->cmd->files.config;
     struct config *next = NULL;
@@ -90,7 +90,7 @@ reload(struct parent *pa)
     struct err err;
     bool taken = false;
 
-    log_info("received SIGHUP, reading \"%s\"", path);
+    log_info("%s, reading \"%s\"", why, path);
     if (pa->serving)
         notify_reloading();
     config_report_init(&report);
@@ -217,6 +217,24 @@ parent_rotate_log(struct parent *pa)
         peers_say_to_elders(pa, "rotate");
 }
 
+/* A new program that does not serve yet may have read the file before it was changed, and opened
+ * the log file before it was moved away. */
+static void
+on_reload(struct parent *pa)
+{
+    peer_say(&pa->peers.successor, "reload");
+    if (!pa->succeeded)
+        parent_reload(pa, "received SIGHUP");
+}
+
+/* One that has taken over tells us to rotate, too. */
+static void
+on_rotate(struct parent *pa)
+{
+    if (!peer_say(&pa->peers.successor, "rotate") || !pa->succeeded)
+        parent_rotate_log(pa);
+}
+
 static void
 on_signal(void *ctx, int signo)
 {
@@ -235,11 +253,10 @@ on_signal(void *ctx, int signo)
         parent_stop(pa, PROC_STOP_IMMEDIATE);
         break;
     case SIGHUP:
-        if (!pa->succeeded)
-            reload(pa);
+        on_reload(pa);
         break;
     case SIGUSR1:
-        parent_rotate_log(pa);
+        on_rotate(pa);
         break;
     case SIGCHLD:
         supervise_reap(pa);
@@ -322,7 +339,8 @@ take_over(struct parent *pa)
     pa->took_over = true;
     own_sockets(pa);
     upgrade_open_door(pa);
-    if (!peer_say(elder, "serving"))
+    if (!peer_say(elder, "serving %u %u", pa->base.child_base,
+                  shared_layout(pa->base.shared)->child_slots))
         notify_ready();
     shared_open_doors(pa->base.shared);
     wake_send_all(pa->base.wakes, SLOT_PARENT);

@@ -91,6 +91,7 @@ void parent_close(struct parent *pa);
 
 void parent_stop(struct parent *pa, enum proc_stop mode);
 void parent_rotate_log(struct parent *pa);
+void parent_reload(struct parent *pa, const char *why);
 
 /* Sessions end by themselves, and we with the last one: another generation serves. */
 void parent_finish(struct parent *pa);

@@ -148,7 +148,7 @@ pass_on(struct parent *pa, struct peer *peer, const struct inbox_msg *msg)
     r = &pa->peers.relays[pa->peers.last_relay % RELAYS_MAX];
     if (r->id != 0)
         tell_asker(pa, r->from, r->token);
-    *r = (struct relay){pa->peers.last_relay, msg->from, msg->cancel.token};
+    *r = (struct relay){pa->peers.last_relay, msg->from, msg->cancel.token, peer};
     if (peer_say(peer, "cancel %u %u %s", r->id, msg->cancel.pid, key))
         return true;
     r->id = 0;
@@ -180,6 +180,20 @@ heard_cancelled(struct parent *pa, const char *line)
         return;
     r->id = 0;
     tell_asker(pa, r->from, r->token);
+}
+
+/* What it was asked for nobody answers any more. */
+static void
+forget_relays(struct parent *pa, const struct peer *to)
+{
+    for (uint32_t n = 0; n < RELAYS_MAX; n++) {
+        struct relay *r = &pa->peers.relays[n];
+
+        if (r->id == 0 || r->to != to)
+            continue;
+        r->id = 0;
+        tell_asker(pa, r->from, r->token);
+    }
 }
 
 static int
@@ -253,6 +267,14 @@ heard_stop(struct parent *pa, const char *line)
         parent_stop(pa, (enum proc_stop)mode);
 }
 
+static void
+heard_serving(struct parent *pa, struct peer *peer, const char *line)
+{
+    if (sscanf(line, "serving %u %u", &peer->child_base, &peer->child_count) != 2)
+        peer->child_count = 0;
+    upgrade_done(pa);
+}
+
 static bool
 begins(const char *line, const char *word)
 {
@@ -265,6 +287,7 @@ static void
 hear(struct peer *peer, const char *line)
 {
     struct parent *pa = peer->parent;
+    bool is_successor = peer == &pa->peers.successor;
 
     if (begins(line, "stop"))
         heard_stop(pa, line);
@@ -274,8 +297,10 @@ hear(struct peer *peer, const char *line)
         heard_cancel(pa, peer, line);
     else if (begins(line, "cancelled"))
         heard_cancelled(pa, line);
-    else if (begins(line, "serving") && peer == &pa->peers.successor)
-        upgrade_done(pa);
+    else if (begins(line, "serving") && is_successor)
+        heard_serving(pa, peer, line);
+    else if (begins(line, "reload") && !is_successor && !pa->succeeded)
+        parent_reload(pa, "told to reload by the older generation");
 }
 
 static void
@@ -285,6 +310,7 @@ gone(struct peer *peer)
     bool was_elder = peer != &pa->peers.successor;
 
     peer_close(peer);
+    forget_relays(pa, peer);
     if (was_elder) {
         log_info("the older generation of parent process %d has ended", (int)peer->pid);
         parent_finish_when_alone(pa);

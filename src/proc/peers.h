@@ -6,9 +6,10 @@
  * their sessions. The parents of two generations speak over one channel (os/channel.h), in lines of
  * text that every version understands:
  *
- *     serving                         new -> old: I have taken over; finish
+ *     serving FIRST COUNT             new -> old: I have taken over; finish. My children's numbers
  *     stop MODE                       both ways: 1 smart, 2 fast, 3 immediate
- *     rotate                          new -> old: begin a new log file
+ *     rotate                          both ways: begin a new log file
+ *     reload                          old -> new: read the files again
  *     cancel ID PID KEY               a cancel request for a session of yours; KEY is hexadecimal
  *     cancelled ID                    the answer
  *
@@ -45,6 +46,7 @@ struct relay {
     uint32_t id;   /* 0: none */
     uint32_t from; /* the child's slot */
     uint64_t token;
+    const struct peer *to;
 };
 
 struct peers {

@@ -107,7 +107,8 @@ fail(struct parent *pa, const char *words)
     peer_close(&pa->peers.successor);
     up->pid = 0;
     take_files_back(pa);
-    log_error("upgrade has failed, this process goes on: %s", words);
+    log_error("upgrade has failed, this process %s: %s",
+              pa->stopping != 0 ? "stops all the same" : "goes on", words);
     answer(&up->client, "failed %s", words);
 }
 
@@ -169,6 +170,23 @@ upgrade_reaped(struct parent *pa, pid_t pid, int status)
 
 /* ---- success ---- */
 
+/* A stop that was sent while we still were pgpool, and that lies there unread, is meant for pgpool:
+ * the new one must hear of it. */
+static void
+take_pending_stop(struct parent *pa)
+{
+    sigset_t pending;
+
+    if (sigpending(&pending) != 0)
+        return;
+    if (sigismember(&pending, SIGQUIT) == 1)
+        parent_stop(pa, PROC_STOP_IMMEDIATE);
+    else if (sigismember(&pending, SIGINT) == 1)
+        parent_stop(pa, PROC_STOP_FAST);
+    else if (sigismember(&pending, SIGTERM) == 1)
+        parent_stop(pa, PROC_STOP_SMART);
+}
+
 void
 upgrade_done(struct parent *pa)
 {
@@ -176,6 +194,7 @@ upgrade_done(struct parent *pa)
 
     if (pa->succeeded || up->pid == 0)
         return;
+    take_pending_stop(pa);
     pa->succeeded = true;
     io_timer_stop(&up->limit);
     notify_successor(up->pid);
@@ -272,6 +291,7 @@ begin(struct parent *pa, int words_fd, int limit_s)
     pid_t pid;
     int ends[2];
 
+    err_set(&err, NULL, "no process could be made for the new program");
     if (why != NULL) {
         log_info("upgrade is refused: %s", why);
         answer(&up->asking, "failed %s", why);
@@ -296,7 +316,7 @@ begin(struct parent *pa, int words_fd, int limit_s)
     if (pid < 0) {
         fd_close(&ends[0]);
         fd_close(&ends[1]);
-        fail(pa, "no process could be made for the new program");
+        fail(pa, err.message);
         return;
     }
     fd_close(&ends[1]);
@@ -345,7 +365,9 @@ on_door(void *ctx, int fd, int error)
         close(fd);
         return;
     }
-    /* One that has asked for nothing yet makes room. */
+    /* One that has asked for nothing by now makes room. */
+    if (asking->fd >= 0)
+        on_asking(pa, asking->fd, IO_READABLE);
     hang_up(asking);
     asking->fd = fd;
     asking->watch = io_watch(pa->io, fd, IO_READABLE, on_asking, pa);
@@ -410,6 +432,18 @@ upgrade_pass_signal_on(const struct parent *pa, int signo)
     return owner > 0 && process_signal(owner, signo, &err) == 0;
 }
 
+/* pgpool itself has died: what still runs are older generations with their last sessions. */
+static void
+signal_those_left(int signo)
+{
+    pid_t left[ELDERS_MAX + 1];
+    size_t count = process_children(getpid(), left, ARRAY_LEN(left));
+    struct err err;
+
+    for (size_t n = 0; n < count; n++)
+        process_signal(left[n], signo, &err);
+}
+
 int
 upgrade_stand_in(const char *pid_file, int last_status)
 {
@@ -433,7 +467,12 @@ upgrade_stand_in(const char *pid_file, int last_status)
             return WIFEXITED(last_status) ? WEXITSTATUS(last_status) : 1;
         snprintf(title, sizeof(title), "pgpool: parent: stands in for process %d", (int)owner);
         title_set(title);
-        if (sigwaitinfo(&wanted, &info) > 0 && info.si_signo != SIGCHLD && owner > 0)
+        if (sigwaitinfo(&wanted, &info) <= 0 || info.si_signo == SIGCHLD)
+            continue;
+        owner = pidfile_owner(pid_file); /* another upgrade may have been meanwhile */
+        if (owner > 0)
             process_signal(owner, info.si_signo, &err);
+        else
+            signal_those_left(info.si_signo);
     }
 }

@@ -125,7 +125,15 @@ class Upgradable(Daemon):
         assert self.pid != old
         assert done.stdout == f"pgpool (process {self.pid}) has taken over from process {old}\n"
         self.remember()
+        wait_for(lambda: not self.still_accepting(old), "the old children to close their doors")
         return old
+
+    @staticmethod
+    def still_accepting(old):
+        """Children of a parent that was replaced who have not heard of it: a client may be theirs
+        even now."""
+        return [pid for pid in processes.children(old)
+                if re.search(r"child \d+: \d+ client", processes.title(pid))]
 
     def upgrading(self, *words):
         """The command as a process."""

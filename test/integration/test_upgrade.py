@@ -3,6 +3,8 @@ place of the running one, which finishes its sessions.
 
 What must hold at every moment: no client is refused or lost. What happens when something goes
 wrong is test_upgrade_faults.py's matter.
+
+PGPOOL_TEST_HEAVY=1 makes the load of 32 clients 60 s long instead of 8.
 """
 
 import glob
@@ -60,6 +62,8 @@ def codes(messages):
 
 
 # ---- under load ----------------------------------------------------------------------------------
+
+SECONDS = 60 if os.environ.get("PGPOOL_TEST_HEAVY") else 8
 
 SCRIPT = """\
 \\set aid random(1, 1000)
@@ -140,6 +144,21 @@ def test_under_load(make, table, engine):
     under_load(daemon, lambda: olds.append(daemon.upgrade()))
     wait_for(lambda: not any(processes.alive(pid) for pid in olds), "the old generations' end", 10)
     assert answers(daemon)
+    assert not re.search(r"^\S+ \S+ .*(ERROR|FATAL|PANIC):  ", daemon.log_text(), re.M)
+
+
+def test_thirty_two_clients(make, table, engine):
+    """They stay in the old generation to their end, and others come to the new one."""
+    daemon = make(engine=engine).start()
+    loads = [Load(daemon, "-c", "32", "-j", "2", seconds=SECONDS),
+             Load(daemon, "-C", "-c", "2", seconds=SECONDS)]
+    wait_for(lambda: clients_of(daemon) >= 32, "the load", 30)
+    old = daemon.upgrade()
+    wait_for(lambda: served_by(daemon) >= 5, "clients of the new generation", 30)
+    assert loads[0].runs(), "the load has ended too early to mean anything"
+    for load in loads:
+        load.judge()
+    wait_for(lambda: not processes.alive(old), "the old generation's end")
     assert not re.search(r"^\S+ \S+ .*(ERROR|FATAL|PANIC):  ", daemon.log_text(), re.M)
 
 
@@ -247,6 +266,19 @@ def test_new_generation_hears_of_the_old_one_s_writes(make, cluster):
     cluster.wait_replayed()
 
 
+def test_new_generation_s_lag_hears_of_the_old_one_s_writes(make):
+    """Its reads come back to the standbys as soon as these have caught up, not a period later."""
+    daemon = make(read_consistency="global", sr_check_period="1h").start()
+    with raw.connected(daemon) as old:
+        old.simple("CREATE TABLE IF NOT EXISTS upgrade_woken (n int)")
+        daemon.upgrade()
+        with raw.connected(daemon) as new:
+            for _ in range(3):
+                old.simple("INSERT INTO upgrade_woken VALUES (1)")
+                wait_for(lambda: new.rows("SELECT pg_is_in_recovery()") == [["t"]],
+                         "a read on a standby")
+
+
 def test_log_of_both(daemon):
     with raw.connected(daemon) as one:
         daemon.reload(log_statement="on")
@@ -344,6 +376,20 @@ def test_path_is_found_again(make, how):
     assert answers(daemon)
 
 
+def test_no_descriptor_is_handed_down(daemon):
+    """However many generations there were, a process has what it had in the first."""
+    def descriptors():
+        kinds = ("lag", "pcp", "logger", "child 0", "child 1")
+        return {kind: [processes.descriptors(pid) for pid in found] for kind, found in
+                [("parent", [daemon.pid]), *((kind, daemon.named(kind)) for kind in kinds)]}
+
+    before = descriptors()
+    for _ in range(3):
+        old = daemon.upgrade()
+        wait_for(lambda pid=old: not processes.alive(pid), "the old one's end")
+    wait_for(lambda: descriptors() == before, f"descriptors to be as before: {before}")
+
+
 def test_options_are_the_same(make):
     daemon = make().start("-d")
     daemon.upgrade()
@@ -367,6 +413,20 @@ def test_startup_options_are_taken_into_account(daemon):
         assert one.rows("SELECT 1") == [["1"]]
     daemon.upgrade(unix_socket_permissions="0770")
     assert os.stat(path).st_mode & 0o777 == 0o770
+
+
+def test_deleted_socket_file(daemon):
+    """Somebody has tidied up: the new one makes its file anew."""
+    path = f"{daemon.directory}/.s.PGSQL.{daemon.port}"
+    local = Target(daemon.directory, daemon.port)
+    os.unlink(path)
+    assert not answers(local)
+    daemon.upgrade()
+    assert answers(local) and answers(daemon)
+    with open(path + ".lock", encoding="utf-8") as lock:
+        assert int(lock.read()) == daemon.pid
+    daemon.upgrade()
+    assert answers(local)
 
 
 def listens(port):
@@ -481,6 +541,30 @@ def test_foreground_tells_of_death(cluster):
         pgpool.kill()
 
 
+def test_foreground_outlives_pgpool(cluster):
+    """It passes signals to whoever is the newest, and to older generations that still have sessions
+    when that one has died."""
+    pgpool = foreground(cluster)
+    try:
+        wait_for(lambda: answers(pgpool), "an answer", 30)
+        run_word(pgpool, "upgrade")
+        wait_for(lambda: "stands in" in processes.title(pgpool.pid), "it to stand in")
+        with raw.connected(pgpool) as one:
+            run_word(pgpool, "upgrade")
+            killed = pid_in_file(pgpool)
+            pgpool.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: re.search(rf"main pid {killed}: LOG:  received SIGHUP",
+                                       pgpool.log_text()), "the newest to reload")
+            os.kill(killed, signal.SIGKILL)
+            wait_for(lambda: not processes.alive(killed), "its end")
+            assert one.rows("SELECT 1") == [["1"]]
+            pgpool.process.send_signal(signal.SIGINT)
+            assert codes(one.read_to_end()) == ["57P01"]
+        pgpool.process.wait(10 * SLOW)
+    finally:
+        pgpool.kill()
+
+
 @pytest.mark.parametrize("words", [["-n"], []], ids=["foreground", "background"])
 def test_service_manager_follows(make, words):
     """The old main process names the new one, and ends; the new one says what follows."""
@@ -561,6 +645,21 @@ def test_cancel_by_a_driver(daemon, cluster):
                 one.execute("SELECT pg_sleep(60), pg_current_xact_id()")
             finally:
                 timer.join()
+
+
+def test_cancel_that_the_old_generation_does_not_answer(daemon):
+    """Its parent hangs and is killed: the request ends with it."""
+    with raw.connected(daemon) as one:
+        old = daemon.upgrade()
+        os.kill(old, signal.SIGSTOP)
+        with raw.Raw(daemon, timeout=30) as request:
+            request.send(struct.pack("!II", 12 + len(one.key), 80877102),
+                         struct.pack("!I", one.pid), one.key)
+            wait_for(lambda: clients_of(daemon) == 1, "the request to be taken")
+            os.kill(old, signal.SIGKILL)
+            assert request.drain_to_end() == b""
+        one.read_to_end()
+    assert answers(daemon)
 
 
 def test_cancel_for_nobody(daemon):

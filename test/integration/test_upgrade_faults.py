@@ -242,6 +242,54 @@ def test_a_stopped_elder_is_killed(daemon):
         wait_for(lambda: not daemon.alive(), "all to end")
 
 
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stop_at_the_very_moment(daemon, signo):
+    """One that was sent to the old parent while it was pgpool ends pgpool, also when the old one
+    hears of it after it was replaced."""
+    command, program = held(daemon)
+    old = daemon.pid
+    os.kill(old, signal.SIGSTOP)
+    os.kill(old, signo)
+    daemon.release_program()
+    wait_for(lambda: pid_in_file(daemon) == program, "the new one to take over", 30)
+    assert answers(daemon)
+    os.kill(old, signal.SIGCONT)
+    wait_for(lambda: not processes.alive(program) and not processes.alive(old), "all to end")
+    command.communicate(timeout=20 * SLOW)
+    assert not glob.glob(daemon.settings["pid_file_name"] + "*")
+
+
+def test_reload_and_rotation_during_an_upgrade(daemon):
+    """What the new program has read is read again, and its log goes on in a new file, too."""
+    old = daemon.pid
+
+    def new_parent():
+        for pid in processes.children(old):
+            if processes.title(pid).startswith("pgpool: parent: listening on") and \
+                    any("logger: writing" in processes.title(child)
+                        for child in processes.children(pid)):
+                return pid
+        return None
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the new one waits for its answer
+        daemon.write_config(backend_hostname3="127.0.0.1", backend_port3=silent.getsockname()[1])
+        command = daemon.upgrading()
+        new = wait_for(new_parent, "the new processes", 30)
+        os.kill(new, signal.SIGSTOP)
+        os.rename(daemon.log, daemon.log + ".1")
+        daemon.write_config(log_statement="on")
+        for signo in (signal.SIGUSR1, signal.SIGHUP):
+            os.kill(old, signo)
+        daemon.wait_log("LOG:  received SIGHUP")
+        os.kill(new, signal.SIGCONT)
+        assert "has taken over" in command.communicate(timeout=60 * SLOW)[0]
+        daemon.read_pid()
+        daemon.wait_log("LOG:  told to reload by the older generation")
+        with raw.connected(daemon) as one:
+            one.rows("SELECT 'needle'")
+        daemon.wait_log("statement: SELECT 'needle'")
+
+
 @pytest.mark.parametrize("mode", ["smart", "fast", "immediate"])
 def test_stop_during_an_upgrade(daemon, mode):
     command, program = held(daemon)

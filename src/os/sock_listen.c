@@ -350,6 +350,7 @@ sock_listeners_own(struct sock_listeners *l, const struct sock_unix_options *opt
             close(one->lock_fd);
         one->lock_fd = -1;
         if (pidfile_replace(&lock, lock_path, err) != 0) {
+            unlink(lock_path); /* else the former owner would remove the socket with it */
             result = -1;
             continue;
         }

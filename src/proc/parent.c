@@ -91,7 +91,7 @@ parent_reload(struct parent *pa, const char *why)
     bool taken = false;
 
     log_info("%s, reading \"%s\"", why, path);
-    if (pa->serving)
+    if (pa->took_over) /* before, another process is the main one */
         notify_reloading();
     config_report_init(&report);
     if (config_load_file(path, &next, &report) == 0 &&
@@ -109,7 +109,7 @@ parent_reload(struct parent *pa, const char *why)
         log_error("configuration \"%s\" was not changed, because it contains faults", path);
     }
     config_report_fini(&report);
-    if (pa->serving)
+    if (pa->took_over)
         notify_ready();
 }
 
@@ -167,7 +167,8 @@ parent_stop(struct parent *pa, enum proc_stop mode)
 {
     if (mode <= pa->stopping)
         return;
-    log_info("received %s stop request", stop_names[mode]);
+    if (!pa->failed)
+        log_info("received %s stop request", stop_names[mode]);
     if (pa->stopping == 0 && (pa->from == NULL || pa->took_over)) {
         notify_stopping();
         sock_listeners_refuse(&pa->clients);

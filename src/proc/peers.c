@@ -196,6 +196,15 @@ forget_relays(struct parent *pa, const struct peer *to)
     }
 }
 
+void
+peers_close_elders(struct parent *pa)
+{
+    for (uint32_t n = 0; n < ELDERS_MAX; n++) {
+        peer_close(&pa->peers.elders[n]);
+        forget_relays(pa, &pa->peers.elders[n]);
+    }
+}
+
 static int
 hex_digit(char c)
 {

@@ -69,6 +69,9 @@ void peer_hear(struct peer *peer);
 /* Lets go of the channel. Safe on nobody. */
 void peer_close(struct peer *peer);
 
+/* They are another one's from now on. Who asked for a cancel there is not kept waiting. */
+void peers_close_elders(struct parent *pa);
+
 /* False when it cannot be told (any more). */
 bool peer_say(const struct peer *peer, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void peers_say_to_elders(struct parent *pa, const char *fmt, ...) PRINTF_LIKE(2, 3);

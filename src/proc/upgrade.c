@@ -201,8 +201,7 @@ upgrade_done(struct parent *pa)
     log_info("process %d has taken over; the sessions of this generation are finished here",
              (int)up->pid);
     pa->peers.successor.pid = up->pid;
-    for (uint32_t n = 0; n < ELDERS_MAX; n++)
-        peer_close(&pa->peers.elders[n]);
+    peers_close_elders(pa);
     sock_listeners_close(&pa->clients, true);
     sock_listeners_close(&pa->pcp, true);
     pidfile_drop(&pa->pidfile);

@@ -24,4 +24,9 @@ void slab_fini(struct slab *s);
 void *slab_get(struct slab *s);
 void slab_put(struct slab *s, void *object);
 
+/* Not cleared, of a size that must be told again when it is given back. What is larger than the
+ * slab's objects comes from the heap; under AddressSanitizer, which then sees more, everything. */
+void *slab_get_bytes(struct slab *s, size_t bytes);
+void slab_put_bytes(struct slab *s, void *object, size_t bytes);
+
 #endif

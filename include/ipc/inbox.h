@@ -20,6 +20,7 @@ enum inbox_kind {
     INBOX_CANCEL,          /* child -> child: .cancel */
     INBOX_CANCEL_DONE,     /* back to the asker: .cancel_done */
     INBOX_CLOSE_IDLE,      /* child -> child: close the idle server connections of the pool */
+    INBOX_SPARE,           /* child -> child: .node: close an idle server connection to it */
     INBOX_LOG_ROTATE,      /* anybody -> logger: begin a new file */
 };
 

@@ -77,6 +77,11 @@ struct area *shared_freshness(struct shared *sh);
  * what). */
 struct memo *shared_memo(struct shared *sh);
 
+/* One connection more to the node, by this child; false: there are `limit` already (0: no limit),
+ * over all children. A child that dies has none any more. */
+bool shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit);
+void shared_give_connection(struct shared *sh, uint32_t child_no, int node_id);
+
 /* ---- who wrote last: told by children, asked by lag ------------------------------------------ */
 
 /* Some session wrote at this moment (CLOCK_MONOTONIC). Never goes back. */

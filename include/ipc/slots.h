@@ -79,6 +79,8 @@ struct child_slot {
     _Atomic uint32_t sessions;  /* clients now */
     _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
     _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
+    _Atomic uint32_t connections[NODES_MAX]; /* its own, to each node */
+    _Atomic uint32_t waiting[NODES_MAX];     /* clients and questions that wait for one */
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];

@@ -19,6 +19,8 @@ struct pool_node {
     uint16_t port;
 };
 
+enum { POOL_NODES_MAX = 128 };
+
 struct pool_options {
     const struct pool_node *nodes; /* by node_id; host NULL: no such node */
     uint32_t node_count;
@@ -30,6 +32,19 @@ struct pool_options {
     int64_t life_time_ms;           /* connection_life_time, 0: no limit */
     int connect_timeout_ms;
     int64_t login_timeout_ms;
+    int64_t query_wait_ms; /* query_wait_timeout, 0: for ever */
+};
+
+/* What bounds the number of connections. */
+struct pool_places {
+    void *ctx;
+    /* May there be one connection more to the node? And one less there is. */
+    bool (*take)(void *ctx, int node_id);
+    void (*give)(void *ctx, int node_id);
+    /* One more (1) or one less (-1) waits for a connection to it. */
+    void (*waiting)(void *ctx, int node_id, int change);
+    /* Others may have connections to it to spare: they are asked to close one. */
+    void (*spare)(void *ctx, int node_id);
 };
 
 struct pool_callbacks {
@@ -39,11 +54,25 @@ struct pool_callbacks {
     /* A row of shared memory for a server connection, and back; may return NULL. */
     struct server_slot *(*slot_get)(void *ctx);
     void (*slot_put)(void *ctx, struct server_slot *slot);
+    struct pool_places places;
+};
+
+/* Somebody's place in the queue; the owner's memory, all zeroes at first. */
+struct pool_waiter {
+    struct list link;
+    struct line *line; /* NULL: it does not wait */
+    struct pool_key *key;
+    const struct server_ops *ops;
+    void *owner;
+    int64_t since_ns;
+    int16_t node_id;
+    bool urgent; /* before all others */
 };
 
 /* By content: struct prepared, for prepared.c. */
 struct map *pool_statements(struct pool *p);
 uint64_t pool_next_statement_id(struct pool *p);
+struct buf *pool_scratch(struct pool *p); /* of whoever needs one for a moment */
 
 struct pool *pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks);
 void pool_free(struct pool *p);
@@ -69,11 +98,17 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
 /* ---- lending ----------------------------------------------------------------------------------
  */
 
-/* An idle connection of the key to the node, or a new one that is being dialled: then its state
- * is not SERVER_LENT yet, and ops->ready or ops->failed tells. NULL with err only when dialling
- * could not begin at all. */
-struct server *pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops,
-                             void *owner, struct err *err);
+/* An idle connection of w->key to w->node_id, or a new one that is being dialled: then its state
+ * is not SERVER_LENT yet, and ops->ready or ops->failed tells. NULL with *waits_r where there are
+ * as many connections to the node as there may be: ops->taken tells later. NULL with err: there is
+ * no such node. */
+struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
+void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
+uint32_t pool_waiting(const struct pool *p);
+
+/* Another child needs a place: closes an idle connection to the node that nobody here waits for;
+ * when there is none and `owes`, the next one that is given back. */
+void pool_close_spare(struct pool *p, int node_id, bool owes);
 
 /* Does a dial's error say that the node is of no use now, rather than that it did not take this
  * login or misbehaved in it? */
@@ -127,6 +162,23 @@ void server_set_image(struct server *s, struct settings_image *image);
 
 /* ---- between the files of this room -------------------------------------------------------------
  */
+
+/* wait.c */
+struct pool_queue {
+    struct list lines;
+    uint32_t count;
+    struct io_timer timer;
+};
+struct pool_queue *pool_queue(struct pool *p);
+void pool_wait(struct pool *p, struct pool_waiter *w);
+void pool_serve_soon(struct pool *p);
+/* key: NULL for any. */
+bool pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id);
+/* An idle connection, or a new one where there may be one more or in place of an idle one; NULL:
+ * neither. even_waited_for: also in place of one that others wait for. */
+struct server *pool_take(const struct pool_waiter *w, bool even_waited_for);
+void pool_tell_waiting(struct pool *p, int node_id, int change);
+void pool_ask_for_spare(struct pool *p, int node_id);
 
 /* dial.c tells how it ended. */
 void pool_dialled(struct server *s);

@@ -34,6 +34,9 @@ const char *server_state_name(enum server_state state);
 
 /* What the owner is told. Owner's callbacks may call everything below, server_close too. */
 struct server_ops {
+    /* Who waited (struct pool_waiter) gets this connection, which may be dialling still; NULL: none
+     * became free in time. */
+    void (*taken)(void *ctx, struct server *s);
     /* Dialled and logged in: statements may be sent. */
     void (*ready)(void *ctx, struct server *s);
     /* Dialling or login failed; s is gone. fatal: the server's own ErrorResponse, whole message,

@@ -211,7 +211,10 @@ struct session {
     uint64_t image_seq;
     struct session_tx tx;
     struct session_retry retry;
-    struct lookup *lookup; /* the question to the catalog that it waits for */
+    struct pool_waiter waiter; /* for a server connection */
+    bool has_real;             /* some statement of it may have `real` */
+    bool waited_out;           /* none became free in time */
+    struct lookup *lookup;     /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */
@@ -276,7 +279,8 @@ void session_send(struct session *s, const struct buf *b);
 void session_fatal(struct session *s, const struct err *err);
 void session_error(struct session *s, const struct err *err);
 void session_show_state(struct session *s, enum session_slot_state state);
-struct server *session_link(struct session *s, int node_id, struct err *err);
+/* NULL with *waits_r: it waits for one (ops->taken tells). */
+struct server *session_link(struct session *s, int node_id, bool *waits_r, struct err *err);
 /* What the text is, as the session's parameters make it be read. */
 const struct sql_facts *session_facts(struct session *s, const char *text, size_t len);
 void session_note_parameter(struct session *s, struct wire_view name, struct wire_view value);
@@ -289,6 +293,8 @@ void session_release(struct session *s);
 /* startup.c */
 void startup_received(struct session *s);
 void startup_server_ready(struct session *s, struct server *server);
+/* It waited for one; NULL: in vain. */
+void startup_server_taken(struct session *s, struct server *server);
 /* server: its name only; NULL when there was none. */
 void startup_server_failed(struct session *s, const struct server *server, const struct err *err,
                            const uint8_t *fatal, size_t fatal_len);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/slab.h"
 #include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
@@ -89,6 +90,8 @@ struct session_host {
     struct sql_cache *sql;
     struct memo *memo; /* what `catalog` knows */
     struct catalog *catalog;
+    struct buf scratch;               /* of whoever needs one for a moment */
+    struct slab small;                /* what sessions keep while a statement runs */
     struct list lookups;              /* questions to the catalog under way */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
@@ -150,6 +153,9 @@ void session_follow_primary(struct session *s);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);
+
+/* Before anything else; the other members are set already. */
+void session_host_init(struct session_host *host);
 
 /* No session is there any more: ends the questions to the catalog that are under way. */
 void session_host_fini(struct session_host *host);

@@ -5,8 +5,15 @@
 
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if !defined(__SANITIZE_ADDRESS__) && defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1 /* as gcc says it */
+#endif
+#endif
 
 enum { ALIGNMENT = 16 };
 
@@ -52,8 +59,8 @@ add_page(struct slab *s)
     }
 }
 
-void *
-slab_get(struct slab *s)
+static void *
+get(struct slab *s)
 {
     void *object;
 
@@ -62,7 +69,13 @@ slab_get(struct slab *s)
     object = s->free_list;
     s->free_list = *(void **)object;
     s->used++;
-    return memset(object, 0, s->object_size);
+    return object;
+}
+
+void *
+slab_get(struct slab *s)
+{
+    return memset(get(s), 0, s->object_size);
 }
 
 void
@@ -71,4 +84,31 @@ slab_put(struct slab *s, void *object)
     *(void **)object = s->free_list;
     s->free_list = object;
     s->used--;
+}
+
+static bool
+fits(const struct slab *s, size_t bytes)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return bytes == SIZE_MAX && s != NULL;
+#else
+    return bytes <= s->object_size;
+#endif
+}
+
+void *
+slab_get_bytes(struct slab *s, size_t bytes)
+{
+    return fits(s, bytes) ? get(s) : xmalloc(bytes);
+}
+
+void
+slab_put_bytes(struct slab *s, void *object, size_t bytes)
+{
+    if (object == NULL)
+        return;
+    if (fits(s, bytes))
+        slab_put(s, object);
+    else
+        free(object);
 }

@@ -6,6 +6,8 @@
  */
 #include "ipc/inbox.h"
 
+#include "ipc/slots.h"
+
 #include "base/arena.h"
 #include "base/log.h"
 #include "os/channel.h"
@@ -93,6 +95,8 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     case INBOX_NODE_FAILED:
     case INBOX_NODE_OK:
         return memchr(msg->node.words, '\0', sizeof(msg->node.words)) != NULL;
+    case INBOX_SPARE:
+        return msg->node.node_id >= 0 && msg->node.node_id < NODES_MAX;
     case INBOX_CANCEL:
         return msg->cancel.key_len <= sizeof(msg->cancel.key);
     case INBOX_CHILD_RETIRING:

@@ -28,6 +28,7 @@ struct config_text {
 struct activity {
     _Alignas(64) _Atomic bool lag_sleeps;
     _Atomic bool doors_are_open;
+    _Atomic uint32_t connections[NODES_MAX]; /* to each node, over all children */
 };
 
 /* Shared with other generations of processes, whatever their version: its form never changes. */
@@ -226,6 +227,36 @@ shared_server(struct shared *sh, uint32_t child_no, uint32_t n)
     return (struct server_slot *)(void *)child_part(sh, child_no, sh->servers_at) + n;
 }
 
+bool
+shared_take_connection(struct shared *sh, uint32_t child_no, int node_id, uint32_t limit)
+{
+    uint32_t total = atomic_load(&sh->activity->connections[node_id]);
+
+    do {
+        if (limit > 0 && total >= limit)
+            return false;
+    } while (!atomic_compare_exchange_weak(&sh->activity->connections[node_id], &total, total + 1));
+    atomic_fetch_add(&shared_child(sh, child_no)->connections[node_id], 1);
+    return true;
+}
+
+void
+shared_give_connection(struct shared *sh, uint32_t child_no, int node_id)
+{
+    atomic_fetch_sub(&shared_child(sh, child_no)->connections[node_id], 1);
+    atomic_fetch_sub(&sh->activity->connections[node_id], 1);
+}
+
+static void
+give_all_connections(struct shared *sh, struct child_slot *child)
+{
+    for (int node_id = 0; node_id < NODES_MAX; node_id++) {
+        atomic_store(&child->waiting[node_id], 0);
+        atomic_fetch_sub(&sh->activity->connections[node_id],
+                         atomic_exchange(&child->connections[node_id], 0));
+    }
+}
+
 void
 shared_clear_child(struct shared *sh, uint32_t child_no)
 {
@@ -233,6 +264,7 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
 
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
+    give_all_connections(sh, child);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
         struct session_slot *session = shared_session(sh, child_no, n);
 

@@ -44,6 +44,9 @@ struct pool {
     struct map statements;
     struct map images;
     uint64_t statement_id;
+    struct buf scratch;
+    struct pool_queue queue;
+    bool owed[POOL_NODES_MAX]; /* another child waits for the place of the next one given back */
     struct list keys;
     struct list busy; /* dialling, lent or resetting */
     struct list dead; /* closed; freed by the timer */
@@ -63,6 +66,7 @@ pool_new(struct io *io, struct dns *dns, const struct pool_callbacks *callbacks)
     list_init(&p->keys);
     list_init(&p->busy);
     list_init(&p->dead);
+    list_init(&p->queue.lines);
     slab_init(&p->servers, sizeof(struct server), 16);
     return p;
 }
@@ -283,36 +287,152 @@ lend(struct server *s)
     }
 }
 
-struct server *
-pool_checkout(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
-              struct err *err)
+static bool
+has_node(const struct pool *p, int node_id, struct err *err)
 {
-    struct server *s = take_idle(k, node_id);
+    if (node_id >= 0 && (uint32_t)node_id < p->options.node_count &&
+        p->options.nodes[node_id].host != NULL)
+        return true;
+    err_set(err, "08001", "there is no node %d", node_id);
+    return false;
+}
+
+struct buf *
+pool_scratch(struct pool *p)
+{
+    return &p->scratch;
+}
+
+struct pool_queue *
+pool_queue(struct pool *p)
+{
+    return &p->queue;
+}
+
+uint32_t
+pool_waiting(const struct pool *p)
+{
+    return p->queue.count;
+}
+
+void
+pool_ask_for_spare(struct pool *p, int node_id)
+{
+    p->callbacks.places.spare(p->callbacks.places.ctx, node_id);
+}
+
+void
+pool_tell_waiting(struct pool *p, int node_id, int change)
+{
+    p->callbacks.places.waiting(p->callbacks.places.ctx, node_id, change);
+}
+
+/* The idle connection to the node that has not been used for longest, of whatever key. */
+static struct server *
+oldest_idle(struct pool *p, int node_id, bool even_waited_for)
+{
+    struct server *oldest = NULL;
+
+    list_for_each (it, &p->keys) {
+        struct pool_key *k = list_entry(it, struct pool_key, link);
+        if (!even_waited_for && pool_is_waited_for(p, k, node_id))
+            continue;
+        list_for_each (it2, &k->idle) {
+            struct server *s = list_entry(it2, struct server, link);
+            if (s->node_id == node_id && (oldest == NULL || s->since_ns < oldest->since_ns))
+                oldest = s;
+        }
+    }
+    return oldest;
+}
+
+void
+pool_close_spare(struct pool *p, int node_id, bool owes)
+{
+    struct server *s = oldest_idle(p, node_id, false);
+
+    if (s != NULL)
+        server_close(s, "another process needs its place");
+    else
+        p->owed[node_id] = owes;
+}
+
+/* A place for one more connection, if need be that of an idle one. */
+static bool
+take_place(struct pool *p, int node_id, bool even_waited_for)
+{
+    struct server *idle;
+
+    if (p->callbacks.places.take(p->callbacks.places.ctx, node_id))
+        return true;
+    idle = oldest_idle(p, node_id, even_waited_for);
+    if (idle == NULL)
+        return false;
+    server_close(idle, "its place is needed");
+    return p->callbacks.places.take(p->callbacks.places.ctx, node_id);
+}
+
+static struct server *dial(struct pool_key *k, int node_id, const struct server_ops *ops,
+                           void *owner);
+
+struct server *
+pool_take(const struct pool_waiter *w, bool even_waited_for)
+{
+    struct server *s = take_idle(w->key, w->node_id);
 
     if (s == NULL)
-        return pool_dial(k, node_id, ops, owner, err);
-    s->ops = ops;
-    s->owner = owner;
+        return take_place(w->key->pool, w->node_id, even_waited_for)
+                   ? dial(w->key, w->node_id, w->ops, w->owner)
+                   : NULL;
+    s->ops = w->ops;
+    s->owner = w->owner;
     lend(s);
     return s;
+}
+
+struct server *
+pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r)
+{
+    struct pool *p = w->key->pool;
+    struct server *s = NULL;
+
+    *waits_r = false;
+    if (!has_node(p, w->node_id, err))
+        return NULL;
+    if (w->urgent || !pool_is_waited_for(p, w->key, w->node_id))
+        s = pool_take(w, false);
+    if (s != NULL)
+        return s;
+    pool_wait(p, w);
+    *waits_r = true;
+    return NULL;
 }
 
 struct server *
 pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
           struct err *err)
 {
-    struct pool *p = k->pool;
     struct server *s;
 
-    if (node_id < 0 || (uint32_t)node_id >= p->options.node_count ||
-        p->options.nodes[node_id].host == NULL) {
-        err_set(err, "08001", "there is no node %d", node_id);
+    if (!has_node(k->pool, node_id, err))
         return NULL;
-    }
     s = take_idle(k, node_id);
     if (s != NULL)
         server_close(s, "a new one takes its place");
-    s = slab_get(&p->servers);
+    if (!take_place(k->pool, node_id, false)) {
+        err_set(err, "53300", "there are as many connections to node %d as there may be", node_id);
+        return NULL;
+    }
+    return dial(k, node_id, ops, owner);
+}
+
+/* Its place is taken. */
+static struct server *
+dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
+{
+    struct pool *p = k->pool;
+    struct server *s = slab_get(&p->servers);
+
     p->server_count++;
     s->pool = p;
     s->key = k;
@@ -385,6 +505,8 @@ pool_bury(struct server *s)
     list_remove(&s->link);
     list_append(&p->dead, &s->link);
     p->server_count--;
+    p->callbacks.places.give(p->callbacks.places.ctx, s->node_id);
+    pool_serve_soon(p);
     server_forgets_all(s);
     map_fini(&s->known.by_id);
     server_set_unnamed(s, NULL);
@@ -422,10 +544,16 @@ park(struct server *s)
         server_close(s, "it is not to be kept");
         return;
     }
+    if (s->pool->owed[s->node_id]) {
+        s->pool->owed[s->node_id] = false;
+        server_close(s, "another process needs its place");
+        return;
+    }
     s->state = SERVER_IDLE;
     s->since_ns = io_now_ns(s->pool->io);
     list_remove(&s->link);
     list_append(&s->key->idle, &s->link);
+    pool_serve_soon(s->pool);
 }
 
 void
@@ -586,10 +714,12 @@ pool_free(struct pool *p)
     while (!list_empty(&p->busy))
         server_close(list_first(&p->busy, struct server, link), "pgpool stops");
     io_timer_stop(&p->reaper);
+    io_timer_stop(&p->queue.timer);
     reap(p);
     map_fini(&p->keys_by_name);
     map_fini(&p->statements);
     map_fini(&p->images);
+    buf_free(&p->scratch);
     slab_fini(&p->servers);
     free(p);
 }

@@ -21,46 +21,37 @@ struct known {
 
 /* ---- by content ---- */
 
-static size_t
-key_bytes(const struct prepared_text *t)
-{
-    return sizeof(t->scope) + sizeof(t->type_count) + (size_t)t->type_count * 4 + t->query_len;
-}
-
 static void
-write_key(char *key, const struct prepared_text *t)
+write_key(struct buf *key, const struct prepared_text *t)
 {
-    size_t types_len = (size_t)t->type_count * 4;
-
-    memcpy(key, &t->scope, sizeof(t->scope));
-    key += sizeof(t->scope);
-    memcpy(key, &t->type_count, sizeof(t->type_count));
-    key += sizeof(t->type_count);
-    if (types_len > 0)
-        memcpy(key, t->types, types_len);
-    memcpy(key + types_len, t->query, t->query_len);
+    buf_clear(key);
+    buf_add(key, &t->scope, sizeof(t->scope));
+    buf_add(key, &t->type_count, sizeof(t->type_count));
+    if (t->type_count > 0)
+        buf_add(key, t->types, (size_t)t->type_count * 4);
+    buf_add(key, t->query, t->query_len);
 }
 
 struct prepared *
 prepared_get(struct pool *p, const struct prepared_text *text)
 {
-    size_t key_len = key_bytes(text);
-    struct prepared *made = xmalloc(sizeof(*made) + key_len + 1);
-    struct prepared *known;
+    struct buf *key = pool_scratch(p);
+    struct prepared *made;
     char *types;
 
-    write_key(made->key, text);
-    made->key[key_len] = '\0';
-    known = map_get(pool_statements(p), made->key, key_len);
-    if (known != NULL) {
-        free(made);
-        known->refs++;
-        return known;
+    write_key(key, text);
+    made = map_get(pool_statements(p), key->data, key->len);
+    if (made != NULL) {
+        made->refs++;
+        return made;
     }
+    made = xmalloc(sizeof(*made) + key->len + 1);
+    memcpy(made->key, key->data, key->len);
+    made->key[key->len] = '\0';
     made->pool = p;
     made->id = pool_next_statement_id(p);
     made->refs = 1;
-    made->key_len = (uint32_t)key_len;
+    made->key_len = (uint32_t)key->len;
     made->query_len = (uint32_t)text->query_len;
     made->type_count = text->type_count;
     made->name_len = (uint8_t)snprintf(made->name, sizeof(made->name), "pgpool_%llu",
@@ -68,7 +59,7 @@ prepared_get(struct pool *p, const struct prepared_text *text)
     types = made->key + sizeof(text->scope) + sizeof(text->type_count);
     made->types = (const uint8_t *)types;
     made->query = types + (size_t)text->type_count * 4;
-    map_put(pool_statements(p), made->key, key_len, made);
+    map_put(pool_statements(p), made->key, made->key_len, made);
     return made;
 }
 

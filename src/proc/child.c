@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/dns.h"
 #include "pool/pool.h"
+#include "proc/limits.h"
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
@@ -43,6 +44,7 @@ struct child {
     struct cluster_cursor cursor;
     struct dns *dns;
     struct pool *pool;
+    struct limits limits;
     struct passwd *passwords;
     struct route_rules *rules;
     struct pool_node nodes[CONFIG_NODES_MAX];
@@ -115,6 +117,7 @@ configure(struct child *c)
     o.keep = cfg->connection_cache;
     o.life_time_ms = cfg->connection_life_time_ms;
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
+    o.query_wait_ms = cfg->query_wait_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
     session_options_from_config(cfg, c->rules, &c->host.options);
@@ -593,6 +596,10 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
     case INBOX_CLOSE_IDLE:
         pool_close_idle(c->pool, NULL);
         break;
+    case INBOX_SPARE:
+        pool_close_spare(c->pool, msg->node.node_id,
+                         limits_owes(&c->limits, msg->from, msg->node.node_id));
+        break;
     default:
         break;
     }
@@ -631,6 +638,7 @@ on_stop(void *ctx, enum proc_stop mode)
         terminate_all(c);
     if (!c->doors_closed)
         close_doors(c);
+    pool_close_idle(c->pool, NULL); /* the next generation needs the places at the servers */
     show_clients(c);
     leave_when_done(c);
 }
@@ -665,6 +673,7 @@ sweep(void *ctx)
     look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
+    limits_tell(&c->limits, pool_waiting(c->pool));
     show_clients(c);
     leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
@@ -683,10 +692,11 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put};
+    struct pool_callbacks callbacks = {c, node_failed, slot_get, slot_put,
+                                       limits_places(&c->limits)};
     struct err err;
 
-    c->proc = p;
+    c->proc = c->limits.proc = p;
     c->slot = shared_child(p->shared, p->child_no);
     c->max_sessions = shared_layout(p->shared)->sessions_per_child;
     c->sessions = xcalloc(c->max_sessions, sizeof(struct session *));
@@ -720,7 +730,7 @@ child_new(struct proc *p)
         .show = show,
         .ended = session_ended,
     };
-    list_init(&c->host.lookups);
+    session_host_init(&c->host);
     configure(c);
     rebuild_view(c);
     look_at_freshness(c);

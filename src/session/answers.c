@@ -65,6 +65,39 @@ forget_link(struct session *s, struct server *server)
         s->reader = NULL;
 }
 
+/* The wait for a connection is over. */
+static void
+on_taken(void *ctx, struct server *server)
+{
+    struct session *s = ctx;
+    bool primary;
+
+    if (s->state != CLIENT_READY) {
+        startup_server_taken(s, server);
+        return;
+    }
+    if (server == NULL) {
+        s->waited_out = true;
+        client_go_on(s);
+        return;
+    }
+    primary = server->node_id == s->host->view->primary_id;
+    if ((primary ? s->primary : s->reader) != NULL) {
+        /* the primary has changed meanwhile */
+        server_close(server, "nobody waits for it any more");
+        client_go_on(s);
+        return;
+    }
+    if (primary)
+        s->primary = server;
+    else
+        s->reader = server;
+    if (server->slot != NULL)
+        server->slot->session = (int32_t)s->place.index;
+    if (server->state == SERVER_LENT && s->stall == STALL_SERVER)
+        client_go_on(s);
+}
+
 static void
 on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t *fatal,
           size_t fatal_len)
@@ -265,6 +298,7 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
 }
 
 const struct server_ops session_server_ops = {
+    .taken = on_taken,
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,

@@ -217,16 +217,16 @@ rename_bind(struct out *o, size_t at, const struct wire_bind *b, const struct st
 {
     uint32_t total = num_get_u32(o->bytes + at + 1);
     struct wire_view name = statements_wire_name(st);
-    struct buf head = BUF_EMPTY;
+    struct buf *head = &o->s->host->scratch;
 
-    buf_add_u8(&head, 'B');
-    buf_add_u32(&head, total - b->statement.len + name.len);
-    buf_add(&head, b->portal.data, b->portal.len);
-    buf_add_u8(&head, 0);
-    buf_add(&head, name.data, name.len);
-    buf_add_u8(&head, 0);
-    replace_head(o, &head, at, WIRE_HEADER_BYTES + b->portal.len + 1 + b->statement.len + 1);
-    buf_free(&head);
+    buf_clear(head);
+    buf_add_u8(head, 'B');
+    buf_add_u32(head, total - b->statement.len + name.len);
+    buf_add(head, b->portal.data, b->portal.len);
+    buf_add_u8(head, 0);
+    buf_add(head, name.data, name.len);
+    buf_add_u8(head, 0);
+    replace_head(o, head, at, WIRE_HEADER_BYTES + b->portal.len + 1 + b->statement.len + 1);
 }
 
 static bool
@@ -591,6 +591,14 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     if (tx_answers(s, bytes, u))
         return true;
+    if (unlikely(s->waited_out)) {
+        s->waited_out = false;
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
+                       "sooner.");
+        refuse_unit(s, u, &err);
+        return true;
+    }
     if (unlikely(s->cancelled)) {
         s->cancelled = false;
         err_set(&err, "57014", "canceling statement due to user request");

@@ -34,6 +34,7 @@ struct lookup {
     struct session_host *host;
     struct pool_key *key;
     struct server *server;
+    struct pool_waiter waiter;
     struct catalog_question question;
     struct catalog_scope scope; /* as of before it was asked */
     struct buf path;            /* the settings that the search path follows from */
@@ -260,6 +261,7 @@ end_lookup(struct lookup *l, bool failed)
 
     list_init(&waiters);
     io_timer_stop(&l->limit);
+    pool_wait_no_more(l->host->pool, &l->waiter);
     list_remove(&l->link);
     while (!list_empty(&l->waiters)) {
         struct session *s = list_first(&l->waiters, struct session, lookup_link);
@@ -418,7 +420,22 @@ on_lost(void *ctx, struct server *server UNUSED, const struct err *err, bool owe
     fail_lookup(l, err->message, true);
 }
 
+static void
+on_taken(void *ctx, struct server *server)
+{
+    struct lookup *l = ctx;
+
+    if (server == NULL) {
+        fail_lookup(l, "no server connection became free", true);
+        return;
+    }
+    l->server = server;
+    if (server->state == SERVER_LENT)
+        send_question(l);
+}
+
 static const struct server_ops lookup_ops = {
+    .taken = on_taken,
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,
@@ -437,6 +454,13 @@ node_to_ask(struct session *s)
     return place_reader(s, &reason);
 }
 
+/* Who has a connection does not wait for another one: it may be his that is waited for. */
+static bool
+holds_connection(const struct session *s)
+{
+    return s->primary != NULL || s->reader != NULL;
+}
+
 static bool
 start_lookup(struct session *s)
 {
@@ -444,6 +468,7 @@ start_lookup(struct session *s)
     struct lookup *l = xcalloc(1, sizeof(*l));
     struct buf who = BUF_EMPTY;
     struct err err;
+    bool waits;
 
     list_init(&l->waiters);
     l->host = host;
@@ -455,13 +480,22 @@ start_lookup(struct session *s)
     l->question = host->question;
     host->question = (struct catalog_question){.count = 0};
     list_append(&host->lookups, &l->link);
-    l->server = pool_checkout(l->key, node_to_ask(s), &lookup_ops, l, &err);
-    if (l->server == NULL) {
+    l->waiter = (struct pool_waiter){.key = l->key,
+                                     .ops = &lookup_ops,
+                                     .owner = l,
+                                     .node_id = (int16_t)node_to_ask(s),
+                                     .urgent = true};
+    l->server = pool_checkout(&l->waiter, &err, &waits);
+    if (waits && holds_connection(s)) {
+        fail_lookup(l, "no connection is free", false);
+        return false;
+    }
+    if (l->server == NULL && !waits) {
         fail_lookup(l, err.message, true);
         return false;
     }
     io_timer_start(host->io, &l->limit, LOOKUP_LIMIT_MS, out_of_time, l);
-    if (l->server->state == SERVER_LENT)
+    if (l->server != NULL && l->server->state == SERVER_LENT)
         send_question(l);
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;
@@ -475,6 +509,8 @@ lookup_ask(struct session *s)
 
     if (l == NULL)
         return s->lookups++ < LOOKUPS_MAX && start_lookup(s);
+    if (l->server == NULL && holds_connection(s))
+        return false;
     list_append(&l->waiters, &s->lookup_link);
     s->lookup = l;
     return true;

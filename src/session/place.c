@@ -269,6 +269,7 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
            enum route_reason *reason_r, struct err *err)
 {
     struct server *cur = s->cur;
+    bool waits;
     int node_id;
 
     *reason_r = ROUTE_TRANSACTION;
@@ -294,10 +295,12 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
     node_id = choose_node(s, u, reason_r);
     if (node_id < 0)
         return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
-    *server_r = session_link(s, node_id, err);
-    if (*server_r == NULL)
+    *server_r = session_link(s, node_id, &waits, err);
+    if (*server_r == NULL && !waits)
         return -1;
-    if ((*server_r)->state != SERVER_LENT) {
+    if (!waits && (*server_r)->node_id != node_id)
+        *reason_r = ROUTE_NONE_FREE;
+    if (waits || (*server_r)->state != SERVER_LENT) {
         s->stall = STALL_SERVER;
         return 1;
     }

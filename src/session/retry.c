@@ -21,7 +21,7 @@
 void
 retry_drop(struct session *s)
 {
-    free(s->retry.bytes);
+    slab_put_bytes(&s->host->small, s->retry.bytes, s->retry.len);
     s->retry = (struct session_retry){.bytes = NULL};
 }
 
@@ -37,7 +37,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
         !(u->executed > 0 || u->type == 'P' || u->type == 'D') ||
         !(s->tx_status == 'I' || s->tx.movable))
         return;
-    s->retry.bytes = xmalloc(u->bytes);
+    s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
     memcpy(s->retry.bytes, bytes, u->bytes);
 }

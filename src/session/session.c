@@ -18,7 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLD_MS = 100 }; /* how long a batch without Sync waits for more of it */
+enum {
+    HOLD_MS = 100, /* how long a batch without Sync waits for more of it */
+    SMALL_BYTES = 256,
+    SMALL_PER_PAGE = 32,
+};
 
 void
 session_enter(struct session *s, enum client_state state)
@@ -196,6 +200,7 @@ session_end(struct session *s, const char *why)
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
     lookup_leave(s);
+    pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->login_server != NULL)
         server_close(s->login_server, "its session has gone");
     s->login_server = NULL;
@@ -343,25 +348,46 @@ replace(struct session *s, struct server **link, int node_id, struct err *err)
 
 /* An idle connection to the primary that was opened when its node was a standby says so still. */
 static struct server *
-checkout(struct session *s, int node_id, struct err *err)
+checkout(struct session *s, int node_id, bool *waits_r, struct err *err)
 {
     bool primary = node_id == s->host->view->primary_id;
     struct server *server;
 
+    pool_wait_no_more(s->host->pool, &s->waiter);
+    s->waiter.key = s->key;
+    s->waiter.ops = &session_server_ops;
+    s->waiter.owner = s;
+    s->waiter.node_id = (int16_t)node_id;
     for (;;) {
-        server = pool_checkout(s->key, node_id, &session_server_ops, s, err);
+        server = pool_checkout(&s->waiter, err, waits_r);
         if (server == NULL || !primary || server->state != SERVER_LENT || !server->is_standby)
             return server;
         server_close(server, "it is from before its node was the primary");
     }
 }
 
+/* Who has a connection waits for no other one, as two of them might wait for each other: reads go
+ * where the session is, and one that it only reads from is given back. */
+static struct server *
+instead_of_waiting(struct session *s, bool primary, bool *waits_r)
+{
+    session_release(s);
+    if (primary && s->reader != NULL)
+        session_drop_link(s, s->reader);
+    if (primary || s->primary == NULL || s->primary->state != SERVER_LENT)
+        return NULL;
+    pool_wait_no_more(s->host->pool, &s->waiter);
+    *waits_r = false;
+    return s->primary;
+}
+
 struct server *
-session_link(struct session *s, int node_id, struct err *err)
+session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
 {
     bool primary = node_id == s->host->view->primary_id;
     struct server **link = primary ? &s->primary : &s->reader;
 
+    *waits_r = false;
     if (!primary && s->primary != NULL && s->primary->node_id == node_id) {
         /* what was the primary is a standby now */
         if (s->keeps_primary) {
@@ -373,7 +399,9 @@ session_link(struct session *s, int node_id, struct err *err)
     if (!replace(s, link, node_id, err))
         return NULL;
     if (*link == NULL) {
-        *link = checkout(s, node_id, err);
+        *link = checkout(s, node_id, waits_r, err);
+        if (*waits_r)
+            return instead_of_waiting(s, primary, waits_r);
         if (*link != NULL)
             (*link)->watched =
                 session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;
@@ -429,6 +457,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
         return false;
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
+    pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
@@ -484,9 +513,18 @@ session_sweep(struct session *s)
 }
 
 void
+session_host_init(struct session_host *host)
+{
+    list_init(&host->lookups);
+    slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
+}
+
+void
 session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
+    buf_free(&host->scratch);
+    slab_fini(&host->small);
 }
 
 const struct session_place *

@@ -243,10 +243,31 @@ ask_a_server(struct session *s)
     }
     s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
     s->login_server = pool_dial(s->key, node_id, &session_server_ops, s, &err);
+    if (s->login_server == NULL && strcmp(err.sqlstate, "53300") == 0) {
+        s->waiter = (struct pool_waiter){
+            .key = s->key, .ops = &session_server_ops, .owner = s, .node_id = (int16_t)node_id};
+        pool_wait(s->host->pool, &s->waiter);
+        return;
+    }
     if (s->login_server == NULL)
         startup_server_failed(s, NULL, &err, NULL, 0);
     else if (s->login_server->state == SERVER_LENT)
         startup_server_ready(s, s->login_server);
+}
+
+void
+startup_server_taken(struct session *s, struct server *server)
+{
+    struct err err;
+
+    if (server == NULL) {
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        session_fatal(s, &err);
+    } else if (server->state == SERVER_LENT) {
+        startup_server_ready(s, server);
+    } else {
+        s->login_server = server;
+    }
 }
 
 void

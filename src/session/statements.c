@@ -26,13 +26,13 @@ bytes_of(const struct statement *st)
 }
 
 static void
-unref(struct statement *st)
+unref(struct session *s, struct statement *st)
 {
     if (--st->refs > 0)
         return;
     if (st->prepared != NULL)
         prepared_put(st->prepared);
-    free(st);
+    slab_put_bytes(&s->host->small, st, sizeof(*st) + st->name_len + 1);
 }
 
 /* What it may do, by all that is known now. */
@@ -69,9 +69,9 @@ statements_judge(struct session *s, struct statement *st)
 }
 
 static struct statement *
-statement_new(struct wire_view name, struct prepared *prepared)
+statement_new(struct session *s, struct wire_view name, struct prepared *prepared)
 {
-    struct statement *st = xmalloc(sizeof(*st) + name.len + 1);
+    struct statement *st = slab_get_bytes(&s->host->small, sizeof(*st) + name.len + 1);
 
     memset(st, 0, sizeof(*st));
     st->refs = 1;
@@ -90,7 +90,7 @@ statement_of(struct session *s, const struct wire_parse *p)
     const struct sql_facts *f = session_facts(s, p->query.data, p->query.len);
     struct prepared_text text = {p->query.data, p->query.len, p->types, p->type_count,
                                  lookup_meaning(s)};
-    struct statement *st = statement_new(p->name, prepared_get(s->host->pool, &text));
+    struct statement *st = statement_new(s, p->name, prepared_get(s->host->pool, &text));
 
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
@@ -118,7 +118,7 @@ put(struct session *s, struct statement *st)
     if (before != NULL) {
         before->named = false;
         s->statement_bytes -= bytes_of(before);
-        unref(before);
+        unref(s, before);
     }
 }
 
@@ -183,19 +183,20 @@ learn(struct session *s, struct server *server, struct prepared *prepared)
 
 /* The server knows it under the client's own name, too. */
 static void
-provide_real(struct server *server, struct statement *st)
+provide_real(struct session *s, struct server *server, struct statement *st)
 {
     if (st->real == server || st->prepared == NULL)
         return;
     send_parse(server, (struct wire_view){st->name, st->name_len}, st->prepared);
     server_expect(server, PENDING_PARSE, true, 0, NULL);
     st->real = server;
+    s->has_real = true;
 }
 
 void
 statements_provide_real(struct session *s, struct server *server, struct statement *st)
 {
-    provide_real(server, st);
+    provide_real(s, server, st);
     session_keep(s, SESSION_KEEPS_STATEMENT, false);
 }
 
@@ -250,13 +251,13 @@ statements_parse_unseen(struct session *s, struct server *server, struct wire_vi
         return STATEMENTS_AS_IS;
     if (name.len > 0 && !s->batch_forgets) {
         /* the name is taken: the server must say so, and must know it for that */
-        provide_real(server, old);
+        provide_real(s, server, old);
         s->unreal = true;
         return STATEMENTS_AS_IS;
     }
     old->refs++;
     forget(s, old);
-    unref(old);
+    unref(s, old);
     return STATEMENTS_AS_IS;
 }
 
@@ -300,11 +301,11 @@ statements_add_by_sql(struct session *s, struct sql_text name)
 
     if (!statements_have_room(s, &p))
         return;
-    st = statement_new(p.name, NULL);
+    st = statement_new(s, p.name, NULL);
     st->to_primary = st->may_write = st->touches_session = true;
     st->reason = ROUTE_PINNED;
     put(s, st);
-    unref(st);
+    unref(s, st);
 }
 
 void
@@ -316,7 +317,7 @@ statements_remember(struct session *s, const struct wire_parse *p)
         return;
     st = statement_of(s, p);
     put(s, st);
-    unref(st);
+    unref(s, st);
 }
 
 enum statements_way
@@ -370,18 +371,19 @@ statements_settled(struct session *s, struct server *server, const struct pendin
         if (statements_find(s, name) == NULL)
             put(s, st);
     }
-    unref(st);
+    unref(s, st);
 }
 
 /* ---- all of them ---- */
 
 static void
-drop_statement(void *ctx UNUSED, void *value)
+drop_statement(void *ctx, void *value)
 {
+    struct session *s = ctx;
     struct statement *st = value;
 
     st->named = false;
-    unref(st);
+    unref(s, st);
 }
 
 void
@@ -392,7 +394,7 @@ statements_forget(struct session *s, struct sql_text name)
     if (name.len == 0) {
         if (s->cur != NULL)
             server_forgets_all(s->cur);
-        map_clear(&s->statements, drop_statement, NULL);
+        map_clear(&s->statements, drop_statement, s);
         s->statement_bytes = 0;
         return;
     }
@@ -401,7 +403,7 @@ statements_forget(struct session *s, struct sql_text name)
         return;
     st->refs++;
     forget(s, st);
-    unref(st);
+    unref(s, st);
 }
 
 void
@@ -413,7 +415,7 @@ statements_unnamed_gone(struct session *s)
         return;
     st->refs++;
     forget(s, st);
-    unref(st);
+    unref(s, st);
 }
 
 static bool
@@ -442,6 +444,7 @@ statements_doubt(struct session *s, struct sql_text name)
 struct real_names {
     struct server *server;
     bool close;
+    bool others; /* some are known to another one */
 };
 
 static bool
@@ -450,8 +453,10 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
     struct real_names *r = ctx;
     struct statement *st = value;
 
-    if (st->real != r->server)
+    if (st->real != r->server) {
+        r->others |= st->real != NULL;
         return true;
+    }
     st->real = NULL;
     if (r->close) {
         send_close(r->server, st->name, st->name_len);
@@ -463,15 +468,18 @@ end_real(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
 void
 statements_link_gone(struct session *s, struct server *server)
 {
-    struct real_names r = {server, false};
+    struct real_names r = {server, false, false};
 
+    if (likely(!s->has_real))
+        return;
     map_visit(&s->statements, end_real, &r);
+    s->has_real = r.others;
 }
 
 void
 statements_close_real(struct session *s, struct server *server)
 {
-    struct real_names r = {server, true};
+    struct real_names r = {server, true, false};
 
     s->unreal = false;
     map_visit(&s->statements, end_real, &r);
@@ -482,5 +490,5 @@ statements_close_real(struct session *s, struct server *server)
 void
 statements_fini(struct session *s)
 {
-    map_clear(&s->statements, drop_statement, NULL);
+    map_clear(&s->statements, drop_statement, s);
 }

@@ -593,9 +593,13 @@ def test_all_end_with_the_parent(make):
 @pytest.mark.parametrize("kind", ["child", "lag", "pcp", "logger"])
 def test_a_killed_process_is_replaced(daemon, kind):
     before = daemon.named(kind)
+
+    def is_replaced():
+        found = daemon.named(kind)
+        return len(found) == len(before) and before[0] not in found
+
     os.kill(before[0], signal.SIGKILL)
-    wait_for(lambda: len(daemon.named(kind)) == len(before) and before[0] not in daemon.named(kind),
-             "another one")
+    wait_for(is_replaced, "another one")
     assert not processes.zombies(daemon.pid)
     assert daemon_answers(daemon)()
     daemon.wait_log(rf"{kind} process {before[0]} was terminated by signal 9")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import raw
+from cluster import wait_for
 
 SECONDS = 300 if os.environ.get("PGPOOL_TEST_HEAVY") else 6
 CLIENTS = 24
@@ -239,3 +240,101 @@ def test_nobody_sees_another_s_state(cluster, start_pgpool):
     wrong, steps = mix(pgpool)
     assert not wrong, wrong
     assert steps > CLIENTS
+
+
+def test_a_few_connections_serve_many(cluster, start_pgpool):
+    """No more than max_backend_connections, over both children, and everybody gets an answer."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=3)
+    before = int(cluster.primary.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pm_many'"))
+    wrong, most, ended = [], 0, threading.Event()
+
+    def work(number):
+        try:
+            with raw.connected(pgpool, application_name="pm_many", timeout=60) as one:
+                for step in range(20):
+                    one.rows("BEGIN")
+                    one.rows("INSERT INTO pm_t VALUES (1)")
+                    token = f"{number}.{step}"
+                    assert value(one, f"SELECT '{token}'") == token
+                    one.rows("COMMIT")
+                    assert value(one, f"SELECT '{token}'") == token
+        except BaseException as error:  # reported below
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    watcher = threading.Thread(target=lambda: [thread.join() for thread in threads] and ended.set())
+    watcher.start()
+    while not ended.wait(0.05):
+        most = max(most, cluster.primary.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pm_many'") - before)
+    watcher.join()
+    assert not wrong, wrong
+    assert 1 <= most <= 3
+
+
+class Busy(threading.Thread):
+    """Transactions, one after the other, until all are told to stop."""
+
+    def __init__(self, pgpool, stop, sql="INSERT INTO pm_t VALUES (1)", **params):
+        super().__init__()
+        self.pgpool, self.stop, self.sql, self.params = pgpool, stop, sql, params
+        self.steps, self.wrong = 0, None
+
+    def run(self):
+        try:
+            with raw.connected(self.pgpool, timeout=60, **self.params) as one:
+                while not self.stop.is_set():
+                    one.rows("BEGIN")
+                    one.rows(self.sql)
+                    one.rows("COMMIT")
+                    self.steps += 1
+        except BaseException as error:  # reported by who looks at it
+            self.wrong = repr(error)
+
+
+def all_get_their_turn(busy, stop):
+    for one in busy:
+        one.start()
+    try:
+        wait_for(lambda: all(one.steps > 5 or one.wrong for one in busy), "everybody's turn")
+    finally:
+        stop.set()
+        for one in busy:
+            one.join()
+    assert not [one.wrong for one in busy if one.wrong]
+
+
+def test_no_child_keeps_all_connections(cluster, start_pgpool):
+    """While the clients of all children want more than there are, each child has some."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=3, num_init_children=4)
+    stop = threading.Event()
+    all_get_their_turn([Busy(pgpool, stop) for _ in range(24)], stop)
+
+
+def test_no_database_keeps_all_connections(cluster, start_pgpool):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=2, num_init_children=1)
+    stop = threading.Event()
+    busy = [Busy(pgpool, stop) for _ in range(12)]
+    busy.append(Busy(pgpool, stop, "SELECT txid_current()", database="postgres"))
+    all_get_their_turn(busy, stop)
+
+
+def test_who_waits_too_long_is_told(cluster, start_pgpool):
+    cluster.sql("CREATE TABLE IF NOT EXISTS pm_t (a int)")
+    pgpool = start_pgpool(pool_mode="auto", max_backend_connections=1, num_init_children=1,
+                          query_wait_timeout="1s")
+    with raw.connected(pgpool) as one, raw.connected(pgpool) as two:
+        one.rows("BEGIN")
+        one.rows("INSERT INTO pm_t VALUES (1)")
+        answer = two.simple("INSERT INTO pm_t VALUES (2)")
+        assert [got.fields()["C"] for got in answer if got.kind == "E"] == ["53300"]
+        assert answer[-1].body == b"I"
+        one.rows("COMMIT")
+        assert two.simple("INSERT INTO pm_t VALUES (2)")[-2].kind == "C"
+    assert "clients wait for a server connection" in pgpool.log_text()

@@ -271,6 +271,18 @@ def test_reload_and_rotation_during_an_upgrade(daemon):
                 return pid
         return None
 
+    def wait_said(words):
+        """In the new file, or still in the old one."""
+        def said():
+            with open(daemon.log + ".1", encoding="utf-8") as before:
+                return words in before.read() + daemon.log_text()
+        wait_for(said, words, 30)
+
+    def is_logged():
+        with raw.connected(daemon) as one:
+            one.rows("SELECT 'needle'")
+        return "statement: SELECT 'needle'" in daemon.log_text()
+
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the new one waits for its answer
         daemon.write_config(backend_hostname3="127.0.0.1", backend_port3=silent.getsockname()[1])
         command = daemon.upgrading()
@@ -280,14 +292,12 @@ def test_reload_and_rotation_during_an_upgrade(daemon):
         daemon.write_config(log_statement="on")
         for signo in (signal.SIGUSR1, signal.SIGHUP):
             os.kill(old, signo)
-        daemon.wait_log("LOG:  received SIGHUP")
+        wait_said("LOG:  received SIGHUP")
         os.kill(new, signal.SIGCONT)
         assert "has taken over" in command.communicate(timeout=60 * SLOW)[0]
         daemon.read_pid()
-        daemon.wait_log("LOG:  told to reload by the older generation")
-        with raw.connected(daemon) as one:
-            one.rows("SELECT 'needle'")
-        daemon.wait_log("statement: SELECT 'needle'")
+        wait_said("LOG:  told to reload by the older generation")
+        wait_for(is_logged, "the new one to log statements in the new file", pause=0.2)
 
 
 @pytest.mark.parametrize("mode", ["smart", "fast", "immediate"])

@@ -71,6 +71,27 @@ smallest_sizes(void **state)
     assert_int_equal(s.used, 0);
 }
 
+static void
+what_does_not_fit_comes_from_elsewhere(void **state)
+{
+    struct slab s;
+    char *small;
+    char *large;
+
+    (void)state;
+    slab_init(&s, 32, 4);
+    small = slab_get_bytes(&s, 32);
+    large = slab_get_bytes(&s, 1000);
+    memset(small, 1, 32);
+    memset(large, 2, 1000);
+    assert_true(s.used <= 1);
+    slab_put_bytes(&s, large, 1000);
+    slab_put_bytes(&s, small, 32);
+    slab_put_bytes(&s, NULL, 32);
+    assert_int_equal(s.used, 0);
+    slab_fini(&s);
+}
+
 int
 main(void)
 {
@@ -78,6 +99,7 @@ main(void)
         cmocka_unit_test(objects_come_cleared_and_are_reused),
         cmocka_unit_test(many_objects_stand_apart),
         cmocka_unit_test(smallest_sizes),
+        cmocka_unit_test(what_does_not_fit_comes_from_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,7 +226,7 @@ def shares(pgpool, **params):
 
 def session_of(one):
     """The index of a session, as its key for cancel requests says."""
-    return one.pid & ((1 << 20) - 1)
+    return one.pid & ((1 << 17) - 1)
 
 
 def test_a_database_or_user_has_its_pool_mode(with_limits):

@@ -34,6 +34,9 @@ struct shared_layout {
     uint32_t sessions_per_child; /* child_max_clients; servers are twice as many */
     uint32_t memo_entries;       /* relcache_size */
     size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form */
+    int writes_fd;               /* the word of the last write of another generation of processes
+                                  * (its shared_writes_fd), taken over when shared_new succeeds;
+                                  * -1: one of our own */
 };
 
 int shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err);
@@ -103,10 +106,22 @@ void shared_dismiss_client(struct shared *sh, uint32_t child_no);
 void shared_note_write(struct shared *sh, int64_t now_ns);
 int64_t shared_last_write_ns(const struct shared *sh); /* 0: none so far */
 
+/* The descriptor behind that word, to be handed to the next generation of processes, so that its
+ * sessions hear of what this one's write. Stays ours. The word's form (64 bits at the start of a
+ * page, nanoseconds) is the same in every version of pgpool. */
+int shared_writes_fd(const struct shared *sh);
+
 /* Lag says that it asks seldom now; a child that then notes a write sends it a wake. Lag sets it
  * first and looks at the last write after that, so that no write is missed. */
 void shared_set_lag_sleeps(struct shared *sh, bool sleeps);
 bool shared_lag_sleeps(const struct shared *sh);
+
+/* ---- whether clients are taken: told by the parent, asked by children -------------------------
+ */
+
+/* Closed at first. Then wake the children. */
+void shared_open_doors(struct shared *sh);
+bool shared_doors_are_open(const struct shared *sh);
 
 /* ---- configuration: written by the parent --------------------------------------------------- */
 

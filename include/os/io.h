@@ -141,9 +141,17 @@ typedef void io_accepted_fn(void *ctx, int fd, int error);
 
 /* The listening socket stays the caller's: it may be shared with other processes. */
 struct io_listener *io_listen(struct io *io, int fd, io_accepted_fn *accepted, void *ctx);
+
+/* A client who was on his way may still arrive after a pause, and is the callee's as any other:
+ * nobody else would hear of him. */
 void io_listener_pause(struct io_listener *l);
 void io_listener_resume(struct io_listener *l);
 void io_listener_close(struct io_listener *l);
+
+/* After a pause: no accept is under way any more that could still bring a client. It takes a turn
+ * or two of the loop. Who closes a listener before may lose a client that the kernel has already
+ * handed over. */
+bool io_listener_is_quiet(const struct io_listener *l);
 
 /* ---- watched descriptors: eventfd, pipes, inboxes, other libraries' sockets -------------------
  */

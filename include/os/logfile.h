@@ -18,6 +18,7 @@ enum { LOGFILE_PATH_BYTES = 1024 };
 struct logfile {
     int fd; /* -1: none is open; what is written goes to stderr */
     char path[LOGFILE_PATH_BYTES];
+    int64_t opened_us; /* wall clock */
     int64_t bytes;
     bool in_line; /* the last byte written does not end a line */
 };
@@ -28,7 +29,8 @@ struct logfile_name {
     const char *directory; /* made when it is missing */
     const char *pattern;
     mode_t mode;
-    bool truncate; /* a file that is there under another name than the present one begins empty */
+    bool truncate; /* a file that is there under another name than the present one begins empty,
+                    * unless somebody has written into it since the present one was opened */
 };
 
 /* Opens the file of this moment and closes the one before, also when it is the same one (somebody

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/util.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct pidfile {
@@ -23,7 +24,19 @@ struct pidfile {
  * returns -1 and *owner_r is the process id (0 for other failures). */
 int pidfile_take(struct pidfile *p, const char *path, pid_t *owner_r, struct err *err);
 
-/* Removes the file and lets go of it. Safe on one that is not held. */
+/* Takes the name over from a living owner: a new file with our process id and our lock stands in
+ * the old one's place, and at no moment is there none. The old owner's lock means nothing from
+ * then on. Only by agreement with that owner. */
+int pidfile_replace(struct pidfile *p, const char *path, struct err *err);
+
+/* Held, and the file at its path still is the one that we hold. */
+bool pidfile_is_ours(const struct pidfile *p);
+
+/* Removes what a pidfile_replace that was killed half way has left beside the file. */
+void pidfile_clean(const char *path);
+
+/* Removes the file, unless it has become another's, and lets go of it. Safe on one that is not
+ * held. */
 void pidfile_drop(struct pidfile *p);
 
 /* After fork, in a process that is not the owner: closes it without touching the file. */

@@ -19,6 +19,9 @@ bool process_wait(pid_t pid, int timeout_ms);
 /* Its title as ps shows it, cut; false when there is no such process. */
 bool process_title(pid_t pid, char *title, size_t title_size);
 
+/* The process that it belongs to; 0 when there is no such process. */
+pid_t process_parent(pid_t pid);
+
 /* The processes that this one forked, in ascending order; at most max. */
 size_t process_children(pid_t pid, pid_t *children_r, size_t max);
 

@@ -53,11 +53,13 @@ struct sock_listener {
     int fd; /* listening, nonblocking, close-on-exec */
     bool is_unix;
     char text[SOCK_TEXT_BYTES]; /* as sock_address_text prints it */
-    int lock_fd;                /* unix: holds the lock file; else -1 */
+    int lock_fd;                /* unix: holds the lock file, as its owner; else -1 */
 };
 
 struct sock_listeners {
     uint32_t count;
+    struct sock_listeners *former; /* those of whom we succeed, or NULL: one with the same address
+                                    * is moved from there instead of being opened */
     struct sock_listener list[SOCK_LISTEN_MAX];
 };
 
@@ -79,11 +81,25 @@ struct sock_unix_options {
 int sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
                      const struct sock_unix_options *options, struct err *err);
 
+/* Adds one that somebody else has opened; the descriptor is ours from now on. */
+int sock_listeners_add(struct sock_listeners *l, const char *text, int fd, struct err *err);
+
+/* The next client who waits at a listening socket: nonblocking, close-on-exec, the caller's; -1
+ * when nobody does. For who serves that socket without an io_listener. */
+int sock_accept(int fd);
+
+/* Becomes the owner of those unix sockets that came from a former one, or whose lock file has
+ * become another's: replaces the lock files, sets group and permissions. Does what it can; -1 when
+ * something could not be done (the last of it in err). */
+int sock_listeners_own(struct sock_listeners *l, const struct sock_unix_options *options,
+                       struct err *err);
+
 /* Nobody can connect from now on, and who waits in a queue is told so, also where other processes
  * have the same sockets: they accept nobody any more. Files and locks stay. */
 void sock_listeners_refuse(struct sock_listeners *l);
 
-/* Closes all; with unlink, the owner also removes socket files and lock files. */
+/* Closes all; with unlink, the owner also removes socket files and lock files, unless they have
+ * become another's. */
 void sock_listeners_close(struct sock_listeners *l, bool unlink);
 
 #endif

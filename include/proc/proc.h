@@ -58,13 +58,35 @@ struct proc {
     struct wakes *wakes;
     const struct proc_files *files;
     enum proc_kind kind;
-    uint32_t slot;                        /* in ipc/shared.h: whom others address */
-    uint32_t child_no;                    /* of a child, else UINT32_MAX */
-    uint32_t child_target;                /* how many children the parent keeps: one's fair share */
-    const struct sock_listeners *clients; /* listening sockets for SQL clients; shared */
-    const struct sock_listeners *pcp;     /* for administration; shared */
-    struct proc_frame *frame;             /* proc.c's own */
+    uint32_t slot;                  /* in ipc/shared.h: whom others address */
+    uint32_t child_no;              /* of a child, else UINT32_MAX */
+    uint32_t child_target;          /* how many children the parent keeps: one's fair share */
+    uint32_t child_base;            /* children's numbers in cancel keys begin here */
+    struct sock_listeners *clients; /* listening sockets for SQL clients; shared with the others,
+                                     * but who accepts no more closes his own copies */
+    struct sock_listeners *pcp;     /* for administration; the same */
+    struct proc_frame *frame;       /* proc.c's own */
 };
+
+/* The pid of a cancel key (BackendKeyData) names a child, by its number plus p->child_base, and one
+ * of its sessions. No two generations of processes that live at the same time have a number in
+ * common (proc/parent). */
+enum { PROC_SESSION_BITS = 17, PROC_CHILD_NUMBERS = (1 << (31 - PROC_SESSION_BITS)) - 1 };
+static inline uint32_t
+proc_make_pid(uint32_t child_number, uint32_t session)
+{
+    return (child_number + 1) << PROC_SESSION_BITS | session;
+}
+static inline uint32_t
+proc_child_of_pid(uint32_t pid)
+{
+    return (pid >> PROC_SESSION_BITS) - 1;
+}
+static inline uint32_t
+proc_session_of_pid(uint32_t pid)
+{
+    return pid & ((1u << PROC_SESSION_BITS) - 1);
+}
 
 /* Any of them may be NULL. They run from the event loop. */
 struct proc_ops {

@@ -18,6 +18,7 @@ enum command_word {
     COMMAND_RELOAD,
     COMMAND_STATUS,
     COMMAND_CONFIGTEST,
+    COMMAND_UPGRADE,
 };
 
 /* What the command line says. Strings belong to it, or to the program's life. */
@@ -30,6 +31,8 @@ struct command {
     bool clear_oidmaps;  /* forget what the query cache knows of tables */
     bool help;
     bool version;
+    int timeout_s;           /* of upgrade */
+    const char *program;     /* absolute path of this program (os/exec.h); NULL: not known */
     struct proc_files files; /* absolute paths */
 };
 
@@ -40,11 +43,12 @@ void command_print_help(void);
 /* Does all of it: parses, runs, returns the exit status. */
 int command_main(int argc, char **argv);
 
-/* stop, reload, status, configtest: return the exit status. */
+/* stop, reload, status, configtest, upgrade: return the exit status. */
 int control_stop(const struct command *cmd);
 int control_reload(const struct command *cmd);
 int control_status(const struct command *cmd);
 int control_configtest(const struct command *cmd);
+int control_upgrade(const struct command *cmd);
 
 /* Loads the configuration and prints what was found to stderr; NULL when it holds a fault. */
 struct config *control_load(const struct command *cmd);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "os/channel.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/shm.h"
@@ -23,10 +24,10 @@ struct config_text {
     char text[CONFIG_TEXT_MAX];
 };
 
-/* Read on every write of every session: a line of its own. */
+/* Read on every write of every session: a line of its own, and so is the word of writes. */
 struct activity {
-    _Alignas(64) _Atomic int64_t last_write_ns;
-    _Atomic bool lag_sleeps;
+    _Alignas(64) _Atomic bool lag_sleeps;
+    _Atomic bool doors_are_open;
     _Atomic uint32_t clients; /* over all children */
 };
 
@@ -34,6 +35,12 @@ struct activity {
 struct group_total {
     _Atomic uint32_t connections[NODES_MAX];
 };
+
+/* Shared with other generations of processes, whatever their version: its form never changes. */
+struct writes {
+    _Atomic int64_t last_write_ns;
+};
+_Static_assert(sizeof(struct writes) == 8, "the same in every version");
 
 enum area_id {
 #define AREA(id, name, writer, payload_bytes) AREA_##id,
@@ -49,6 +56,8 @@ struct shared {
     void *map;
     size_t map_bytes;
     struct activity *activity;
+    struct writes *writes; /* a mapping of its own */
+    int writes_fd;
     struct proc_slot *procs; /* in the activity's page */
     struct area *areas[AREA_COUNT];
     struct memo *memo;
@@ -98,6 +107,20 @@ lay_out_child(struct shared *sh)
     sh->child_stride = align_up(sh->servers_at + servers, PART_ALIGN);
 }
 
+static int
+open_writes(struct shared *sh, struct err *err)
+{
+    void *map = NULL;
+
+    sh->writes_fd = sh->layout.writes_fd;
+    if (sh->writes_fd >= 0
+            ? shm_map(sh->writes_fd, sizeof(struct writes), &map, err) != 0
+            : shm_new_passable(sizeof(struct writes), &map, &sh->writes_fd, err) != 0)
+        return -1;
+    sh->writes = map;
+    return 0;
+}
+
 int
 shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err)
 {
@@ -128,6 +151,11 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
         free(sh);
         return -1;
     }
+    if (open_writes(sh, err) != 0) {
+        shm_free(sh->map, sh->map_bytes);
+        free(sh);
+        return -1;
+    }
     sh->activity = sh->map;
     sh->procs = (struct proc_slot *)(void *)(sh->activity + 1);
     for (int id = 0; id < AREA_COUNT; id++) {
@@ -148,6 +176,8 @@ shared_free(struct shared *sh)
     if (sh == NULL)
         return;
     shm_free(sh->map, sh->map_bytes);
+    shm_free(sh->writes, sizeof(struct writes));
+    fd_close(&sh->writes_fd);
     free(sh);
 }
 
@@ -341,17 +371,35 @@ shared_freshness(struct shared *sh)
 void
 shared_note_write(struct shared *sh, int64_t now_ns)
 {
-    int64_t known_ns = atomic_load(&sh->activity->last_write_ns);
+    int64_t known_ns = atomic_load(&sh->writes->last_write_ns);
 
     while (known_ns < now_ns &&
-           !atomic_compare_exchange_weak(&sh->activity->last_write_ns, &known_ns, now_ns)) {
+           !atomic_compare_exchange_weak(&sh->writes->last_write_ns, &known_ns, now_ns)) {
     }
 }
 
 int64_t
 shared_last_write_ns(const struct shared *sh)
 {
-    return atomic_load(&sh->activity->last_write_ns);
+    return atomic_load(&sh->writes->last_write_ns);
+}
+
+int
+shared_writes_fd(const struct shared *sh)
+{
+    return sh->writes_fd;
+}
+
+void
+shared_open_doors(struct shared *sh)
+{
+    atomic_store(&sh->activity->doors_are_open, true);
+}
+
+bool
+shared_doors_are_open(const struct shared *sh)
+{
+    return atomic_load(&sh->activity->doors_are_open);
 }
 
 void

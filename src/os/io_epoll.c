@@ -19,11 +19,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_WAIT = 128, KIND_MASK = 7 };
+enum { EVENTS_PER_WAIT = 128, KIND_MASK = 7, PUT_OFF_MAX = 8 };
 
 struct epoll_engine {
     int fd;
     int event_count;
+    bool was_full; /* the last wait has left events behind */
     uint32_t buffer_bytes;
     struct io_buffer *free_buffers;
     struct io_buffer *buffers;
@@ -225,11 +226,29 @@ update_stream(struct io_stream *s)
     register_stream(s);
 }
 
+/*
+ * What a wait has not fetched yet would be lost when the listener is removed, and so might be the
+ * only word of a client (io_event.c): a removal waits for the rest, but not for ever.
+ */
+static bool
+must_put_off(struct io_listener *l, bool wanted)
+{
+    if (wanted || !l->armed || l->closed || !engine_of(l->io)->was_full ||
+        l->put_off == PUT_OFF_MAX) {
+        l->put_off = 0;
+        return false;
+    }
+    l->put_off++;
+    return true;
+}
+
 static void
 update_listener(struct io_listener *l)
 {
     bool wanted = io_listener_wants_accept(l);
 
+    if (must_put_off(l, wanted))
+        return;
     list_remove(&l->dirty);
     if (l->closed) {
         io_listener_release(l);
@@ -285,13 +304,14 @@ wait(struct io *io, int64_t timeout_ns, struct err *err)
         if (w->closed)
             io_watch_release(w);
     }
-    if (!list_empty(&io->ready))
+    if (!list_empty(&io->ready) || !list_empty(&io->dirty_listeners))
         timeout_ms = 0;
     io->stats.system_calls++;
     count = epoll_wait(e->fd, e->events, EVENTS_PER_WAIT, timeout_ms);
     if (count < 0 && errno != EINTR)
         return err_set_errno(err, NULL, errno, "could not wait for events");
     e->event_count = MAX(count, 0);
+    e->was_full = count == EVENTS_PER_WAIT;
     return 0;
 }
 
@@ -311,7 +331,7 @@ dispatch(struct io *io)
             struct io_listener *l = object;
             int fd;
 
-            if (!io_listener_wants_accept(l))
+            if (l->closed)
                 continue;
             io->stats.system_calls++;
             fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -6,6 +6,8 @@
  *
  * Listeners accept one connection per turn: the listening sockets are shared between children,
  * and one that took a whole burst for itself would keep it for the life of those sessions.
+ * The kernel wakes one of those who wait for a client, and nobody else hears of him: therefore
+ * who is woken takes him, also when he has just been told to pause.
  */
 #include "base/arena.h"
 #include "base/log.h"
@@ -48,10 +50,22 @@ listener_retry(void *ctx)
     listener_dirty(ctx);
 }
 
+/* A request that was cancelled may have been the one that the kernel woke. */
+static int
+look_once_more(const struct io_listener *l)
+{
+    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    l->io->stats.system_calls++;
+    return fd < 0 ? -errno : fd;
+}
+
 void
 io_listener_result(struct io_listener *l, int result)
 {
     listener_dirty(l);
+    if (!l->closed && (result == -ECANCELED || result == -EINTR))
+        result = look_once_more(l);
     if (result >= 0) {
         if (l->closed)
             close(result);
@@ -99,6 +113,12 @@ io_listener_close(struct io_listener *l)
     io_timer_stop(&l->retry);
     listener_dirty(l);
     l->io->backend->listener_closed(l);
+}
+
+bool
+io_listener_is_quiet(const struct io_listener *l)
+{
+    return l->paused && !l->armed;
 }
 
 void

@@ -123,6 +123,7 @@ struct io_listener {
     bool closed;
     bool armed; /* request out, or registered */
     bool cancelled;
+    uint8_t put_off; /* epoll: for so many turns its removal has waited */
 };
 
 struct io_watch {

@@ -3,6 +3,7 @@
  */
 #include "os/logfile.h"
 
+#include "base/log.h"
 #include "base/str.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -30,6 +31,17 @@ make_path(const struct logfile_name *name, char path_r[LOGFILE_PATH_BYTES], stru
     return 0;
 }
 
+/* What was written into it since we began the present one is another logger's: during an upgrade
+ * there are two of them (decision 0011). */
+static bool
+is_older(int fd, int64_t opened_us)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 &&
+           (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 <= opened_us;
+}
+
 int
 logfile_open(struct logfile *f, const struct logfile_name *name, struct err *err)
 {
@@ -40,14 +52,16 @@ logfile_open(struct logfile *f, const struct logfile_name *name, struct err *err
 
     if (file_make_directory(name->directory, 0700, err) != 0 || make_path(name, path, err) != 0)
         return -1;
-    if (name->truncate && f->path[0] != '\0' && strcmp(path, f->path) != 0)
-        flags |= O_TRUNC;
     fd = open(path, flags, name->mode | S_IWUSR);
     if (fd < 0)
         return err_set_errno(err, "58030", errno, "could not open log file \"%s\"", path);
     fchmod(fd, name->mode | S_IWUSR);
+    if (name->truncate && f->path[0] != '\0' && strcmp(path, f->path) != 0 &&
+        is_older(fd, f->opened_us) && ftruncate(fd, 0) != 0)
+        log_debug("could not empty \"%s\": %s", path, strerror(errno));
     logfile_close(f);
     f->fd = fd;
+    f->opened_us = clock_wall_us();
     f->bytes = fstat(fd, &st) == 0 ? (int64_t)st.st_size : 0;
     f->in_line = false;
     str_copy(f->path, sizeof(f->path), path);

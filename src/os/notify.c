@@ -62,3 +62,20 @@ notify_stopping(void)
 {
     notify("STOPPING=1");
 }
+
+void
+notify_successor(pid_t pid)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "MAINPID=%d", (int)pid);
+    notify(text);
+}
+
+bool
+notify_is_heard(void)
+{
+    const char *name = getenv("NOTIFY_SOCKET");
+
+    return name != NULL && name[0] != '\0';
+}

@@ -17,6 +17,8 @@
 
 enum { TRIES = 10 };
 
+static const char fresh_suffix[] = ".new";
+
 static struct flock
 whole_file(void)
 {
@@ -51,7 +53,7 @@ lock_owner(int fd)
 }
 
 /* Between open and lock its owner may have removed the file: then the lock means nothing. */
-static int
+static bool
 is_still_there(int fd, const char *path)
 {
     struct stat ours;
@@ -109,6 +111,56 @@ pidfile_take(struct pidfile *p, const char *path, pid_t *owner_r, struct err *er
     return err_set(err, "55006", "file \"%s\" is held by process %d", path, (int)*owner_r);
 }
 
+static char *
+fresh_path(const char *path)
+{
+    size_t size = strlen(path) + sizeof(fresh_suffix);
+    char *fresh = xmalloc(size);
+
+    snprintf(fresh, size, "%s%s", path, fresh_suffix);
+    return fresh;
+}
+
+int
+pidfile_replace(struct pidfile *p, const char *path, struct err *err)
+{
+    struct flock lock = whole_file();
+    char *fresh = fresh_path(path);
+    int fd;
+
+    *p = PIDFILE_NONE;
+    unlink(fresh);
+    fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0 && write_pid(fd) == 0 &&
+        rename(fresh, path) == 0) {
+        free(fresh);
+        *p = (struct pidfile){fd, xstrdup(path)};
+        return 0;
+    }
+    err_set_errno(err, "58030", errno, "could not replace file \"%s\"", path);
+    if (fd >= 0) {
+        unlink(fresh);
+        close(fd);
+    }
+    free(fresh);
+    return -1;
+}
+
+bool
+pidfile_is_ours(const struct pidfile *p)
+{
+    return p->fd >= 0 && is_still_there(p->fd, p->path);
+}
+
+void
+pidfile_clean(const char *path)
+{
+    char *fresh = fresh_path(path);
+
+    unlink(fresh);
+    free(fresh);
+}
+
 void
 pidfile_forget(struct pidfile *p)
 {
@@ -121,7 +173,7 @@ pidfile_forget(struct pidfile *p)
 void
 pidfile_drop(struct pidfile *p)
 {
-    if (p->fd >= 0)
+    if (pidfile_is_ours(p))
         unlink(p->path);
     pidfile_forget(p);
 }

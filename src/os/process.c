@@ -90,8 +90,8 @@ process_title(pid_t pid, char *title, size_t title_size)
 }
 
 /* The fourth field; the second one, a name in brackets, may hold anything. */
-static pid_t
-parent_of(pid_t pid)
+pid_t
+process_parent(pid_t pid)
 {
     char text[STAT_BYTES];
     const char *at;
@@ -124,7 +124,7 @@ process_children(pid_t pid, pid_t *children_r, size_t max)
     while (count < max && (entry = readdir(dir)) != NULL) {
         uint32_t other;
 
-        if (num_parse_u32(entry->d_name, &other) && parent_of((pid_t)other) == pid)
+        if (num_parse_u32(entry->d_name, &other) && process_parent((pid_t)other) == pid)
             children_r[count++] = (pid_t)other;
     }
     closedir(dir);

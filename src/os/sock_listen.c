@@ -18,6 +18,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { LOCK_PATH_BYTES = SOCK_TEXT_BYTES + 8 };
+
+static void
+name_lock(const struct sock_listener *one, char *path, size_t path_size)
+{
+    snprintf(path, path_size, "%s.lock", one->text);
+}
+
 /* A listener with nothing but its slot in the list; the caller fills it. */
 static struct sock_listener *
 add_listener(struct sock_listeners *l, struct err *err)
@@ -50,7 +58,6 @@ listen_address(struct sock_listener *one, const struct sock_address *addr, int b
     int on = 1;
     int saved;
 
-    sock_address_text(addr, one->text, sizeof(one->text));
     one->fd = socket(addr->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (one->fd < 0)
         return errno;
@@ -77,6 +84,34 @@ is_listed(const struct sock_listeners *l, const struct sock_address *addr)
     return false;
 }
 
+static bool
+has_former(const struct sock_listeners *l, const struct sock_listener *one)
+{
+    for (uint32_t n = 0; l->former != NULL && n < l->former->count; n++) {
+        if (l->former->list[n].fd >= 0 && strcmp(l->former->list[n].text, one->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Moves the former one's socket here, when there is one of this address. */
+static bool
+take_former(struct sock_listeners *l, struct sock_listener *one, int backlog)
+{
+    for (uint32_t n = 0; l->former != NULL && n < l->former->count; n++) {
+        struct sock_listener *other = &l->former->list[n];
+
+        if (other->fd < 0 || strcmp(other->text, one->text) != 0)
+            continue;
+        one->fd = other->fd;
+        other->fd = -1;
+        /* It listens already: this sets the backlog, and loses nobody who waits in it. */
+        listen(one->fd, backlog);
+        return true;
+    }
+    return false;
+}
+
 /* Listens on each address of the list; how many of them are served now, or -1. */
 static int
 listen_all(struct sock_listeners *l, const struct addrinfo *list, int backlog, struct err *err)
@@ -97,7 +132,8 @@ listen_all(struct sock_listeners *l, const struct addrinfo *list, int backlog, s
         one = add_listener(l, err);
         if (one == NULL)
             return -1;
-        errnum = listen_address(one, &addr, backlog);
+        sock_address_text(&addr, one->text, sizeof(one->text));
+        errnum = take_former(l, one, backlog) ? 0 : listen_address(one, &addr, backlog);
         if (errnum == 0) {
             l->count++;
             continue;
@@ -214,26 +250,45 @@ bind_unix(struct sock_listener *one, const struct sock_address *addr,
     return -1;
 }
 
+/* Becomes the owner of the file at this address, unless somebody lives there. */
+static int
+take_lock(const struct sock_listener *one, const struct sock_address *addr, struct pidfile *lock_r,
+          struct err *err)
+{
+    char lock_path[LOCK_PATH_BYTES];
+    pid_t owner;
+
+    name_lock(one, lock_path, sizeof(lock_path));
+    if (is_served(addr))
+        return fail_served(err, one->text, pidfile_owner(lock_path));
+    if (pidfile_take(lock_r, lock_path, &owner, err) != 0)
+        return owner > 0 ? fail_served(err, one->text, owner) : -1;
+    return 0;
+}
+
 int
 sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
                  const struct sock_unix_options *options, struct err *err)
 {
     struct sock_listener *one = add_listener(l, err);
+    struct pidfile lock = PIDFILE_NONE;
     struct sock_address addr;
-    struct pidfile lock;
-    char lock_path[SOCK_TEXT_BYTES + 8];
-    pid_t owner;
+    bool file_exists;
 
     if (one == NULL || sock_unix_address(directory, port, &addr, err) != 0)
         return -1;
     if (is_listed(l, &addr))
         return 0;
     sock_address_text(&addr, one->text, sizeof(one->text));
-    snprintf(lock_path, sizeof(lock_path), "%s.lock", one->text);
-    if (is_served(&addr))
-        return fail_served(err, one->text, pidfile_owner(lock_path));
-    if (pidfile_take(&lock, lock_path, &owner, err) != 0)
-        return owner > 0 ? fail_served(err, one->text, owner) : -1;
+    file_exists = access(one->text, F_OK) == 0;
+    if (file_exists && take_former(l, one, options->backlog)) {
+        one->is_unix = true;
+        l->count++;
+        return 0;
+    }
+    /* Somebody has deleted the former one's file: its lock will be ours with all the others. */
+    if ((file_exists || !has_former(l, one)) && take_lock(one, &addr, &lock, err) != 0)
+        return -1;
     if (bind_unix(one, &addr, options, err) != 0) {
         pidfile_drop(&lock);
         return -1;
@@ -243,6 +298,68 @@ sock_listen_unix(struct sock_listeners *l, const char *directory, uint16_t port,
     free(lock.path);
     l->count++;
     return 0;
+}
+
+int
+sock_listeners_add(struct sock_listeners *l, const char *text, int fd, struct err *err)
+{
+    struct sock_listener *one = add_listener(l, err);
+
+    if (one == NULL)
+        return -1;
+    one->fd = fd;
+    one->is_unix = text[0] == '/';
+    str_copy(one->text, sizeof(one->text), text);
+    l->count++;
+    return 0;
+}
+
+int
+sock_accept(int fd)
+{
+    return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static bool
+holds_lock(const struct sock_listener *one)
+{
+    char lock_path[LOCK_PATH_BYTES];
+
+    name_lock(one, lock_path, sizeof(lock_path));
+    return pidfile_is_ours(&(struct pidfile){one->lock_fd, lock_path});
+}
+
+int
+sock_listeners_own(struct sock_listeners *l, const struct sock_unix_options *options,
+                   struct err *err)
+{
+    int result = 0;
+
+    for (uint32_t n = 0; n < l->count; n++) {
+        struct sock_listener *one = &l->list[n];
+        char lock_path[LOCK_PATH_BYTES];
+        struct pidfile lock;
+
+        if (!one->is_unix)
+            continue;
+        name_lock(one, lock_path, sizeof(lock_path));
+        pidfile_clean(lock_path);
+        if (holds_lock(one))
+            continue;
+        if (one->lock_fd >= 0)
+            close(one->lock_fd);
+        one->lock_fd = -1;
+        if (pidfile_replace(&lock, lock_path, err) != 0) {
+            unlink(lock_path); /* else the former owner would remove the socket with it */
+            result = -1;
+            continue;
+        }
+        one->lock_fd = lock.fd;
+        free(lock.path);
+        if (set_owner(one->text, options, err) != 0)
+            result = -1;
+    }
+    return result;
 }
 
 /* What others have inherited listens on after a close; after a shutdown nothing does. */
@@ -258,14 +375,15 @@ sock_listeners_close(struct sock_listeners *l, bool unlink_files)
 {
     for (uint32_t n = 0; n < l->count; n++) {
         struct sock_listener *one = &l->list[n];
-        char lock_path[SOCK_TEXT_BYTES + 8];
+        char lock_path[LOCK_PATH_BYTES];
 
-        if (one->is_unix && unlink_files) {
-            snprintf(lock_path, sizeof(lock_path), "%s.lock", one->text);
+        if (one->is_unix && unlink_files && holds_lock(one)) {
+            name_lock(one, lock_path, sizeof(lock_path));
             unlink(one->text);
             unlink(lock_path);
         }
-        close(one->fd);
+        if (one->fd >= 0)
+            close(one->fd);
         if (one->lock_fd >= 0)
             close(one->lock_fd);
     }

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ static struct {
     char *start;
     size_t room;
     char **environ_copy; /* kept reachable */
+    size_t count;        /* of its strings */
 } state;
 
 void
@@ -36,7 +38,28 @@ title_init(int argc, char **argv)
         state.environ_copy[i] = xstrdup(environ[i]);
     }
     environ = state.environ_copy;
+    state.count = count;
     state.room = (size_t)(end - state.start);
+}
+
+void
+title_unsetenv(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (environ != state.environ_copy)
+        return;
+    for (size_t i = 0; i < state.count; i++) {
+        char *text = state.environ_copy[i];
+
+        if (strncmp(text, name, len) != 0 || text[len] != '=')
+            continue;
+        memmove(state.environ_copy + i, state.environ_copy + i + 1,
+                (state.count - i) * sizeof(*state.environ_copy));
+        state.count--;
+        free(text);
+        return;
+    }
 }
 
 void

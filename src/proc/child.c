@@ -5,6 +5,8 @@
  * balance between children: whose turn it is to accept follows from the numbers that all of them
  * show. Writes its own slots and counters, and the moment of the last write.
  */
+#include "child.h"
+
 #include "auth/passwd.h"
 #include "base/arena.h"
 #include "base/log.h"
@@ -19,6 +21,7 @@
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
+#include "turn.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -28,45 +31,9 @@
 enum {
     SWEEP_MS = 1000,
     SQL_CACHE_BYTES = 1024 * 1024,
-    PID_CHILD_SHIFT = 20, /* pid of BackendKeyData: child number + 1, then the session's index */
-    BLOCK = 8,            /* clients that a child takes before the next one does */
-    BUSY_PERMILLE = 600,  /* of a CPU */
+    BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
-};
-
-struct child {
-    struct proc *proc;
-    struct child_slot *slot;
-    struct session_host host;
-    struct cluster_view view;
-    struct cluster_freshness *freshness;
-    uint64_t freshness_epoch;
-    struct cluster_cursor cursor;
-    struct dns *dns;
-    struct pool *pool;
-    struct limits limits;
-    struct passwd *passwords;
-    struct route_rules *rules;
-    struct pool_node nodes[CONFIG_NODES_MAX];
-    struct io_listener *listeners[SOCK_LISTEN_MAX];
-    uint32_t listener_count;
-    struct session **sessions; /* by index */
-    uint32_t *free_indexes;
-    uint32_t free_count;
-    uint32_t session_count;
-    uint32_t max_sessions;
-    uint32_t free_server_hint;
-    uint64_t served;
-    int64_t idle_since_ns;
-    int64_t cpu_ns; /* used when it was cpu_seen_ns */
-    int64_t cpu_seen_ns;
-    bool accepting;
-    bool retiring;
-    bool stopping;
-    struct io_timer sweep;
-    struct io_timer recheck;
-    struct io_timer follow;
-    int last_primary_id; /* the last that was known, -1: none yet */
+    CLOSING_MS = 1,
 };
 
 /* ---- configuration ---- */
@@ -144,8 +111,8 @@ rebuild_view(struct child *c)
     io_timer_start(c->proc->io, &c->follow, 0, follow_primary, c);
 }
 
-static void
-look_at_freshness(struct child *c)
+void
+child_look_at_freshness(struct child *c)
 {
     const struct area *a = shared_freshness(c->proc->shared);
 
@@ -156,57 +123,6 @@ look_at_freshness(struct child *c)
 }
 
 /* ---- accepting ---- */
-
-/* What one child knows of another for sharing clients; false when there is nobody there. */
-static bool
-look_at_child(struct child *c, uint32_t child_no, uint32_t *sessions_r, bool *busy_r)
-{
-    const struct proc_slot *p = shared_proc(c->proc->shared, slot_of_child(child_no));
-    const struct child_slot *slot = shared_child(c->proc->shared, child_no);
-
-    if (child_no == c->proc->child_no) {
-        *sessions_r = c->session_count;
-        *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
-        return !c->stopping && !c->retiring && c->free_count > 0;
-    }
-    *sessions_r = atomic_load_explicit(&slot->sessions, memory_order_relaxed);
-    *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;
-    return atomic_load(&p->pid) != 0 && !atomic_load(&p->retiring) && *sessions_r < c->max_sessions;
-}
-
-/*
- * Whose turn it is to accept: every child finds the same one. Children fill up in blocks, the
- * lowest number first, since a few clients cost less together (one turn of the loop serves
- * several) than apart. A child that uses most of its CPU is passed over as long as others do not;
- * when all do, clients are shared evenly. UINT32_MAX: all are full.
- */
-static uint32_t
-acceptor(struct child *c)
-{
-    uint32_t count = shared_layout(c->proc->shared)->child_slots;
-    uint32_t least = UINT32_MAX;
-    uint32_t least_idle = UINT32_MAX;
-    uint32_t sessions;
-    uint32_t limit;
-    bool busy;
-
-    for (uint32_t n = 0; n < count; n++) {
-        if (!look_at_child(c, n, &sessions, &busy))
-            continue;
-        least = MIN(least, sessions);
-        if (!busy)
-            least_idle = MIN(least_idle, sessions);
-    }
-    if (least == UINT32_MAX)
-        return UINT32_MAX;
-    limit = least_idle != UINT32_MAX ? (least_idle / BLOCK + 1) * BLOCK : least + 1;
-    for (uint32_t n = 0; n < count; n++) {
-        if (look_at_child(c, n, &sessions, &busy) && sessions < limit &&
-            (!busy || least_idle == UINT32_MAX))
-            return n;
-    }
-    return UINT32_MAX;
-}
 
 static void balance(struct child *c);
 
@@ -234,10 +150,18 @@ set_accepting(struct child *c, bool on)
 static void
 balance(struct child *c)
 {
-    uint32_t next = acceptor(c);
-    bool mine = next == c->proc->child_no;
+    struct turn_self self = {c->proc->child_no, c->session_count, c->max_sessions, false};
+    uint32_t next;
+    bool mine;
 
-    set_accepting(c, mine && !c->stopping && !c->retiring && c->free_count > 0);
+    if (!shared_doors_are_open(c->proc->shared)) {
+        set_accepting(c, false);
+        return;
+    }
+    self.takes = !c->stopping && !c->retiring && c->free_count > 0;
+    next = turn_whose(c->proc->shared, &self);
+    mine = next == c->proc->child_no;
+    set_accepting(c, mine && self.takes);
     if (mine || c->stopping || c->retiring)
         return;
     if (next != UINT32_MAX && atomic_load_explicit(&shared_child(c->proc->shared, next)->accepting,
@@ -277,28 +201,116 @@ is_reserved(struct child *c)
 }
 
 static void
-accepted(void *ctx, int fd, int error)
+begin_session(struct child *c, int fd)
 {
-    struct child *c = ctx;
     struct session_place place = {0};
 
-    if (error != 0) {
-        log_warning("could not accept a client: %s", strerror(error));
-        return;
-    }
-    if (c->free_count == 0 || is_reserved(c)) {
-        refuse_client(fd);
-        return;
-    }
     place.index = c->free_indexes[--c->free_count];
-    place.pid = (c->proc->child_no + 1) << PID_CHILD_SHIFT | place.index;
+    place.pid = proc_make_pid(c->proc->child_base + c->proc->child_no, place.index);
     place.slot = shared_session(c->proc->shared, c->proc->child_no, place.index);
     c->sessions[place.index] = session_new(&c->host, fd, &place);
     c->session_count++;
     c->served++;
     c->slot->accepted_total++;
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+}
+
+/* One who was on his way when we paused may find no place left: he waits here, as he would have
+ * waited in the kernel's queue. */
+static void
+accepted(void *ctx, int fd, int error)
+{
+    struct child *c = ctx;
+
+    if (error != 0) {
+        log_warning("could not accept a client: %s", strerror(error));
+        return;
+    }
+    if (is_reserved(c))
+        refuse_client(fd);
+    else if (c->free_count > 0)
+        begin_session(c, fd);
+    else if (c->held_count < ARRAY_LEN(c->held))
+        c->held[c->held_count++] = fd;
+    else
+        refuse_client(fd);
     balance(c);
+}
+
+static void
+let_held_in(struct child *c)
+{
+    int fd = c->held[0];
+
+    if (c->held_count == 0 || c->free_count == 0 || c->in_a_hurry)
+        return;
+    c->held_count--;
+    memmove(c->held, c->held + 1, c->held_count * sizeof(c->held[0]));
+    begin_session(c, fd);
+}
+
+static void
+terminate_all(struct child *c)
+{
+    struct err err;
+
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    for (uint32_t n = 0; n < c->max_sessions; n++) {
+        if (c->sessions[n] != NULL)
+            session_terminate(c->sessions[n], &err);
+    }
+}
+
+static void
+show_clients(struct child *c)
+{
+    if (c->stopping || c->retiring)
+        proc_title(c->proc, "finishing %u session%s", c->session_count,
+                   c->session_count == 1 ? "" : "s");
+    else
+        proc_title(c->proc, "%u clients, %u server connections", c->session_count,
+                   pool_server_count(c->pool));
+}
+
+static void
+leave_when_done(struct child *c)
+{
+    if (c->session_count == 0 && (c->doors_closed || c->in_a_hurry))
+        proc_end(c->proc);
+}
+
+/*
+ * Accepts no more and lets go of the listening sockets, so that the port of a generation that
+ * finishes is not held by it. Not before the last accept has ended, which may have brought a
+ * client. And when we stop, those who wait are let in at last: the kernel may have woken us alone
+ * for them, and the next generation would not hear of them before somebody else comes.
+ */
+static void
+close_doors(void *ctx)
+{
+    struct child *c = ctx;
+    const struct sock_listeners *all = c->proc->clients;
+    int fd;
+
+    set_accepting(c, false);
+    for (uint32_t n = 0; n < c->listener_count; n++) {
+        if (!io_listener_is_quiet(c->listeners[n])) {
+            io_timer_start(c->proc->io, &c->closing, CLOSING_MS, close_doors, c);
+            return;
+        }
+    }
+    for (uint32_t n = 0; n < c->listener_count; n++) {
+        while (c->stopping && c->free_count > 0 && (fd = sock_accept(all->list[n].fd)) >= 0)
+            accepted(c, fd, 0);
+        io_listener_close(c->listeners[n]);
+    }
+    c->listener_count = 0;
+    sock_listeners_close(c->proc->clients, false);
+    c->doors_closed = true;
+    if (c->in_a_hurry)
+        terminate_all(c);
+    show_clients(c);
+    leave_when_done(c);
 }
 
 static void
@@ -314,7 +326,7 @@ maybe_retire(struct child *c)
     if (!proc_retire(c->proc))
         return;
     c->retiring = true;
-    balance(c);
+    close_doors(c);
 }
 
 static void
@@ -329,217 +341,10 @@ session_ended(void *ctx, struct session *s)
     c->session_count--;
     c->idle_since_ns = io_now_ns(c->proc->io);
     atomic_store_explicit(&c->slot->sessions, c->session_count, memory_order_relaxed);
+    let_held_in(c);
     maybe_retire(c);
-    if ((c->stopping || c->retiring) && c->session_count == 0) {
-        proc_end(c->proc);
-        return;
-    }
     balance(c);
-}
-
-/* ---- what sessions and the pool ask for ---- */
-
-static bool
-admit(void *ctx)
-{
-    struct proc *p = ((struct child *)ctx)->proc;
-
-    return shared_admit_client(p->shared, p->child_no, (uint32_t)p->config->max_client_connections);
-}
-
-static void
-dismiss(void *ctx)
-{
-    struct proc *p = ((struct child *)ctx)->proc;
-
-    shared_dismiss_client(p->shared, p->child_no);
-}
-
-static struct server_slot *
-slot_get(void *ctx)
-{
-    struct child *c = ctx;
-    uint32_t count = shared_servers_per_child(c->proc->shared);
-
-    for (uint32_t n = 0; n < count; n++) {
-        uint32_t at = (c->free_server_hint + n) % count;
-        struct server_slot *slot = shared_server(c->proc->shared, c->proc->child_no, at);
-        if (atomic_load_explicit(&slot->used, memory_order_relaxed) == 0) {
-            atomic_store(&slot->used, 1);
-            c->free_server_hint = at + 1;
-            return slot;
-        }
-    }
-    return NULL;
-}
-
-static void
-slot_put(void *ctx, struct server_slot *slot)
-{
-    struct child *c = ctx;
-
-    c->free_server_hint = 0;
-    atomic_store(&slot->used, 0);
-}
-
-static void
-node_failed(void *ctx, int node_id, const struct err *err)
-{
-    struct child *c = ctx;
-    struct inbox_msg msg = {.kind = INBOX_NODE_FAILED};
-
-    log_warning("%s", err->message);
-    msg.node.node_id = node_id;
-    str_copy(msg.node.words, sizeof(msg.node.words), err->message);
-    proc_send(c->proc, SLOT_LAG, &msg);
-    /* until it was probed, others are asked; in the primary's place there is nobody, and whoever
-     * has a connection to it may well go on */
-    if (c->view.primary_id != node_id)
-        c->view.nodes[node_id].usable = false;
-}
-
-/* To have connections to it that nobody has asked for. */
-static bool
-is_of_use(void *ctx, int node_id)
-{
-    const struct child *c = ctx;
-
-    return !c->stopping && !c->retiring && c->view.nodes[node_id].usable &&
-           (node_id == c->view.primary_id ||
-            (c->host.options.load_balance && c->view.nodes[node_id].weight > 0));
-}
-
-static void
-wrote(void *ctx, int64_t at_ns)
-{
-    struct child *c = ctx;
-
-    shared_note_write(c->proc->shared, at_ns);
-    if (shared_lag_sleeps(c->proc->shared))
-        wake_send(c->proc->wakes, SLOT_LAG);
-}
-
-static int64_t
-last_write(void *ctx)
-{
-    struct child *c = ctx;
-
-    return shared_last_write_ns(c->proc->shared);
-}
-
-/* A read was about to go elsewhere because its standby was not fresh enough: is there news? */
-static bool
-refresh(void *ctx)
-{
-    struct child *c = ctx;
-    uint64_t before = c->freshness_epoch;
-
-    look_at_freshness(c);
-    return c->freshness_epoch != before;
-}
-
-static void
-close_database(void *ctx, const char *database)
-{
-    struct child *c = ctx;
-    struct inbox_msg msg = {.kind = INBOX_CLOSE_IDLE};
-    const struct shared_layout *layout = shared_layout(c->proc->shared);
-
-    pool_close_idle(c->pool, database);
-    for (uint32_t n = 0; n < layout->child_slots; n++) {
-        if (n != c->proc->child_no &&
-            atomic_load(&shared_proc(c->proc->shared, slot_of_child(n))->pid) != 0)
-            proc_send(c->proc, slot_of_child(n), &msg);
-    }
-}
-
-static int
-show(void *ctx, struct session *s, const struct session_question *q, struct buf *out,
-     struct err *err)
-{
-    struct child *c = ctx;
-    struct inspect_input in = {
-        .config = c->proc->config,
-        .shared = c->proc->shared,
-        .freshness = c->freshness,
-        .view = &c->view,
-        .load_balance_node = session_load_balance_node(s),
-        .own = session_overrides(s),
-    };
-    struct inspect_question question = {q->name, q->parameter};
-    struct inspect_target target;
-
-    look_at_freshness(c);
-    if (inspect_find(&in, &question, &target, err) != 0)
-        return -1;
-    if (q->part != SESSION_ROWS)
-        inspect_describe(&target, out);
-    if (q->part != SESSION_DESCRIPTION)
-        inspect_rows(&in, &target, out);
-    return 0;
-}
-
-/* ---- cancel ---- */
-
-struct cancel_origin {
-    struct child *child;
-    uint32_t index; /* of the session that brought the request, when it is ours */
-    uint32_t from;  /* slot of the child that asked, when it is another's */
-    uint64_t token;
-    bool local;
-};
-
-static void
-cancel_done(void *ctx)
-{
-    struct cancel_origin *o = ctx;
-    struct child *c = o->child;
-
-    if (o->local) {
-        if (c->sessions[o->index] != NULL && session_is_cancelling(c->sessions[o->index]))
-            session_cancel_done(c->sessions[o->index]);
-    } else {
-        struct inbox_msg msg = {.kind = INBOX_CANCEL_DONE};
-        msg.cancel_done.token = o->token;
-        msg.cancel_done.found = 1;
-        proc_send(c->proc, o->from, &msg);
-    }
-    free(o);
-}
-
-static void
-cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len, struct cancel_origin *o)
-{
-    uint32_t index = pid & ((1u << PID_CHILD_SHIFT) - 1);
-    struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
-
-    if (s == NULL || !session_cancel(s, key, key_len, cancel_done, o))
-        cancel_done(o);
-}
-
-static void
-cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len)
-{
-    struct child *c = ctx;
-    uint32_t child_no = (pid >> PID_CHILD_SHIFT) - 1;
-    struct inbox_msg msg = {.kind = INBOX_CANCEL};
-    uint32_t index = session_place(s)->index;
-
-    if (child_no == c->proc->child_no) {
-        struct cancel_origin *o = xcalloc(1, sizeof(*o));
-        o->child = c;
-        o->index = index;
-        o->local = true;
-        cancel_here(c, pid, key, key_len, o);
-        return;
-    }
-    msg.cancel.token = index;
-    msg.cancel.pid = pid;
-    msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
-    memcpy(msg.cancel.key, key, msg.cancel.key_len);
-    if (child_no >= shared_layout(c->proc->shared)->child_slots ||
-        !proc_send(c->proc, slot_of_child(child_no), &msg))
-        session_cancel_done(s);
+    leave_when_done(c);
 }
 
 /* ---- events ---- */
@@ -549,16 +354,11 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct child *c = ctx;
     struct pool_place place = {0, 0};
-    struct cancel_origin *o;
     uint64_t index;
 
     switch (msg->kind) {
     case INBOX_CANCEL:
-        o = xcalloc(1, sizeof(*o));
-        o->child = c;
-        o->from = msg->from;
-        o->token = msg->cancel.token;
-        cancel_here(c, msg->cancel.pid, msg->cancel.key, msg->cancel.key_len, o);
+        child_cancel_for(c, msg);
         break;
     case INBOX_CANCEL_DONE:
         index = msg->cancel_done.token;
@@ -583,7 +383,7 @@ on_wake(void *ctx)
 {
     struct child *c = ctx;
 
-    look_at_freshness(c);
+    child_look_at_freshness(c);
     balance(c);
 }
 
@@ -601,28 +401,19 @@ on_config(void *ctx, const struct config *before UNUSED)
 }
 
 static void
-terminate_all(struct child *c)
-{
-    struct err err;
-
-    err_set(&err, "57P01", "terminating connection due to administrator command");
-    for (uint32_t n = 0; n < c->max_sessions; n++) {
-        if (c->sessions[n] != NULL)
-            session_terminate(c->sessions[n], &err);
-    }
-}
-
-static void
 on_stop(void *ctx, enum proc_stop mode)
 {
     struct child *c = ctx;
 
     c->stopping = true;
-    balance(c);
-    if (mode != PROC_STOP_SMART)
+    c->in_a_hurry = mode != PROC_STOP_SMART;
+    if (c->in_a_hurry)
         terminate_all(c);
-    if (c->session_count == 0)
-        proc_end(c->proc);
+    if (!c->doors_closed)
+        close_doors(c);
+    pool_close_idle(c->pool, NULL); /* the next generation needs the places at the servers */
+    show_clients(c);
+    leave_when_done(c);
 }
 
 static void
@@ -652,24 +443,18 @@ sweep(void *ctx)
     }
     pool_sweep(c->pool);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
-    look_at_freshness(c);
+    child_look_at_freshness(c);
     maybe_retire(c);
     note_cpu(c);
     limits_tell(&c->limits, c->pool);
-    proc_title(c->proc, "%u clients, %u server connections", c->session_count,
-               pool_server_count(c->pool));
-    if (c->retiring && c->session_count == 0) {
-        proc_end(c->proc);
-        return;
-    }
+    show_clients(c);
+    leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
-        idle_ms >= cfg->child_life_time_ms && !c->stopping) {
+        idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
         log_debug("idle for child_life_time: a new process takes this place");
         c->retiring = true;
         proc_retire(c->proc);
-        balance(c);
-        proc_end(c->proc);
-        return;
+        close_doors(c);
     }
     io_timer_start(c->proc->io, &c->sweep, SWEEP_MS, sweep, c);
 }
@@ -680,8 +465,7 @@ static struct child *
 child_new(struct proc *p)
 {
     struct child *c = xcalloc(1, sizeof(*c));
-    struct pool_callbacks callbacks = {
-        c, node_failed, slot_get, slot_put, limits_places(&c->limits), is_of_use};
+    struct pool_callbacks callbacks = child_pool_callbacks(c);
     struct err err;
 
     c->proc = c->limits.proc = p;
@@ -709,21 +493,13 @@ child_new(struct proc *p)
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
         .routed = c->slot->routed,
-        .ctx = c,
-        .admit = admit,
-        .dismiss = dismiss,
-        .cancel = cancel_asked,
-        .wrote = wrote,
-        .last_write = last_write,
-        .refresh = refresh,
-        .close_database = close_database,
-        .show = show,
         .ended = session_ended,
     };
+    child_fill_host(c, &c->host);
     session_host_init(&c->host);
     configure(c);
     rebuild_view(c);
-    look_at_freshness(c);
+    child_look_at_freshness(c);
     return c;
 }
 
@@ -732,9 +508,12 @@ child_free(struct child *c)
 {
     for (uint32_t n = 0; n < c->listener_count; n++)
         io_listener_close(c->listeners[n]);
+    for (uint32_t n = 0; n < c->held_count; n++)
+        close(c->held[n]);
     io_timer_stop(&c->sweep);
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);
+    io_timer_stop(&c->closing);
     session_host_fini(&c->host);
     pool_free(c->pool);
     dns_free(c->dns);

@@ -5,7 +5,9 @@
 #include "config.h"
 
 #include "base/arena.h"
+#include "base/num.h"
 #include "base/str.h"
+#include "os/exec.h"
 #include "os/file.h"
 #include "proc/start.h"
 
@@ -25,6 +27,7 @@ static const struct option long_options[] = {
     {"pcp-file", required_argument, NULL, 'F'},
     {"key-file", required_argument, NULL, 'k'},
     {"mode", required_argument, NULL, 'm'},
+    {"timeout", required_argument, NULL, 't'},
     {"clear-oidmaps", no_argument, NULL, 'C'},
     {"discard-status", no_argument, NULL, 'D'},
     {"debug", no_argument, NULL, 'd'},
@@ -35,13 +38,15 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+enum { UPGRADE_LIMIT_S = 60, UPGRADE_LIMIT_MAX_S = 24 * 60 * 60 };
+
 static const struct {
     const char *text;
     enum command_word word;
 } words[] = {
     {"start", COMMAND_START},           {"stop", COMMAND_STOP},
     {"reload", COMMAND_RELOAD},         {"status", COMMAND_STATUS},
-    {"configtest", COMMAND_CONFIGTEST},
+    {"configtest", COMMAND_CONFIGTEST}, {"upgrade", COMMAND_UPGRADE},
 };
 
 void
@@ -53,6 +58,8 @@ command_print_help(void)
         "  pgpool [OPTION]... [start]            start; in the background unless -n\n"
         "  pgpool [-f FILE] [-m MODE] stop       stop the running one and wait for its end\n"
         "  pgpool [-f FILE] reload               let it read its files again\n"
+        "  pgpool [-f FILE] [-t S] upgrade       replace it by the program that is installed now,\n"
+        "                                        and its files read anew; clients stay\n"
         "  pgpool [-f FILE] status               say whether it runs, since when, and what as\n"
         "  pgpool [-f FILE] configtest           check all files, say what is wrong and where\n\n"
         "Options:\n"
@@ -69,13 +76,14 @@ command_print_help(void)
         "                             smart      when the last client has left (default)\n"
         "                             fast       end all sessions, each with an error\n"
         "                             immediate  at once\n"
+        "  -t, --timeout=SECONDS    how long upgrade waits for the new one; default %d\n"
         "  -x, --debug-assertions   accepted for compatibility; assertions are always on\n"
         "  -h, --help               this text\n"
         "  -v, --version            version\n\n"
         "Signals to the parent process: TERM smart, INT fast, QUIT immediate stop; HUP reload;\n"
         "USR1 new log file.\n\n"
         "Exit status: 0 done; 1 failed; 2 wrong command line; 3 (status) does not run.\n",
-        PACKAGE_STRING, built_in_config, debian_config);
+        PACKAGE_STRING, built_in_config, debian_config, (int)UPGRADE_LIMIT_S);
 }
 
 static int
@@ -91,6 +99,18 @@ parse_mode(const char *text, enum proc_stop *mode_r, struct err *err)
         }
     }
     return err_set(err, NULL, "unknown stop mode \"%s\": smart, fast or immediate", text);
+}
+
+static int
+parse_timeout(const char *text, int *seconds_r, struct err *err)
+{
+    uint32_t seconds;
+
+    if (!num_parse_u32(text, &seconds) || seconds == 0 || seconds > UPGRADE_LIMIT_MAX_S)
+        return err_set(err, NULL, "timeout \"%s\" is no number of seconds from 1 to %d", text,
+                       (int)UPGRADE_LIMIT_MAX_S);
+    *seconds_r = (int)seconds;
+    return 0;
 }
 
 static int
@@ -200,6 +220,8 @@ take_option(int option, struct command *cmd, struct err *err)
         return 0;
     case 'm':
         return parse_mode(optarg, &cmd->mode, err);
+    case 't':
+        return parse_timeout(optarg, &cmd->timeout_s, err);
     case 'n':
         cmd->foreground = true;
         return 0;
@@ -236,7 +258,8 @@ fail_option(int option, char **argv, int at, struct err *err)
 int
 command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
 {
-    struct command cmd = {.word = COMMAND_START, .mode = PROC_STOP_SMART};
+    struct command cmd = {
+        .word = COMMAND_START, .mode = PROC_STOP_SMART, .timeout_s = UPGRADE_LIMIT_S};
     int option;
 
     opterr = 0;
@@ -244,7 +267,7 @@ command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
     for (;;) {
         int at = MAX(optind, 1);
 
-        option = getopt_long(argc, argv, ":a:f:F:k:m:CDdnxhv?", long_options, NULL);
+        option = getopt_long(argc, argv, ":a:f:F:k:m:t:CDdnxhv?", long_options, NULL);
         if (option < 0)
             break;
         if (option == '?' && optopt == 0 && strcmp(argv[at], "-?") == 0)
@@ -306,6 +329,8 @@ run_word(const struct command *cmd)
         return control_status(cmd);
     case COMMAND_CONFIGTEST:
         return control_configtest(cmd);
+    case COMMAND_UPGRADE:
+        return control_upgrade(cmd);
     case COMMAND_START:
         break;
     }
@@ -317,6 +342,7 @@ command_main(int argc, char **argv)
 {
     struct command cmd;
     struct err err;
+    char *program;
     int rc;
 
     if (command_parse(argc, argv, &cmd, &err) != 0) {
@@ -325,7 +351,10 @@ command_main(int argc, char **argv)
         fprintf(stderr, "Try \"pgpool --help\".\n");
         return 2;
     }
+    program = exec_own_path(argv[0]);
+    cmd.program = program;
     rc = run_word(&cmd);
+    free(program);
     free_files(&cmd.files);
     return rc;
 }

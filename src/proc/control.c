@@ -1,6 +1,6 @@
 /*
  * The words of the command line that speak of another pgpool, or only of its files: stop, reload,
- * status, configtest.
+ * status, configtest, upgrade.
  *
  * The running one is found by its pid file, and the lock on that file says whether it lives. These
  * are commands: they may block, and they talk to a person on stdout and stderr.
@@ -8,17 +8,21 @@
 #include "auth/passwd.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "os/channel.h"
+#include "os/ctlsock.h"
 #include "os/file.h"
 #include "os/process.h"
-#include "proc/start.h"
+#include "parent.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     SMART_LIMIT_S = 60,
@@ -27,6 +31,8 @@ enum {
     TITLE_BYTES = 512,
     STATUS_NOT_RUNNING = 3,
 };
+
+static const char parent_title[] = "pgpool: parent";
 
 /* ---- configuration ---- */
 
@@ -104,10 +110,9 @@ find_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 
 /* As above, with a message when there is none. */
 static pid_t
-need_running(const struct command *cmd)
+need_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 {
-    char pid_file[TITLE_BYTES];
-    pid_t pid = find_running(cmd, pid_file, sizeof(pid_file));
+    pid_t pid = find_running(cmd, pid_file, pid_file_size);
 
     if (pid == 0)
         fprintf(stderr, "pgpool: pgpool is not running (nobody holds pid file \"%s\")\n", pid_file);
@@ -127,15 +132,33 @@ signal_process(pid_t pid, int signo)
 
 /* ---- the words ---- */
 
-int
-control_stop(const struct command *cmd)
+/* Tells it, and whoever has just taken over from it: that one stops its older generations, too.
+ * Returns the process that ends last, or -1. */
+static pid_t
+tell_to_stop(const struct command *cmd, const char *pid_file, pid_t pid)
 {
     static const int signals[] = {
         [PROC_STOP_SMART] = SIGTERM, [PROC_STOP_FAST] = SIGINT, [PROC_STOP_IMMEDIATE] = SIGQUIT};
-    int limit_s = cmd->mode == PROC_STOP_SMART ? SMART_LIMIT_S : FAST_LIMIT_S;
-    pid_t pid = need_running(cmd);
+    pid_t next;
 
-    if (pid <= 0 || signal_process(pid, signals[cmd->mode]) != 0)
+    if (signal_process(pid, signals[cmd->mode]) != 0)
+        return -1;
+    next = pidfile_owner(pid_file);
+    if (next <= 0 || next == pid)
+        return pid;
+    return signal_process(next, signals[cmd->mode]) == 0 ? next : -1;
+}
+
+int
+control_stop(const struct command *cmd)
+{
+    int limit_s = cmd->mode == PROC_STOP_SMART ? SMART_LIMIT_S : FAST_LIMIT_S;
+    char pid_file[TITLE_BYTES];
+    pid_t pid = need_running(cmd, pid_file, sizeof(pid_file));
+
+    if (pid > 0)
+        pid = tell_to_stop(cmd, pid_file, pid);
+    if (pid <= 0)
         return 1;
     printf("waiting for pgpool (process %d) to stop", (int)pid);
     fflush(stdout);
@@ -162,6 +185,7 @@ int
 control_reload(const struct command *cmd)
 {
     struct config *cfg = control_load(cmd);
+    char pid_file[TITLE_BYTES];
     pid_t pid;
 
     if (cfg == NULL) {
@@ -169,7 +193,7 @@ control_reload(const struct command *cmd)
         return 1;
     }
     config_free(cfg);
-    pid = need_running(cmd);
+    pid = need_running(cmd, pid_file, sizeof(pid_file));
     if (pid <= 0 || signal_process(pid, SIGHUP) != 0)
         return 1;
     printf("pgpool (process %d) was told to reload; its log says what has changed\n", (int)pid);
@@ -190,14 +214,36 @@ print_since(const char *pid_file)
     printf("since: %s\n", text);
 }
 
+static bool
+is_parent_process(pid_t pid)
+{
+    char title[TITLE_BYTES];
+
+    return process_title(pid, title, sizeof(title)) &&
+           strncmp(title, parent_title, sizeof(parent_title) - 1) == 0;
+}
+
+static void
+print_family(pid_t pid)
+{
+    pid_t children[PROCESSES_SHOWN];
+    char title[TITLE_BYTES];
+    size_t count = process_children(pid, children, PROCESSES_SHOWN);
+
+    if (process_title(pid, title, sizeof(title)))
+        printf("  %7d  %s\n", (int)pid, title);
+    for (size_t n = 0; n < count; n++) {
+        if (!is_parent_process(children[n]) && process_title(children[n], title, sizeof(title)))
+            printf("  %7d  %s\n", (int)children[n], title);
+    }
+}
+
 int
 control_status(const struct command *cmd)
 {
-    pid_t children[PROCESSES_SHOWN];
     char pid_file[TITLE_BYTES];
-    char title[TITLE_BYTES];
     pid_t pid = find_running(cmd, pid_file, sizeof(pid_file));
-    size_t count;
+    pid_t older;
 
     if (pid < 0)
         return 1;
@@ -208,15 +254,81 @@ control_status(const struct command *cmd)
     printf("pgpool is running (process %d)\n", (int)pid);
     print_since(pid_file);
     printf("configuration: %s\npid file: %s\n", cmd->files.config, pid_file);
-    count = process_children(pid, children, PROCESSES_SHOWN);
     printf("processes:\n");
-    if (process_title(pid, title, sizeof(title)))
-        printf("  %7d  %s\n", (int)pid, title);
-    for (size_t n = 0; n < count; n++) {
-        if (process_title(children[n], title, sizeof(title)))
-            printf("  %7d  %s\n", (int)children[n], title);
+    print_family(pid);
+    /* An older generation started the one that took over from it. */
+    for (older = process_parent(pid); older > 1 && is_parent_process(older);
+         older = process_parent(older)) {
+        printf("an older generation:\n");
+        print_family(older);
     }
     return 0;
+}
+
+/* ---- upgrade ---- */
+
+enum { ANSWER_BYTES = 1024, SPARE_S = 10 };
+
+/* The answer's text; -1 when none came. The daemon keeps the time limit; ours is for one that does
+ * not answer at all. */
+static int
+ask_daemon(const char *path, int timeout_s, char *answer, struct err *err)
+{
+    static const int words_fd = STDERR_FILENO;
+    struct channel_parcel parcel;
+    struct pollfd p = {.events = POLLIN};
+    char request[64];
+    int len = snprintf(request, sizeof(request), "upgrade %d", timeout_s);
+    enum channel_result got = CHANNEL_NOTHING;
+    int n;
+
+    if (ctlsock_connect(path, &p.fd, err) != 0)
+        return -1;
+    channel_send_fds(p.fd, request, (size_t)len, &words_fd, 1);
+    do {
+        n = poll(&p, 1, (timeout_s + SPARE_S) * 1000);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0)
+        got = channel_receive_fds(p.fd, answer, ANSWER_BYTES - 1, &parcel);
+    close(p.fd);
+    if (got == CHANNEL_NOTHING)
+        return err_set(err, NULL, "the running pgpool does not answer");
+    if (got == CHANNEL_GONE)
+        return err_set(err, NULL, "the running pgpool ended or was replaced meanwhile");
+    while (parcel.fd_count > 0)
+        fd_close(&parcel.fds[--parcel.fd_count]);
+    answer[parcel.len] = '\0';
+    return 0;
+}
+
+int
+control_upgrade(const struct command *cmd)
+{
+    char path[TITLE_BYTES + sizeof(CONTROL_SUFFIX)];
+    char pid_file[TITLE_BYTES];
+    char answer[ANSWER_BYTES];
+    struct err err;
+    int pid = need_running(cmd, pid_file, sizeof(pid_file));
+    int next;
+
+    if (pid <= 0)
+        return 1;
+    snprintf(path, sizeof(path), "%s%s", pid_file, CONTROL_SUFFIX);
+    if (ask_daemon(path, cmd->timeout_s, answer, &err) != 0) {
+        fprintf(stderr, "pgpool: %s\n", err.message);
+        return 1;
+    }
+    if (sscanf(answer, "done %d", &next) == 1) {
+        printf("pgpool (process %d) has taken over from process %d\n", next, pid);
+        return 0;
+    }
+    fprintf(stderr, "pgpool: upgrade has failed: %s\n",
+            strncmp(answer, "failed ", 7) == 0 ? answer + 7 : answer);
+    if (process_wait(pid, 0))
+        fprintf(stderr, "pgpool: process %d has ended\n", pid);
+    else
+        fprintf(stderr, "pgpool: process %d goes on as before\n", pid);
+    return 1;
 }
 
 /* ---- configtest ---- */

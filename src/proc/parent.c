@@ -12,11 +12,17 @@
  * themselves, SIGINT ends them, SIGQUIT ends processes at once. A stricter one overrides; what
  * does not obey a fast or an immediate stop in time is killed. The logger goes last, by the end
  * of its pipe, so that the last words are kept.
+ *
+ * One that was started by `pgpool upgrade` (pa->from) gets everything ready beside the running
+ * one, and then takes over: from the moment when the pid file is its own, it is pgpool. Before,
+ * any failure ends it, and the running one goes on. After, the older generations are told what it
+ * is told: it ends when they have ended.
  */
 #include "config.h"
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/clock.h"
@@ -26,6 +32,7 @@
 #include "os/title.h"
 #include "parent.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +81,8 @@ take_config(struct parent *pa, struct config *next)
     wake_send_all(pa->base.wakes, SLOT_PARENT);
 }
 
-static void
-reload(struct parent *pa)
+void
+parent_reload(struct parent *pa, const char *why)
 {
     const char *path = pa->cmd->files.config;
     struct config *next = NULL;
@@ -83,8 +90,8 @@ reload(struct parent *pa)
     struct err err;
     bool taken = false;
 
-    log_info("received SIGHUP, reading \"%s\"", path);
-    if (pa->serving)
+    log_info("%s, reading \"%s\"", why, path);
+    if (pa->took_over) /* before, another process is the main one */
         notify_reloading();
     config_report_init(&report);
     if (config_load_file(path, &next, &report) == 0 &&
@@ -102,7 +109,7 @@ reload(struct parent *pa)
         log_error("configuration \"%s\" was not changed, because it contains faults", path);
     }
     config_report_fini(&report);
-    if (pa->serving)
+    if (pa->took_over)
         notify_ready();
 }
 
@@ -112,9 +119,17 @@ static void
 show_title(const struct parent *pa)
 {
     char title[TITLE_BYTES];
-    int len = snprintf(title, sizeof(title), "pgpool: parent: %s%s",
-                       pa->stopping != 0 ? stop_names[pa->stopping] : "listening on ",
-                       pa->stopping != 0 ? " stop" : "");
+    int len;
+
+    if (pa->succeeded) {
+        snprintf(title, sizeof(title), "pgpool: parent: finishing%s, process %d has taken over",
+                 pa->stopping > PROC_STOP_SMART ? " at once" : "", (int)pa->peers.successor.pid);
+        title_set(title);
+        return;
+    }
+    len = snprintf(title, sizeof(title), "pgpool: parent: %s%s",
+                   pa->stopping != 0 ? stop_names[pa->stopping] : "listening on ",
+                   pa->stopping != 0 ? " stop" : "");
 
     for (uint32_t n = 0; pa->stopping == 0 && n < pa->clients.count && len < (int)sizeof(title);
          n++)
@@ -123,10 +138,14 @@ show_title(const struct parent *pa)
     title_set(title);
 }
 
-static void
-finish_when_alone(struct parent *pa)
+/* A new program that has not taken over goes with us; one that has is not ours to wait for. */
+void
+parent_finish_when_alone(struct parent *pa)
 {
-    if (pa->stopping != 0 && supervise_living(pa) == 0)
+    bool others = pa->took_over && !pa->succeeded && peers_elder_count(pa) > 0;
+    bool successor = pa->upgrade.pid != 0 && !pa->succeeded;
+
+    if (pa->stopping != 0 && supervise_living(pa) == 0 && !others && !successor)
         io_stop(pa->io);
 }
 
@@ -136,37 +155,85 @@ on_deadline(void *ctx)
     struct parent *pa = ctx;
 
     supervise_kill(pa);
+    upgrade_kill(pa);
+    /* They have a deadline of their own, at about the same time. */
+    if (supervise_living(pa) == 0 && pa->took_over && !pa->succeeded)
+        peers_kill_elders(pa);
     io_timer_start(pa->io, &pa->deadline, IMMEDIATE_LIMIT_MS, on_deadline, pa);
 }
 
-static void
-stop(struct parent *pa, enum proc_stop mode)
+void
+parent_stop(struct parent *pa, enum proc_stop mode)
 {
     if (mode <= pa->stopping)
         return;
-    log_info("received %s stop request", stop_names[mode]);
-    if (pa->stopping == 0) {
+    if (!pa->failed)
+        log_info("received %s stop request", stop_names[mode]);
+    if (pa->stopping == 0 && (pa->from == NULL || pa->took_over)) {
         notify_stopping();
         sock_listeners_refuse(&pa->clients);
     }
     pa->stopping = mode;
     show_title(pa);
+    if (pa->took_over && !pa->succeeded)
+        peers_say_to_elders(pa, "stop %d", mode);
+    if (!pa->succeeded)
+        peer_say(&pa->peers.successor, "stop %d", mode);
     if (mode > PROC_STOP_SMART)
         io_timer_start(pa->io, &pa->deadline,
                        mode == PROC_STOP_FAST ? FAST_LIMIT_MS : IMMEDIATE_LIMIT_MS, on_deadline,
                        pa);
     supervise(pa);
-    finish_when_alone(pa);
+    parent_finish_when_alone(pa);
+}
+
+void
+parent_finish(struct parent *pa)
+{
+    pa->stopping = MAX(pa->stopping, PROC_STOP_SMART);
+    show_title(pa);
+    supervise(pa);
+    parent_finish_when_alone(pa);
+}
+
+void
+parent_give_up(struct parent *pa, const struct err *err)
+{
+    if (pa->failed)
+        return;
+    pa->failure = *err;
+    pa->failed = true;
+    parent_stop(pa, PROC_STOP_IMMEDIATE);
 }
 
 /* ---- events ---- */
 
-static void
-rotate_log(struct parent *pa)
+void
+parent_rotate_log(struct parent *pa)
 {
     struct inbox_msg msg = {.kind = INBOX_LOG_ROTATE};
 
     inbox_send(pa->base.inboxes, SLOT_LOGGER, &msg);
+    if (pa->took_over && !pa->succeeded)
+        peers_say_to_elders(pa, "rotate");
+}
+
+/* A new program that does not serve yet may have read the file before it was changed, and opened
+ * the log file before it was moved away. */
+static void
+on_reload(struct parent *pa)
+{
+    peer_say(&pa->peers.successor, "reload");
+    if (!pa->succeeded)
+        parent_reload(pa, "received SIGHUP");
+}
+
+/* One that has taken over tells us to rotate, too. */
+static void
+on_rotate(struct parent *pa)
+{
+    if (!peer_say(&pa->peers.successor, "rotate") || !pa->succeeded)
+        parent_rotate_log(pa);
 }
 
 static void
@@ -174,25 +241,27 @@ on_signal(void *ctx, int signo)
 {
     struct parent *pa = ctx;
 
+    if (signo != SIGCHLD && upgrade_pass_signal_on(pa, signo))
+        return;
     switch (signo) {
     case SIGTERM:
-        stop(pa, PROC_STOP_SMART);
+        parent_stop(pa, PROC_STOP_SMART);
         break;
     case SIGINT:
-        stop(pa, PROC_STOP_FAST);
+        parent_stop(pa, PROC_STOP_FAST);
         break;
     case SIGQUIT:
-        stop(pa, PROC_STOP_IMMEDIATE);
+        parent_stop(pa, PROC_STOP_IMMEDIATE);
         break;
     case SIGHUP:
-        reload(pa);
+        on_reload(pa);
         break;
     case SIGUSR1:
-        rotate_log(pa);
+        on_rotate(pa);
         break;
     case SIGCHLD:
         supervise_reap(pa);
-        finish_when_alone(pa);
+        parent_finish_when_alone(pa);
         break;
     default:
         break;
@@ -211,6 +280,10 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
         /* Whoever retires has said so in its slot: supervise looks there. */
         if (msg.kind == INBOX_CHILD_RETIRING)
             supervise(pa);
+        else if (msg.kind == INBOX_CANCEL)
+            peers_cancel(pa, &msg);
+        else if (msg.kind == INBOX_CANCEL_DONE)
+            peers_cancel_done(pa, &msg);
     }
 }
 
@@ -229,15 +302,73 @@ every_node_was_asked(const struct parent *pa)
 }
 
 static void
+say_ready(const struct parent *pa)
+{
+    log_info("%s is ready: %u children, up to %d clients each", PACKAGE_STRING,
+             pa->base.child_target, pa->config->child_max_clients);
+}
+
+static void
+own_sockets(struct parent *pa)
+{
+    struct sock_unix_options options;
+    struct err err;
+
+    parent_socket_options(pa, false, &options);
+    if (sock_listeners_own(&pa->clients, &options, &err) != 0)
+        log_error("%s", err.message);
+    parent_socket_options(pa, true, &options);
+    if (sock_listeners_own(&pa->pcp, &options, &err) != 0)
+        log_error("%s", err.message);
+}
+
+/* Everything is ready, and nobody has been let in: now it happens. The pid file first, since it is
+ * what may still fail; the doors last, when our word is on its way, since the other one may kill us
+ * up to that. It may have died meanwhile; we go on all the same. */
+static void
+take_over(struct parent *pa)
+{
+    struct peer *elder = &pa->peers.elders[0];
+    struct err err;
+
+    if (pa->took_over || pa->stopping != 0)
+        return;
+    if (pidfile_replace(&pa->pidfile, pa->config->pid_file_name, &err) != 0) {
+        parent_give_up(pa, &err);
+        return;
+    }
+    pa->took_over = true;
+    own_sockets(pa);
+    upgrade_open_door(pa);
+    if (!peer_say(elder, "serving %u %u", pa->base.child_base,
+                  shared_layout(pa->base.shared)->child_slots))
+        notify_ready();
+    shared_open_doors(pa->base.shared);
+    wake_send_all(pa->base.wakes, SLOT_PARENT);
+    for (uint32_t n = 1; n < ELDERS_MAX; n++) {
+        if (pa->peers.elders[n].fd >= 0)
+            peer_watch(pa, &pa->peers.elders[n]);
+    }
+    say_ready(pa);
+    fd_close(&pa->command_stderr);
+}
+
+static void
 serve(struct parent *pa)
 {
     if (pa->serving || pa->stopping != 0)
         return;
     pa->serving = true;
     io_timer_stop(&pa->first_look);
+    if (pa->from == NULL) {
+        pa->took_over = true;
+        shared_open_doors(pa->base.shared);
+    }
     supervise(pa);
-    log_info("%s is ready: %u children, up to %d clients each", PACKAGE_STRING,
-             pa->base.child_target, pa->config->child_max_clients);
+    if (pa->from != NULL)
+        return; /* on_wake goes on, when all are ready */
+    wake_send_all(pa->base.wakes, SLOT_PARENT);
+    say_ready(pa);
     daemon_ready();
     notify_ready();
 }
@@ -257,6 +388,8 @@ on_wake(void *ctx, int fd UNUSED, unsigned events UNUSED)
     wake_drain(pa->base.wakes, SLOT_PARENT);
     if (!pa->serving && every_node_was_asked(pa))
         serve(pa);
+    if (pa->serving && !pa->took_over && supervise_all_ready(pa))
+        take_over(pa);
 }
 
 static int
@@ -271,6 +404,9 @@ make_loop(struct parent *pa, struct err *err)
         return -1;
     io_watch(pa->io, inbox_fd(pa->base.inboxes, SLOT_PARENT), IO_READABLE, on_inbox, pa);
     io_watch(pa->io, wake_fd(pa->base.wakes, SLOT_PARENT), IO_READABLE, on_wake, pa);
+    /* The others still answer to it. */
+    if (pa->peers.elders[0].fd >= 0)
+        peer_watch(pa, &pa->peers.elders[0]);
     return 0;
 }
 
@@ -291,15 +427,30 @@ say_what_we_do(const struct parent *pa)
                     "\"logging_collector\" is on nor \"log_destination\" syslog");
 }
 
+/* Of the upgrade command's terminal; the log goes on where it went before. */
+static void
+let_go_of_command(struct parent *pa)
+{
+    pa->command_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    dup2(pa->from->log_fd, STDERR_FILENO);
+    handover_close_rest(pa->from);
+}
+
 static int
 start(struct parent *pa, struct err *err)
 {
     struct proc_slot *own;
 
-    if (!pa->cmd->foreground && daemon_detach(err) != 0)
+    if (handover_receive(&pa->peers, &pa->from, err) != 0)
+        return -1;
+    if (pa->from == NULL && !pa->cmd->foreground && daemon_detach(err) != 0)
         return -1;
     if (parent_open(pa, err) != 0 || make_loop(pa, err) != 0)
         return -1;
+    if (pa->from != NULL)
+        let_go_of_command(pa);
+    else
+        upgrade_open_door(pa);
     own = shared_proc(pa->base.shared, SLOT_PARENT);
     own->kind = PROC_PARENT;
     own->started_at_us = clock_wall_us();
@@ -336,6 +487,8 @@ fail(const struct parent *pa, const struct err *err)
     if ((pa->config->log_destination & CONFIG_LOG_STDERR) == 0)
         fprintf(stderr, "pgpool: %s%s%s%s\n", err->message, err->hint[0] != '\0' ? " (hint: " : "",
                 err->hint, err->hint[0] != '\0' ? ")" : "");
+    if (pa->command_stderr >= 0)
+        dprintf(pa->command_stderr, "pgpool: %s\n", err->message);
     log_fatal("%s", err->message);
     if (err->detail[0] != '\0')
         log_fatal("detail: %s", err->detail);
@@ -353,21 +506,31 @@ parent_main(const struct command *cmd, struct config *cfg)
         .life = {-1, -1},
         .log_pipe = {-1, -1},
         .own_stderr = -1,
+        .command_stderr = -1,
+        .upgrade = {.door = CTLSOCK_NONE, .asking = {.fd = -1}, .client = {.fd = -1}},
     };
+    char pid_file[PID_FILE_BYTES];
     struct err err;
+    bool stands_in;
     int status = 1;
 
     pa.base =
         (struct proc){.config = cfg, .files = &cmd->files, .clients = &pa.clients, .pcp = &pa.pcp};
+    peers_init(&pa.peers);
     proc_configure_log(cfg, cmd->debug);
     if (start(&pa, &err) != 0 || io_run(pa.io, &err) != 0) {
         fail(&pa, &err);
+    } else if (pa.failed) {
+        fail(&pa, &pa.failure);
+        end_logger(&pa);
     } else {
-        log_info("pgpool has stopped");
+        log_info(pa.succeeded ? "this generation has finished" : "pgpool has stopped");
         end_logger(&pa);
         status = 0;
     }
+    stands_in = upgrade_must_stand_in(&pa);
+    str_copy(pid_file, sizeof(pid_file), pa.config->pid_file_name);
     io_free(pa.io);
     parent_close(&pa);
-    return status;
+    return stands_in ? upgrade_stand_in(pid_file, pa.last_status) : status;
 }

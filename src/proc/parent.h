@@ -6,6 +6,8 @@
 
 #include "config/config.h"
 #include "frame.h"
+#include "os/ctlsock.h"
+#include "peers.h"
 #include "proc/start.h"
 
 /* One process slot as the parent knows it. */
@@ -19,6 +21,23 @@ struct process {
 struct relapse {
     unsigned quick_deaths;
     int64_t not_before_ns;
+};
+
+/* A command at the control socket. */
+struct caller {
+    int fd; /* -1: nobody */
+    struct io_watch *watch;
+};
+
+/* `pgpool upgrade`, seen from the one that is to be replaced. */
+struct upgrade {
+    struct ctlsock door;          /* where commands come in */
+    struct io_listener *listener; /* of the door */
+    struct caller asking;         /* has connected and not asked yet */
+    struct caller client;         /* waits for the outcome */
+    struct io_timer limit;
+    pid_t pid;            /* of the new program, our child; 0: none */
+    const char *given_up; /* why it was killed, or NULL */
 };
 
 struct parent {
@@ -37,7 +56,15 @@ struct parent {
     struct relapse relapses[PROC_LOGGER + 1];
     bool serving;            /* children may run: the nodes were looked at */
     enum proc_stop stopping; /* 0 while we serve */
-    int exit_status;
+    bool succeeded;          /* another generation serves; we finish our sessions */
+    struct upgrade upgrade;
+    struct peers peers;
+    struct handover *from; /* what we were handed by whom we replace; NULL: started ordinarily */
+    bool took_over;        /* and the files are ours now: pgpool is we */
+    int command_stderr;    /* of the upgrade command, for words of failure; -1: none */
+    struct err failure;    /* why we ended before we took over */
+    bool failed;
+    int last_status;            /* of a process that ended and was none of ours */
     struct io_timer first_look; /* how long the children wait for that */
     struct io_timer again;      /* when a fork was put off */
     struct io_timer deadline;   /* of a fast or immediate stop */
@@ -54,8 +81,57 @@ void parent_use_log_pipe(struct parent *pa);
 /* The configuration becomes the current one of all processes; they are not told yet. Numbers it. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);
 
+/* Group, permissions and backlog of our unix sockets. */
+void parent_socket_options(const struct parent *pa, bool pcp, struct sock_unix_options *options_r);
+
 /* What is still open; removes the files that are ours. */
 void parent_close(struct parent *pa);
+
+/* ---- parent.c ---- */
+
+void parent_stop(struct parent *pa, enum proc_stop mode);
+void parent_rotate_log(struct parent *pa);
+void parent_reload(struct parent *pa, const char *why);
+
+/* Sessions end by themselves, and we with the last one: another generation serves. */
+void parent_finish(struct parent *pa);
+
+/* Ends the loop when it is time: we are stopping and nobody is left. */
+void parent_finish_when_alone(struct parent *pa);
+
+/* As the successor, before it has taken over: gives up. */
+void parent_give_up(struct parent *pa, const struct err *err);
+
+/* ---- upgrade.c: being replaced ---- */
+
+#define CONTROL_SUFFIX ".control" /* behind the name of the pid file */
+
+/* The control socket beside the pid file. Without one, upgrades do not work and the log says so. */
+void upgrade_open_door(struct parent *pa);
+void upgrade_close_door(struct parent *pa);
+
+/* The new program says that it serves: it is pgpool from now on. */
+void upgrade_done(struct parent *pa);
+
+/* A process has ended: true when it was the new program. */
+bool upgrade_reaped(struct parent *pa, pid_t pid, int status);
+
+/* Ends a new program that does not serve yet. */
+void upgrade_kill(struct parent *pa);
+
+/* Right after fork, in other processes. */
+void upgrade_forget(struct parent *pa);
+
+/* Whether this process must stay, without work of its own, until pgpool ends: see upgrade.c. */
+bool upgrade_must_stand_in(const struct parent *pa);
+
+/* Does that: passes signals on to the owner of the pid file, and returns when none of the processes
+ * that came from us is left, with the exit status of the last one. last_status: of one that has
+ * been waited for already. Everything else of this process is gone. */
+int upgrade_stand_in(const char *pid_file, int last_status);
+
+/* Then signals are meant for whoever is pgpool now: true when it got this one. */
+bool upgrade_pass_signal_on(const struct parent *pa, int signo);
 
 /* ---- supervise.c: the processes ---- */
 
@@ -64,6 +140,9 @@ void supervise(struct parent *pa);
 
 /* Takes all who have ended. */
 void supervise_reap(struct parent *pa);
+
+/* Whether so many children as there should be have begun to work. */
+bool supervise_all_ready(const struct parent *pa);
 
 /* How many live, the logger not counted. */
 uint32_t supervise_living(const struct parent *pa);

@@ -49,6 +49,14 @@ take_pidfile(struct parent *pa, struct err *err)
 
     if (path[0] == '\0')
         return err_set(err, "F0000", "\"pid_file_name\" is empty");
+    if (pa->from != NULL && strcmp(path, pa->from->pid_file) != 0) {
+        err_set(err, "F0000", "\"pid_file_name\" cannot be changed by an upgrade (now \"%s\")",
+                pa->from->pid_file);
+        err_hint(err, "stop pgpool and start it again");
+        return -1;
+    }
+    if (pa->from != NULL)
+        return 0; /* it is taken over when all is ready */
     make_directory_of(path);
     if (pidfile_take(&pa->pidfile, path, &owner, err) == 0)
         return 0;
@@ -95,17 +103,28 @@ listen_on(struct sock_listeners *l, const struct places *at,
     return 0;
 }
 
+void
+parent_socket_options(const struct parent *pa, bool pcp, struct sock_unix_options *options_r)
+{
+    options_r->group = pcp ? "" : pa->config->unix_socket_group;
+    options_r->mode = pcp ? 0777 : (mode_t)pa->config->unix_socket_permissions;
+    options_r->backlog = backlog(pa);
+}
+
 static int
 open_sockets(struct parent *pa, struct err *err)
 {
     const struct config *cfg = pa->config;
-    struct sock_unix_options options = {.group = cfg->unix_socket_group,
-                                        .mode = (mode_t)cfg->unix_socket_permissions,
-                                        .backlog = backlog(pa)};
+    struct sock_unix_options options;
     struct places sql = {&cfg->listen_addresses, &cfg->unix_socket_directories,
                          (uint16_t)cfg->port};
     struct places pcp = {&cfg->pcp_listen_addresses, &cfg->pcp_socket_dir, (uint16_t)cfg->pcp_port};
 
+    parent_socket_options(pa, false, &options);
+    if (pa->from != NULL) {
+        pa->clients.former = &pa->from->clients;
+        pa->pcp.former = &pa->from->pcp;
+    }
     if (listen_on(&pa->clients, &sql, &options, err) != 0)
         return -1;
     if (pa->clients.count == 0) {
@@ -113,9 +132,11 @@ open_sockets(struct parent *pa, struct err *err)
         err_hint(err, "set \"listen_addresses\" or \"unix_socket_directories\"");
         return -1;
     }
-    options.mode = 0777;
-    options.group = "";
-    return listen_on(&pa->pcp, &pcp, &options, err);
+    parent_socket_options(pa, true, &options);
+    if (listen_on(&pa->pcp, &pcp, &options, err) != 0)
+        return -1;
+    pa->clients.former = pa->pcp.former = NULL;
+    return 0;
 }
 
 /* ---- shared memory ---- */
@@ -141,6 +162,7 @@ open_shared(struct parent *pa, struct err *err)
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
         .memo_entries = (uint32_t)pa->config->relcache_size,
         .freshness_bytes = sizeof(struct cluster_freshness),
+        .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };
 
     if (shared_new(&layout, &pa->base.shared, err) != 0)
@@ -201,12 +223,43 @@ open_log_pipe(struct parent *pa, struct err *err)
     return 0;
 }
 
+/* Numbers that no older generation has: behind those of one of them. */
+static void
+choose_child_numbers(struct parent *pa)
+{
+    uint32_t count = 2 * pa->base.child_target;
+
+    pa->base.child_base = 0;
+    for (uint32_t at = 0; at <= ELDERS_MAX; at++) {
+        uint32_t base = 0;
+        bool taken = false;
+
+        if (at < ELDERS_MAX && pa->peers.elders[at].fd < 0)
+            continue;
+        if (at < ELDERS_MAX)
+            base = pa->peers.elders[at].child_base + pa->peers.elders[at].child_count;
+        for (uint32_t n = 0; n < ELDERS_MAX; n++) {
+            const struct peer *other = &pa->peers.elders[n];
+
+            taken = taken || (other->fd >= 0 && base < other->child_base + other->child_count &&
+                              other->child_base < base + count);
+        }
+        if (!taken && base + count <= PROC_CHILD_NUMBERS) {
+            pa->base.child_base = base;
+            return;
+        }
+    }
+    log_warning("so many children run that cancel requests may not find sessions of older "
+                "generations");
+}
+
 int
 parent_open(struct parent *pa, struct err *err)
 {
     int children = pa->config->num_init_children;
 
     pa->base.child_target = children > 0 ? (uint32_t)children : limits_cpus();
+    choose_child_numbers(pa);
     raise_limits(pa);
     if (seed(err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
         open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
@@ -228,6 +281,14 @@ parent_use_log_pipe(struct parent *pa)
 void
 parent_close(struct parent *pa)
 {
+    /* the watches have gone with the loop */
+    peers_forget(&pa->peers);
+    ctlsock_drop(&pa->upgrade.door);
+    fd_close(&pa->upgrade.asking.fd);
+    fd_close(&pa->upgrade.client.fd);
+    fd_close(&pa->command_stderr);
+    handover_close_rest(pa->from);
+    free(pa->from);
     sock_listeners_close(&pa->clients, true);
     sock_listeners_close(&pa->pcp, true);
     inboxes_free(pa->base.inboxes);

@@ -4,7 +4,8 @@
  *
  * Owns its view of the cluster, made from the freshness area whenever that is new. Writes no shared
  * memory, asks no server, decides nothing: it works while every server is down. When it dies, its
- * clients end and the parent forks another.
+ * clients end and the parent forks another. When another generation of processes has taken over, it
+ * accepts no more and goes on for the clients that it has.
  */
 #include "admin/admin.h"
 #include "base/arena.h"
@@ -26,7 +27,11 @@ struct pcp {
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;
     bool accepting;
+    bool finishing;
+    struct io_timer closing;
 };
+
+enum { CLOSING_MS = 1 };
 
 /* ---- what the views show ---- */
 
@@ -72,8 +77,12 @@ clients_changed(void *ctx)
     struct pcp *s = ctx;
     uint32_t count = admin_client_count(s->admin);
 
-    set_accepting(s, !admin_is_full(s->admin));
-    proc_title(s->proc, "%u client%s", count, count == 1 ? "" : "s");
+    set_accepting(s, shared_doors_are_open(s->proc->shared) && !admin_is_full(s->admin) &&
+                         !s->finishing);
+    proc_title(s->proc, "%s%u client%s", s->finishing ? "finishing " : "", count,
+               count == 1 ? "" : "s");
+    if (s->finishing && s->listener_count == 0 && count == 0)
+        proc_end(s->proc);
 }
 
 static void
@@ -86,6 +95,30 @@ accepted(void *ctx, int fd, int error)
         return;
     }
     admin_accept(s->admin, fd);
+}
+
+/* As a child does it (proc/child.c). */
+static void
+close_doors(void *ctx)
+{
+    struct pcp *s = ctx;
+    int fd;
+
+    clients_changed(s);
+    for (uint32_t n = 0; n < s->listener_count; n++) {
+        if (!io_listener_is_quiet(s->listeners[n])) {
+            io_timer_start(s->proc->io, &s->closing, CLOSING_MS, close_doors, s);
+            return;
+        }
+    }
+    for (uint32_t n = 0; n < s->listener_count; n++) {
+        while (!admin_is_full(s->admin) && (fd = sock_accept(s->proc->pcp->list[n].fd)) >= 0)
+            admin_accept(s->admin, fd);
+        io_listener_close(s->listeners[n]);
+    }
+    s->listener_count = 0;
+    sock_listeners_close(s->proc->pcp, false);
+    clients_changed(s);
 }
 
 /* ---- events ---- */
@@ -102,16 +135,26 @@ on_config(void *ctx, const struct config *before UNUSED)
 static void
 on_wake(void *ctx)
 {
-    look_at_freshness(ctx);
+    struct pcp *s = ctx;
+
+    look_at_freshness(s);
+    if (!s->accepting)
+        clients_changed(s);
 }
 
-/* Nothing here is worth waiting for, in either mode. */
+/* The parent asks for a smart stop only when another generation has taken over. Otherwise nothing
+ * here is worth waiting for. */
 static void
-on_stop(void *ctx, enum proc_stop mode UNUSED)
+on_stop(void *ctx, enum proc_stop mode)
 {
     struct pcp *s = ctx;
     struct err err;
 
+    if (mode == PROC_STOP_SMART) {
+        s->finishing = true;
+        close_doors(s);
+        return;
+    }
     err_set(&err, "57P01", "terminating connection due to administrator command");
     admin_terminate(s->admin, &err);
     proc_end(s->proc);
@@ -144,6 +187,7 @@ pcp_free(struct pcp *s)
 {
     for (uint32_t n = 0; n < s->listener_count; n++)
         io_listener_close(s->listeners[n]);
+    io_timer_stop(&s->closing);
     admin_free(s->admin);
     free(s);
 }

@@ -262,6 +262,8 @@ proc_run(struct proc *p, const struct proc_ops *ops, void *ctx)
 
     p->frame->ops = ops;
     p->frame->ctx = ctx;
+    atomic_store(&shared_proc(p->shared, p->slot)->ready, 1);
+    wake_send(p->wakes, SLOT_PARENT);
     if (io_run(p->io, &err) != 0) {
         log_fatal("%s", err.message);
         exit(1);

@@ -54,6 +54,17 @@ supervise_living(const struct parent *pa)
 }
 
 bool
+supervise_all_ready(const struct parent *pa)
+{
+    uint32_t ready = 0;
+
+    for (uint32_t slot = SLOT_FIRST_CHILD; slot < pa->slot_count; slot++)
+        ready += pa->processes[slot].pid != 0 &&
+                 atomic_load(&shared_proc(pa->base.shared, slot)->ready) != 0;
+    return ready >= pa->base.child_target;
+}
+
+bool
 supervise_logger_lives(const struct parent *pa)
 {
     return pa->processes[SLOT_LOGGER].pid != 0;
@@ -108,6 +119,9 @@ become(struct parent *pa, uint32_t slot, pid_t parent_pid)
         fd_close(&pa->log_pipe[1]);
     }
     fd_close(&pa->own_stderr);
+    fd_close(&pa->command_stderr);
+    upgrade_forget(pa);
+    peers_forget(&pa->peers);
     if (slot != SLOT_PCP)
         sock_listeners_close(&pa->pcp, false);
     if (slot < SLOT_FIRST_CHILD)
@@ -121,6 +135,7 @@ fork_process(struct parent *pa, uint32_t slot)
     pid_t parent_pid = getpid();
     pid_t pid;
 
+    atomic_store(&shown->ready, 0);
     atomic_store(&shown->retiring, 0);
     shown->kind = kind_of_slot(slot);
     shown->started_at_us = clock_wall_us();
@@ -210,6 +225,8 @@ stop_processes(struct parent *pa)
     for (uint32_t slot = SLOT_LAG; slot <= SLOT_PCP; slot++) {
         if (!sessions_left)
             tell(pa, slot, MAX(pa->stopping, PROC_STOP_FAST));
+        else if (slot == SLOT_PCP && pa->succeeded)
+            tell(pa, slot, PROC_STOP_SMART); /* another one accepts there */
         else if (pa->processes[slot].pid == 0)
             start_process(pa, slot);
     }
@@ -298,6 +315,13 @@ bury(struct parent *pa, uint32_t slot, int status)
     atomic_store(&shown->retiring, 0);
     atomic_store(&shown->pid, 0);
     pa->processes[slot] = (struct process){0};
+    if (pa->from != NULL && !pa->took_over && !was_told) {
+        struct err err;
+
+        err_set(&err, NULL, "%s process %d has ended right after its start; the log may say why",
+                proc_row(kind_of_slot(slot))->name, (int)pid);
+        parent_give_up(pa, &err);
+    }
 }
 
 void
@@ -308,12 +332,16 @@ supervise_reap(struct parent *pa)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        bool ours = upgrade_reaped(pa, pid, status);
+
         for (uint32_t slot = 0; slot < pa->slot_count; slot++) {
             if (pa->processes[slot].pid == pid) {
                 bury(pa, slot, status);
-                somebody = true;
+                somebody = ours = true;
             }
         }
+        if (!ours)
+            pa->last_status = status;
     }
     if (!somebody)
         return;

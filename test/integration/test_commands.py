@@ -17,7 +17,8 @@ import pytest
 import processes
 import raw
 from cluster import Target, run
-from proxy import Pgpool, binary
+from daemon import Daemon, Manager, daemon_answers
+from proxy import binary
 from waiting import SLOW, free_port, wait_for
 
 FAULTY = """\
@@ -30,79 +31,6 @@ include 'absent.conf'
 num_init_children = 99999
 sr_check_period = 3 parsecs
 """
-
-
-class Daemon(Pgpool):
-    """A pgpool that goes into the background by itself, and is spoken to by commands."""
-
-    def __init__(self, cluster, **settings):
-        super().__init__(cluster, "auto", **settings)
-        self.log_directory = os.path.join(self.directory, "log")
-        self.settings = {"logging_collector": "on", "log_directory": self.log_directory,
-                         "log_filename": "pgpool.log"} | self.settings
-        self.log = os.path.join(self.log_directory, "pgpool.log")
-        self.parent = 0
-
-    def run(self, *words, check=None, **kwargs):
-        """Runs a command; check is the exit status that it must have."""
-        done = run(*self.command(*words), check=False, **kwargs)
-        assert check is None or done.returncode == check, \
-            f"{words} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
-        return done
-
-    def start(self, *words, **kwargs):
-        self.write_config()
-        self.run("-D", *words, check=0, **kwargs)
-        self.read_pid()
-        self.wait_titles()
-        Pgpool.running.append(self)
-        return self
-
-    def read_pid(self):
-        with open(self.settings["pid_file_name"], encoding="utf-8") as file:
-            self.parent = int(file.read())
-
-    @property
-    def pid(self):
-        return self.parent
-
-    def signal(self, signo):
-        os.kill(self.parent, signo)
-
-    def ended(self):
-        return not (self.parent and processes.alive(self.parent))
-
-    def log_text(self):
-        return super().log_text() if os.path.exists(self.log) else ""
-
-    def wait_log(self, pattern, count=1):
-        """Until so many lines of the log match; returns them."""
-        def found():
-            lines = [line for line in self.log_text().splitlines() if re.search(pattern, line)]
-            return lines if len(lines) >= count else None
-        return wait_for(found, f"{count} lines like \"{pattern}\" in the log")
-
-    def reload(self, **settings):
-        """Writes these settings and waits until they were taken."""
-        pattern = "has been reloaded"
-        before = len(re.findall(pattern, self.log_text()))
-        self.write_config(**settings)
-        self.run("reload", check=0)
-        self.wait_log(pattern, before + 1)
-
-    def finish(self):
-        """Whatever the test has left: no process outlives it, and nobody complains."""
-        pids = [] if self.ended() else self.pids()
-        try:
-            if pids:
-                self.run("-m", "fast", "stop", check=0)
-            wait_for(lambda: not any(processes.alive(pid) for pid in pids), "its processes", 5)
-            assert not self.complaints()
-        finally:
-            for pid in pids:
-                if processes.alive(pid):
-                    os.kill(pid, signal.SIGKILL)
-            self.kill()
 
 
 @pytest.fixture(name="make")
@@ -146,7 +74,8 @@ def test_help_and_version():
     for option in ("-h", "--help", "-?"):
         done = pgpool(option)
         assert done.returncode == 0 and not done.stderr
-        for word in ("start", "stop", "reload", "status", "configtest", "--mode", "--config-file"):
+        for word in ("start", "stop", "reload", "status", "configtest", "upgrade", "--mode",
+                     "--config-file"):
             assert word in done.stdout
     for option in ("-v", "--version"):
         done = pgpool(option)
@@ -324,16 +253,6 @@ def test_new_processes_live_by_the_reloaded_file(daemon):
     daemon.wait_log("SELECT 4711")
 
 
-def daemon_answers(daemon):
-    def answers():
-        try:
-            with raw.connected(daemon, timeout=5) as one:
-                return one.rows("SELECT 1") == [["1"]]
-        except (OSError, TimeoutError, raw.Closed, AssertionError):
-            return False
-    return answers
-
-
 # ---- start ---------------------------------------------------------------------------------------
 
 def test_first_client_finds_all_nodes(make):
@@ -500,25 +419,6 @@ def test_stop_and_status_with_a_broken_file(daemon):
 
 
 # ---- service manager -----------------------------------------------------------------------------
-
-class Manager:
-    """The socket of a service manager."""
-
-    def __init__(self, directory):
-        self.path = os.path.join(directory, "notify")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.socket.settimeout(10 * SLOW)
-
-    def next(self):
-        return dict(line.split("=", 1) for line in self.socket.recv(4096).decode().splitlines())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
 
 @pytest.mark.parametrize("words", [["-n"], []], ids=["foreground", "background"])
 def test_notify_protocol(make, words):
@@ -693,9 +593,13 @@ def test_all_end_with_the_parent(make):
 @pytest.mark.parametrize("kind", ["child", "lag", "pcp", "logger"])
 def test_a_killed_process_is_replaced(daemon, kind):
     before = daemon.named(kind)
+
+    def is_replaced():
+        found = daemon.named(kind)
+        return len(found) == len(before) and before[0] not in found
+
     os.kill(before[0], signal.SIGKILL)
-    wait_for(lambda: len(daemon.named(kind)) == len(before) and before[0] not in daemon.named(kind),
-             "another one")
+    wait_for(is_replaced, "another one")
     assert not processes.zombies(daemon.pid)
     assert daemon_answers(daemon)()
     daemon.wait_log(rf"{kind} process {before[0]} was terminated by signal 9")

@@ -160,8 +160,8 @@ def test_the_log_tells_who_waits(cluster, limited):
         three.send(raw.query("SELECT txid_current()"))
         # the first look may come while not all of them wait
         wait_for(lambda: re.search(
-            r"WARNING:  \d clients? waits? for a server connection, the longest for \d+ ms; most of "
-            r'them.* user "postgres" of database "(test|postgres)" .*node 0.*1 connections of at '
+            r"WARNING:  \d clients? waits? for a server connection, the longest for \d+ ms; most "
+            r'of them.* user "postgres" of database "(test|postgres)" .*node 0.*1 connections of at '
             r"most 1",
             pgpool.log_text()), "the log to tell")
         holder.rows("COMMIT")
@@ -226,7 +226,7 @@ def shares(pgpool, **params):
 
 def session_of(one):
     """The index of a session, as its key for cancel requests says."""
-    return one.pid & ((1 << 20) - 1)
+    return one.pid & ((1 << 17) - 1)
 
 
 def test_a_database_or_user_has_its_pool_mode(with_limits):

@@ -4,6 +4,7 @@ change their roles, and clients that leave at the worst moment."""
 import contextlib
 import os
 import re
+import select
 import signal
 import time
 
@@ -11,7 +12,7 @@ import pytest
 
 import processes
 import raw
-from cluster import Cluster
+from cluster import Cluster, Target
 from proxy import Pgpool
 from waiting import SLOW, wait_for
 from wire_cases.script import H, P, B, E, Q, S
@@ -95,6 +96,27 @@ def test_authentication_timeout_while_the_server_is_silent(cluster, start_pgpool
     with stopped(*cluster.servers[1:]), raw.Raw(pgpool) as one:
         one.send(raw.startup({"user": "postgres", "database": "test"}))
         assert codes(closed_within(one, 5)) == ["57014"]
+
+
+def test_two_clients_for_the_last_place(start_pgpool):
+    """They come at the same moment by two sockets: the second one waits, nobody is refused."""
+    pgpool = start_pgpool(num_init_children=1, child_max_clients=1)
+    child, = pgpool.named("child")
+    wait_for(lambda: "child 0: 0 clients" in processes.title(child), "the place to be free")
+    os.kill(child, signal.SIGSTOP)
+    try:
+        clients = [raw.Raw(pgpool), raw.Raw(Target(pgpool.directory, pgpool.port))]
+        for client in clients:
+            client.send(raw.startup({"user": "postgres", "database": "test"}))
+    finally:
+        os.kill(child, signal.SIGCONT)
+    ready, _, _ = select.select([client.socket for client in clients], [], [], 10 * SLOW)
+    assert ready
+    if ready[0] is not clients[0].socket:
+        clients.reverse()
+    for client in clients:
+        assert client.read_until("ZE")[-1].kind == "Z"
+        client.close()
 
 
 def test_reserved_connections(cluster, start_pgpool):
@@ -378,12 +400,12 @@ def test_cancel_request_that_nobody_answers_ends(cluster, start_pgpool):
 
 def child_of(connection, pgpool):
     """The process that serves the connection, by its key's number."""
-    number = (connection.pid >> 20) - 1
+    number = (connection.pid >> 17) - 1
     with raw.connected(pgpool) as one:
         pass
     authorized = re.findall(r"pid (\d+): LOG:  connection authorized", pgpool.log_text())
     assert one.pid and authorized
-    by_number = {(one.pid >> 20) - 1: int(authorized[-1])}
+    by_number = {(one.pid >> 17) - 1: int(authorized[-1])}
     others = [pid for pid in pgpool.named("child") if pid not in by_number.values()]
     return by_number.get(number, others[0])
 

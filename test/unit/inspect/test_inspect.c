@@ -80,7 +80,7 @@ set_node(uint32_t node_id, enum node_role role)
 static int
 setup(void **state)
 {
-    const struct shared_layout layout = {3, 10, 64, 4096};
+    const struct shared_layout layout = {3, 10, 64, 4096, -1};
     struct err err;
 
     (void)state;

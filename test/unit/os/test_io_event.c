@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "os/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -291,6 +292,128 @@ listener_pauses_and_resumes(void **state)
     hang_up(fds, 3);
     io_listener_close(d.listener);
     bed_run_ms(bed, 1);
+    close(fd);
+}
+
+struct pair {
+    struct io_listener *listeners[2];
+    unsigned accepted;
+};
+
+static void
+on_accepted_by_pair(void *ctx, int fd, int error)
+{
+    struct pair *p = ctx;
+
+    assert_int_equal(error, 0);
+    close(fd);
+    p->accepted++;
+    for (int n = 0; n < 2; n++)
+        io_listener_pause(p->listeners[n]);
+}
+
+/* Whoever the kernel has woken for a client takes him: nobody else hears of him. */
+static void
+paused_listener_passes_nobody_over(void **state)
+{
+    struct bed *bed = *state;
+    struct sockaddr_storage addr[2];
+    socklen_t len[2];
+    struct pair p = {.accepted = 0};
+    int fds[2];
+    int clients[4];
+
+    if (bed->io == NULL)
+        skip();
+    for (int n = 0; n < 2; n++) {
+        fds[n] = listen_tcp(64, &addr[n], &len[n]);
+        p.listeners[n] = io_listen(bed->io, fds[n], on_accepted_by_pair, &p);
+    }
+    bed_run_ms(bed, 5);
+    for (int n = 0; n < 2; n++) {
+        assert_false(io_listener_is_quiet(p.listeners[n]));
+        knock(&addr[n], len[n], clients + n, 1);
+    }
+    bed_until_count(bed, &p.accepted, 2);
+    bed_run_ms(bed, 5);
+    for (int n = 0; n < 2; n++) {
+        assert_true(io_listener_is_quiet(p.listeners[n]));
+        knock(&addr[n], len[n], clients + 2 + n, 1);
+    }
+    bed_run_ms(bed, 5);
+    assert_int_equal(p.accepted, 2);
+    hang_up(clients, 4);
+    for (int n = 0; n < 2; n++)
+        io_listener_close(p.listeners[n]);
+    bed_run_ms(bed, 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+enum { CROWD = 300 };
+
+struct crowd {
+    struct io_listener *listener;
+    struct io_watch *watches[CROWD];
+    unsigned seen;
+    unsigned accepted;
+};
+
+static void
+on_accepted_in_crowd(void *ctx, int fd, int error)
+{
+    struct crowd *c = ctx;
+
+    assert_int_equal(error, 0);
+    close(fd);
+    c->accepted++;
+}
+
+static void
+on_crowd(void *ctx, int fd, unsigned events)
+{
+    struct crowd *c = ctx;
+
+    (void)events;
+    event_clear(fd);
+    c->seen++;
+    io_listener_pause(c->listener);
+}
+
+/* Also when his word comes last of so many that one wait does not bring all. */
+static void
+paused_listener_passes_nobody_over_in_a_crowd(void **state)
+{
+    struct bed *bed = *state;
+    struct sockaddr_storage addr;
+    socklen_t len;
+    struct crowd c = {.seen = 0};
+    int fd = listen_tcp(64, &addr, &len);
+    int fds[CROWD];
+    int client;
+    struct err err;
+
+    if (bed->io == NULL)
+        skip();
+    c.listener = io_listen(bed->io, fd, on_accepted_in_crowd, &c);
+    for (int n = 0; n < CROWD; n++) {
+        assert_int_equal(event_new(&fds[n], &err), 0);
+        c.watches[n] = io_watch(bed->io, fds[n], IO_READABLE, on_crowd, &c);
+    }
+    bed_run_ms(bed, 5);
+    for (int n = 0; n < CROWD; n++)
+        event_raise(fds[n]);
+    knock(&addr, len, &client, 1);
+    bed_until_count(bed, &c.seen, CROWD);
+    bed_run_ms(bed, 5);
+    assert_int_equal(c.accepted, 1);
+    assert_true(io_listener_is_quiet(c.listener));
+    hang_up(&client, 1);
+    io_listener_close(c.listener);
+    for (int n = 0; n < CROWD; n++)
+        io_unwatch(c.watches[n]);
+    bed_run_ms(bed, 1);
+    hang_up(fds, CROWD);
     close(fd);
 }
 
@@ -633,6 +756,8 @@ main(void)
         ENGINE_TEST(unix_connections_wait_for_a_full_backlog),
         ENGINE_TEST(closing_while_connecting_tells_nothing),
         ENGINE_TEST(listener_pauses_and_resumes),
+        ENGINE_TEST(paused_listener_passes_nobody_over),
+        ENGINE_TEST(paused_listener_passes_nobody_over_in_a_crowd),
         ENGINE_TEST(closed_listener_accepts_no_more),
         ENGINE_TEST(listener_survives_lack_of_descriptors),
         ENGINE_TEST(watch_is_level_triggered),

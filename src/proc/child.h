@@ -1,0 +1,67 @@
+/*
+ * What a child is; for the files of it alone.
+ *
+ * child.c  clients come and go      child_host.c  what its sessions and its pool ask of it
+ */
+#ifndef PROC_CHILD_H
+#define PROC_CHILD_H
+
+#include "cluster/view.h"
+#include "config/config.h"
+#include "ipc/inbox.h"
+#include "os/sock.h"
+#include "pool/pool.h"
+#include "proc/limits.h"
+#include "session/session.h"
+
+struct child {
+    struct proc *proc;
+    struct child_slot *slot;
+    struct session_host host;
+    struct cluster_view view;
+    struct cluster_freshness *freshness;
+    uint64_t freshness_epoch;
+    struct cluster_cursor cursor;
+    struct dns *dns;
+    struct pool *pool;
+    struct limits limits;
+    struct passwd *passwords;
+    struct route_rules *rules;
+    struct pool_node nodes[CONFIG_NODES_MAX];
+    struct io_listener *listeners[SOCK_LISTEN_MAX];
+    uint32_t listener_count;
+    struct session **sessions; /* by index */
+    uint32_t *free_indexes;
+    uint32_t free_count;
+    uint32_t session_count;
+    uint32_t max_sessions;
+    uint32_t free_server_hint;
+    uint64_t served;
+    int64_t idle_since_ns;
+    int64_t cpu_ns; /* used when it was cpu_seen_ns */
+    int64_t cpu_seen_ns;
+    bool accepting;
+    bool retiring;
+    bool stopping;
+    bool in_a_hurry;           /* stopping, and no session is waited for */
+    bool doors_closed;         /* nobody can come in any more */
+    int held[SOCK_LISTEN_MAX]; /* clients whom we have accepted and who wait for a place */
+    uint32_t held_count;
+    int64_t woke_lag_for_ns; /* the last write for which it was woken here */
+    struct io_timer closing;
+    struct io_timer sweep;
+    struct io_timer recheck;
+    struct io_timer follow;
+    int last_primary_id; /* the last that was known, -1: none yet */
+};
+
+/* child.c: takes what lag has found out since. */
+void child_look_at_freshness(struct child *c);
+
+/* child_host.c: what sessions and the pool may call. */
+void child_fill_host(struct child *c, struct session_host *host);
+struct pool_callbacks child_pool_callbacks(struct child *c);
+/* Another child passes a cancel request on. */
+void child_cancel_for(struct child *c, const struct inbox_msg *msg);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * What a child's sessions and its pool ask of it: rows in shared memory, news of the cluster, the
+ * answers to SHOW, and cancel requests, which may be for a session of another child.
+ *
+ * Called from within sessions and the pool. Invariants: a cancel request is answered once, by
+ * session_cancel_done, however it ends.
+ */
+#include "child.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "inspect/inspect.h"
+#include "proc/proc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+admit(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    return shared_admit_client(p->shared, p->child_no, (uint32_t)p->config->max_client_connections);
+}
+
+static void
+dismiss(void *ctx)
+{
+    struct proc *p = ((struct child *)ctx)->proc;
+
+    shared_dismiss_client(p->shared, p->child_no);
+}
+
+static struct server_slot *
+slot_get(void *ctx)
+{
+    struct child *c = ctx;
+    uint32_t count = shared_servers_per_child(c->proc->shared);
+
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t at = (c->free_server_hint + n) % count;
+        struct server_slot *slot = shared_server(c->proc->shared, c->proc->child_no, at);
+        if (atomic_load_explicit(&slot->used, memory_order_relaxed) == 0) {
+            atomic_store(&slot->used, 1);
+            c->free_server_hint = at + 1;
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void
+slot_put(void *ctx, struct server_slot *slot)
+{
+    struct child *c = ctx;
+
+    c->free_server_hint = 0;
+    atomic_store(&slot->used, 0);
+}
+
+static void
+node_failed(void *ctx, int node_id, const struct err *err)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_NODE_FAILED};
+
+    log_warning("%s", err->message);
+    msg.node.node_id = node_id;
+    str_copy(msg.node.words, sizeof(msg.node.words), err->message);
+    proc_send(c->proc, SLOT_LAG, &msg);
+    /* until it was probed, others are asked; in the primary's place there is nobody, and whoever
+     * has a connection to it may well go on */
+    if (c->view.primary_id != node_id)
+        c->view.nodes[node_id].usable = false;
+}
+
+/* To have connections to it that nobody has asked for. */
+static bool
+is_of_use(void *ctx, int node_id)
+{
+    const struct child *c = ctx;
+
+    return !c->stopping && !c->retiring && c->view.nodes[node_id].usable &&
+           (node_id == c->view.primary_id ||
+            (c->host.options.load_balance && c->view.nodes[node_id].weight > 0));
+}
+
+static void
+wrote(void *ctx, int64_t at_ns)
+{
+    struct child *c = ctx;
+
+    shared_note_write(c->proc->shared, at_ns);
+    if (shared_lag_sleeps(c->proc->shared))
+        wake_send(c->proc->wakes, SLOT_LAG);
+}
+
+static int64_t
+last_write(void *ctx)
+{
+    struct child *c = ctx;
+
+    return shared_last_write_ns(c->proc->shared);
+}
+
+/* A read was about to go elsewhere because its standby was not fresh enough: is there news? What
+ * another generation of processes has written may not have woken our lag yet. */
+static bool
+refresh(void *ctx)
+{
+    struct child *c = ctx;
+    uint64_t before = c->freshness_epoch;
+    int64_t written_ns = shared_last_write_ns(c->proc->shared);
+
+    child_look_at_freshness(c);
+    if (written_ns != c->woke_lag_for_ns && shared_lag_sleeps(c->proc->shared))
+        wake_send(c->proc->wakes, SLOT_LAG);
+    c->woke_lag_for_ns = written_ns;
+    return c->freshness_epoch != before;
+}
+
+static void
+close_database(void *ctx, const char *database)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_CLOSE_IDLE};
+    const struct shared_layout *layout = shared_layout(c->proc->shared);
+
+    pool_close_idle(c->pool, database);
+    for (uint32_t n = 0; n < layout->child_slots; n++) {
+        if (n != c->proc->child_no &&
+            atomic_load(&shared_proc(c->proc->shared, slot_of_child(n))->pid) != 0)
+            proc_send(c->proc, slot_of_child(n), &msg);
+    }
+}
+
+static int
+show(void *ctx, struct session *s, const struct session_question *q, struct buf *out,
+     struct err *err)
+{
+    struct child *c = ctx;
+    struct inspect_input in = {
+        .config = c->proc->config,
+        .shared = c->proc->shared,
+        .freshness = c->freshness,
+        .view = &c->view,
+        .load_balance_node = session_load_balance_node(s),
+        .own = session_overrides(s),
+    };
+    struct inspect_question question = {q->name, q->parameter};
+    struct inspect_target target;
+
+    child_look_at_freshness(c);
+    if (inspect_find(&in, &question, &target, err) != 0)
+        return -1;
+    if (q->part != SESSION_ROWS)
+        inspect_describe(&target, out);
+    if (q->part != SESSION_DESCRIPTION)
+        inspect_rows(&in, &target, out);
+    return 0;
+}
+
+/* ---- cancel ---- */
+
+struct cancel_origin {
+    struct child *child;
+    uint32_t index; /* of the session that brought the request, when it is ours */
+    uint32_t from;  /* slot of the child that asked, when it is another's */
+    uint64_t token;
+    bool local;
+};
+
+static void
+cancel_done(void *ctx)
+{
+    struct cancel_origin *o = ctx;
+    struct child *c = o->child;
+
+    if (o->local) {
+        if (c->sessions[o->index] != NULL && session_is_cancelling(c->sessions[o->index]))
+            session_cancel_done(c->sessions[o->index]);
+    } else {
+        struct inbox_msg msg = {.kind = INBOX_CANCEL_DONE};
+        msg.cancel_done.token = o->token;
+        msg.cancel_done.found = 1;
+        proc_send(c->proc, o->from, &msg);
+    }
+    free(o);
+}
+
+static void
+cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len, struct cancel_origin *o)
+{
+    uint32_t index = proc_session_of_pid(pid);
+    struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
+
+    if (s == NULL || !session_cancel(s, key, key_len, cancel_done, o))
+        cancel_done(o);
+}
+
+static void
+cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len)
+{
+    struct child *c = ctx;
+    uint32_t child_no = proc_child_of_pid(pid) - c->proc->child_base;
+    struct inbox_msg msg = {.kind = INBOX_CANCEL};
+    uint32_t index = session_place(s)->index;
+    uint32_t to;
+
+    if (child_no == c->proc->child_no) {
+        struct cancel_origin *o = xcalloc(1, sizeof(*o));
+        o->child = c;
+        o->index = index;
+        o->local = true;
+        cancel_here(c, pid, key, key_len, o);
+        return;
+    }
+    msg.cancel.token = index;
+    msg.cancel.pid = pid;
+    msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
+    memcpy(msg.cancel.key, key, msg.cancel.key_len);
+    /* none of ours: the parent knows other generations */
+    to = child_no < shared_layout(c->proc->shared)->child_slots ? slot_of_child(child_no)
+                                                                : SLOT_PARENT;
+    if (!proc_send(c->proc, to, &msg))
+        session_cancel_done(s);
+}
+
+void
+child_cancel_for(struct child *c, const struct inbox_msg *msg)
+{
+    struct cancel_origin *o = xcalloc(1, sizeof(*o));
+
+    o->child = c;
+    o->from = msg->from;
+    o->token = msg->cancel.token;
+    cancel_here(c, msg->cancel.pid, msg->cancel.key, msg->cancel.key_len, o);
+}
+
+/* ---- all of it ---- */
+
+void
+child_fill_host(struct child *c, struct session_host *host)
+{
+    host->ctx = c;
+    host->admit = admit;
+    host->dismiss = dismiss;
+    host->cancel = cancel_asked;
+    host->wrote = wrote;
+    host->last_write = last_write;
+    host->refresh = refresh;
+    host->close_database = close_database;
+    host->show = show;
+}
+
+struct pool_callbacks
+child_pool_callbacks(struct child *c)
+{
+    return (struct pool_callbacks){
+        c, node_failed, slot_get, slot_put, limits_places(&c->limits), is_of_use};
+}

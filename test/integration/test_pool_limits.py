@@ -160,8 +160,8 @@ def test_the_log_tells_who_waits(cluster, limited):
         three.send(raw.query("SELECT txid_current()"))
         # the first look may come while not all of them wait
         wait_for(lambda: re.search(
-            r"WARNING:  \d clients? waits? for a server connection, the longest for \d+ ms; most of them"
-            r'.* user "postgres" of database "(test|postgres)" .*node 0.*1 connections of at most 1',
+            r"clients wait for a server connection: \d, the longest for \d+ ms; most of them, \d, "
+            r'as user "postgres" for database "(test|postgres)" at node 0, which has 1 of at most',
             pgpool.log_text()), "the log to tell")
         holder.rows("COMMIT")
         for client in (one, two, three):

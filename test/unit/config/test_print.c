@@ -104,14 +104,16 @@ every_option_survives(void **state)
 static void
 defaults_are_not_printed(void **state)
 {
-    struct loaded l = load("port = 9999\npool_passwd = ''\nmax_pool = 7\nsyslog_ident = 'it''s'\n"
-                           "backend_port1 = 5432\nhealth_check_period1 = 0\n");
+    struct loaded l = load(
+        "port = 9999\npool_limits = ''\npool_passwd = ''\nmax_pool = 7\nsyslog_ident = 'it''s'\n"
+        "backend_port1 = 5432\nhealth_check_period1 = 0\n");
     struct buf text = BUF_EMPTY;
 
     (void)state;
     config_print(l.cfg, &text);
-    assert_string_equal(buf_cstr(&text), "backend_port1 = 5432\nmax_pool = 7\npool_passwd = ''\n"
-                                         "syslog_ident = 'it''s'\n");
+    assert_string_equal(buf_cstr(&text),
+                        "backend_port1 = 5432\npool_limits = ''\nmax_pool = 7\npool_passwd = ''\n"
+                        "syslog_ident = 'it''s'\n");
     buf_free(&text);
     loaded_fini(&l);
 }

@@ -507,7 +507,7 @@ def test_a_database_with_warm_connections_can_be_dropped(cluster, warm):
     pgpool = warm(min_pool_size=2)
     wait_for(lambda: is_there(pgpool, "pl_gone"), "the database on the standbys")
     use_once(pgpool, "pl_drop", database="pl_gone")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_drop")) == 2, "two")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_drop")) >= 2, "two")
     with raw.connected(pgpool, timeout=30) as one:
         one.rows("DROP DATABASE pl_gone")
     assert pids_at(cluster.primary, "pl_drop") == set()

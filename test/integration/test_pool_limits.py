@@ -467,7 +467,7 @@ def test_connections_are_there_before_anybody_asks(cluster, warm):
 def test_warm_connections_are_renewed_and_never_fewer(cluster, warm):
     pgpool = warm(min_pool_size=2, connection_life_time="1s")
     use_once(pgpool, "pl_renew")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_renew")) == 2, "two")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_renew")) >= 2, "two")
     first = pids_at(cluster.primary, "pl_renew")
 
     def all_others():
@@ -496,7 +496,7 @@ def test_a_dead_node_is_left_alone(cluster, warm):
     pgpool = warm(min_pool_size=2, backend_hostname3="127.0.0.1", backend_port3=dead,
                   backend_weight3=1)
     use_once(pgpool, "pl_dead")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_dead")) == 2, "two to the primary")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_dead")) >= 2, "two to the primary")
     wait_for(lambda: re.search("lag pid.*node 3", pgpool.log_text()), "node 3 to be asked")
     assert not re.search("child pid.*could not connect to node 3", pgpool.log_text())
 

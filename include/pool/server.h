@@ -107,6 +107,7 @@ struct server {
     bool authenticated;          /* the server has accepted the login */
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
+    bool unwanted;               /* closed when it is given back */
     bool watched;                /* the owner is told of each message */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */

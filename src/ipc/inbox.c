@@ -94,6 +94,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     switch (msg->kind) {
     case INBOX_NODE_FAILED:
     case INBOX_NODE_OK:
+    case INBOX_CLOSE_IDLE:
         return memchr(msg->node.words, '\0', sizeof(msg->node.words)) != NULL;
     case INBOX_SPARE:
         return msg->node.node_id >= 0 && msg->node.node_id < NODES_MAX;
@@ -101,7 +102,6 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
         return msg->cancel.key_len <= sizeof(msg->cancel.key);
     case INBOX_CHILD_RETIRING:
     case INBOX_CANCEL_DONE:
-    case INBOX_CLOSE_IDLE:
     case INBOX_LOG_ROTATE:
         return true;
     default:

@@ -431,7 +431,7 @@ pool_cancel_ended(struct server *s)
 static void
 park(struct server *s)
 {
-    if (!may_be_kept(s)) {
+    if (!may_be_kept(s) || s->unwanted) {
         server_close(s, "it is not to be kept");
         return;
     }
@@ -558,12 +558,10 @@ pool_close_idle(struct pool *p, const char *database)
         while (!list_empty(&k->idle))
             server_close(list_first(&k->idle, struct server, link), "it is not needed any more");
     }
-    /* what is being reset was idle to everybody but us */
+    /* a question of ours, or a reset, may be under way on others */
     list_for_each (it2, &p->busy) {
         struct server *s = list_entry(it2, struct server, link);
-        if (s->state == SERVER_RESETTING &&
-            (database == NULL || strcmp(s->key->database, database) == 0))
-            s->doubtful = true;
+        s->unwanted |= database == NULL || strcmp(s->key->database, database) == 0;
     }
 }
 

@@ -53,18 +53,13 @@ make_rules(struct child *c)
     c->rules = rules;
 }
 
+/* Who finishes the sessions that it has keeps no connection warm: others need the places. */
 static void
-configure(struct child *c)
+configure_pool(struct child *c)
 {
     const struct config *cfg = c->proc->config;
     struct pool_options o = {0};
-    struct err err;
 
-    limits_configure(&c->limits);
-    proc_read_passwords(cfg, &c->passwords);
-    make_rules(c);
-    if (catalog_configure(c->host.catalog, cfg, &err) != 0)
-        log_error("%s", err.message);
     for (uint32_t n = 0; n < cfg->backend_count; n++) {
         const struct config_backend *b = &cfg->backends[n];
         c->nodes[n].host = b->configured ? b->hostname : NULL;
@@ -76,13 +71,27 @@ configure(struct child *c)
     o.reset_query_count = cfg->reset_query_list.count;
     o.passwords = c->passwords;
     o.max_keys = (uint32_t)cfg->max_pool;
-    o.min_size = (uint32_t)cfg->min_pool_size;
+    o.min_size = c->stopping || c->retiring ? 0 : (uint32_t)cfg->min_pool_size;
     o.keep = cfg->connection_cache;
     o.life_time_ms = cfg->connection_life_time_ms;
     o.connect_timeout_ms = (int)cfg->connect_timeout_ms;
     o.query_wait_ms = cfg->query_wait_timeout_ms;
     o.login_timeout_ms = cfg->connect_timeout_ms;
     pool_configure(c->pool, &o);
+}
+
+static void
+configure(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    struct err err;
+
+    limits_configure(&c->limits);
+    proc_read_passwords(cfg, &c->passwords);
+    make_rules(c);
+    if (catalog_configure(c->host.catalog, cfg, &err) != 0)
+        log_error("%s", err.message);
+    configure_pool(c);
     session_options_from_config(cfg, c->rules, &c->host.options);
 }
 
@@ -307,6 +316,7 @@ close_doors(void *ctx)
     c->listener_count = 0;
     sock_listeners_close(c->proc->clients, false);
     c->doors_closed = true;
+    configure_pool(c);
     if (c->in_a_hurry)
         terminate_all(c);
     show_clients(c);
@@ -367,7 +377,7 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
             session_cancel_done(c->sessions[index]);
         break;
     case INBOX_CLOSE_IDLE:
-        pool_close_idle(c->pool, NULL);
+        pool_close_idle(c->pool, msg->node.words);
         break;
     case INBOX_SPARE:
         place = (struct pool_place){msg->node.group, msg->node.node_id};

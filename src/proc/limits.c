@@ -230,14 +230,14 @@ tell(const struct limits *l, const struct pool_crowd *crowd)
         crowd->full.group != 0 ? config_limit_find(&cfg->limits, crowd->database, crowd->user)
                                : NULL;
 
-    log_warning(
-        "%u clients wait for a server connection, the longest for %lld ms; most of them, "
-        "%u, are user \"%s\" of database \"%s\" and wait for node %d: it has %u connections of "
-        "at most %u (max_backend_connections%s)",
-        crowd->all, (long long)(crowd->longest_ns / NS_PER_MS), crowd->waiting, crowd->user,
-        crowd->database, crowd->full.node_id,
-        shared_connections(l->proc->shared, shared_place(crowd->full)), l->most[crowd->full.group],
-        entry != NULL ? " in pool_limits" : "");
+    log_warning("clients wait for a server connection: %u, the longest for %lld ms; most of them, "
+                "%u, as user "
+                "\"%s\" for database \"%s\" at node %d, which has %u of at most %u connections "
+                "(max_backend_connections%s)",
+                crowd->all, (long long)(crowd->longest_ns / NS_PER_MS), crowd->waiting, crowd->user,
+                crowd->database, crowd->full.node_id,
+                shared_connections(l->proc->shared, shared_place(crowd->full)),
+                l->most[crowd->full.group], entry != NULL ? " in pool_limits" : "");
 }
 
 void

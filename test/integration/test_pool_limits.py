@@ -160,9 +160,8 @@ def test_the_log_tells_who_waits(cluster, limited):
         three.send(raw.query("SELECT txid_current()"))
         # the first look may come while not all of them wait
         wait_for(lambda: re.search(
-            r"WARNING:  \d clients? waits? for a server connection, the longest for \d+ ms; most "
-            r'of them.* user "postgres" of database "(test|postgres)" .*node 0.*1 connections of at '
-            r"most 1",
+            r"clients wait for a server connection: \d, the longest for \d+ ms; most of them, \d, "
+            r'as user "postgres" for database "(test|postgres)" at node 0, which has 1 of at most',
             pgpool.log_text()), "the log to tell")
         holder.rows("COMMIT")
         for client in (one, two, three):
@@ -232,7 +231,7 @@ def session_of(one):
 def test_a_database_or_user_has_its_pool_mode(with_limits):
     pgpool = with_limits("# who has what", 'postgres * session -', "", '"test"  all  -  -')
     wait_for(lambda: not shares(pgpool, database="postgres"), "the session mode")
-    assert shares(pgpool)
+    wait_for(lambda: shares(pgpool), "the auto mode, once the catalog was asked")
     reload_limits(pgpool, "* postgres session -")
     wait_for(lambda: not shares(pgpool), "the session mode of the user")
     with raw.connected(pgpool) as one:
@@ -468,7 +467,7 @@ def test_connections_are_there_before_anybody_asks(cluster, warm):
 def test_warm_connections_are_renewed_and_never_fewer(cluster, warm):
     pgpool = warm(min_pool_size=2, connection_life_time="1s")
     use_once(pgpool, "pl_renew")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_renew")) == 2, "two")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_renew")) >= 2, "two")
     first = pids_at(cluster.primary, "pl_renew")
 
     def all_others():
@@ -497,7 +496,7 @@ def test_a_dead_node_is_left_alone(cluster, warm):
     pgpool = warm(min_pool_size=2, backend_hostname3="127.0.0.1", backend_port3=dead,
                   backend_weight3=1)
     use_once(pgpool, "pl_dead")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_dead")) == 2, "two to the primary")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_dead")) >= 2, "two to the primary")
     wait_for(lambda: re.search("lag pid.*node 3", pgpool.log_text()), "node 3 to be asked")
     assert not re.search("child pid.*could not connect to node 3", pgpool.log_text())
 
@@ -508,7 +507,7 @@ def test_a_database_with_warm_connections_can_be_dropped(cluster, warm):
     pgpool = warm(min_pool_size=2)
     wait_for(lambda: is_there(pgpool, "pl_gone"), "the database on the standbys")
     use_once(pgpool, "pl_drop", database="pl_gone")
-    wait_for(lambda: len(pids_at(cluster.primary, "pl_drop")) == 2, "two")
+    wait_for(lambda: len(pids_at(cluster.primary, "pl_drop")) >= 2, "two")
     with raw.connected(pgpool, timeout=30) as one:
         one.rows("DROP DATABASE pl_gone")
     assert pids_at(cluster.primary, "pl_drop") == set()

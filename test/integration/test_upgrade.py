@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -232,6 +233,25 @@ def test_one_of_each(daemon):
                 shown = {row[0] for row in two.rows("SHOW pool_processes")}
                 assert shown and shown <= {str(pid) for pid in daemon.named("child")}
         assert one.rows("SELECT 1") == [["1"]]
+
+
+def test_old_generation_keeps_nothing_warm(make, cluster):
+    """It has the connections of its sessions, and leaves the servers' places to the new one."""
+    daemon = make(min_pool_size=3, num_init_children=1).start()
+
+    def connections():
+        return cluster.primary.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warm_elder'")
+
+    with raw.connected(daemon, application_name="warm_elder") as one:
+        one.simple("CREATE TEMP TABLE mine (n int)")
+        wait_for(lambda: connections() >= 3, "warm connections")
+        daemon.upgrade()
+        wait_for(lambda: connections() == 1, "the session's own to be left")
+        later = time.monotonic() + 3 * SLOW
+        wait_for(lambda: connections() != 1 or time.monotonic() > later, "a sweep or two")
+        assert connections() == 1
+        one.simple("INSERT INTO mine VALUES (1)")
 
 
 def test_administration_clients_live_on(daemon):

@@ -105,7 +105,7 @@ static void
 defaults_are_not_printed(void **state)
 {
     struct loaded l = load(
-        "port = 9999\npool_passwd = ''\npool_limits = ''\nmax_pool = 7\nsyslog_ident = 'it''s'\n"
+        "port = 9999\npool_limits = ''\npool_passwd = ''\nmax_pool = 7\nsyslog_ident = 'it''s'\n"
         "backend_port1 = 5432\nhealth_check_period1 = 0\n");
     struct buf text = BUF_EMPTY;
 

@@ -359,6 +359,8 @@ void keeps_pin(struct session *s);
 /* The statement goes to the server; touches: by all that is known it may leave something. */
 void keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
                      const char *text, bool touches);
+/* The same for what only the text as a whole tells. */
+void keeps_text(struct session *s, const struct sql_facts *f, bool touches);
 /* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
 void keeps_lent_name(struct session *s);
 /* What has been noted since the last end of a transaction may not be there. */

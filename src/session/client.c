@@ -173,15 +173,8 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
             s->renews = true;
         }
     }
-    if (!f->understood)
-        session_keep(s, SESSION_KEEPS_UNKNOWN);
-    if (unlikely(catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED) ||
-        (touches_session && f->memo->verdict & CATALOG_OPAQUE))
-        session_keep(s, SESSION_KEEPS_LIBRARY);
-    if (f->count > 1 && touches_session)
-        session_keep(s, SESSION_KEEPS_FUNCTION);
-    if (f->count > 1)
-        keeps_doubt(s);
+    if (touches_session || !f->understood || f->count > 1 || f->statements[0].function_count > 0)
+        keeps_text(s, f, touches_session);
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
 }

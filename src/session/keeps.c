@@ -241,6 +241,20 @@ keeps_doubt(struct session *s)
     s->keeps.ended |= s->keeps.fresh;
 }
 
+void
+keeps_text(struct session *s, const struct sql_facts *f, bool touches)
+{
+    if (!f->understood)
+        session_keep(s, SESSION_KEEPS_UNKNOWN);
+    if (catalog_pins(s->host->catalog, f) & CATALOG_PINS_LISTED ||
+        (touches && f->memo->verdict & CATALOG_OPAQUE))
+        session_keep(s, SESSION_KEEPS_LIBRARY);
+    if (f->count > 1 && touches)
+        session_keep(s, SESSION_KEEPS_FUNCTION);
+    if (f->count > 1)
+        keeps_doubt(s);
+}
+
 /* ---- asking ---- */
 
 static void

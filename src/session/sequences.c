@@ -88,13 +88,17 @@ sequences_drawn(const struct sql_facts *f, const struct verdict *v)
 void
 sequences_scan(struct session *s, struct unit *u, const struct sql_facts *f)
 {
+    uint32_t calls = 0;
+
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        if (!u->drew && !draws_by_name(st))
+        calls += st->function_count;
+        if (st->function_count > 0 && !u->drew && !draws_by_name(st))
             take_recalls(st, u);
         u->drew |= st->may_write && !writes_otherwise(st);
     }
-    u->pins_sequence |= (catalog_pins(s->host->catalog, f) & CATALOG_PINS_SEQUENCE) != 0;
+    if (calls > 0)
+        u->pins_sequence |= (catalog_pins(s->host->catalog, f) & CATALOG_PINS_SEQUENCE) != 0;
 }
 
 /* May a query of ours go in front of the unit? */

@@ -166,27 +166,30 @@ def backend(client):
     return client.value("SELECT pg_backend_pid() /* pgpool: primary */")
 
 
-def test_a_connection_with_a_temporary_schema_is_closed(auto):
-    with Client(auto) as client:
-        client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
-        before = backend(client)
-        client.one.rows("DROP TABLE kp_1")
-        client.wait_free()
-        assert backend(client) != before
-        client.one.rows("LISTEN kp_c")
-        before = backend(client)
-        client.one.rows("UNLISTEN kp_c")
-        client.wait_free()
-        assert backend(client) == before
+def is_there(cluster, pid):
+    return cluster.primary.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == 1
+
+
+def test_a_connection_with_a_temporary_schema_is_closed(cluster, client):
+    client.one.rows("CREATE TEMP TABLE kp_1 (a int)")
+    before = backend(client)
+    client.one.rows("DROP TABLE kp_1")
+    client.wait_free()
+    wait_for(lambda: not is_there(cluster, before), "the server process to end")
+    client.one.rows("LISTEN kp_c")
+    before = backend(client)
+    client.one.rows("UNLISTEN kp_c")
+    client.wait_free()
+    assert is_there(cluster, before)
 
 
 @pytest.mark.parametrize("sql", ["CREATE TEMP TABLE kp_1 (a int)", "LOAD 'auto_explain'"])
-def test_discard_all_closes_it_too(client, sql):
+def test_discard_all_closes_it_too(cluster, client, sql):
     client.one.rows(sql)
     before = backend(client)
     client.one.rows("DISCARD ALL")
     client.wait_free()
-    assert backend(client) != before
+    wait_for(lambda: not is_there(cluster, before), "the server process to end")
 
 
 @pytest.mark.parametrize("sql", [

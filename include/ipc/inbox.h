@@ -19,9 +19,10 @@ enum inbox_kind {
     INBOX_CHILD_RETIRING,  /* child -> parent: accepts no more; fork another in a free slot */
     INBOX_CANCEL,          /* child -> child: .cancel */
     INBOX_CANCEL_DONE,     /* back to the asker: .cancel_done */
-    INBOX_CLOSE_IDLE, /* child -> child: .node.words: close the idle connections to this database */
-    INBOX_SPARE,      /* child -> child: .node: close an idle server connection to it */
-    INBOX_LOG_ROTATE, /* anybody -> logger: begin a new file */
+    INBOX_CLOSE_IDLE,      /* child -> child: .node.words: close idle connections to this database;
+                            * "": to any */
+    INBOX_SPARE,           /* child -> child: .node: close an idle server connection to it */
+    INBOX_LOG_ROTATE,      /* anybody -> logger: begin a new file */
 };
 
 enum { INBOX_KEY_BYTES = 256, INBOX_WORDS_BYTES = 256 };

@@ -377,7 +377,7 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
             session_cancel_done(c->sessions[index]);
         break;
     case INBOX_CLOSE_IDLE:
-        pool_close_idle(c->pool, msg->node.words);
+        pool_close_idle(c->pool, msg->node.words[0] != '\0' ? msg->node.words : NULL);
         break;
     case INBOX_SPARE:
         place = (struct pool_place){msg->node.group, msg->node.node_id};

@@ -128,7 +128,7 @@ close_database(void *ctx, const char *database)
     const struct shared_layout *layout = shared_layout(c->proc->shared);
 
     pool_close_idle(c->pool, database);
-    str_copy(msg.node.words, sizeof(msg.node.words), database);
+    str_copy(msg.node.words, sizeof(msg.node.words), database != NULL ? database : "");
     for (uint32_t n = 0; n < layout->child_slots; n++) {
         if (n != c->proc->child_no &&
             atomic_load(&shared_proc(c->proc->shared, slot_of_child(n))->pid) != 0)

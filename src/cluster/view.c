@@ -149,7 +149,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
 
         if (!view->nodes[node_id].usable)
             continue;
-        view->has_readers |= (int)node_id != view->primary_id;
+        view->has_readers |= (int)node_id != view->primary_id && !view->nodes[node_id].drained;
         if (view->server_version == 0 || version < view->server_version)
             view->server_version = version;
     }

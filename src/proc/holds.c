@@ -5,6 +5,7 @@
  */
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "inspect/left.h"
 #include "parent.h"
 
@@ -35,8 +36,8 @@ obstacle(const struct parent *pa)
     return NULL;
 }
 
-int
-parent_hold(struct parent *pa, const struct hold_request *r, bool *new_r, struct err *err)
+static int
+hold(struct parent *pa, const struct hold_request *r, bool *new_r, struct err *err)
 {
     const char *why = begins_hold(r) ? obstacle(pa) : NULL;
     bool of_node = r->verb == HOLD_DRAIN || r->verb == HOLD_UNDRAIN;
@@ -128,11 +129,31 @@ parent_hold_asked(struct parent *pa, const char *text, struct buf *answer)
         say_left(pa, &r, answer);
     } else if (!hold_request_read(text, &r)) {
         return false;
-    } else if (parent_hold(pa, &r, &is_new, &err) != 0) {
+    } else if (hold(pa, &r, &is_new, &err) != 0) {
         buf_printf(answer, "failed %s%s%s%s", err.message, err.hint[0] != '\0' ? " (hint: " : "",
                    err.hint, err.hint[0] != '\0' ? ")" : "");
     } else {
         buf_printf(answer, "done %d", is_new);
     }
     return true;
+}
+
+/* ---- the administration port ---- */
+
+void
+parent_hold_by_inbox(struct parent *pa, const struct inbox_msg *msg)
+{
+    struct inbox_msg reply = {.kind = INBOX_HOLD_DONE};
+    bool is_new;
+    struct err err;
+
+    reply.hold_done.token = msg->hold.token;
+    reply.hold_done.request = msg->hold.request;
+    reply.hold_done.done = hold(pa, &msg->hold.request, &is_new, &err) == 0;
+    reply.hold_done.is_new = is_new;
+    if (!reply.hold_done.done) {
+        str_copy(reply.hold_done.sqlstate, sizeof(reply.hold_done.sqlstate), err.sqlstate);
+        str_copy(reply.hold_done.words, sizeof(reply.hold_done.words), err.message);
+    }
+    inbox_send(pa->base.inboxes, msg->from, &reply);
 }

@@ -140,8 +140,9 @@ bool upgrade_pass_signal_on(const struct parent *pa, int signo);
 /* A request of the control socket: "pause", "left pause" and the like, "holds". Appends the answer;
  * false: it is none of these. */
 bool parent_hold_asked(struct parent *pa, const char *text, struct buf *answer);
-/* The same for whoever asks in another way. */
-int parent_hold(struct parent *pa, const struct hold_request *r, bool *new_r, struct err *err);
+/* The same for INBOX_HOLD. */
+struct inbox_msg;
+void parent_hold_by_inbox(struct parent *pa, const struct inbox_msg *msg);
 
 /* ---- supervise.c: the processes ---- */
 

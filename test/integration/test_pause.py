@@ -470,3 +470,85 @@ def test_drained_primary(start, own):
         writer.result()
         second.result()
     own.wait_streaming()
+
+
+# ---- at the administration port ------------------------------------------------------------------
+
+def admin(pgpool):
+    """As pgpool's own user: over the unix socket."""
+    return Target(pgpool.directory, pgpool.pcp_port)
+
+
+def test_sql_pauses(start, own):
+    pgpool = start()
+    with raw.connected(pgpool, application_name="pause") as one, \
+            raw.connected(admin(pgpool)) as boss:
+        one.rows("BEGIN")
+        one.rows("INSERT INTO pause_t VALUES (1)")
+        boss.send(raw.query("PGPOOL PAUSE"), raw.query("SHOW pool_holds"))
+        wait_for(lambda: holds(pgpool), "the pause")
+        one.rows("COMMIT")
+        assert boss.read_until("Z")[0].body == b"PAUSE\0"
+        assert [got.row()[0] for got in boss.read_until("Z") if got.kind == "D"] == [b"paused"]
+        assert at_servers(own) == 0
+        asking = Asking(pgpool, "SELECT 1")
+        wait_for(lambda: waiting(pgpool) == 1, "it to wait")
+        assert boss.simple("PGPOOL RESUME")[0].body == b"RESUME\0"
+        assert asking.result() == [["1"]]
+        for text, name in (('PGPOOL PAUSE "Te st"', "Te st"), ("PGPOOL PAUSE TEST", "test")):
+            assert boss.simple(text)[0].body == b"PAUSE\0"
+            assert [row[:2] for row in boss.rows("SHOW pool_holds")] == [["paused database", name]]
+            boss.simple("PGPOOL RESUME")
+        assert boss.simple("PGPOOL DRAIN 1")[0].body == b"DRAIN\0"
+        assert [row[:2] for row in boss.rows("SHOW pool_holds")] == [["drained node", "1"]]
+        assert boss.simple("pgpool undrain 1;")[0].body == b"UNDRAIN\0"
+        assert boss.rows("SHOW pool_holds") == []
+
+
+def test_sql_by_the_extended_protocol(start):
+    pgpool = start()
+    with raw.connected(admin(pgpool)) as boss:
+        def ask(text):
+            boss.send(raw.parse("", text), raw.bind("", ""), raw.describe("P"), raw.execute(),
+                      raw.SYNC)
+            return boss.read_until("Z")
+        assert "".join(got.kind for got in ask("PGPOOL PAUSE")) == "12nCZ"
+        assert len(holds(pgpool)) == 1
+        assert "".join(got.kind for got in ask("PGPOOL DRAIN 7")) == "12nEZ"
+        assert ask("PGPOOL RESUME")[3].body == b"RESUME\0"
+        assert holds(pgpool) == []
+
+
+def test_sql_takes_back_what_is_not_waited_for(start):
+    pgpool = start()
+    with raw.connected(pgpool) as one:
+        one.rows("BEGIN")
+        one.rows("INSERT INTO pause_t VALUES (1)")
+        for way in ("cancel", "goodbye", "at once"):
+            boss = raw.connected(admin(pgpool))
+            boss.send(raw.query("PGPOOL PAUSE"))
+            if way != "at once":
+                wait_for(lambda: holds(pgpool), "the pause")
+            if way == "cancel":
+                with raw.Raw(admin(pgpool)) as request:
+                    request.send(raw.cancel_request(boss.pid, boss.key))
+                    request.drain_to_end()
+                assert boss.read_until("Z")[0].fields()["C"] == "57014"
+            boss.close()
+            wait_for(lambda: holds(pgpool) == [], "it to be taken back")
+        one.rows("COMMIT")
+
+
+def test_sql_is_not_for_everybody(start):
+    pgpool = start()
+    text = "PGPOOL PAUSE"
+    for target, code in ((pgpool, "0A000"), (Target("127.0.0.1", pgpool.pcp_port), "42501")):
+        with raw.connected(target) as one:
+            assert one.simple(text)[0].fields()["C"] == code
+            assert one.simple("PGPOOL PAUSE a b")[0].fields()["C"] == "42601"
+    with raw.connected(admin(pgpool)) as boss:
+        assert boss.simple("PGPOOL PAUSE; SHOW pool_version")[0].fields()["C"] == "0A000"
+        for text in ("PGPOOL DRAIN", "PGPOOL DRAIN x", 'PGPOOL PAUSE ""', "PGPOOL RESUME 'a'"):
+            assert boss.simple(text)[0].fields()["C"] == "42601"
+        assert boss.simple("PGPOOL DRAIN 300")[0].fields()["C"] == "22023"
+    assert holds(pgpool) == []

@@ -2,7 +2,8 @@
  * Administration: clients that ask what pgpool knows of itself, whatever its servers do.
  *
  * They speak PostgreSQL's protocol (3.0 to 3.2, simple and extended queries) and get the views of
- * inspect/; anything else is an error that says where to go. Needs no server, no pool and no
+ * inspect/; pgpool's own user and root can also pause, resume and drain, over the unix socket.
+ * Anything else is an error that says where to go. Needs no server, no pool and no
  * file. Bounded: so many clients, 10 s for a startup, 64 kB of input each, no further answer while
  * 64 kB of the last ones have not left, and 10 s in which nothing of them is taken. What a client
  * does wrong ends at most its own session.
@@ -14,6 +15,7 @@
 
 #include "base/err.h"
 #include "inspect/inspect.h"
+#include "ipc/holds.h"
 #include "os/io.h"
 
 #include <stdbool.h>
@@ -28,9 +30,22 @@ struct admin;
 /* A client came, logged in or went. */
 typedef void admin_changed_fn(void *ctx);
 
+/* What the process does for it. */
+struct admin_host {
+    void *ctx;
+    admin_changed_fn *changed;
+    /* Lets the parent pause, resume or drain; admin_hold_done tells what has come of it, or it is
+     * asked again. */
+    void (*hold)(void *ctx, uint32_t token, const struct hold_request *r);
+};
+
 /* input is read for every answer: the caller keeps it current. */
-struct admin *admin_new(struct io *io, const struct inspect_input *input, admin_changed_fn *changed,
-                        void *ctx);
+struct admin *admin_new(struct io *io, const struct inspect_input *input,
+                        const struct admin_host *host);
+
+/* The parent's answer. is_new: it was not so before; why: NULL when it was done. */
+void admin_hold_done(struct admin *a, uint32_t token, const struct hold_request *r, bool is_new,
+                     const struct err *why);
 
 /* Closes what is left, without a word. */
 void admin_free(struct admin *a);

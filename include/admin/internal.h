@@ -4,6 +4,7 @@
  * admin.c    life and death of clients, their input, their limits
  * startup.c  from the first byte to ReadyForQuery; who may enter
  * query.c    simple queries          extended.c  the extended protocol
+ * hold.c     pause, resume, drain, undrain
  */
 #ifndef ADMIN_INTERNAL_H
 #define ADMIN_INTERNAL_H
@@ -20,7 +21,8 @@ enum {
     ADMIN_INPUT_MAX_BYTES = 64 * 1024, /* of one message, header included */
     ADMIN_STALLED_MS = 10 * 1000,      /* a full output of which nothing is taken for so long */
     ADMIN_NAME_MAX_BYTES = 255,        /* of a statement or a portal */
-    ADMIN_NAMES_MAX = 256,             /* statements, and portals, of one client */
+    ADMIN_KEY_BYTES = 32,
+    ADMIN_NAMES_MAX = 256, /* statements, and portals, of one client */
 };
 
 /* A client only ever moves on. */
@@ -29,14 +31,29 @@ enum admin_state { ADMIN_STARTUP, ADMIN_READY, ADMIN_CLOSED };
 struct admin {
     struct io *io;
     const struct inspect_input *input;
-    admin_changed_fn *changed;
-    void *ctx;
+    struct admin_host host;
     struct sql_cache *sql;
     struct list clients;
     uint32_t count; /* ADMIN_CLOSED ones, whose memory goes next turn, included */
     uint32_t ready; /* that have logged in */
     uint32_t last_number;
     struct io_timer sweep;
+};
+
+/* What a statement asks for. */
+struct admin_target {
+    struct inspect_target view; /* its view is admin_nothing when there is nothing to be shown */
+    struct hold_request hold;   /* verb 0: nothing of that kind */
+};
+
+/* A pause or its like that a client waits for: its next messages wait, too. */
+struct admin_hold {
+    struct hold_request request; /* verb 0: none */
+    bool simple;                 /* it came as a simple query */
+    bool answered;               /* by the parent */
+    bool is_new;
+    int64_t asked_ns;
+    struct io_timer timer;
 };
 
 struct admin_client {
@@ -52,11 +69,13 @@ struct admin_client {
     int64_t began_ns;
     int64_t moved_ns; /* when it last took something, or had nothing to take */
     size_t unsent_before;
-    struct buf in;          /* what came and is not handled */
-    struct map statements;  /* name to struct inspect_target */
-    struct map portals;     /* name to struct portal */
-    struct io_timer reaper; /* frees it when no callback of its own runs any more */
-    char who[160];          /* for the log; empty before the login */
+    struct buf in;         /* what came and is not handled */
+    struct map statements; /* name to struct admin_target */
+    struct map portals;    /* name to struct portal */
+    struct admin_hold hold;
+    uint8_t key[ADMIN_KEY_BYTES]; /* for cancel requests */
+    struct io_timer reaper;       /* frees it when no callback of its own runs any more */
+    char who[160];                /* for the log; empty before the login */
 };
 
 /* admin.c */
@@ -64,6 +83,17 @@ void admin_enter(struct admin_client *c, enum admin_state state);
 void admin_send(struct admin_client *c, const struct buf *b);
 void admin_fatal(struct admin_client *c, const struct err *err);
 void admin_end(struct admin_client *c, const char *why);
+
+/* Goes on with the input that waits. */
+void admin_go_on(struct admin_client *c);
+
+/* hold.c */
+/* -1 when this client may not. Then it is answered later. */
+int hold_check(struct admin_client *c, struct err *err);
+void hold_begin(struct admin_client *c, const struct hold_request *r, bool simple);
+void hold_cancel(struct admin *a, uint32_t number, struct wire_view key);
+/* The client has gone. */
+void hold_drop(struct admin_client *c);
 
 /* startup.c: handles the packets in c->in as far as they are complete. */
 void admin_startup(struct admin_client *c);
@@ -77,7 +107,7 @@ const struct sql_facts *admin_facts(struct admin_client *c, struct wire_view tex
 /* What a statement of the text asks for; its view is admin_nothing when it is empty. -1 with err
  * when it is none of ours. */
 int admin_find(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
-               struct inspect_target *target_r, struct err *err);
+               struct admin_target *target_r, struct err *err);
 
 /* A whole message of the client. */
 void admin_message(struct admin_client *c, const uint8_t *msg, uint32_t len);

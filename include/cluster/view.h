@@ -47,6 +47,7 @@ struct cluster_freshness {
 struct cluster_node {
     enum node_role role;
     bool usable;         /* answered the last time anybody asked */
+    bool drained;        /* nothing new is to be placed there */
     bool read_committed; /* what BEGIN means there without a level, whoever asks */
     bool serializable;   /* ... somebody's transactions, also of one statement, are that */
     double weight;       /* backend_weight as configured; 0 gets no balanced reads */
@@ -67,6 +68,7 @@ struct cluster_view {
 struct cluster_member {
     bool configured;     /* backend_hostname<n> is there */
     bool always_primary; /* backend_flag<n> has ALWAYS_PRIMARY */
+    bool drained;        /* by pgpool drain */
     double weight;       /* backend_weight<n> */
 };
 
@@ -144,7 +146,8 @@ struct cluster_pick {
     struct cluster_set exclude;
 };
 
-/* True when the node may serve a read under these conditions, whatever its weight. */
+/* True when the node is not drained and may serve a read under these conditions, whatever its
+ * weight. */
 bool cluster_may_read(const struct cluster_view *view, int node_id,
                       const struct cluster_pick *pick);
 

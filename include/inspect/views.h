@@ -33,6 +33,11 @@ const char *views_time(int64_t wall_us, char text_r[VIEWS_TIME_BYTES]);
 /* The same with microseconds. */
 const char *views_time_us(int64_t wall_us, char text_r[VIEWS_TIME_BYTES]);
 
+enum { VIEWS_KEEPS_BYTES = 640 }; /* for all words there are */
+
+/* What ties a session to its connection (tables/keeps.def), as words. Returns text_r. */
+const char *views_keeps(uint32_t keeps, char text_r[VIEWS_KEEPS_BYTES]);
+
 const char *views_number(int64_t value, char text_r[VIEWS_NUMBER_BYTES]);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "ipc/holds.h"
 
 #include <stdbool.h>
 
@@ -23,6 +24,8 @@ enum inbox_kind {
                             * "": to any */
     INBOX_SPARE,           /* child -> child: .node: close an idle server connection to it */
     INBOX_LOG_ROTATE,      /* anybody -> logger: begin a new file */
+    INBOX_HOLD,            /* pcp -> parent: .hold */
+    INBOX_HOLD_DONE,       /* back to the asker: .hold_done */
 };
 
 enum { INBOX_KEY_BYTES = 256, INBOX_WORDS_BYTES = 256 };
@@ -46,6 +49,18 @@ struct inbox_msg {
             uint64_t token;
             uint32_t found; /* 1: the key was right and the server has been asked */
         } cancel_done;
+        struct {
+            uint32_t token; /* the asker's, comes back with the answer */
+            struct hold_request request;
+        } hold;
+        struct {
+            uint32_t token;
+            uint32_t done; /* 0: it was refused */
+            struct hold_request request;
+            uint32_t is_new;               /* it was not so before */
+            char sqlstate[6];              /* why it was refused, */
+            char words[INBOX_WORDS_BYTES]; /* and in words; both end in NUL */
+        } hold_done;
     };
 };
 _Static_assert(sizeof(struct inbox_msg) <= 512, "an inbox message is small");

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "ipc/area.h"
+#include "ipc/holds.h"
 #include "ipc/memo.h"
 #include "ipc/slots.h"
 
@@ -76,6 +77,9 @@ struct area *shared_freshness(struct shared *sh);
 /* What children have found out about the servers' catalogs; any of them writes (catalog/ knows
  * what). */
 struct memo *shared_memo(struct shared *sh);
+
+/* What is paused and drained: written by the parent. */
+struct holds *shared_holds(struct shared *sh);
 
 /* n from 0 to GROUPS_MAX - 1. */
 struct group_slot *shared_group(struct shared *sh, uint32_t child_no, uint32_t n);

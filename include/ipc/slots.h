@@ -44,6 +44,12 @@ enum session_slot_state {
     SESSION_SLOT_IN_TX,  /* "Idle in transaction" */
 };
 
+enum session_slot_hold {
+    SESSION_HOLD_NONE,
+    SESSION_HOLD_PAUSE, /* of its database, or of all */
+    SESSION_HOLD_NODE,  /* the drain of a node, or there is no primary that could be meant */
+};
+
 /* One client. */
 struct session_slot {
     _Atomic uint32_t state;    /* enum session_slot_state */
@@ -52,7 +58,8 @@ struct session_slot {
     int64_t connected_at_us; /* wall clock, microseconds since 1970 */
     /* CLOCK_MONOTONIC; 0: it does not wait for a server connection, */
     _Atomic int64_t waiting_since_ns;
-    int32_t waits_for_node; /* to this node */
+    int32_t waits_for_node;  /* to this node */
+    _Atomic int32_t on_hold; /* it waits until this is over: enum session_slot_hold */
     char database[SLOT_NAME_BYTES];
     char user[SLOT_NAME_BYTES];
     char application[SLOT_NAME_BYTES];
@@ -87,12 +94,13 @@ struct group_slot {
 /* One child. The arrays lie behind it, child_max_clients long, servers twice as long, groups
  * GROUPS_MAX: touched only as far as they are used. */
 struct child_slot {
-    _Atomic uint32_t sessions;  /* clients now */
-    _Atomic uint32_t admitted;  /* of these, who counts for max_client_connections */
-    _Atomic uint32_t accepting; /* 0 when it is another's turn, or it is full or retiring */
-    _Atomic uint32_t busy;      /* it used most of a CPU in the last second */
-    _Atomic uint32_t waiters;   /* clients and questions that wait for a server connection */
-    _Atomic uint32_t groups;    /* it has used those with lower numbers */
+    _Atomic uint32_t sessions;   /* clients now */
+    _Atomic uint32_t admitted;   /* of these, who counts for max_client_connections */
+    _Atomic uint32_t accepting;  /* 0 when it is another's turn, or it is full or retiring */
+    _Atomic uint32_t busy;       /* it used most of a CPU in the last second */
+    _Atomic uint32_t waiters;    /* clients and questions that wait for a server connection */
+    _Atomic uint32_t groups;     /* it has used those with lower numbers */
+    _Atomic uint32_t holds_seen; /* the epoch of ipc/holds.h that it has acted on */
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];

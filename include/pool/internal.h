@@ -59,6 +59,9 @@ struct pool {
     uint32_t server_count;
 };
 
+/* pool.c: nothing is dialled, kept or lent there now. */
+bool pool_is_on_hold(const struct pool_key *k, int node_id);
+
 /* key.c: the groups may be others now. */
 void pool_regroup(struct pool *p);
 /* wait.c: the same, for those who wait. */

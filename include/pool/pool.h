@@ -68,6 +68,8 @@ struct pool_callbacks {
     struct server_slot *(*slot_get)(void *ctx);
     void (*slot_put)(void *ctx, struct server_slot *slot);
     struct pool_places places;
+    /* Is nothing to be had there now: the database is paused, or the node drained? */
+    bool (*on_hold)(void *ctx, const char *database, int node_id);
     /* Is the node of use to anybody now? */
     bool (*usable)(void *ctx, int node_id);
 };
@@ -161,6 +163,9 @@ void pool_return(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);
+
+/* Closes what is idle and on hold now; what is lent follows when it comes back. */
+void pool_holds_changed(struct pool *p);
 
 /* Once a second: life times, keys beyond max_pool, resets that do not end, min_pool_size. */
 void pool_sweep(struct pool *p);

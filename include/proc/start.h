@@ -19,7 +19,13 @@ enum command_word {
     COMMAND_STATUS,
     COMMAND_CONFIGTEST,
     COMMAND_UPGRADE,
+    COMMAND_PAUSE,
+    COMMAND_RESUME,
+    COMMAND_DRAIN,
+    COMMAND_UNDRAIN,
 };
+
+enum { COMMAND_UPGRADE_LIMIT_S = 60 };
 
 /* What the command line says. Strings belong to it, or to the program's life. */
 struct command {
@@ -31,7 +37,8 @@ struct command {
     bool clear_oidmaps;  /* forget what the query cache knows of tables */
     bool help;
     bool version;
-    int timeout_s;           /* of upgrade */
+    const char *object;      /* what the word is about: a database, a node; NULL: nothing */
+    int timeout_s;           /* of upgrade, pause, drain; 0: none was given */
     const char *program;     /* absolute path of this program (os/exec.h); NULL: not known */
     struct proc_files files; /* absolute paths */
 };
@@ -49,6 +56,9 @@ int control_reload(const struct command *cmd);
 int control_status(const struct command *cmd);
 int control_configtest(const struct command *cmd);
 int control_upgrade(const struct command *cmd);
+
+/* pause, resume, drain, undrain. */
+int control_hold(const struct command *cmd);
 
 /* Loads the configuration and prints what was found to stderr; NULL when it holds a fault. */
 struct config *control_load(const struct command *cmd);

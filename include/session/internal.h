@@ -7,7 +7,7 @@
  * settings.c parameters that follow the session     local.c      what we answer ourselves
  * transaction.c explicit transactions               retry.c      reads that survive their standby
  * lookup.c   what the catalog says of a text        place.c      where a unit goes
- * explain.c  PGPOOL EXPLAIN
+ * explain.c  PGPOOL EXPLAIN                         hold.c       paused databases, drained nodes
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
@@ -239,6 +239,7 @@ struct session {
     struct pool_waiter waiter; /* for a server connection */
     bool has_real;             /* some statement of it may have `real` */
     bool waited_out;           /* none became free in time */
+    bool on_hold;              /* in the host's list of those, by lookup_link */
     struct lookup *lookup;     /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
@@ -325,6 +326,20 @@ void startup_server_taken(struct session *s, struct server *server);
 /* server: its name only; NULL when there was none. */
 void startup_server_failed(struct session *s, const struct server *server, const struct err *err,
                            const uint8_t *fatal, size_t fatal_len);
+
+void startup_go_on(struct session *s); /* it was on hold */
+
+/* hold.c */
+/* Must it wait before it gets a connection to the node (-1: none is known; SESSION_ANY_NODE: to
+ * whichever)? Then it is on hold, and the caller stalls it. */
+bool hold_stops(struct session *s, int node_id);
+void hold_leave(struct session *s);
+static inline bool
+hold_may_stop(const struct session *s, int node_id)
+{
+    return unlikely(atomic_load_explicit(s->host->holding, memory_order_relaxed) != 0 ||
+                    node_id == -1);
+}
 
 /* client.c */
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);

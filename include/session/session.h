@@ -83,6 +83,8 @@ struct session_question {
     enum session_part part;
 };
 
+enum { SESSION_ANY_NODE = -2 };
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
@@ -94,6 +96,7 @@ struct session_host {
     struct slab small;  /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
+    struct list held;                 /* sessions on hold */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
     uint64_t tickets;                 /* numbers of connections that sequences were drawn on */
@@ -116,6 +119,11 @@ struct session_host {
     int64_t (*last_write)(void *ctx);
     /* The view may be older than what is known: looks again, true when it has changed. */
     bool (*refresh)(void *ctx);
+    /* Must who needs a connection of this database to this node (-1: none is known;
+     * SESSION_ANY_NODE: to whichever) wait until that is over? While *holding is 0, only -1 need be
+     * asked for. */
+    const _Atomic uint32_t *holding;
+    enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
@@ -155,6 +163,12 @@ void session_terminate(struct session *s, const struct err *err);
 /* The view has another primary than before. What runs on the old one ends with its session, so
  * that nothing more is written there; a session with nothing there goes on with the new one. */
 void session_follow_primary(struct session *s);
+
+/* Something is paused or drained now: what the session has there and need not have goes. */
+void session_holds_changed(struct session *s);
+/* Something is not, or the cluster has changed: those on hold are looked at again. From the event
+ * loop. */
+void session_hosts_held_go_on(struct session_host *host);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);

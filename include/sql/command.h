@@ -1,5 +1,6 @@
 /*
- * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET, PGPOOL EXPLAIN.
+ * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET, PGPOOL EXPLAIN; and at the
+ * administration port PGPOOL PAUSE, RESUME, DRAIN, UNDRAIN.
  *
  * Pure. The words are PostgreSQL's for SHOW, SET and RESET: names may be quoted; a value is a word,
  * a number or a literal.
@@ -16,6 +17,10 @@ enum sql_command_verb {
     SQL_COMMAND_RESET,     /* name */
     SQL_COMMAND_RESET_ALL, /* nothing */
     SQL_COMMAND_EXPLAIN,   /* rest: the statement */
+    SQL_COMMAND_PAUSE,     /* name: a database; "": all */
+    SQL_COMMAND_RESUME,    /* the same */
+    SQL_COMMAND_DRAIN,     /* name: digits */
+    SQL_COMMAND_UNDRAIN,   /* the same */
 };
 
 enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };

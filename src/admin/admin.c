@@ -30,7 +30,7 @@ admin_enter(struct admin_client *c, enum admin_state state)
         c->admin->ready++;
     c->state = (uint8_t)state;
     if (state == ADMIN_READY)
-        c->admin->changed(c->admin->ctx);
+        c->admin->host.changed(c->admin->host.ctx);
 }
 
 void
@@ -47,6 +47,7 @@ client_free(struct admin_client *c)
     list_remove(&c->link);
     c->admin->count--;
     io_timer_stop(&c->reaper);
+    io_timer_stop(&c->hold.timer);
     extended_fini(c);
     buf_free(&c->in);
     free(c);
@@ -59,7 +60,7 @@ reap(void *ctx)
     struct admin *a = c->admin;
 
     client_free(c);
-    a->changed(a->ctx);
+    a->host.changed(a->host.ctx);
 }
 
 static void
@@ -71,6 +72,7 @@ end(struct admin_client *c, const char *why, bool flush)
         log_info("administration disconnection: %s: %s", c->who, why);
     else
         log_debug("administration client gone: %s", why);
+    hold_drop(c);
     admin_enter(c, ADMIN_CLOSED);
     io_stream_close(c->stream, flush);
     c->stream = NULL;
@@ -139,7 +141,8 @@ pump(struct admin_client *c)
     size_t at = 0;
     size_t taken = 1;
 
-    while (taken > 0 && at < c->in.len && c->state == ADMIN_READY && !c->stalled) {
+    while (taken > 0 && at < c->in.len && c->state == ADMIN_READY && !c->stalled &&
+           c->hold.request.verb == 0) {
         taken = take_message(c, c->in.data + at, c->in.len - at);
         at += taken;
         if (c->state == ADMIN_READY && io_is_full(c->stream)) {
@@ -153,6 +156,14 @@ pump(struct admin_client *c)
         buf_free(&c->in);
 }
 
+void
+admin_go_on(struct admin_client *c)
+{
+    pump(c);
+    if (c->state == ADMIN_READY && !c->stalled)
+        io_resume(c->stream);
+}
+
 static void
 received(void *ctx, struct io_rx *rx)
 {
@@ -162,6 +173,8 @@ received(void *ctx, struct io_rx *rx)
     if (c->state == ADMIN_STARTUP)
         admin_startup(c);
     pump(c);
+    if (c->state == ADMIN_READY && c->hold.request.verb != 0 && c->in.len >= ADMIN_INPUT_MAX_BYTES)
+        io_pause(c->stream);
 }
 
 static void
@@ -172,9 +185,7 @@ drained(void *ctx)
     if (!c->stalled)
         return;
     c->stalled = false;
-    pump(c);
-    if (c->state == ADMIN_READY && !c->stalled)
-        io_resume(c->stream);
+    admin_go_on(c);
 }
 
 static void
@@ -217,14 +228,13 @@ sweep(void *ctx)
 /* ---- for the process ---- */
 
 struct admin *
-admin_new(struct io *io, const struct inspect_input *input, admin_changed_fn *changed, void *ctx)
+admin_new(struct io *io, const struct inspect_input *input, const struct admin_host *host)
 {
     struct admin *a = xcalloc(1, sizeof(*a));
 
     a->io = io;
     a->input = input;
-    a->changed = changed;
-    a->ctx = ctx;
+    a->host = *host;
     a->sql = sql_cache_new(SQL_CACHE_BYTES);
     list_init(&a->clients);
     return a;
@@ -261,7 +271,7 @@ admin_accept(struct admin *a, int fd)
     a->count++;
     if (!io_timer_running(&a->sweep))
         io_timer_start(a->io, &a->sweep, SWEEP_MS, sweep, a);
-    a->changed(a->ctx);
+    a->host.changed(a->host.ctx);
 }
 
 bool

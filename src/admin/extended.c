@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct portal {
-    struct inspect_target target;
+    struct admin_target target;
     uint32_t sent; /* rows */
     bool done;
 };
@@ -30,10 +30,10 @@ check_name(const struct map *names, struct wire_view name, struct err *err)
     return 0;
 }
 
-static const struct inspect_target *
+static const struct admin_target *
 find_statement(struct admin_client *c, struct wire_view name, struct err *err)
 {
-    const struct inspect_target *target = map_get(&c->statements, name.data, name.len);
+    const struct admin_target *target = map_get(&c->statements, name.data, name.len);
 
     if (target == NULL && name.len == 0)
         err_set(err, "26000", "unnamed prepared statement does not exist");
@@ -59,8 +59,8 @@ static int
 take_parse(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf *out,
            struct err *err)
 {
-    struct inspect_target target;
-    struct inspect_target *kept;
+    struct admin_target target;
+    struct admin_target *kept;
     const struct sql_facts *f;
     struct wire_parse p;
 
@@ -86,7 +86,7 @@ static int
 take_bind(struct admin_client *c, const uint8_t *msg, uint32_t len, struct buf *out,
           struct err *err)
 {
-    const struct inspect_target *target;
+    const struct admin_target *target;
     struct portal *portal;
     struct wire_bind b;
 
@@ -112,7 +112,7 @@ static int
 describe(struct admin_client *c, const struct wire_target *t, struct buf *out, struct err *err)
 {
     static const uint8_t no_parameters[] = {'t', 0, 0, 0, 6, 0, 0};
-    const struct inspect_target *target = NULL;
+    const struct admin_target *target = NULL;
     const struct portal *portal;
 
     if (t->kind == 'S') {
@@ -127,10 +127,10 @@ describe(struct admin_client *c, const struct wire_target *t, struct buf *out, s
         return -1;
     if (t->kind == 'S')
         buf_add(out, no_parameters, sizeof(no_parameters));
-    if (target->view == &admin_nothing)
+    if (target->view.view == &admin_nothing)
         build_simple(out, 'n');
     else
-        inspect_describe(target, out);
+        inspect_describe(&target->view, out);
     return 0;
 }
 
@@ -193,7 +193,11 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
     portal = find_portal(c, e.portal, err);
     if (portal == NULL)
         return -1;
-    if (portal->target.view == &admin_nothing) {
+    if (portal->target.hold.verb != 0) {
+        hold_begin(c, &portal->target.hold, false);
+        return 0;
+    }
+    if (portal->target.view.view == &admin_nothing) {
         build_empty_query(out);
         return 0;
     }
@@ -201,7 +205,7 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
     if (e.max_rows > 0 && e.max_rows <= INT32_MAX)
         p.most = e.max_rows;
     if (!portal->done)
-        inspect_run(c->admin->input, &portal->target, take_row, &p);
+        inspect_run(c->admin->input, &portal->target.view, take_row, &p);
     portal->sent += p.count;
     portal->done |= p.count < p.most;
     if (portal->done)

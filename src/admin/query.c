@@ -2,10 +2,13 @@
  * What clients ask once they are in: each message gets its answer here, at once and as a whole.
  *
  * Called by admin.c, one message at a time, and only while the client's output is not full. There
- * are no transactions: the client is always ready again.
+ * are no transactions: the client is always ready again. Only PGPOOL PAUSE and its like take time
+ * (hold.c), and no message is handled meanwhile.
  */
 #include "admin/internal.h"
 
+#include "base/num.h"
+#include "base/str.h"
 #include "config/config.h"
 #include "sql/command.h"
 #include "wire/build.h"
@@ -28,7 +31,7 @@ admin_facts(struct admin_client *c, struct wire_view text)
 static void
 not_ours(struct admin_client *c, struct err *err)
 {
-    char names[160] = "";
+    char names[220] = "";
     size_t used = 0;
     const struct inspect_view *view;
 
@@ -40,10 +43,35 @@ not_ours(struct admin_client *c, struct err *err)
              (int)c->admin->input->config->port);
 }
 
-/* PGPOOL SHOW; there is no session here that could set anything. */
 static int
-find_parameter(struct admin_client *c, struct sql_text text, struct inspect_target *target_r,
-               struct err *err)
+find_hold(struct admin_client *c, const struct sql_command *command, struct admin_target *target_r,
+          struct err *err)
+{
+    static const enum hold_verb verbs[] = {[SQL_COMMAND_PAUSE] = HOLD_PAUSE,
+                                           [SQL_COMMAND_RESUME] = HOLD_RESUME,
+                                           [SQL_COMMAND_DRAIN] = HOLD_DRAIN,
+                                           [SQL_COMMAND_UNDRAIN] = HOLD_UNDRAIN};
+    struct hold_request *r = &target_r->hold;
+    uint32_t node_id = 0;
+
+    if (hold_check(c, err) != 0)
+        return -1;
+    r->verb = verbs[command->verb];
+    target_r->view.view = &admin_nothing;
+    if (r->verb == HOLD_PAUSE || r->verb == HOLD_RESUME) {
+        str_copy(r->database, sizeof(r->database), command->name);
+        return 0;
+    }
+    if (!num_parse_u32(command->name, &node_id) || node_id >= NODES_MAX)
+        return err_set(err, "22023", "there is no node %s", command->name);
+    r->node_id = (int32_t)node_id;
+    return 0;
+}
+
+/* PGPOOL SHOW, PAUSE and the like; there is no session here that could set anything. */
+static int
+find_command(struct admin_client *c, struct sql_text text, struct admin_target *target_r,
+             struct err *err)
 {
     const struct sql_options options = {.standard_conforming_strings = true};
     struct inspect_question question = {.parameter = true};
@@ -51,6 +79,8 @@ find_parameter(struct admin_client *c, struct sql_text text, struct inspect_targ
 
     if (sql_command_parse(text, &options, &command, err) != 0)
         return -1;
+    if (command.verb >= SQL_COMMAND_PAUSE)
+        return find_hold(c, &command, target_r, err);
     if (command.verb != SQL_COMMAND_SHOW) {
         err_set(err, "0A000", "parameters cannot be set on pgpool's administration port");
         err_hint(err,
@@ -60,22 +90,23 @@ find_parameter(struct admin_client *c, struct sql_text text, struct inspect_targ
         return -1;
     }
     question.name = (struct sql_text){command.name, (uint32_t)strlen(command.name)};
-    return inspect_find(c->admin->input, &question, target_r, err);
+    return inspect_find(c->admin->input, &question, &target_r->view, err);
 }
 
 int
 admin_find(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
-           struct inspect_target *target_r, struct err *err)
+           struct admin_target *target_r, struct err *err)
 {
     struct inspect_question question = {.name = st->name};
 
+    memset(target_r, 0, sizeof(*target_r));
     if (st->kind == SQL_POOL)
-        return find_parameter(c, (struct sql_text){text.data + st->start, st->end - st->start},
-                              target_r, err);
+        return find_command(c, (struct sql_text){text.data + st->start, st->end - st->start},
+                            target_r, err);
     if (st->kind == SQL_POOL_SHOW)
-        return inspect_find(c->admin->input, &question, target_r, err);
+        return inspect_find(c->admin->input, &question, &target_r->view, err);
     if (st->kind == SQL_EMPTY) {
-        *target_r = (struct inspect_target){.view = &admin_nothing};
+        target_r->view.view = &admin_nothing;
         return 0;
     }
     not_ours(c, err);
@@ -88,17 +119,40 @@ static int
 answer_statement(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
                  struct buf *out, struct err *err)
 {
-    struct inspect_target target;
+    struct admin_target target;
 
     if (admin_find(c, st, text, &target, err) != 0)
         return -1;
-    if (target.view == &admin_nothing) {
+    if (target.hold.verb != 0) {
+        hold_begin(c, &target.hold, true);
+        return 0;
+    }
+    if (target.view.view == &admin_nothing) {
         build_empty_query(out);
         return 0;
     }
-    inspect_describe(&target, out);
-    inspect_rows(c->admin->input, &target, out);
+    inspect_describe(&target.view, out);
+    inspect_rows(c->admin->input, &target.view, out);
     return 0;
+}
+
+static bool
+has_hold(const struct sql_facts *f, struct wire_view text)
+{
+    const struct sql_options options = {.standard_conforming_strings = true};
+    struct sql_command command;
+    struct err err;
+
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+
+        if (st->kind == SQL_POOL &&
+            sql_command_parse((struct sql_text){text.data + st->start, st->end - st->start},
+                              &options, &command, &err) == 0 &&
+            command.verb >= SQL_COMMAND_PAUSE)
+            return true;
+    }
+    return false;
 }
 
 static int
@@ -106,6 +160,8 @@ answer_text(struct admin_client *c, struct wire_view text, struct buf *out, stru
 {
     const struct sql_facts *f = admin_facts(c, text);
 
+    if (f->count > 1 && has_hold(f, text))
+        return err_set(err, "0A000", "PGPOOL PAUSE and its like stand alone in their query");
     for (uint32_t n = 0; n < MAX(f->count, 1u); n++) {
         if (out->len > ANSWERS_MAX_BYTES)
             return err_set(err, "54000", "the answers to one query string are too long");
@@ -125,7 +181,8 @@ simple_query(struct admin_client *c, const uint8_t *msg, uint32_t len)
     extended_forget_unnamed(c);
     if (wire_parse_query(msg, len, &text, &err) != WIRE_OK || answer_text(c, text, &b, &err) != 0)
         build_error(&b, "ERROR", &err);
-    build_ready(&b, 'I');
+    if (c->hold.request.verb == 0) /* else that is answered when it has ended */
+        build_ready(&b, 'I');
     admin_send(c, &b);
     buf_free(&b);
 }

@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_BYTES = 32, KEY_BYTES_3_0 = 4 };
+enum { KEY_BYTES_3_0 = 4 };
 
 static bool
 is_loopback(const struct sock_address *peer)
@@ -81,14 +81,12 @@ add_parameters(struct buf *b, const struct wire_startup *p)
 static void
 add_key(struct admin_client *c, uint32_t protocol, struct buf *b)
 {
-    uint8_t key[KEY_BYTES] = {0};
     struct err err;
 
-    /* it opens nothing: one that could be guessed is no loss */
-    if (random_bytes(key, sizeof(key), &err) != 0)
+    if (random_bytes(c->key, sizeof(c->key), &err) != 0)
         log_warning("%s", err.message);
-    build_backend_key(b, c->number, key,
-                      protocol >= WIRE_PROTOCOL(3, 2) ? KEY_BYTES : KEY_BYTES_3_0);
+    build_backend_key(b, c->number, c->key,
+                      protocol >= WIRE_PROTOCOL(3, 2) ? ADMIN_KEY_BYTES : KEY_BYTES_3_0);
 }
 
 static void
@@ -168,7 +166,8 @@ take_packet(struct admin_client *c, const struct wire_startup *p)
         refuse_encryption(c, p);
         break;
     case WIRE_CANCEL:
-        admin_end(c, "there is nothing to cancel");
+        hold_cancel(c->admin, p->cancel_pid, p->cancel_key);
+        admin_end(c, "the cancel request was taken");
         break;
     case WIRE_STARTUP:
         begin(c, p);

@@ -131,6 +131,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         if (!members->nodes[node_id].configured)
             continue;
         node->weight = members->nodes[node_id].weight;
+        node->drained = members->nodes[node_id].drained;
         if (node_id >= freshness->node_count)
             continue;
         node->read_committed = measured->read_committed != 0;
@@ -148,7 +149,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
 
         if (!view->nodes[node_id].usable)
             continue;
-        view->has_readers |= (int)node_id != view->primary_id;
+        view->has_readers |= (int)node_id != view->primary_id && !view->nodes[node_id].drained;
         if (view->server_version == 0 || version < view->server_version)
             view->server_version = version;
     }
@@ -211,7 +212,7 @@ cluster_may_read(const struct cluster_view *view, int node_id, const struct clus
     if (node_id < 0 || (uint32_t)node_id >= view->node_count)
         return false;
     node = &view->nodes[node_id];
-    if (!node->usable || cluster_set_has(&pick->exclude, node_id))
+    if (!node->usable || node->drained || cluster_set_has(&pick->exclude, node_id))
         return false;
     if (node_id == view->primary_id)
         return !pick->standbys_only;

@@ -36,10 +36,8 @@ count_servers(struct shared *shared, uint32_t child_no, uint32_t session)
     return count;
 }
 
-enum { KEEPS_BYTES = 640 }; /* for all words there are */
-
-static const char *
-words_of_keeps(uint32_t keeps, char text_r[KEEPS_BYTES])
+const char *
+views_keeps(uint32_t keeps, char text_r[VIEWS_KEEPS_BYTES])
 {
     static const char *const words[] = {
 #define SESSION_KEEPS(id, words, pins, asked) words,
@@ -52,9 +50,9 @@ words_of_keeps(uint32_t keeps, char text_r[KEEPS_BYTES])
     for (size_t n = 0; n < ARRAY_LEN(words); n++) {
         if (!(keeps & 1u << n))
             continue;
-        str_copy(text_r + len, KEEPS_BYTES - len, len > 0 ? "; " : "");
+        str_copy(text_r + len, VIEWS_KEEPS_BYTES - len, len > 0 ? "; " : "");
         len += strlen(text_r + len);
-        str_copy(text_r + len, KEEPS_BYTES - len, words[n]);
+        str_copy(text_r + len, VIEWS_KEEPS_BYTES - len, words[n]);
         len += strlen(text_r + len);
     }
     return text_r;
@@ -64,7 +62,7 @@ static void
 show_session(struct shared *shared, uint32_t child_no, uint32_t n, inspect_row_fn *row, void *ctx)
 {
     char texts[5][VIEWS_NUMBER_BYTES];
-    char keeps[KEEPS_BYTES];
+    char keeps[VIEWS_KEEPS_BYTES];
     struct session_slot s;
 
     if (!read_session(shared, child_no, n, &s))
@@ -76,7 +74,7 @@ show_session(struct shared *shared, uint32_t child_no, uint32_t n, inspect_row_f
             views_number(s.port, texts[2]), views_session_state(atomic_load(&s.state)),
             views_number(s.load_balance_node, texts[3]),
             views_number(count_servers(shared, child_no, n), texts[4]),
-            words_of_keeps(s.keeps, keeps)},
+            views_keeps(s.keeps, keeps)},
         11);
 }
 

@@ -100,6 +100,13 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
         return msg->node.node_id >= 0 && msg->node.node_id < NODES_MAX;
     case INBOX_CANCEL:
         return msg->cancel.key_len <= sizeof(msg->cancel.key);
+    case INBOX_HOLD:
+        return msg->hold.request.verb >= HOLD_PAUSE && msg->hold.request.verb <= HOLD_UNDRAIN &&
+               msg->hold.request.node_id >= 0 && msg->hold.request.node_id < NODES_MAX &&
+               memchr(msg->hold.request.database, '\0', SLOT_NAME_BYTES) != NULL;
+    case INBOX_HOLD_DONE:
+        return memchr(msg->hold_done.words, '\0', sizeof(msg->hold_done.words)) != NULL &&
+               memchr(msg->hold_done.sqlstate, '\0', sizeof(msg->hold_done.sqlstate)) != NULL;
     case INBOX_CHILD_RETIRING:
     case INBOX_CANCEL_DONE:
     case INBOX_LOG_ROTATE:

@@ -61,6 +61,7 @@ struct shared {
     struct proc_slot *procs; /* in the activity's page */
     struct area *areas[AREA_COUNT];
     struct memo *memo;
+    struct holds *holds;
     struct group_total *groups; /* GROUPS_MAX */
     uint8_t *children; /* child_slots times child_stride: slot, groups, sessions, servers */
     size_t groups_at;
@@ -129,6 +130,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     size_t offset[AREA_COUNT];
     size_t memo_at;
     size_t groups_at;
+    size_t holds_at;
     size_t bytes;
 
     sh->layout = *layout;
@@ -144,6 +146,8 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     bytes += align_up(memo_bytes(layout->memo_entries), PART_ALIGN);
     groups_at = bytes;
     bytes += align_up(GROUPS_MAX * sizeof(struct group_total), PART_ALIGN);
+    holds_at = bytes;
+    bytes += align_up(holds_bytes(), PART_ALIGN);
     sh->map_bytes = bytes + layout->child_slots * sh->child_stride;
     sh->started_at_us = clock_wall_us();
     if (random_bytes(&sh->instance_id, sizeof(sh->instance_id), err) != 0 ||
@@ -165,6 +169,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     sh->memo = (struct memo *)(void *)((uint8_t *)sh->map + memo_at);
     memo_init(sh->memo, layout->memo_entries);
     sh->groups = (struct group_total *)(void *)((uint8_t *)sh->map + groups_at);
+    sh->holds = (struct holds *)(void *)((uint8_t *)sh->map + holds_at);
     sh->children = (uint8_t *)sh->map + bytes;
     *sh_r = sh;
     return 0;
@@ -210,6 +215,12 @@ struct memo *
 shared_memo(struct shared *sh)
 {
     return sh->memo;
+}
+
+struct holds *
+shared_holds(struct shared *sh)
+{
+    return sh->holds;
 }
 
 static uint8_t *
@@ -346,6 +357,7 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
 
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
+    atomic_store(&child->holds_seen, 0);
     atomic_fetch_sub(&sh->activity->clients, atomic_exchange(&child->admitted, 0));
     give_all_connections(sh, child_no);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {

@@ -229,6 +229,14 @@ is_owed(struct server *s)
     return true;
 }
 
+bool
+pool_is_on_hold(const struct pool_key *k, int node_id)
+{
+    const struct pool_callbacks *c = &k->pool->callbacks;
+
+    return unlikely(c->on_hold(c->ctx, k->database, node_id));
+}
+
 /* A place for one more connection, if need be that of an idle one; *full_r: the group that has
  * none, if there is none. */
 static bool
@@ -238,6 +246,9 @@ take_place(struct pool_key *k, int node_id, bool even_waited_for, uint32_t *full
     struct pool_place place = {k->group, node_id};
     struct server *idle;
 
+    *full_r = 0;
+    if (pool_is_on_hold(k, node_id))
+        return false;
     if (places->take(places->ctx, place, full_r))
         return true;
     idle = oldest_idle(k->pool, (struct pool_place){*full_r, node_id}, even_waited_for);
@@ -253,7 +264,7 @@ static struct server *dial(struct pool_key *k, int node_id, const struct server_
 struct server *
 pool_take(struct pool_waiter *w, bool even_waited_for)
 {
-    struct server *s = take_idle(w->key, w->node_id);
+    struct server *s = pool_is_on_hold(w->key, w->node_id) ? NULL : take_idle(w->key, w->node_id);
 
     if (s == NULL)
         return take_place(w->key, w->node_id, even_waited_for, &w->full)
@@ -308,7 +319,8 @@ pool_dial_spare(struct pool_key *k, int node_id, const struct server_ops *ops, v
     const struct pool_places *places = &k->pool->callbacks.places;
     uint32_t full;
 
-    if (!places->take(places->ctx, (struct pool_place){k->group, node_id}, &full))
+    if (pool_is_on_hold(k, node_id) ||
+        !places->take(places->ctx, (struct pool_place){k->group, node_id}, &full))
         return false;
     dial(k, node_id, ops, owner);
     return true;
@@ -439,6 +451,10 @@ park(struct server *s)
         server_close(s, "another process needs its place");
         return;
     }
+    if (pool_is_on_hold(s->key, s->node_id)) {
+        server_close(s, "its database is paused or its node drained");
+        return;
+    }
     s->state = SERVER_IDLE;
     s->since_ns = io_now_ns(s->pool->io);
     list_remove(&s->link);
@@ -563,6 +579,28 @@ pool_close_idle(struct pool *p, const char *database)
         struct server *s = list_entry(it2, struct server, link);
         s->unwanted |= database == NULL || strcmp(s->key->database, database) == 0;
     }
+}
+
+void
+pool_holds_changed(struct pool *p)
+{
+    static const char why[] = "its database is paused or its node drained";
+
+    list_for_each (it, &p->keys) {
+        struct pool_key *k = list_entry(it, struct pool_key, link);
+
+        list_for_each_safe (it2, next, &k->idle) {
+            struct server *s = list_entry(it2, struct server, link);
+            if (pool_is_on_hold(k, s->node_id))
+                server_close(s, why);
+        }
+    }
+    list_for_each_safe (it3, next2, &p->busy) {
+        struct server *s = list_entry(it3, struct server, link);
+        if (s->ops == &pool_warm_ops && pool_is_on_hold(s->key, s->node_id))
+            server_close(s, why);
+    }
+    pool_serve_soon(p);
 }
 
 static void

@@ -55,7 +55,8 @@ warm_node(struct pool_key *k, int node_id)
     struct pool *p = k->pool;
     struct stock stock;
 
-    if (p->options.nodes[node_id].host == NULL || io_now_ns(p->io) < p->node_rest_ns[node_id] ||
+    if (p->options.nodes[node_id].host == NULL || pool_is_on_hold(k, node_id) ||
+        io_now_ns(p->io) < p->node_rest_ns[node_id] ||
         !p->callbacks.usable(p->callbacks.ctx, node_id))
         return;
     take_stock(k, node_id, &stock);

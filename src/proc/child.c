@@ -107,12 +107,14 @@ follow_primary(void *ctx)
 }
 
 /* Sessions may be the ones who look: they follow a new primary from the event loop. */
-static void
-rebuild_view(struct child *c)
+void
+child_rebuild_view(struct child *c)
 {
     struct cluster_members members;
 
     cluster_members_from_config(&members, c->proc->config);
+    for (uint32_t n = 0; n < members.node_count; n++)
+        members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
     cluster_view_build(&c->view, c->freshness, &members);
     if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
         return;
@@ -128,7 +130,7 @@ child_look_at_freshness(struct child *c)
     if (area_epoch(a) == c->freshness_epoch)
         return;
     c->freshness_epoch = area_read(a, c->freshness);
-    rebuild_view(c);
+    child_rebuild_view(c);
 }
 
 /* ---- accepting ---- */
@@ -394,6 +396,7 @@ on_wake(void *ctx)
     struct child *c = ctx;
 
     child_look_at_freshness(c);
+    child_look_at_holds(c);
     balance(c);
 }
 
@@ -407,7 +410,7 @@ on_config(void *ctx, const struct config *before UNUSED)
         if (c->sessions[n] != NULL)
             session_reconfigured(c->sessions[n]);
     }
-    rebuild_view(c);
+    child_rebuild_view(c);
 }
 
 static void
@@ -454,6 +457,7 @@ sweep(void *ctx)
     pool_sweep(c->pool);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_freshness(c);
+    child_look_at_holds(c);
     maybe_retire(c);
     note_cpu(c);
     limits_tell(&c->limits, c->pool);
@@ -508,8 +512,9 @@ child_new(struct proc *p)
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     configure(c);
-    rebuild_view(c);
+    child_rebuild_view(c);
     child_look_at_freshness(c);
+    child_look_at_holds(c);
     return c;
 }
 

@@ -1,7 +1,9 @@
 /*
  * What a child is; for the files of it alone.
  *
- * child.c  clients come and go      child_host.c  what its sessions and its pool ask of it
+ * child.c        clients come and go
+ * child_host.c   what its sessions and its pool ask of it
+ * child_holds.c  what is paused and drained
  */
 #ifndef PROC_CHILD_H
 #define PROC_CHILD_H
@@ -47,6 +49,8 @@ struct child {
     bool doors_closed;         /* nobody can come in any more */
     int held[SOCK_LISTEN_MAX]; /* clients whom we have accepted and who wait for a place */
     uint32_t held_count;
+    uint32_t holds_epoch;    /* that was acted on, */
+    int64_t holds_ended_ns;  /* and when there was a change last; 0: never */
     int64_t woke_lag_for_ns; /* the last write for which it was woken here */
     struct io_timer closing;
     struct io_timer sweep;
@@ -57,6 +61,14 @@ struct child {
 
 /* child.c: takes what lag has found out since. */
 void child_look_at_freshness(struct child *c);
+
+/* child.c: the cluster is to be looked at anew. */
+void child_rebuild_view(struct child *c);
+
+/* child_holds.c: acts on what is paused and drained now. From the event loop. */
+void child_look_at_holds(struct child *c);
+void child_fill_holds(struct child *c, struct session_host *host);
+bool child_is_on_hold(void *ctx, const char *database, int node_id);
 
 /* child_host.c: what sessions and the pool may call. */
 void child_fill_host(struct child *c, struct session_host *host);

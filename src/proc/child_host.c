@@ -253,11 +253,17 @@ child_fill_host(struct child *c, struct session_host *host)
     host->refresh = refresh;
     host->close_database = close_database;
     host->show = show;
+    child_fill_holds(c, host);
 }
 
 struct pool_callbacks
 child_pool_callbacks(struct child *c)
 {
-    return (struct pool_callbacks){
-        c, node_failed, slot_get, slot_put, limits_places(&c->limits), is_of_use};
+    return (struct pool_callbacks){.ctx = c,
+                                   .node_failed = node_failed,
+                                   .slot_get = slot_get,
+                                   .slot_put = slot_put,
+                                   .places = limits_places(&c->limits),
+                                   .on_hold = child_is_on_hold,
+                                   .usable = is_of_use};
 }

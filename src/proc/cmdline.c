@@ -1,6 +1,6 @@
 /*
  * The command line of pgpool, as Pgpool-II's users know it: options in one-letter and long form,
- * then at most one word.
+ * then at most one word, and what that is about.
  */
 #include "config.h"
 
@@ -38,7 +38,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-enum { UPGRADE_LIMIT_S = 60, UPGRADE_LIMIT_MAX_S = 24 * 60 * 60 };
+enum { LIMIT_MAX_S = 24 * 60 * 60 };
 
 static const struct {
     const char *text;
@@ -47,6 +47,8 @@ static const struct {
     {"start", COMMAND_START},           {"stop", COMMAND_STOP},
     {"reload", COMMAND_RELOAD},         {"status", COMMAND_STATUS},
     {"configtest", COMMAND_CONFIGTEST}, {"upgrade", COMMAND_UPGRADE},
+    {"pause", COMMAND_PAUSE},           {"resume", COMMAND_RESUME},
+    {"drain", COMMAND_DRAIN},           {"undrain", COMMAND_UNDRAIN},
 };
 
 void
@@ -60,6 +62,12 @@ command_print_help(void)
         "  pgpool [-f FILE] reload               let it read its files again\n"
         "  pgpool [-f FILE] [-t S] upgrade       replace it by the program that is installed now,\n"
         "                                        and its files read anew; clients stay\n"
+        "  pgpool [-f FILE] [-t S] pause [DATABASE]\n"
+        "                                        let clients wait, and return when no server\n"
+        "                                        connection is open\n"
+        "  pgpool [-f FILE] resume [DATABASE]    let them go on\n"
+        "  pgpool [-f FILE] [-t S] drain NODE    the same as pause, for one node alone\n"
+        "  pgpool [-f FILE] undrain NODE         let the node be used again\n"
         "  pgpool [-f FILE] status               say whether it runs, since when, and what as\n"
         "  pgpool [-f FILE] configtest           check all files, say what is wrong and where\n\n"
         "Options:\n"
@@ -76,14 +84,16 @@ command_print_help(void)
         "                             smart      when the last client has left (default)\n"
         "                             fast       end all sessions, each with an error\n"
         "                             immediate  at once\n"
-        "  -t, --timeout=SECONDS    how long upgrade waits for the new one; default %d\n"
+        "  -t, --timeout=SECONDS    how long upgrade waits for the new one, default %d; and pause "
+        "and\n"
+        "                           drain for open transactions, for ever by default\n"
         "  -x, --debug-assertions   accepted for compatibility; assertions are always on\n"
         "  -h, --help               this text\n"
         "  -v, --version            version\n\n"
         "Signals to the parent process: TERM smart, INT fast, QUIT immediate stop; HUP reload;\n"
         "USR1 new log file.\n\n"
         "Exit status: 0 done; 1 failed; 2 wrong command line; 3 (status) does not run.\n",
-        PACKAGE_STRING, built_in_config, debian_config, (int)UPGRADE_LIMIT_S);
+        PACKAGE_STRING, built_in_config, debian_config, (int)COMMAND_UPGRADE_LIMIT_S);
 }
 
 static int
@@ -106,9 +116,9 @@ parse_timeout(const char *text, int *seconds_r, struct err *err)
 {
     uint32_t seconds;
 
-    if (!num_parse_u32(text, &seconds) || seconds == 0 || seconds > UPGRADE_LIMIT_MAX_S)
+    if (!num_parse_u32(text, &seconds) || seconds == 0 || seconds > LIMIT_MAX_S)
         return err_set(err, NULL, "timeout \"%s\" is no number of seconds from 1 to %d", text,
-                       (int)UPGRADE_LIMIT_MAX_S);
+                       (int)LIMIT_MAX_S);
     *seconds_r = (int)seconds;
     return 0;
 }
@@ -135,6 +145,48 @@ parse_word(const char *text, enum command_word *word_r, struct err *err)
     if (nearest != NULL)
         err_hint(err, "did you mean \"%s\"?", nearest);
     return -1;
+}
+
+static bool
+is_of_node(enum command_word word)
+{
+    return word == COMMAND_DRAIN || word == COMMAND_UNDRAIN;
+}
+
+/* What stands behind the word. */
+static int
+parse_object(struct command *cmd, int count, char **words_at, struct err *err)
+{
+    bool pauses = cmd->word == COMMAND_PAUSE || cmd->word == COMMAND_RESUME;
+
+    if (!pauses && !is_of_node(cmd->word))
+        return err_set(err, NULL, "one word is enough; what is \"%s\"?", words_at[1]);
+    if (count > 2)
+        return err_set(err, NULL, "one %s is enough; what is \"%s\"?", pauses ? "database" : "node",
+                       words_at[2]);
+    if (words_at[1][0] == '\0' || strlen(words_at[1]) >= SLOT_NAME_BYTES)
+        return err_set(err, NULL, "\"%s\" is no name of a database", words_at[1]);
+    cmd->object = words_at[1];
+    return 0;
+}
+
+/* "pause -d NAME" is how it looks in other tools: the option means nothing here, but for a name
+ * that is missing. */
+static int
+check_object(const struct command *cmd, struct err *err)
+{
+    uint32_t node_id;
+
+    if (cmd->debug && cmd->object == NULL &&
+        (cmd->word == COMMAND_PAUSE || cmd->word == COMMAND_RESUME))
+        return err_set(err, NULL, "the name of the database is missing");
+    if (!is_of_node(cmd->word))
+        return 0;
+    if (cmd->object == NULL)
+        return err_set(err, NULL, "the number of the node is missing");
+    if (!num_parse_u32(cmd->object, &node_id) || node_id >= NODES_MAX)
+        return err_set(err, NULL, "\"%s\" is no number of a node", cmd->object);
+    return 0;
 }
 
 static const char *
@@ -258,8 +310,7 @@ fail_option(int option, char **argv, int at, struct err *err)
 int
 command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
 {
-    struct command cmd = {
-        .word = COMMAND_START, .mode = PROC_STOP_SMART, .timeout_s = UPGRADE_LIMIT_S};
+    struct command cmd = {.word = COMMAND_START, .mode = PROC_STOP_SMART};
     int option;
 
     opterr = 0;
@@ -281,8 +332,10 @@ command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
     }
     if (optind < argc && parse_word(argv[optind], &cmd.word, err) != 0)
         return -1;
-    if (optind + 1 < argc)
-        return err_set(err, NULL, "one word is enough; what is \"%s\"?", argv[optind + 1]);
+    if (optind + 1 < argc && parse_object(&cmd, argc - optind, argv + optind, err) != 0)
+        return -1;
+    if (check_object(&cmd, err) != 0)
+        return -1;
     complete_files(&cmd.files);
     *cmd_r = cmd;
     return 0;
@@ -331,6 +384,11 @@ run_word(const struct command *cmd)
         return control_configtest(cmd);
     case COMMAND_UPGRADE:
         return control_upgrade(cmd);
+    case COMMAND_PAUSE:
+    case COMMAND_RESUME:
+    case COMMAND_DRAIN:
+    case COMMAND_UNDRAIN:
+        return control_hold(cmd);
     case COMMAND_START:
         break;
     }

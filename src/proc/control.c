@@ -1,10 +1,11 @@
 /*
  * The words of the command line that speak of another pgpool, or only of its files: stop, reload,
- * status, configtest, upgrade.
+ * status, configtest, upgrade; control_holds.c has pause and its like.
  *
  * The running one is found by its pid file, and the lock on that file says whether it lives. These
  * are commands: they may block, and they talk to a person on stdout and stderr.
  */
+#include "control.h"
 #include "auth/passwd.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -117,6 +118,12 @@ need_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
     if (pid == 0)
         fprintf(stderr, "pgpool: pgpool is not running (nobody holds pid file \"%s\")\n", pid_file);
     return pid;
+}
+
+pid_t
+control_need_running(const struct command *cmd, char pid_file_r[CONTROL_PATH_BYTES])
+{
+    return need_running(cmd, pid_file_r, CONTROL_PATH_BYTES);
 }
 
 static int
@@ -254,6 +261,7 @@ control_status(const struct command *cmd)
     printf("pgpool is running (process %d)\n", (int)pid);
     print_since(pid_file);
     printf("configuration: %s\npid file: %s\n", cmd->files.config, pid_file);
+    control_print_holds(pid_file);
     printf("processes:\n");
     print_family(pid);
     /* An older generation started the one that took over from it. */
@@ -267,29 +275,29 @@ control_status(const struct command *cmd)
 
 /* ---- upgrade ---- */
 
-enum { ANSWER_BYTES = 1024, SPARE_S = 10 };
+enum { SPARE_S = 10 };
 
 /* The answer's text; -1 when none came. The daemon keeps the time limit; ours is for one that does
  * not answer at all. */
-static int
-ask_daemon(const char *path, int timeout_s, char *answer, struct err *err)
+int
+control_ask(const struct control_question *q, char *answer, struct err *err)
 {
     static const int words_fd = STDERR_FILENO;
     struct channel_parcel parcel;
     struct pollfd p = {.events = POLLIN};
-    char request[64];
-    int len = snprintf(request, sizeof(request), "upgrade %d", timeout_s);
+    char path[TITLE_BYTES + sizeof(CONTROL_SUFFIX)];
     enum channel_result got = CHANNEL_NOTHING;
     int n;
 
+    snprintf(path, sizeof(path), "%s%s", q->pid_file, CONTROL_SUFFIX);
     if (ctlsock_connect(path, &p.fd, err) != 0)
         return -1;
-    channel_send_fds(p.fd, request, (size_t)len, &words_fd, 1);
+    channel_send_fds(p.fd, q->text, strlen(q->text), &words_fd, 1);
     do {
-        n = poll(&p, 1, (timeout_s + SPARE_S) * 1000);
+        n = poll(&p, 1, q->limit_s * 1000);
     } while (n < 0 && errno == EINTR);
     if (n > 0)
-        got = channel_receive_fds(p.fd, answer, ANSWER_BYTES - 1, &parcel);
+        got = channel_receive_fds(p.fd, answer, CONTROL_ANSWER_BYTES - 1, &parcel);
     close(p.fd);
     if (got == CHANNEL_NOTHING)
         return err_set(err, NULL, "the running pgpool does not answer");
@@ -304,17 +312,19 @@ ask_daemon(const char *path, int timeout_s, char *answer, struct err *err)
 int
 control_upgrade(const struct command *cmd)
 {
-    char path[TITLE_BYTES + sizeof(CONTROL_SUFFIX)];
+    int limit_s = cmd->timeout_s > 0 ? cmd->timeout_s : COMMAND_UPGRADE_LIMIT_S;
     char pid_file[TITLE_BYTES];
-    char answer[ANSWER_BYTES];
+    char answer[CONTROL_ANSWER_BYTES];
+    char text[64];
+    struct control_question q = {pid_file, text, limit_s + SPARE_S};
     struct err err;
     int pid = need_running(cmd, pid_file, sizeof(pid_file));
     int next;
 
     if (pid <= 0)
         return 1;
-    snprintf(path, sizeof(path), "%s%s", pid_file, CONTROL_SUFFIX);
-    if (ask_daemon(path, cmd->timeout_s, answer, &err) != 0) {
+    snprintf(text, sizeof(text), "upgrade %d", limit_s);
+    if (control_ask(&q, answer, &err) != 0) {
         fprintf(stderr, "pgpool: %s\n", err.message);
         return 1;
     }

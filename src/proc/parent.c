@@ -284,6 +284,8 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
             peers_cancel(pa, &msg);
         else if (msg.kind == INBOX_CANCEL_DONE)
             peers_cancel_done(pa, &msg);
+        else if (msg.kind == INBOX_HOLD)
+            parent_hold_by_inbox(pa, &msg);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "frame.h"
+#include "ipc/holds.h"
 #include "os/ctlsock.h"
 #include "peers.h"
 #include "proc/start.h"
@@ -104,7 +105,8 @@ void parent_give_up(struct parent *pa, const struct err *err);
 
 /* ---- upgrade.c: being replaced ---- */
 
-#define CONTROL_SUFFIX ".control" /* behind the name of the pid file */
+#define CONTROL_SUFFIX ".control"          /* behind the name of the pid file */
+enum { CONTROL_ANSWER_BYTES = 16 * 1024 }; /* of an answer there */
 
 /* The control socket beside the pid file. Without one, upgrades do not work and the log says so. */
 void upgrade_open_door(struct parent *pa);
@@ -132,6 +134,15 @@ int upgrade_stand_in(const char *pid_file, int last_status);
 
 /* Then signals are meant for whoever is pgpool now: true when it got this one. */
 bool upgrade_pass_signal_on(const struct parent *pa, int signo);
+
+/* ---- holds.c: pause, resume, drain ---- */
+
+/* A request of the control socket: "pause", "left pause" and the like, "holds". Appends the answer;
+ * false: it is none of these. */
+bool parent_hold_asked(struct parent *pa, const char *text, struct buf *answer);
+/* The same for INBOX_HOLD. */
+struct inbox_msg;
+void parent_hold_by_inbox(struct parent *pa, const struct inbox_msg *msg);
 
 /* ---- supervise.c: the processes ---- */
 

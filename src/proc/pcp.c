@@ -3,9 +3,10 @@
  * for its clients (admin/) what the views are made of.
  *
  * Owns its view of the cluster, made from the freshness area whenever that is new. Writes no shared
- * memory, asks no server, decides nothing: it works while every server is down. When it dies, its
- * clients end and the parent forks another. When another generation of processes has taken over, it
- * accepts no more and goes on for the clients that it has.
+ * memory (the parent is asked to pause and drain), asks no server, decides nothing: it works while
+ * every server is down. When it dies, its clients end and the parent forks another. When another
+ * generation of processes has taken over, it accepts no more and goes on for the clients that it
+ * has.
  */
 #include "admin/admin.h"
 #include "base/arena.h"
@@ -121,6 +122,32 @@ close_doors(void *ctx)
     clients_changed(s);
 }
 
+/* ---- pause and drain ---- */
+
+static void
+ask_parent(void *ctx, uint32_t token, const struct hold_request *r)
+{
+    struct pcp *s = ctx;
+    struct inbox_msg msg = {.kind = INBOX_HOLD};
+
+    msg.hold.token = token;
+    msg.hold.request = *r;
+    proc_send(s->proc, SLOT_PARENT, &msg);
+}
+
+static void
+on_inbox(void *ctx, const struct inbox_msg *msg)
+{
+    struct pcp *s = ctx;
+    struct err err;
+
+    if (msg->kind != INBOX_HOLD_DONE)
+        return;
+    err_set(&err, msg->hold_done.sqlstate, "%s", msg->hold_done.words);
+    admin_hold_done(s->admin, msg->hold_done.token, &msg->hold_done.request,
+                    msg->hold_done.is_new != 0, msg->hold_done.done != 0 ? NULL : &err);
+}
+
 /* ---- events ---- */
 
 static void
@@ -166,6 +193,7 @@ static struct pcp *
 pcp_new(struct proc *p)
 {
     struct pcp *s = xcalloc(1, sizeof(*s));
+    const struct admin_host host = {.ctx = s, .changed = clients_changed, .hold = ask_parent};
 
     s->proc = p;
     s->freshness.primary_id = -1;
@@ -178,7 +206,7 @@ pcp_new(struct proc *p)
     };
     rebuild_view(s);
     look_at_freshness(s);
-    s->admin = admin_new(p->io, &s->input, clients_changed, s);
+    s->admin = admin_new(p->io, &s->input, &host);
     return s;
 }
 
@@ -196,7 +224,7 @@ void
 pcp_main(struct proc *p)
 {
     static const struct proc_ops ops = {
-        .on_config = on_config, .on_wake = on_wake, .on_stop = on_stop};
+        .on_config = on_config, .on_inbox = on_inbox, .on_wake = on_wake, .on_stop = on_stop};
     struct pcp *s = pcp_new(p);
 
     s->accepting = true;

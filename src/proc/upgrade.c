@@ -65,6 +65,14 @@ answer(struct caller *caller, const char *fmt, ...)
     hang_up(caller);
 }
 
+static void
+answer_long(struct caller *caller, const struct buf *words)
+{
+    if (caller->fd >= 0)
+        channel_send(caller->fd, words->data, words->len);
+    hang_up(caller);
+}
+
 /* ---- failure: as if nothing had happened ---- */
 
 /* The new one may have replaced files and died before it said so. */
@@ -260,6 +268,8 @@ obstacle(const struct parent *pa)
         return "another upgrade is under way";
     if (pa->cmd->program == NULL)
         return "pgpool does not know the path of its program";
+    if (holds_any(shared_holds(pa->base.shared)))
+        return "pgpool is paused or a node is drained (see SHOW pool_holds)";
     if (peers_elder_count(pa) == ELDERS_MAX)
         return "too many older generations still finish their sessions (see pgpool status)";
     return NULL;
@@ -333,6 +343,7 @@ on_asking(void *ctx, int fd, unsigned events UNUSED)
     struct parent *pa = ctx;
     struct upgrade *up = &pa->upgrade;
     char text[REQUEST_BYTES];
+    struct buf words = BUF_EMPTY;
     struct channel_parcel parcel;
     enum channel_result got = channel_receive_fds(fd, text, sizeof(text) - 1, &parcel);
     int limit_s;
@@ -346,10 +357,13 @@ on_asking(void *ctx, int fd, unsigned events UNUSED)
     text[parcel.len] = '\0';
     if (sscanf(text, "upgrade %d", &limit_s) == 1 && limit_s > 0 && limit_s <= LIMIT_MAX_S)
         begin(pa, parcel.fd_count > 0 ? parcel.fds[0] : -1, limit_s);
+    else if (parent_hold_asked(pa, text, &words))
+        answer_long(&up->asking, &words);
     else
         answer(&up->asking, "failed this version does not know the request \"%s\"", text);
     while (parcel.fd_count > 0)
         fd_close(&parcel.fds[--parcel.fd_count]);
+    buf_free(&words);
 }
 
 static void

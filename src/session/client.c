@@ -569,6 +569,17 @@ send_placed(struct session *s, struct out *o, const struct unit *u)
         lookup_learn(s);
 }
 
+/* While its database is paused, the catalog cannot be asked either. */
+static bool
+waits_to_ask(struct session *s, const struct unit *u)
+{
+    if (u->local || s->tx_status != 'I' || !hold_may_stop(s, SESSION_ANY_NODE) ||
+        !hold_stops(s, SESSION_ANY_NODE))
+        return false;
+    s->stall = STALL_SERVER;
+    return true;
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -595,6 +606,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     }
     if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
+        if (waits_to_ask(s, u))
+            return false;
         if (lookup_ask(s)) {
             s->stall = STALL_LOOKUP;
             return false;
@@ -734,6 +747,8 @@ client_go_on(struct session *s)
     if (s->pumping || s->state != CLIENT_READY)
         return;
     s->stall = STALL_NONE;
+    if (unlikely(s->on_hold))
+        hold_leave(s);
     if (s->in.len > 0) {
         before = log_set_context(&s->log);
         used = client_pump(s, NULL, s->in.data, s->in.len);

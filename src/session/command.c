@@ -19,7 +19,16 @@ parse(struct session *s, struct sql_text text, struct sql_command *command_r, st
 {
     const struct sql_options options = {.standard_conforming_strings = s->plain_strings};
 
-    return sql_command_parse(text, &options, command_r, err);
+    if (sql_command_parse(text, &options, command_r, err) != 0)
+        return -1;
+    if (command_r->verb < SQL_COMMAND_PAUSE)
+        return 0;
+    err_set(err, "0A000", "pgpool is paused and drained at its administration port only");
+    err_hint(err,
+             "Connect to the unix socket of port %d as pgpool's own user, or use \"pgpool "
+             "pause\" and its like.",
+             (int)session_options(s)->config->pcp_port);
+    return -1;
 }
 
 static void

@@ -569,7 +569,8 @@ node_to_ask(struct session *s)
     int primary_id = s->host->view->primary_id;
     enum route_reason reason;
 
-    if (primary_id >= 0 && !session_options(s)->ask_reader)
+    if (primary_id >= 0 && !s->host->view->nodes[primary_id].drained &&
+        !session_options(s)->ask_reader)
         return primary_id;
     return place_reader(s, &reason);
 }

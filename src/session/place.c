@@ -293,6 +293,10 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
         return 1;
     }
     node_id = choose_node(s, u, reason_r);
+    if (hold_may_stop(s, node_id) && hold_stops(s, node_id)) {
+        s->stall = STALL_SERVER;
+        return 1;
+    }
     if (node_id < 0)
         return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
     *server_r = session_link(s, node_id, &waits, err);

@@ -201,6 +201,8 @@ session_end(struct session *s, const char *why)
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
     lookup_leave(s);
+    if (s->on_hold)
+        hold_leave(s);
     keeps_fini(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->login_server != NULL)
@@ -494,7 +496,9 @@ session_sweep(struct session *s)
     struct err err;
 
     if (s->state != CLIENT_READY) {
-        if (o->login_limit_ms == 0 || idle_ms < o->login_limit_ms)
+        if (s->on_hold)
+            s->active_ns = io_now_ns(s->host->io);
+        if (s->on_hold || o->login_limit_ms == 0 || idle_ms < o->login_limit_ms)
             return;
         if (s->state != CLIENT_LOGIN) {
             session_end(s, "authentication_timeout is over");
@@ -512,6 +516,7 @@ void
 session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
+    list_init(&host->held);
     slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
     slab_init(&host->sessions, sizeof(struct session), SESSIONS_PER_PAGE);
 }

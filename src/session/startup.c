@@ -226,7 +226,7 @@ next_node_to_ask(struct session *s)
     if (view->primary_id >= 0 && !was_tried(s, view->primary_id))
         return view->primary_id;
     for (uint32_t n = 0; n < view->node_count; n++) {
-        if (view->nodes[n].usable && !was_tried(s, (int)n))
+        if (view->nodes[n].usable && !view->nodes[n].drained && !was_tried(s, (int)n))
             return (int)n;
     }
     return -1;
@@ -238,6 +238,8 @@ ask_a_server(struct session *s)
     int node_id = next_node_to_ask(s);
     struct err err;
 
+    if (hold_may_stop(s, node_id) && hold_stops(s, node_id))
+        return;
     if (node_id < 0) {
         welcome_alone(s);
         return;
@@ -257,6 +259,12 @@ ask_a_server(struct session *s)
         startup_server_failed(s, NULL, &err, NULL, 0);
     else if (s->login_server->state == SERVER_LENT)
         startup_server_ready(s, s->login_server);
+}
+
+void
+startup_go_on(struct session *s)
+{
+    ask_a_server(s);
 }
 
 void

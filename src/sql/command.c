@@ -1,5 +1,5 @@
 /*
- * Reads the few words of PGPOOL SHOW, SET, RESET and EXPLAIN.
+ * Reads the few words of PGPOOL SHOW, SET, RESET, EXPLAIN, PAUSE, RESUME, DRAIN and UNDRAIN.
  *
  * Called by whoever answers them, with a text that the scanner has gone through before: quotes and
  * comments are closed. Anything else than the words that are expected is a syntax error, told in
@@ -226,6 +226,44 @@ take_rest(struct words *w, struct sql_command *c, struct err *err)
     return 0;
 }
 
+/* PAUSE and its like; false: it is none of them. */
+static bool
+is_hold(const struct words *w, struct sql_command *c)
+{
+    static const struct {
+        const char *word;
+        enum sql_command_verb verb;
+    } holds[] = {{"pause", SQL_COMMAND_PAUSE},
+                 {"resume", SQL_COMMAND_RESUME},
+                 {"drain", SQL_COMMAND_DRAIN},
+                 {"undrain", SQL_COMMAND_UNDRAIN}};
+
+    for (size_t n = 0; n < ARRAY_LEN(holds); n++) {
+        if (!is_word(w, holds[n].word))
+            continue;
+        c->verb = holds[n].verb;
+        return true;
+    }
+    return false;
+}
+
+static int
+take_hold(struct words *w, struct sql_command *c, struct err *err)
+{
+    bool of_node = c->verb == SQL_COMMAND_DRAIN || c->verb == SQL_COMMAND_UNDRAIN;
+
+    next_word(w);
+    if (w->kind == WORD_END && !of_node)
+        return 0;
+    if (take_name(w, c, err) != 0)
+        return -1;
+    if (c->name[0] == '\0' || (of_node && strspn(c->name, "0123456789") != strlen(c->name)))
+        return err_set(err, "42601",
+                       of_node ? "\"%s\" is no number of a node" : "there is no database \"%s\"",
+                       c->name);
+    return 0;
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
@@ -236,6 +274,8 @@ take_command(struct words *w, struct sql_command *c, struct err *err)
         next_word(w);
         return take_name(w, c, err);
     }
+    if (is_hold(w, c))
+        return take_hold(w, c, err);
     if (is_word(w, "reset")) {
         c->verb = SQL_COMMAND_RESET;
         next_word(w);

@@ -401,6 +401,29 @@ spread_stays_even_while_a_node_comes_and_goes(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
+static void
+drained_nodes_are_left_out(void **state)
+{
+    struct cluster_pick pick = {0};
+    struct cluster_cursor cursor = {0};
+
+    (void)state;
+    members.nodes[0].weight = 0;
+    members.nodes[1].drained = true;
+    build();
+    assert_true(view.nodes[1].usable);
+    assert_false(cluster_may_read(&view, 1, &pick));
+    assert_true(view.has_readers);
+    for (int n = 0; n < 3; n++)
+        assert_int_equal(cluster_pick_reader(&view, &cursor, &pick), 2);
+    members.nodes[2].drained = members.nodes[0].drained = true;
+    build();
+    assert_int_equal(view.primary_id, 0);
+    assert_false(view.has_readers);
+    assert_false(cluster_may_read(&view, 0, &pick));
+    assert_int_equal(cluster_pick_reader(&view, &cursor, &pick), -1);
+}
+
 int
 main(void)
 {
@@ -421,6 +444,7 @@ main(void)
         TEST(reads_are_spread_exactly_by_weight),
         TEST(zero_weight_gets_no_reads),
         TEST(excluded_nodes_are_not_picked),
+        TEST(drained_nodes_are_left_out),
         TEST(stale_standbys_are_not_picked),
         TEST(late_standbys_are_not_picked),
         TEST(spread_stays_even_while_a_node_comes_and_goes),

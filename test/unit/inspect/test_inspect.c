@@ -508,6 +508,52 @@ who_waits_is_shown_by_child_database_user_and_node(void **state)
         assert_string_equal(rows[n] + strlen(rows[n]) - 4, "|3|1");
 }
 
+static void
+hold(const char *text)
+{
+    struct hold_request r;
+    struct err err;
+    bool is_new;
+
+    assert_true(hold_request_read(text, &r));
+    assert_int_equal(holds_change(shared_holds(shared), &r, &is_new, &err), 0);
+}
+
+/* A child that has not heard of it counts as one connection that is left. */
+static void
+holds_are_shown_with_who_waits_and_what_is_left(void **state)
+{
+    struct server_slot *server;
+
+    (void)state;
+    load("");
+    start_child(0, 111);
+    run("pool_holds");
+    assert_int_equal(row_count, 0);
+    hold("pause shop");
+    hold("drain 2");
+    run("pool_holds");
+    assert_int_equal(row_count, 2);
+    assert_string_equal(rows[0] + strlen(rows[0]) - 4, "|0|1");
+    atomic_store(&shared_child(shared, 0)->holds_seen, holds_epoch(shared_holds(shared)));
+    server = shared_server(shared, 0, 0);
+    *server = (struct server_slot){.node_id = 1, .session = 0, .created_at_us = 1};
+    atomic_store(&server->used, 1);
+    str_copy(server->database, SLOT_NAME_BYTES, "shop");
+    atomic_store(&add_client(0, 0, SESSION_SLOT_IDLE)->on_hold, SESSION_HOLD_PAUSE);
+    assert_true(shared_take_connection(shared, 0, (struct shared_place){0, 2}, 0));
+    run("pool_holds");
+    assert_memory_equal(rows[0], "paused database|shop|", 21);
+    assert_string_equal(rows[0] + strlen(rows[0]) - 4, "|1|1");
+    assert_memory_equal(rows[1], "drained node|2|", 15);
+    assert_string_equal(rows[1] + strlen(rows[1]) - 4, "|0|1");
+    atomic_store(&server->used, 0);
+    shared_give_connection(shared, 0, (struct shared_place){0, 2});
+    run("pool_holds");
+    assert_string_equal(rows[0] + strlen(rows[0]) - 4, "|1|0");
+    assert_string_equal(rows[1] + strlen(rows[1]) - 4, "|0|0");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -516,6 +562,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(nodes_are_shown_as_routing_sees_them),
         TEST(status_tells_waiting_down_and_quarantine),
+        TEST(holds_are_shown_with_who_waits_and_what_is_left),
         TEST(delay_is_in_seconds_when_judged_by_time),
         TEST(replication_tells_how_fresh_each_node_is),
         TEST(raw_mode_has_main_and_replica),

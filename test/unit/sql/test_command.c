@@ -34,6 +34,11 @@ static const struct {
     const char *value;
 } known[] = {
     {"PGPOOL SHOW ALL", SQL_COMMAND_SHOW, "all", ""},
+    {"PGPOOL PAUSE", SQL_COMMAND_PAUSE, "", ""},
+    {"PGPOOL PAUSE Shop", SQL_COMMAND_PAUSE, "shop", ""},
+    {"pgpool resume \"Sh\"\"op\"", SQL_COMMAND_RESUME, "Sh\"op", ""},
+    {"PGPOOL DRAIN 12", SQL_COMMAND_DRAIN, "12", ""},
+    {"PGPOOL UNDRAIN /* c */ 0", SQL_COMMAND_UNDRAIN, "0", ""},
     {"pgpool show Log_Statement", SQL_COMMAND_SHOW, "log_statement", ""},
     {"PGPOOL SHOW backend_hostname0", SQL_COMMAND_SHOW, "backend_hostname0", ""},
     {"PGPOOL/* a /* b */ */SHOW -- c\n \"Port\"", SQL_COMMAND_SHOW, "Port", ""},

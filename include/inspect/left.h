@@ -1,0 +1,23 @@
+/*
+ * What a pause or a drain still waits for: server connections that are there and must not be.
+ */
+#ifndef INSPECT_LEFT_H
+#define INSPECT_LEFT_H
+
+#include "ipc/holds.h"
+
+struct shared;
+
+/* One of them, in words, such as `user "app" of database "shop" from 10.0.0.7, node 0: in a
+ * transaction`. Valid during the call. */
+typedef void inspect_left_fn(void *ctx, const char *words);
+
+/* How many there are. 0: there are none, and there will be none while it is in force. fn may be
+ * NULL. Reads shared memory only. */
+uint32_t inspect_left(struct shared *shared, const struct hold_request *r, inspect_left_fn *fn,
+                      void *ctx);
+
+/* Clients that wait because of it. */
+uint32_t inspect_held(struct shared *shared, const struct hold_request *r);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * What is paused and drained, as a child acts on it.
+ *
+ * Called by its sessions and its pool, who ask, and from the event loop when the parent has changed
+ * something. What is asked is answered by shared memory as it is at that moment; when the child has
+ * gone through all that it has, it says so in its slot. From then on every server connection that
+ * it still has to what is on hold can be seen, and there come no more.
+ */
+#include "child.h"
+
+#include "ipc/shared.h"
+#include "os/clock.h"
+#include "proc/proc.h"
+
+/* Behind the end of a pause or a drain there may be no primary until lag has asked again. */
+enum { NO_PRIMARY_GRACE_S = 15 };
+
+static enum session_slot_hold
+without_primary(const struct child *c, const struct holds *h)
+{
+    if (holds_any_drained(h))
+        return SESSION_HOLD_NODE; /* it may well be that one */
+    return c->holds_ended_ns != 0 &&
+                   io_now_ns(c->proc->io) - c->holds_ended_ns < NO_PRIMARY_GRACE_S * NS_PER_S
+               ? SESSION_HOLD_NODE
+               : SESSION_HOLD_NONE;
+}
+
+static enum session_slot_hold
+on_hold(void *ctx, const char *database, int node_id)
+{
+    const struct child *c = ctx;
+    const struct holds *h = shared_holds(c->proc->shared);
+
+    if (c->stopping && c->in_a_hurry)
+        return SESSION_HOLD_NONE;
+    if (holds_paused(h, database))
+        return SESSION_HOLD_PAUSE;
+    if (node_id == -1)
+        return without_primary(c, h);
+    return holds_drained(h, node_id, NULL) ? SESSION_HOLD_NODE : SESSION_HOLD_NONE;
+}
+
+bool
+child_is_on_hold(void *ctx, const char *database, int node_id)
+{
+    const struct child *c = ctx;
+    const struct holds *h = shared_holds(c->proc->shared);
+
+    return holds_paused(h, database) || holds_drained(h, node_id, NULL);
+}
+
+void
+child_fill_holds(struct child *c, struct session_host *host)
+{
+    host->holding = holds_word(shared_holds(c->proc->shared));
+    host->on_hold = on_hold;
+}
+
+static void
+act(struct child *c)
+{
+    child_rebuild_view(c);
+    for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
+        if (c->sessions[n] != NULL)
+            session_holds_changed(c->sessions[n]);
+    }
+    pool_holds_changed(c->pool);
+}
+
+void
+child_look_at_holds(struct child *c)
+{
+    uint32_t epoch = holds_epoch(shared_holds(c->proc->shared));
+
+    if (epoch != c->holds_epoch) {
+        c->holds_ended_ns = io_now_ns(c->proc->io);
+        act(c);
+        c->holds_epoch = epoch;
+    }
+    atomic_store(&c->slot->holds_seen, epoch);
+    session_hosts_held_go_on(&c->host);
+}

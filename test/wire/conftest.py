@@ -18,7 +18,8 @@ from fake import FakeServer  # noqa: E402
 from proxy import Pgpool  # noqa: E402
 from waiting import wait_for  # noqa: E402
 
-USUAL = {"num_init_children": 1, "connect_timeout": "5s"}
+# where a server connection stays with its client, each of them can be told what to do
+USUAL = {"num_init_children": 1, "connect_timeout": "5s", "pool_mode": "session"}
 
 
 def servers_of(roles):

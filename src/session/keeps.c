@@ -190,6 +190,11 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
     case SQL_DEALLOCATE:
         k->ended |= BIT(STATEMENT) | BIT(STATEMENTS);
         break;
+    case SQL_EXECUTE:
+        /* what it runs was noted with its PREPARE, but the server may have been asked since */
+        if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO)
+            session_keep(s, SESSION_KEEPS_FUNCTION);
+        break;
     case SQL_DECLARE:
         if (st->hold)
             session_keep(s, SESSION_KEEPS_CURSOR);

@@ -1,8 +1,9 @@
 """Every statement to a server that may run it: a table of statements in their contexts.
 
 routing/*.py are the table, routing/row.py says how it is written, routing/play.py how it is played:
-by each protocol, once on the primary itself for the right answers and once through pgpool. The
-primary has backend_weight 0 here, so what may run on a standby does.
+by each protocol, once on the primary itself for the right answers and twice through pgpool: in
+session pooling, and with connections that are lent for a transaction, where a session may stay at
+the primary for a moment, until the server has said that nothing is left in it. The primary has backend_weight 0 here, so what may run on a standby does.
 """
 
 import concurrent.futures
@@ -11,6 +12,7 @@ import pytest
 
 import raw
 from routing import calls, names, play, reads, relations, sessions, setup, writes
+from proxy import Pgpool
 from server_log import ServerLog
 from waiting import wait_for
 
@@ -28,7 +30,7 @@ PLAYED = [pytest.param(protocol, number, id=f"{protocol}-{NAMES[number]}")
                                                           protocol == "extended")]
 TEMPLATE = "routing"
 
-PGPOOL_SETTINGS = {"read_consistency": "eventual"}
+PGPOOL_SETTINGS = {"read_consistency": "eventual", "pool_mode": "session"}
 
 
 class Standbys:
@@ -113,9 +115,25 @@ def played_fixture(cluster, pgpool, engine, databases):
     """What came through pgpool by protocol and row, and what ran on each node."""
     if engine != "direct":
         wait_for(lambda: knows_both_standbys(pgpool), "pgpool to read from both standbys")
+    return play_logged(pgpool, engine, databases, cluster)
+
+
+def play_logged(target, name, databases, cluster):
     logs = [ServerLog(server) for server in cluster.servers]
-    answers = play_both(pgpool, engine, databases, cluster)
+    answers = play_both(target, name, databases, cluster)
     return answers, [play.ran(log) for log in logs]
+
+
+@pytest.fixture(scope="module", name="played_lent")
+def played_lent_fixture(cluster, engine, databases, played):
+    """The same with connections that are lent."""
+    if engine == "direct":
+        yield played
+        return
+    lending = Pgpool(cluster, engine, **{**PGPOOL_SETTINGS, "pool_mode": "auto"}).start()
+    wait_for(lambda: knows_both_standbys(lending), "pgpool to read from both standbys")
+    yield play_logged(lending, engine + "_lent", databases, cluster)
+    lending.finish()
 
 
 NODES = {"primary": {0}, "standby": {1, 2}, "node0": {0}, "node1": {1}, "node2": {2}}
@@ -168,16 +186,32 @@ def test_both_standbys_are_read(engine, played):
         assert min(len(ran) for ran in played[1][1:]) > 50
 
 
-@pytest.mark.parametrize("protocol, number", PLAYED)
-def test_row(engine, right, played, protocol, number):
-    row = ROWS[number]
-    answers, wanted = played[0][protocol][number], right[protocol][number]
-    nodes = {node for node, ran in enumerate(played[1]) if (protocol, number) in ran}
+def check_answers(row, answers, wanted):
     for step, answer, other in zip(row.before, answers, wanted):
         assert answer.comparable() == other.comparable(), (described(row), step)
     assert answers[-1].comparable(row.varies) == wanted[-1].comparable(row.varies), described(row)
+
+
+def nodes_of(played, protocol, number):
+    return {node for node, ran in enumerate(played[1]) if (protocol, number) in ran}
+
+
+@pytest.mark.parametrize("protocol, number", PLAYED)
+def test_row(engine, right, played, protocol, number):
+    row = ROWS[number]
+    nodes = nodes_of(played, protocol, number)
+    check_answers(row, played[0][protocol][number], right[protocol][number])
     if engine != "direct":
         may = allowed(row, protocol)
         # an empty query is in no log
         assert nodes <= may and (nodes or row.place == "either"), described(row)
         assert row.place != "at last" or 0 in nodes, described(row)
+
+
+@pytest.mark.parametrize("protocol, number", PLAYED)
+def test_row_with_lent_connections(engine, right, played_lent, protocol, number):
+    row = ROWS[number]
+    check_answers(row, played_lent[0][protocol][number], right[protocol][number])
+    if engine != "direct":
+        may = allowed(row, protocol) | ({0} if row.before else set())
+        assert nodes_of(played_lent, protocol, number) <= may, described(row)

@@ -14,7 +14,7 @@ import pytest
 import raw
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
-SECONDS = 300 if HEAVY else 6
+SECONDS = 300 if HEAVY else 5
 CLIENTS = 200 if HEAVY else 20
 CONNECTIONS = 10 if HEAVY else 6
 PATIENCE = 120.0

@@ -14,6 +14,9 @@ from daemon import Daemon
 from proxy import Pgpool
 from waiting import SLOW, wait_for
 
+# none of it is a matter of the engine
+pytestmark = pytest.mark.one_engine
+
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 SECONDS = 60 if HEAVY else 6
 

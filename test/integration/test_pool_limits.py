@@ -12,6 +12,9 @@ import raw
 from cluster import Target, wait_for
 from waiting import free_port
 
+# none of it is a matter of the engine
+pytestmark = pytest.mark.one_engine
+
 TOO_MANY = {"C": "53300", "S": "FATAL", "M": "sorry, too many clients already"}
 
 

@@ -3,7 +3,8 @@
 routing/*.py are the table, routing/row.py says how it is written, routing/play.py how it is played:
 by each protocol, once on the primary itself for the right answers and twice through pgpool: in
 session pooling, and with connections that are lent for a transaction, where a session may stay at
-the primary for a moment, until the server has said that nothing is left in it. The primary has backend_weight 0 here, so what may run on a standby does.
+the primary for a moment, until the server has said that nothing is left in it. The primary has
+backend_weight 0 here, so what may run on a standby does.
 """
 
 import concurrent.futures

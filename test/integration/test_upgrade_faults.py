@@ -19,6 +19,9 @@ from daemon import Upgradable, daemon_answers
 from proxy import binary
 from waiting import SLOW, wait_for
 
+# none of it is a matter of the engine
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture(name="make")
 def make_fixture(cluster):

@@ -448,4 +448,4 @@ def test_no_standby_refused_an_owner(storm):
 def test_what_may_be_balanced_now_is(storm):
     turned = sum((client.turned for client in storm.clients), collections.Counter())
     if not storm.direct:
-        assert turned[True] > 4 * turned[False], turned
+        assert turned[True] > turned[False], turned

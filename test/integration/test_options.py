@@ -329,7 +329,8 @@ def test_consistency_of_the_session(one, pgpool, cluster):
     try:
         one.simple("PGPOOL SET read_consistency = eventual")
         one.rows("INSERT INTO own VALUES (1)")
-        assert in_recovery(one) and one.rows("SELECT n FROM own") == []
+        wait_for(lambda: in_recovery(one), "the catalog to tell that the table has no triggers")
+        assert one.rows("SELECT n FROM own") == []
         one.simple("PGPOOL SET read_consistency = session")
         assert one.rows("SELECT n FROM own") == [["1"]] and not in_recovery(one)
         one.simple("PGPOOL SET read_consistency TO eventual")
@@ -505,12 +506,13 @@ def replication(target):
 def test_pool_replication(pgpool, cluster, paused):
     def behind():
         rows = replication(pgpool)
-        return rows if float(rows[1]["delay_ms"] or 0) > 1500 else None
+        late = float(rows[1]["delay_ms"] or 0) > 1500 and int(rows[1]["delay_bytes"]) > 100000
+        return rows if late else None
 
     rows = wait_for(behind, "node 1 to be behind", 15)
     assert [row["role"] for row in rows] == ["primary", "standby", "standby"]
     assert [row["node_id"] for row in rows] == ["0", "1", "2"]
-    assert int(rows[1]["delay_bytes"]) > 100000 and int(rows[2]["delay_bytes"]) < 100000
+    assert int(rows[2]["delay_bytes"]) < 100000
     assert rows[0]["fresh_age_ms"] == "0" and rows[0]["delay_bytes"] == "0"
     assert int(rows[1]["fresh_age_ms"]) >= 1500 > 1 > int(rows[0]["fresh_age_ms"])
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", row["fresh_as_of"])

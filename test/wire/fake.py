@@ -8,6 +8,7 @@ Without a script a connection logs in and serves: a query's text is its answer, 
 Source of the messages: PostgreSQL's manual, chapter "Frontend/Backend Protocol".
 """
 
+import errno
 import itertools
 import os
 import re
@@ -369,6 +370,9 @@ class FakeServer:
             self._script_of(connection)(connection)
         except Gone:
             pass
+        except OSError as fault:
+            if fault.errno != errno.EBADF:  # else another thread has ended it
+                self.faults.append(f"{connection.user}: {fault!r}")
         except Exception as fault:  # pylint: disable=broad-except
             self.faults.append(f"{connection.user}: {type(fault).__name__}: {fault}")
         finally:

@@ -252,6 +252,17 @@ drop_all_but_role(struct settings *t, struct list *head)
     }
 }
 
+/* Parameters of nobody's, "name.with_a_point", are in no view of the server's. */
+static void
+drop_all_that_show(struct settings *t)
+{
+    list_for_each_safe (it, next, &t->applied) {
+        struct setting *x = list_entry(it, struct setting, link);
+        if (x->name_len == 0 || memchr(x->bytes, '.', x->name_len) == NULL)
+            drop_one(t, x);
+    }
+}
+
 static void
 add(struct session *s, struct list *head, const struct effect *e)
 {
@@ -538,7 +549,7 @@ settings_adopt(struct session *s, struct server *server, const struct buf *heard
     uint32_t at = 0;
 
     if (follows) {
-        drop_all(&s->settings, &s->settings.applied);
+        drop_all_that_show(&s->settings);
         s->settings.seq++;
     }
     while (follows && next_entry(image, &at, &e)) {

@@ -204,6 +204,7 @@ def test_parameters_set_in_any_way_follow(auto, sql):
     with Client(auto) as client, Client(auto) as other:
         client.one.rows("SET search_path = \"$user\", 'Kp''s', public")
         client.one.rows("SET timezone = 'Asia/Tokyo'")
+        client.one.rows("SET kp.nobodys = 'own'")
         client.run(sql)
         client.wait_free()
         for _ in range(3):
@@ -212,6 +213,7 @@ def test_parameters_set_in_any_way_follow(auto, sql):
             assert other.value("SHOW timezone") == "UTC"
             assert client.value("SHOW work_mem") == "7MB"
             assert client.value("SHOW timezone") == "Asia/Tokyo"
+            assert client.value("SHOW kp.nobodys") == "own"
             assert client.value("SHOW search_path") == "\"$user\", \"Kp's\", public"
             other.one.rows("COMMIT")
         client.wait_free()

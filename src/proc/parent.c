@@ -310,20 +310,6 @@ say_ready(const struct parent *pa)
              pa->base.child_target, pa->config->child_max_clients);
 }
 
-static void
-own_sockets(struct parent *pa)
-{
-    struct sock_unix_options options;
-    struct err err;
-
-    parent_socket_options(pa, false, &options);
-    if (sock_listeners_own(&pa->clients, &options, &err) != 0)
-        log_error("%s", err.message);
-    parent_socket_options(pa, true, &options);
-    if (sock_listeners_own(&pa->pcp, &options, &err) != 0)
-        log_error("%s", err.message);
-}
-
 /* Everything is ready, and nobody has been let in: now it happens. The pid file first, since it is
  * what may still fail; the doors last, when our word is on its way, since the other one may kill us
  * up to that. It may have died meanwhile; we go on all the same. */
@@ -340,7 +326,7 @@ take_over(struct parent *pa)
         return;
     }
     pa->took_over = true;
-    own_sockets(pa);
+    parent_own_sockets(pa);
     upgrade_open_door(pa);
     if (!peer_say(elder, "serving %u %u", pa->base.child_base,
                   shared_layout(pa->base.shared)->child_slots))

@@ -82,8 +82,8 @@ void parent_use_log_pipe(struct parent *pa);
 /* The configuration becomes the current one of all processes; they are not told yet. Numbers it. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);
 
-/* Group, permissions and backlog of our unix sockets. */
-void parent_socket_options(const struct parent *pa, bool pcp, struct sock_unix_options *options_r);
+/* The unix sockets that we listen on come to stand under their names; the log tells where not. */
+void parent_own_sockets(struct parent *pa);
 
 /* What is still open; removes the files that are ours. */
 void parent_close(struct parent *pa);

@@ -103,12 +103,27 @@ listen_on(struct sock_listeners *l, const struct places *at,
     return 0;
 }
 
-void
-parent_socket_options(const struct parent *pa, bool pcp, struct sock_unix_options *options_r)
+/* Group, permissions and backlog of our unix sockets. */
+static void
+socket_options(const struct parent *pa, bool pcp, struct sock_unix_options *options_r)
 {
     options_r->group = pcp ? "" : pa->config->unix_socket_group;
     options_r->mode = pcp ? 0777 : (mode_t)pa->config->unix_socket_permissions;
     options_r->backlog = backlog(pa);
+}
+
+void
+parent_own_sockets(struct parent *pa)
+{
+    struct sock_unix_options options;
+    struct err err;
+
+    socket_options(pa, false, &options);
+    if (sock_listeners_own(&pa->clients, &options, &err) != 0)
+        log_error("%s", err.message);
+    socket_options(pa, true, &options);
+    if (sock_listeners_own(&pa->pcp, &options, &err) != 0)
+        log_error("%s", err.message);
 }
 
 static int
@@ -120,7 +135,7 @@ open_sockets(struct parent *pa, struct err *err)
                          (uint16_t)cfg->port};
     struct places pcp = {&cfg->pcp_listen_addresses, &cfg->pcp_socket_dir, (uint16_t)cfg->pcp_port};
 
-    parent_socket_options(pa, false, &options);
+    socket_options(pa, false, &options);
     if (pa->from != NULL) {
         pa->clients.former = &pa->from->clients;
         pa->pcp.former = &pa->from->pcp;
@@ -132,7 +147,7 @@ open_sockets(struct parent *pa, struct err *err)
         err_hint(err, "set \"listen_addresses\" or \"unix_socket_directories\"");
         return -1;
     }
-    parent_socket_options(pa, true, &options);
+    socket_options(pa, true, &options);
     if (listen_on(&pa->pcp, &pcp, &options, err) != 0)
         return -1;
     pa->clients.former = pa->pcp.former = NULL;

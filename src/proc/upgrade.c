@@ -79,7 +79,6 @@ answer_long(struct caller *caller, const struct buf *words)
 static void
 take_files_back(struct parent *pa)
 {
-    struct sock_unix_options options;
     struct err err;
 
     pidfile_clean(pa->pidfile.path);
@@ -93,12 +92,7 @@ take_files_back(struct parent *pa)
             pa->pidfile = again;
         }
     }
-    parent_socket_options(pa, false, &options);
-    if (sock_listeners_own(&pa->clients, &options, &err) != 0)
-        log_error("%s", err.message);
-    parent_socket_options(pa, true, &options);
-    if (sock_listeners_own(&pa->pcp, &options, &err) != 0)
-        log_error("%s", err.message);
+    parent_own_sockets(pa);
     pidfile_clean(pa->upgrade.door.path);
     if (pa->upgrade.door.fd >= 0 && !ctlsock_is_there(&pa->upgrade.door)) {
         upgrade_close_door(pa);

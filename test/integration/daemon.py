@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 
+import pytest
+
 import processes
 import raw
 from cluster import run
@@ -188,6 +190,38 @@ def daemon_answers(daemon):
         except (OSError, TimeoutError, raw.Closed, AssertionError):
             return False
     return answers
+
+
+def answers(target):
+    return daemon_answers(target)()
+
+
+def pid_in_file(pgpool):
+    with open(pgpool.settings["pid_file_name"], encoding="utf-8") as file:
+        return int(file.read())
+
+
+def makes(kind):
+    """The fixtures of a module whose daemons are of this kind: a function that makes one, not
+    started yet; and one that runs."""
+    @pytest.fixture(name="make")
+    def make_fixture(cluster):
+        made = []
+
+        def make(**settings):
+            made.append(kind(cluster, **settings))
+            made[-1].write_config()
+            return made[-1]
+
+        yield make
+        for daemon in made:
+            daemon.finish()
+
+    @pytest.fixture(name="daemon")
+    def daemon_fixture(make):
+        return make().start()
+
+    return make_fixture, daemon_fixture
 
 
 class Manager:

@@ -292,3 +292,8 @@ def connected(target, timeout=10.0, **params):
         raw.close()
         raise AssertionError(f"login failed: {last}")
     return raw
+
+
+def codes(messages):
+    """The SQLSTATEs of the errors among them."""
+    return [got.fields()["C"] for got in messages if got.kind == "E"]

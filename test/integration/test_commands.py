@@ -17,7 +17,7 @@ import pytest
 import processes
 import raw
 from cluster import Target, run
-from daemon import Daemon, Manager, daemon_answers
+from daemon import Daemon, Manager, daemon_answers, makes
 from proxy import binary
 from waiting import SLOW, free_port, wait_for
 
@@ -33,24 +33,7 @@ sr_check_period = 3 parsecs
 """
 
 
-@pytest.fixture(name="make")
-def make_fixture(cluster):
-    """A function that makes a daemon, not started yet."""
-    made = []
-
-    def make(**settings):
-        made.append(Daemon(cluster, **settings))
-        made[-1].write_config()
-        return made[-1]
-
-    yield make
-    for daemon in made:
-        daemon.finish()
-
-
-@pytest.fixture(name="daemon")
-def daemon_fixture(make):
-    return make().start()
+make_fixture, daemon_fixture = makes(Daemon)
 
 
 def pgpool(*words, **kwargs):

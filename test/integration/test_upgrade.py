@@ -24,42 +24,12 @@ import pytest
 import processes
 import raw
 from cluster import Target
-from daemon import Manager, Upgradable, daemon_answers
+from daemon import Manager, Upgradable, answers, makes, pid_in_file
 from proxy import Pgpool, binary
 from waiting import SLOW, free_port, wait_for
 
 
-@pytest.fixture(name="make")
-def make_fixture(cluster):
-    """A function that makes a daemon, not started yet."""
-    made = []
-
-    def make(**settings):
-        made.append(Upgradable(cluster, **settings))
-        made[-1].write_config()
-        return made[-1]
-
-    yield make
-    for daemon in made:
-        daemon.finish()
-
-
-@pytest.fixture(name="daemon")
-def daemon_fixture(make):
-    return make().start()
-
-
-def answers(target):
-    return daemon_answers(target)()
-
-
-def pid_in_file(pgpool):
-    with open(pgpool.settings["pid_file_name"], encoding="utf-8") as file:
-        return int(file.read())
-
-
-def codes(messages):
-    return [got.fields()["C"] for got in messages if got.kind == "E"]
+make_fixture, daemon_fixture = makes(Upgradable)
 
 
 # ---- under load ----------------------------------------------------------------------------------
@@ -579,7 +549,7 @@ def test_foreground_outlives_pgpool(cluster):
             wait_for(lambda: not processes.alive(killed), "its end")
             assert one.rows("SELECT 1") == [["1"]]
             pgpool.process.send_signal(signal.SIGINT)
-            assert codes(one.read_to_end()) == ["57P01"]
+            assert raw.codes(one.read_to_end()) == ["57P01"]
         pgpool.process.wait(10 * SLOW)
     finally:
         pgpool.kill()
@@ -648,7 +618,7 @@ def test_cancel_reaches_the_old_generation(make, cluster, version, engine):
         one = connections[at]
         cancel(daemon, one.pid, bytes(len(one.key)))  # a wrong key
         cancel(daemon, one.pid, one.key)
-        assert codes(one.read_until("Z")) == ["57014"]
+        assert raw.codes(one.read_until("Z")) == ["57014"]
         wait_running(cluster, left)
     for one in connections:
         assert one.rows("SELECT 1") == [["1"]]

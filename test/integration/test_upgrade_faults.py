@@ -15,7 +15,7 @@ import pytest
 import processes
 import raw
 from cluster import Target
-from daemon import Upgradable, daemon_answers
+from daemon import Upgradable, answers, makes, pid_in_file
 from proxy import binary
 from waiting import SLOW, wait_for
 
@@ -23,37 +23,7 @@ from waiting import SLOW, wait_for
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture(name="make")
-def make_fixture(cluster):
-    """A function that makes a daemon, not started yet."""
-    made = []
-
-    def make(**settings):
-        made.append(Upgradable(cluster, **settings))
-        made[-1].write_config()
-        return made[-1]
-
-    yield make
-    for daemon in made:
-        daemon.finish()
-
-
-@pytest.fixture(name="daemon")
-def daemon_fixture(make):
-    return make().start()
-
-
-def answers(target):
-    return daemon_answers(target)()
-
-
-def pid_in_file(pgpool):
-    with open(pgpool.settings["pid_file_name"], encoding="utf-8") as file:
-        return int(file.read())
-
-
-def codes(messages):
-    return [got.fields()["C"] for got in messages if got.kind == "E"]
+make_fixture, daemon_fixture = makes(Upgradable)
 
 
 # ---- the new one fails ---------------------------------------------------------------------------
@@ -214,7 +184,7 @@ def test_stop_ends_all_generations(daemon, mode):
             with raw.connected(daemon) as three:
                 daemon.run("-m", mode, "stop", check=0)
                 for connection in (one, two, three):
-                    assert codes(connection.read_to_end()) == \
+                    assert raw.codes(connection.read_to_end()) == \
                         (["57P01"] if mode == "fast" else [])
     assert not daemon.alive(), "who stops waits for all of them"
     left = glob.glob(daemon.directory + "/.s.PGSQL.*") + \

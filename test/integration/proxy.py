@@ -63,8 +63,7 @@ class Pgpool(Target):
                 f"backend_data_directory{number}": server.data,
                 f"backend_flag{number}": "ALLOW_TO_FAILOVER",
             }
-        if "PGPOOL_TEST_POOL_MODE" in os.environ:
-            self.settings["pool_mode"] = os.environ["PGPOOL_TEST_POOL_MODE"]
+        self.settings["pool_mode"] = os.environ.get("PGPOOL_TEST_POOL_MODE", "auto")
         self.settings |= settings
         if "PGPOOL_VALGRIND" in os.environ:
             self.settings["io_engine"] = "epoll"

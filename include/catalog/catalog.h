@@ -11,6 +11,7 @@
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "ipc/memo.h"
 #include "sql/facts.h"
@@ -31,7 +32,8 @@ enum catalog_flag {
     CATALOG_DIFFERS = 512,  /* calls a function of PostgreSQL's that another server may answer
                              * differently */
     CATALOG_DRAWS = 4096,   /* may draw from a sequence */
-    CATALOG_OPAQUE = 2048,  /* calls one that may leave what a server cannot be asked for */
+    CATALOG_OPAQUE = 2048,  /* calls one that may leave what a server cannot be asked for; of the
+                             * bodies of a database: some function of it may */
     CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
     CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
 };
@@ -97,6 +99,13 @@ bool catalog_judge(const struct catalog *c, const struct catalog_scope *scope,
 bool catalog_database(const struct catalog *c, const struct catalog_scope *scope,
                       uint32_t *flags_r);
 
+/* Parameters of an application's own ("app.user"), which no view of a server shows, that functions
+ * of the database may set: names that stand in their bodies, in lower case, each ended by a zero;
+ * *opaque_r when others may be set, too. False: not known to this process. Borrowed until the next
+ * question's end. */
+bool catalog_parameters(const struct catalog *c, const struct catalog_scope *scope,
+                        const char *database, struct sql_text *names_r, bool *opaque_r);
+
 /* enum catalog_pins; kept in the facts' memo. */
 uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 
@@ -105,7 +114,7 @@ uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 /* A name to be looked up. */
 struct catalog_name {
     char kind;    /* r relation, w one that is written, f function, o operator, t type, d the
-                   * database itself */
+                   * database itself, n a function in any schema, b the bodies of all functions */
     uint8_t args; /* of a function */
     struct sql_text schema;
     struct sql_text name;
@@ -120,6 +129,10 @@ bool catalog_known(const struct catalog *c, const struct catalog_scope *scope,
                    const struct catalog_name *name, uint32_t *flags_r);
 void catalog_put(struct catalog *c, const struct catalog_scope *scope,
                  const struct catalog_name *name, uint32_t flags);
+
+/* What the bodies of a database's functions say: as catalog_parameters has it. Copied. */
+void catalog_put_parameters(struct catalog *c, const struct catalog_scope *scope,
+                            const char *database, const struct buf *names, bool opaque);
 
 /* Does a function of these flags write, by the lists of the configuration? name: schema.name, or a
  * bare name. */

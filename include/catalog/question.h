@@ -31,6 +31,7 @@ struct catalog_question {
     uint32_t cap;
     bool overflow; /* more names than are asked for: what they are stays unknown */
     struct buf path;
+    struct buf parameters; /* of bodies: names, each ended by a zero */
 };
 
 void catalog_question_clear(struct catalog_question *q);
@@ -40,14 +41,27 @@ void catalog_question_free(struct catalog_question *q);
 void catalog_question_add(struct catalog_question *q, const struct catalog *c,
                           const struct catalog_scope *scope, const struct sql_statement *st);
 
+/* Adds all functions of that name, whatever their schema. */
+void catalog_question_add_called(struct catalog_question *q, const struct catalog *c,
+                                 const struct catalog_scope *scope, struct sql_text name);
+
+/* Adds the bodies of the database's functions (catalog_parameters). */
+void catalog_question_add_bodies(struct catalog_question *q);
+
+/* What is known of all its names by now, summed up; false when one is not known. Of bodies
+ * catalog_parameters tells. */
+bool catalog_question_known(const struct catalog_question *q, const struct catalog *c,
+                            const struct catalog_scope *scope, uint32_t *flags_r);
+
 /* The SQL text; settings: statements with semicolons that set the search path as the session has
  * it. */
 void catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
                           struct buf *sql);
 
-/* One row of the answer: three columns in text form, as the server sent them. */
-void catalog_question_row(struct catalog_question *q, const struct catalog *c,
-                          const struct sql_text columns[3]);
+/* One row of the answer: the body of its DataRow message, three columns in text form; others are
+ * passed over. False when it makes no sense. */
+bool catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
+                          size_t len);
 
 /* All rows are there: what was learned is known from now on. scope is the one from before the
  * question was sent; its tag is filled in. */

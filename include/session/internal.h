@@ -230,7 +230,8 @@ struct session {
     size_t statement_bytes;
     uint64_t ticket; /* of the connection on which it last drew from a sequence; 0: it never has */
     bool torn;       /* and some of what it has drawn was on another one */
-    struct keeps keeps; /* what the primary's connection holds and another would not have */
+    struct keeps keeps;  /* what the primary's connection holds and another would not have */
+    struct named *named; /* what is known of parameters that no view shows; NULL: nothing */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
     uint64_t image_seq;
@@ -375,7 +376,7 @@ void keeps_pin(struct session *s);
 void keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
                      const char *text, bool touches);
 /* The same for what only the text as a whole tells. */
-void keeps_text(struct session *s, const struct sql_facts *f, bool touches);
+void keeps_text(struct session *s, const struct sql_facts *f, const char *text, bool touches);
 /* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
 void keeps_lent_name(struct session *s);
 /* What has been noted since the last end of a transaction may not be there. */
@@ -386,6 +387,26 @@ void keeps_cycle_end(struct session *s, struct server *server, bool doubtful);
 void keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
 void keeps_answered(struct session *s, struct server *server, bool failed);
 void keeps_fini(struct session *s);
+
+/* named.c */
+/* A text of the session's names a parameter; only names with a point count. */
+void named_add(struct session *s, struct sql_text name);
+/* The statement goes to the server. */
+void named_statement(struct session *s, const struct sql_statement *st, const char *text);
+/* What the statement calls is not known; or nothing is, of something that runs. */
+void named_unjudged(struct session *s, const struct sql_statement *st);
+void named_uncertain(struct session *s);
+/* Before the server is asked what the session has set: is known what it has run? NAMED_ASK: the
+ * text that is to be run on the primary first, whose rows and end are to be told to the others.
+ * NAMED_LATER: somebody else is asking. */
+enum named_state { NAMED_KNOWN, NAMED_ASK, NAMED_LATER };
+enum named_state named_settle(struct session *s, struct buf *sql);
+bool named_is_asking(const struct session *s);
+void named_row(struct session *s, const uint8_t *body, size_t len);
+void named_answered(struct session *s, bool failed);
+/* Appends what asks for the values, in keeps.c's form. */
+void named_question(struct session *s, struct buf *sql);
+void named_clear(struct session *s);
 
 /* sequences.c */
 /* Of one statement that is executed: what it may draw and asks for. */
@@ -518,6 +539,16 @@ bool lookup_is_alike(struct session *s, bool *unknown_r);
 /* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
  * asked. */
 bool lookup_ask(struct session *s);
+/* Does the parameter decide what names stand for? */
+bool lookup_is_path(struct sql_text name);
+/* Whose names the session's are, now. */
+const struct catalog_scope *lookup_scope(struct session *s);
+/* For who asks a question of his own on his own connection: its text, and that all rows are there;
+ * scope is that from before. */
+void lookup_text(struct session *s, const struct catalog_question *q, struct buf *sql);
+void lookup_heard(struct session *s, struct catalog_question *q, struct catalog_scope *scope);
+/* Is a connection being asked on behalf of the session's login? */
+bool lookup_is_under_way(const struct session *s);
 /* The same, and nobody waits for it. */
 void lookup_learn(struct session *s);
 /* The session waits no more. */

@@ -137,6 +137,7 @@ struct sql_setting {
     struct sql_text name;  /* in lower case; data is NULL when it is no plain literal */
     struct sql_text value; /* the same */
     bool local;            /* or perhaps so */
+    bool ends;             /* with the transaction, for sure */
 };
 
 struct sql_statement {

@@ -17,11 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCOPES_MAX = 4096, KEY_MAX = 192, NAME_BYTES = 64 };
+enum { DATABASES_MAX = 256, SCOPES_MAX = 4096, KEY_MAX = 192, NAME_BYTES = 64 };
 
 struct catalog {
     struct memo *memo;
-    struct map scopes; /* by login: struct known_scope */
+    struct map scopes;     /* by login: struct known_scope */
+    struct map parameters; /* by database: struct known_parameters */
     struct regexes readers;
     struct regexes writers;
     struct regexes pinners;
@@ -34,6 +35,14 @@ struct catalog {
 struct known_scope {
     uint64_t tag;
     uint32_t epoch;
+};
+
+/* What functions of a database may set, as of an epoch. */
+struct known_parameters {
+    uint32_t epoch;
+    uint32_t len;
+    bool opaque;
+    char names[];
 };
 
 struct catalog *
@@ -204,7 +213,7 @@ catalog_scope(const struct catalog *c, const struct catalog_login *login)
 }
 
 static void
-drop_scope(void *ctx UNUSED, void *value)
+drop_value(void *ctx UNUSED, void *value)
 {
     free(value);
 }
@@ -224,8 +233,37 @@ catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
     known->tag = scope->tag;
     known->epoch = scope->epoch;
     if (c->scopes.count >= SCOPES_MAX)
-        map_clear(&c->scopes, drop_scope, NULL);
+        map_clear(&c->scopes, drop_value, NULL);
     free(map_put(&c->scopes, &key, sizeof(key), known));
+}
+
+bool
+catalog_parameters(const struct catalog *c, const struct catalog_scope *scope, const char *database,
+                   struct sql_text *names_r, bool *opaque_r)
+{
+    const struct known_parameters *known = map_get(&c->parameters, database, strlen(database));
+
+    if (known == NULL || known->epoch != scope->epoch)
+        return false;
+    *names_r = (struct sql_text){known->names, known->len};
+    *opaque_r = known->opaque;
+    return true;
+}
+
+void
+catalog_put_parameters(struct catalog *c, const struct catalog_scope *scope, const char *database,
+                       const struct buf *names, bool opaque)
+{
+    struct known_parameters *known = xmalloc(sizeof(*known) + names->len);
+
+    known->epoch = scope->epoch;
+    known->len = (uint32_t)names->len;
+    known->opaque = opaque;
+    if (names->len > 0)
+        memcpy(known->names, names->data, names->len);
+    if (c->parameters.count >= DATABASES_MAX)
+        map_clear(&c->parameters, drop_value, NULL);
+    free(map_put(&c->parameters, database, strlen(database), known));
 }
 
 void
@@ -248,8 +286,10 @@ catalog_sweep(struct catalog *c, int64_t now_ns)
 void
 catalog_free(struct catalog *c)
 {
-    map_clear(&c->scopes, drop_scope, NULL);
+    map_clear(&c->scopes, drop_value, NULL);
     map_fini(&c->scopes);
+    map_clear(&c->parameters, drop_value, NULL);
+    map_fini(&c->parameters);
     regexes_free(&c->readers);
     regexes_free(&c->writers);
     regexes_free(&c->pinners);

@@ -13,13 +13,13 @@
 
 #include "base/arena.h"
 #include "base/num.h"
-#include "sql/facts.h"
+#include "sql/literal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Of a row's flags: one of PostgreSQL's own functions, and a volatile one of these. */
-enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21 };
+enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, PARAMETERS_MAX = 64, NAME_MAX_BYTES = 63 };
 
 /* What stands behind the names that are asked for: src/catalog/question.sql as a string. */
 static const char query[] =
@@ -33,6 +33,7 @@ catalog_question_clear(struct catalog_question *q)
 {
     buf_clear(&q->chars);
     buf_clear(&q->path);
+    buf_clear(&q->parameters);
     q->count = 0;
     q->overflow = false;
 }
@@ -42,6 +43,7 @@ catalog_question_free(struct catalog_question *q)
 {
     buf_free(&q->chars);
     buf_free(&q->path);
+    buf_free(&q->parameters);
     free(q->asked);
     *q = (struct catalog_question){.count = 0};
 }
@@ -70,24 +72,14 @@ is_asked(const struct catalog_question *q, const struct catalog_name *name)
     return false;
 }
 
-struct adding {
-    struct catalog_question *q;
-    const struct catalog *c;
-    const struct catalog_scope *scope;
-};
-
-static bool
-add_name(void *ctx, const struct catalog_name *name)
+static void
+add(struct catalog_question *q, const struct catalog_name *name)
 {
-    struct adding *a = ctx;
-    struct catalog_question *q = a->q;
-    uint32_t flags;
-
-    if ((a->scope->tag != 0 && catalog_known(a->c, a->scope, name, &flags)) || is_asked(q, name))
-        return true;
+    if (is_asked(q, name))
+        return;
     if (q->count == CATALOG_ASKED_MAX) {
         q->overflow = true;
-        return false;
+        return;
     }
     if (q->count == q->cap) {
         q->cap = q->cap > 0 ? q->cap * 2 : 16;
@@ -102,7 +94,23 @@ add_name(void *ctx, const struct catalog_name *name)
     };
     buf_add(&q->chars, name->schema.data, name->schema.len);
     buf_add(&q->chars, name->name.data, name->name.len);
-    return true;
+}
+
+struct adding {
+    struct catalog_question *q;
+    const struct catalog *c;
+    const struct catalog_scope *scope;
+};
+
+static bool
+add_name(void *ctx, const struct catalog_name *name)
+{
+    struct adding *a = ctx;
+    uint32_t flags;
+
+    if (a->scope->tag == 0 || !catalog_known(a->c, a->scope, name, &flags))
+        add(a->q, name);
+    return !a->q->overflow;
 }
 
 void
@@ -114,17 +122,40 @@ catalog_question_add(struct catalog_question *q, const struct catalog *c,
     catalog_each_name(st, add_name, &a);
 }
 
-/* As a literal that reads the same whatever standard_conforming_strings is. */
-static void
-add_literal(struct buf *sql, struct sql_text text)
+void
+catalog_question_add_called(struct catalog_question *q, const struct catalog *c,
+                            const struct catalog_scope *scope, struct sql_text name)
 {
-    buf_add_str(sql, "E'");
-    for (uint32_t n = 0; n < text.len; n++) {
-        if (text.data[n] == '\'' || text.data[n] == '\\')
-            buf_add_u8(sql, (uint8_t)text.data[n]);
-        buf_add_u8(sql, (uint8_t)text.data[n]);
+    struct adding a = {q, c, scope};
+    struct catalog_name called = {'n', 0, {NULL, 0}, name};
+
+    if (name.len <= NAME_MAX_BYTES)
+        add_name(&a, &called);
+}
+
+void
+catalog_question_add_bodies(struct catalog_question *q)
+{
+    static const struct catalog_name bodies = {'b', 0, {NULL, 0}, {NULL, 0}};
+
+    add(q, &bodies);
+}
+
+bool
+catalog_question_known(const struct catalog_question *q, const struct catalog *c,
+                       const struct catalog_scope *scope, uint32_t *flags_r)
+{
+    *flags_r = 0;
+    for (uint32_t n = 0; n < q->count; n++) {
+        struct catalog_name name = name_of(q, &q->asked[n]);
+        uint32_t flags;
+        if (name.kind == 'b')
+            continue; /* catalog_parameters tells */
+        if (scope->tag == 0 || !catalog_known(c, scope, &name, &flags))
+            return false;
+        *flags_r |= flags;
     }
-    buf_add_u8(sql, '\'');
+    return true;
 }
 
 void
@@ -142,9 +173,9 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
     for (uint32_t n = 0; n < q->count; n++) {
         struct catalog_name name = name_of(q, &q->asked[n]);
         buf_printf(sql, ",(%u,'%c',", n, name.kind);
-        add_literal(sql, name.schema);
+        sql_add_literal(sql, name.schema);
         buf_add_u8(sql, ',');
-        add_literal(sql, name.name);
+        sql_add_literal(sql, name.name);
         buf_printf(sql, ",%u)", name.args);
     }
     buf_add_str(sql, "),");
@@ -188,9 +219,8 @@ flags_of_own(struct sql_text name, uint32_t row)
     }
 }
 
-void
-catalog_question_row(struct catalog_question *q, const struct catalog *c,
-                     const struct sql_text columns[3])
+static void
+take_row(struct catalog_question *q, const struct catalog *c, const struct sql_text columns[3])
 {
     int64_t number = number_of(columns[0]);
     int64_t row = number_of(columns[1]);
@@ -205,11 +235,54 @@ catalog_question_row(struct catalog_question *q, const struct catalog *c,
         return;
     a = &q->asked[number];
     a->found = true;
-    if (flags & ROW_OWN)
+    if (a->kind == 'b' && columns[2].len > 0) {
+        buf_add(&q->parameters, columns[2].data, columns[2].len);
+        buf_add_u8(&q->parameters, '\0');
+    } else if (flags & ROW_OWN) {
         flags = flags_of_own(columns[2], flags);
-    else if (columns[2].len > 0)
+    } else if (columns[2].len > 0) {
         flags = catalog_listed(c, columns[2].data, columns[2].len, flags);
+    }
     a->flags |= flags;
+}
+
+bool
+catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
+                     size_t len)
+{
+    struct sql_text columns[3];
+    size_t at = 2;
+
+    if (len < 2)
+        return false;
+    if (num_get_u16(body) != ARRAY_LEN(columns))
+        return true; /* of a setting */
+    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
+        uint32_t size;
+        if (len - at < 4)
+            return false;
+        size = num_get_u32(body + at);
+        at += 4;
+        if (size == UINT32_MAX)
+            size = 0;
+        if (len - at < size)
+            return false;
+        columns[n] = (struct sql_text){(const char *)body + at, size};
+        at += size;
+    }
+    take_row(q, c, columns);
+    return true;
+}
+
+/* Were there more of them than are asked for? */
+static bool
+has_room(const struct buf *parameters)
+{
+    uint32_t count = 0;
+
+    for (size_t n = 0; n < parameters->len; n++)
+        count += parameters->data[n] == '\0';
+    return count <= PARAMETERS_MAX;
 }
 
 void
@@ -222,6 +295,10 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
         struct catalog_name name = name_of(q, a);
         bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
-        catalog_put(c, scope, &name, a->found || !must_exist ? a->flags : CATALOG_MISSING);
+        if (a->kind == 'b')
+            catalog_put_parameters(c, scope, login->database, &q->parameters,
+                                   a->flags & CATALOG_OPAQUE || !has_room(&q->parameters));
+        else
+            catalog_put(c, scope, &name, a->found || !must_exist ? a->flags : CATALOG_MISSING);
     }
 }

@@ -1,11 +1,12 @@
 -- What the catalog says about names. The rows of "wanted" are written in front of this by
 -- catalog/question.c: a number, the kind (r relation, w one that is written, f function, o operator,
--- t type, d the database itself), schema (empty when none was written), name, and the number of arguments
--- (255: any).
+-- t type, d the database itself, n somebody's function whatever its schema, b the bodies of all
+-- functions), schema (empty when none was written), name, and the number of arguments (255: any).
 --
 -- Answers rows of a name's number, flags as enum catalog_flag has them, and the name of the
 -- function that they are about. 1048576 says that the function is PostgreSQL's own, 2097152 that it
--- is volatile. The number -1 stands for the search path.
+-- is volatile. The number -1 stands for the search path. Of bodies the name is one of a parameter
+-- of an application's own ("app.user") which stands in one.
 --
 -- Objects below 16384 are PostgreSQL's own. No backslash stands in here, and every name is written
 -- with its schema.
@@ -50,6 +51,11 @@ named(i, c, o) AS (
         WHERE g.turn = 1
     ) f
     WHERE f.fits OR NOT f.some
+    UNION ALL
+    SELECT w.i, 'p', p.oid
+    FROM wanted w
+    JOIN pg_catalog.pg_proc p ON p.proname = w.n::pg_catalog.name
+    WHERE w.k = 'n' AND p.oid >= 16384
     UNION ALL
     -- operators and types that somebody has made
     SELECT w.i, w.k, x.oid
@@ -191,6 +197,51 @@ reach(i, c, o) AS (
         WHERE r.c = 'p' AND p.oid = r.o AND p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql')
     ) AS x(c, o)
     WHERE x.o <> 0
+),
+-- Bodies without their comments, as far as these are simple, and without SET where it is UPDATE's.
+body(o, t) AS (
+    SELECT p.oid,
+        pg_catalog.regexp_replace(
+            pg_catalog.regexp_replace(p.prosrc,
+                '[-]-[^'''|| pg_catalog.chr(10) || ']*(?=' || pg_catalog.chr(10) || ')'
+                || '|/[*][^'']*?[*]/',
+                ' ', 'g'),
+            '(?<!(for|key)[[:space:]]+)[[:<:]]update([[:space:]]+[^[:space:];]+){0,4}?[[:space:]]+'
+            || 'set[[:>:]]', 'update ', 'gi')
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql')
+        AND (p.oid IN (SELECT o FROM reach WHERE c = 'p')
+            OR EXISTS (SELECT FROM wanted WHERE k = 'b'))
+),
+-- Bodies that may set a parameter whose name does not stand in them. What EXECUTE runs is known
+-- where it begins with a literal that says so.
+unnamed(o) AS (
+    SELECT b.o
+    FROM body b
+    CROSS JOIN LATERAL (
+        SELECT pg_catalog.regexp_replace(b.t,
+            '[[:<:]]set_config[[:space:]]*[(][[:space:]]*''[[:alnum:]_.$]+''[[:space:]]*,'
+            || '|[[:<:]]execute[[:space:]]+(function|procedure|on)[[:>:]]'
+            || '|[[:<:]]execute[[:space:](]*(pg_catalog[.])?(format[[:space:]]*[(][[:space:]]*)?'
+            || '(''|[$][[:alnum:]_]*[$])[[:space:]]*'
+            || '((select|with|values|table|insert|update|delete|merge|create|alter|drop|truncate'
+            || '|grant|revoke|comment|lock|analyze|vacuum|reindex|cluster|refresh|copy|notify'
+            || '|explain|listen|unlisten|reset)[[:>:]]'
+            || '|set[[:space:]]+(local[[:>:]]'
+            || '|(session[[:space:]]+)?[[:alnum:]_.$]+[[:space:]]*(=|to[[:>:]])))',
+            '', 'gi')
+    ) AS x(t)
+    WHERE x.t ~* ('set_config|[[:<:]]execute[[:>:]]'
+        || '|[[:<:]]set[[:space:]]+((session|local)[[:space:]]+)?'
+        || '([^[:space:];=''()]*[[:space:]]+[.]|/[*]|[-]-)')
+    UNION ALL
+    -- in a stored tree no name can be read
+    SELECT p.oid
+    FROM pg_catalog.pg_proc p
+    WHERE p.oid IN (SELECT o FROM body) AND pg_catalog.strpos(
+        pg_catalog.to_jsonb(p) ->> 'prosqlbody',
+        ':funcid ' || 'pg_catalog.set_config'::pg_catalog.regproc::pg_catalog.oid || ' ') > 0
 )
 SELECT -1, 0, pg_catalog.string_agg(pg_catalog.quote_ident(s), ',' ORDER BY at)
 FROM path
@@ -204,6 +255,39 @@ WHERE k = 'd' AND EXISTS (
     SELECT FROM pg_catalog.pg_class c
     WHERE c.oid >= 16384 AND (c.relpersistence = 'u' OR c.relkind = 'f')
 )
+UNION ALL
+SELECT i, 0, '' FROM wanted WHERE k = 'b'
+UNION ALL
+SELECT i, 2048, '' FROM wanted WHERE k = 'b' AND EXISTS (SELECT FROM unnamed)
+UNION ALL
+SELECT w.i, 0, x.name
+FROM wanted w
+CROSS JOIN LATERAL (
+    SELECT DISTINCT pg_catalog.lower(pg_catalog.replace(m.m[1], '"', ''))
+    FROM body b
+    CROSS JOIN LATERAL pg_catalog.regexp_matches(b.t,
+        '(?:[[:<:]]set_config[[:space:]]*[(][[:space:]]*''|[[:<:]]set[[:space:]]+'
+        || '(?:(?:session|local)[[:space:]]+)?)([^[:space:];=''(),]+[.][^[:space:];=''(),]+)',
+        'gi') AS m(m)
+    LIMIT 100
+) AS x(name)
+WHERE w.k = 'b'
+UNION ALL
+SELECT r.i, 2048, ''
+FROM reach r
+JOIN unnamed u ON u.o = r.o
+WHERE r.c = 'p'
+UNION ALL
+-- called from a stored tree
+SELECT r.i, 2048, ''
+FROM reach r
+WHERE r.c = 'p' AND r.o = 'pg_catalog.set_config'::pg_catalog.regproc
+    AND NOT EXISTS (SELECT FROM named n WHERE n.i = r.i AND n.c = r.c AND n.o = r.o)
+    -- whose rows are the parameters that a view shows
+    AND NOT EXISTS (
+        SELECT FROM reach x
+        WHERE x.i = r.i AND x.c = 'w' AND x.o = 'pg_catalog.pg_settings'::pg_catalog.regclass
+    )
 UNION ALL
 SELECT r.i,
     CASE c.relpersistence WHEN 'u' THEN 16 WHEN 't' THEN 32 ELSE 0 END
@@ -235,8 +319,7 @@ SELECT r.i,
     ELSE
         CASE p.provolatile WHEN 'v' THEN 4098 ELSE 0 END
         | CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN
-            CASE WHEN pg_catalog.regexp_replace(p.prosrc,
-                    '[[:<:]]update[[:>:]][^;]*?[[:<:]]set[[:>:]]', '', 'gi')
+            CASE WHEN b.t
                 ~* ('[[:<:]](set|set_config|reset|discard|temp|temporary|pg_temp|listen|unlisten|load'
                 || '|prepare|deallocate|execute|call|do|hold|lo_open|dblink_connect)[[:>:]]'
                 || '|advisory_lock|advisory_unlock') THEN 4 ELSE 0 END
@@ -263,4 +346,5 @@ FROM reach r
 JOIN pg_catalog.pg_proc p ON p.oid = r.o
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN body b ON b.o = p.oid
 WHERE r.c = 'p' AND (p.oid >= 16384 OR p.provolatile <> 'i')

@@ -137,18 +137,6 @@ provide_named(struct out *o, const struct sql_statement *st)
     server_send(server, "S\0\0\0\4", 5);
 }
 
-static bool
-changes_path(struct sql_text name)
-{
-    static const char *const names[] = {"search_path", "role", "session_authorization"};
-
-    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
-        if (name.len == strlen(names[n]) && memcmp(name.data, names[n], name.len) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What a text does beside its answer: parameters, pins, statistics. Returns the effects that
  * count when it succeeds. */
 static struct effect *
@@ -162,7 +150,7 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         const struct sql_statement *st = &f->statements[n];
         provide_named(o, st);
         count_statement(s, server, st->kind);
-        if (st->kind == SQL_SET_LOCAL && changes_path(st->name))
+        if (st->kind == SQL_SET_LOCAL && lookup_is_path(st->name))
             s->tx_local_path = true;
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
@@ -174,7 +162,7 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         }
     }
     if (touches_session || !f->understood || f->count > 1 || f->statements[0].function_count > 0)
-        keeps_text(s, f, touches_session);
+        keeps_text(s, f, text, touches_session);
     note_statement(s, server, text, len);
     return settings_effects(s, f, text);
 }

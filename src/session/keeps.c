@@ -19,6 +19,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "sql/literal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,7 @@ keeps_clear(struct session *s)
     k->fruitless = 0;
     s->serializable = false;
     io_timer_stop(&k->quiet);
+    named_clear(s);
     show(s);
 }
 
@@ -247,7 +249,7 @@ keeps_doubt(struct session *s)
 }
 
 void
-keeps_text(struct session *s, const struct sql_facts *f, bool touches)
+keeps_text(struct session *s, const struct sql_facts *f, const char *text, bool touches)
 {
     if (!f->understood)
         session_keep(s, SESSION_KEEPS_UNKNOWN);
@@ -258,26 +260,20 @@ keeps_text(struct session *s, const struct sql_facts *f, bool touches)
         session_keep(s, SESSION_KEEPS_FUNCTION);
     if (f->count > 1)
         keeps_doubt(s);
+    if (f->understood) {
+        for (uint32_t n = 0; n < f->count; n++)
+            named_statement(s, &f->statements[n], text);
+    }
 }
 
 /* ---- asking ---- */
 
-static void
-add_literal(struct buf *sql, const char *text)
-{
-    buf_add_str(sql, "E'");
-    for (; *text != '\0'; text++) {
-        if (*text == '\'' || *text == '\\')
-            buf_add_u8(sql, (uint8_t)*text);
-        buf_add_u8(sql, (uint8_t)*text);
-    }
-    buf_add_u8(sql, '\'');
-}
-
 /* The first row: letters; the others: a parameter and the statement that sets it. */
 static void
-build_question(const struct session *s, uint32_t kinds, struct buf *sql)
+build_question(struct session *s, uint32_t kinds, struct buf *sql)
 {
+    const char *user = pool_key_user(s->key);
+
     buf_add_str(sql, "SELECT ''::pg_catalog.text, pg_catalog.concat(''");
     for (size_t n = 0; n < ARRAY_LEN(questions); n++) {
         if (kinds & questions[n].kinds)
@@ -289,7 +285,7 @@ build_question(const struct session *s, uint32_t kinds, struct buf *sql)
         return;
     buf_add_str(sql, " UNION ALL SELECT 'session_authorization', pg_catalog.format("
                      "'SET SESSION AUTHORIZATION %L', session_user) WHERE session_user <> ");
-    add_literal(sql, pool_key_user(s->key));
+    sql_add_literal(sql, (struct sql_text){user, (uint32_t)strlen(user)});
     buf_add_str(sql, " UNION ALL SELECT 'role', pg_catalog.format("
                      "'SET ROLE %L', pg_catalog.current_setting('role'))"
                      " WHERE pg_catalog.current_setting('role') <> 'none'");
@@ -300,6 +296,7 @@ build_question(const struct session *s, uint32_t kinds, struct buf *sql)
                " FROM pg_catalog.pg_settings WHERE source = 'session'"
                " AND name !~ '^transaction_' LIMIT 1000) AS x",
                SETTING_MAX_BYTES);
+    named_question(s, sql);
 }
 
 static bool
@@ -312,6 +309,46 @@ may_ask(const struct session *s)
            !(s->cur == server && s->pass_left > 0) && !server->pending.sync_in_doubt;
 }
 
+/* Could all be gone that can be asked for, and does it matter? Beside what was drawn from sequences
+ * it is only reads that may go elsewhere then. */
+static bool
+is_due(const struct session *s)
+{
+    const struct keeps *k = &s->keeps;
+    uint32_t may_be_asked = k->kinds & askable;
+
+    return may_be_asked != 0 && (may_be_asked & ~k->ended) == 0 &&
+           (k->kinds & ~askable & pinning) == 0 && !k->asking &&
+           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
+}
+
+static void quiet(void *ctx);
+
+static void
+ask_later(struct session *s)
+{
+    struct keeps *k = &s->keeps;
+
+    io_timer_start(s->host->io, &k->quiet, (int64_t)QUIET_MS << k->fruitless, quiet, s);
+}
+
+/* Is known what the session has run? If not, the catalog is asked first, or will be. */
+static bool
+settle(struct session *s)
+{
+    struct buf sql = BUF_EMPTY;
+    enum named_state state = named_settle(s, &sql);
+
+    if (state == NAMED_LATER)
+        ask_later(s);
+    if (state == NAMED_ASK) {
+        s->keeps.asking = true;
+        server_ask(s->primary, (const char *)sql.data, sql.len, CYCLE_KEEPS);
+    }
+    buf_free(&sql);
+    return state == NAMED_KNOWN;
+}
+
 static void
 ask(struct session *s)
 {
@@ -322,6 +359,8 @@ ask(struct session *s)
     io_timer_stop(&k->quiet);
     if (!may_ask(s))
         return; /* the end of what runs comes here again */
+    if (!settle(s) || !is_due(s))
+        return;
     k->asked = k->kinds & anything ? askable : k->kinds & askable;
     k->ended = 0;
     k->asking = true;
@@ -339,19 +378,6 @@ static void
 quiet(void *ctx)
 {
     ask(ctx);
-}
-
-/* Could all be gone that can be asked for, and does it matter? Beside what was drawn from sequences
- * it is only reads that may go elsewhere then. */
-static bool
-is_due(const struct session *s)
-{
-    const struct keeps *k = &s->keeps;
-    uint32_t may_be_asked = k->kinds & askable;
-
-    return may_be_asked != 0 && (may_be_asked & ~k->ended) == 0 &&
-           (k->kinds & ~askable & pinning) == 0 && !k->asking &&
-           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 
 void
@@ -372,7 +398,7 @@ keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
         (k->fruitless == 0 && pool_waiting(s->host->pool) > 0))
         ask(s);
     else
-        io_timer_start(s->host->io, &k->quiet, (int64_t)QUIET_MS << k->fruitless, quiet, s);
+        ask_later(s);
 }
 
 /* ---- the answer ---- */
@@ -428,10 +454,28 @@ keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t l
     struct sql_text name = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 0);
     struct sql_text text = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 1);
 
-    if (name.data != NULL && name.len == 0 && text.data != NULL)
+    if (unlikely(named_is_asking(s)))
+        named_row(s, msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES);
+    else if (name.data != NULL && name.len == 0 && text.data != NULL)
         take_letters(k, server, text);
     else if (name.data == NULL || text.data == NULL || !settings_hear(&k->settings, name, text))
         k->too_much = true;
+}
+
+/* The catalog has answered: the session can be judged now. */
+static void
+settled(struct session *s, struct server *server, bool failed)
+{
+    struct keeps *k = &s->keeps;
+
+    k->asking = false;
+    named_answered(s, failed);
+    if (failed && k->fruitless < BACKOFF_MAX)
+        k->fruitless++;
+    if (failed)
+        ask_later(s);
+    else if (server->pending.count == 0)
+        ask(s);
 }
 
 void
@@ -441,6 +485,10 @@ keeps_answered(struct session *s, struct server *server, bool failed)
     uint32_t asked = k->asked;
     uint32_t left = k->left & asked;
 
+    if (unlikely(named_is_asking(s))) {
+        settled(s, server, failed);
+        return;
+    }
     k->asked = 0;
     k->asking = false;
     if (s->replaying == server && server->pending.count == 0)
@@ -464,5 +512,6 @@ void
 keeps_fini(struct session *s)
 {
     io_timer_stop(&s->keeps.quiet);
+    named_clear(s);
     buf_free(&s->keeps.settings);
 }

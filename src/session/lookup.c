@@ -124,6 +124,13 @@ lookup_meaning(struct session *s)
     return s->path_hash + s->scope.epoch;
 }
 
+const struct catalog_scope *
+lookup_scope(struct session *s)
+{
+    refresh_scope(s);
+    return &s->scope;
+}
+
 /* ---- verdicts ---- */
 
 /* Could the statement run anywhere but on the primary? */
@@ -176,8 +183,7 @@ reason_of(uint32_t flags)
 }
 
 static void
-take_flags(const struct session *s, const struct sql_statement *st, uint32_t flags,
-           struct verdict *v)
+take_flags(struct session *s, const struct sql_statement *st, uint32_t flags, struct verdict *v)
 {
     bool missing = flags & CATALOG_MISSING;
 
@@ -185,6 +191,8 @@ take_flags(const struct session *s, const struct sql_statement *st, uint32_t fla
     v->flags = flags;
     v->may_write = flags & CATALOG_WRITES || (missing && st->unknown_calls);
     v->touches_session = flags & CATALOG_KEEPS || (missing && st->unknown_calls);
+    if (missing && st->unknown_calls)
+        named_uncertain(s);
     v->defines = flags & CATALOG_DEFINES || (missing && st->unknown_calls);
     v->plain = flags == 0;
     v->reason = reason_of(flags);
@@ -213,6 +221,7 @@ runs_functions(const struct sql_statement *st)
     case SQL_CREATE_TABLE_AS:
     case SQL_DECLARE:
     case SQL_TRUNCATE:
+    case SQL_CALL:
         return true;
     case SQL_EXPLAIN:
         return st->analyze;
@@ -221,13 +230,43 @@ runs_functions(const struct sql_statement *st)
     }
 }
 
+bool
+lookup_is_path(struct sql_text name)
+{
+    return is_named(name, "search_path") || is_named(name, "role") ||
+           is_named(name, "session_authorization");
+}
+
+/* Is what others see by a name what the session sees? */
+static bool
+names_hold(const struct session *s)
+{
+    return !s->defines && !s->tx_local_path;
+}
+
+/* Do names stand for something else in one of several statements than before the first? */
+static bool
+moves(const struct sql_facts *f)
+{
+    for (uint32_t n = 0; f->count > 1 && n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        if (st->changes_catalog || lookup_is_path(st->name))
+            return true;
+        for (uint32_t i = 0; i < st->setting_count; i++) {
+            if (st->settings[i].name.data == NULL || lookup_is_path(st->settings[i].name))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Of names that nobody has asked about yet, or that mean something else in this transaction, all
  * is assumed; they are asked about when the statement has been sent. */
 static void
 watch_one(struct session *s, const struct sql_facts *f, const struct sql_statement *st,
           struct verdict *v)
 {
-    bool certain = !s->defines && !s->tx_local_path;
+    bool certain = names_hold(s) && !moves(f);
     bool temporary = (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
     uint32_t flags = 0;
     bool known;
@@ -244,9 +283,15 @@ watch_one(struct session *s, const struct sql_facts *f, const struct sql_stateme
     v->defines |= (flags & CATALOG_DEFINES) != 0;
     if (known) {
         v->touches_session |= flags & CATALOG_KEEPS || (flags & CATALOG_MISSING && !temporary);
+        if (unlikely(flags & CATALOG_MISSING))
+            named_uncertain(s);
         return;
     }
     v->touches_session = true;
+    if (unlikely(moves(f)))
+        named_uncertain(s);
+    else
+        named_unjudged(s, st);
     if (certain && may_ask(s))
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
 }
@@ -306,7 +351,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
         return v;
     }
     v.by_catalog = true;
-    v.judged = !s->pinned && !s->tx_local_path && (st->unknown_calls || may_leave_primary(s)) &&
+    v.judged = !s->pinned && names_hold(s) && (st->unknown_calls || may_leave_primary(s)) &&
                flags_of(s, f, &flags);
     if (v.judged) {
         take_flags(s, st, flags, &v);
@@ -314,13 +359,15 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    if (s->pinned || s->tx_local_path || !(st->unknown_calls || may_leave_primary(s))) {
+    if (s->pinned || !names_hold(s) || !(st->unknown_calls || may_leave_primary(s))) {
         watch(s, f, &v); /* it stays at the primary whatever the answer is */
         return v;
     }
     v.unknown = may_ask(s);
     if (v.unknown)
         catalog_question_add(&s->host->question, s->host->catalog, &s->scope, st);
+    else
+        named_unjudged(s, st);
     return v;
 }
 
@@ -419,34 +466,6 @@ out_of_time(void *ctx)
     fail_lookup(ctx, "the server does not answer", true);
 }
 
-/* A row's three columns; false when it makes no sense. */
-static bool
-take_row(struct lookup *l, const uint8_t *body, size_t len)
-{
-    struct sql_text columns[3];
-    size_t at = 2;
-
-    if (len < 2)
-        return false;
-    if (num_get_u16(body) != ARRAY_LEN(columns))
-        return true; /* of a setting */
-    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
-        uint32_t size;
-        if (len - at < 4)
-            return false;
-        size = num_get_u32(body + at);
-        at += 4;
-        if (size == UINT32_MAX)
-            size = 0;
-        if (len - at < size)
-            return false;
-        columns[n] = (struct sql_text){(const char *)body + at, size};
-        at += size;
-    }
-    catalog_question_row(&l->question, l->host->catalog, columns);
-    return true;
-}
-
 static bool
 take_answer(struct lookup *l)
 {
@@ -460,7 +479,8 @@ take_answer(struct lookup *l)
             h.total_bytes > len - at)
             return false;
         if (h.type == 'D' &&
-            !take_row(l, bytes + at + WIRE_HEADER_BYTES, h.total_bytes - WIRE_HEADER_BYTES))
+            !catalog_question_row(&l->question, l->host->catalog, bytes + at + WIRE_HEADER_BYTES,
+                                  h.total_bytes - WIRE_HEADER_BYTES))
             return false;
     }
     return true;
@@ -642,6 +662,38 @@ lookup_ask(struct session *s)
         return false;
     join(l, s);
     return true;
+}
+
+bool
+lookup_is_under_way(const struct session *s)
+{
+    const struct lookup *l = find_lookup(s->host, s->key);
+
+    return l != NULL && l->server != NULL;
+}
+
+void
+lookup_text(struct session *s, const struct catalog_question *q, struct buf *sql)
+{
+    struct buf who = BUF_EMPTY;
+    struct buf path = BUF_EMPTY;
+
+    login_of(s, &who, &path);
+    catalog_question_sql(q, (const char *)path.data, path.len, sql);
+    buf_free(&who);
+    buf_free(&path);
+}
+
+void
+lookup_heard(struct session *s, struct catalog_question *q, struct catalog_scope *scope)
+{
+    struct buf who = BUF_EMPTY;
+    struct buf path = BUF_EMPTY;
+    struct catalog_login login = login_of(s, &who, &path);
+
+    catalog_question_done(q, s->host->catalog, &login, scope);
+    buf_free(&who);
+    buf_free(&path);
 }
 
 void

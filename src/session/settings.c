@@ -99,6 +99,7 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
 
     switch (st->kind) {
     case SQL_SET:
+        named_add(s, st->name);
         return set_effect(s, st->name, sql, len);
     case SQL_RESET_ALL:
         return effect_new(EFFECT_RESET_ALL, none, sql, len);

@@ -50,10 +50,14 @@ static void
 note_setting(struct sql_look *l, uint32_t open)
 {
     const struct sql_token *t = &l->t[open];
+    uint32_t close = l->t[open].match;
     struct sql_setting *s;
 
     s = sql_list_add(&l->found->settings, sizeof(*s));
-    *s = (struct sql_setting){{NULL, 0}, {NULL, 0}, true};
+    *s = (struct sql_setting){
+        .local = true,
+        .ends = close > open + 2 && l->t[close - 1].kind == K_TRUE && l->t[close - 2].kind == ',',
+    };
     l->literals = true;
     if (t[1].kind != T_STRING || t[2].kind != ',')
         return;

@@ -221,6 +221,159 @@ def test_parameters_set_in_any_way_follow(auto, sql):
         assert client.value("SHOW work_mem") == "4MB"
 
 
+OWN = """
+CREATE FUNCTION own_set(text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM set_config('kp.who', $1, false); RETURN ''; END $$;
+CREATE FUNCTION own_outer() RETURNS text LANGUAGE sql AS
+  $$ -- it's own_set() that does it
+     SELECT own_set('alice') $$;
+CREATE FUNCTION own_words() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN
+     -- update the owner
+     SET kp.who = 'alice'; END $$;
+CREATE FUNCTION own_any(n text, v text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM set_config(n, v, false); END $$;
+CREATE FUNCTION own_dynamic(n text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE format('SET %s = %L', n, 'alice'); END $$;
+CREATE FUNCTION own_text(sql text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE sql; END $$;
+CREATE FUNCTION own_hidden(v text) RETURNS text LANGUAGE sql AS $$ SELECT v $$;
+CREATE SCHEMA own_s;
+CREATE FUNCTION own_s.own_hidden(v text) RETURNS text LANGUAGE sql AS
+  $$ SELECT set_config('kp.' || 'who', v, false) $$;
+CREATE FUNCTION own_tree() RETURNS text LANGUAGE sql
+  RETURN set_config('kp.who', 'alice', false);
+CREATE PROCEDURE own_call() LANGUAGE plpgsql AS
+  $$ BEGIN SET SESSION "kp.who" TO 'alice'; END $$;
+CREATE FUNCTION own_trigger() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM set_config('kp.who', NEW.who, false); RETURN NEW; END $$;
+CREATE TABLE own_t (who text);
+CREATE TRIGGER t BEFORE INSERT ON own_t FOR EACH ROW EXECUTE FUNCTION own_trigger();
+CREATE FUNCTION own_nothing() RETURNS void LANGUAGE plpgsql AS
+  $$ DECLARE n int; BEGIN
+     INSERT INTO own_t SELECT '' WHERE false; UPDATE own_t /* ! */ SET who = '' WHERE false;
+     EXECUTE format('SELECT 1 FROM %I', 'own_t') INTO n;
+     EXECUTE 'UPDATE own_t SET who = who WHERE who = $1' USING 'x';
+     SET LOCAL kp.who = 'gone'; PERFORM set_config('kp.who', 'gone', true); END $$;
+"""
+FOLLOWED, KEPT = "followed", "kept"
+
+
+@pytest.fixture(name="own", scope="module")
+def own_fixture(cluster, engine):
+    """Two connections for all: who gives his back meets another one's."""
+    from proxy import Pgpool
+    cluster.sql("DROP DATABASE IF EXISTS kp_own WITH (FORCE)")
+    cluster.sql("CREATE DATABASE kp_own")
+    with cluster.primary.connect(dbname="kp_own") as connection:
+        connection.execute(OWN)
+    pgpool = Pgpool(cluster, engine, pool_mode="auto", num_init_children=1,
+                    max_backend_connections=2, backend_weight1=0, backend_weight2=0).start()
+    yield pgpool
+    pgpool.finish()
+
+
+def owner(pgpool):
+    return Client(pgpool, database="kp_own")
+
+
+@pytest.mark.parametrize("sql, fate", [
+    ("SET kp.who = 'alice'", FOLLOWED),
+    ("SELECT set_config('kp.who', 'alice', false)", FOLLOWED),
+    ("SELECT set_config('kp.' || 'who', 'alice', false)", KEPT),
+    ("SELECT 1 FROM set_config('kp.who', 'al' || 'ice', false)", FOLLOWED),
+    ("SET kp.who = 'alice'; SELECT 1", FOLLOWED),
+    ("BEGIN; SAVEPOINT a; SET kp.who = 'alice'; RELEASE a; COMMIT", FOLLOWED),
+    ("DO $$ BEGIN SET kp.who = 'alice'; END $$", FOLLOWED),
+    ("DO $$ BEGIN PERFORM set_config(lower('KP.WHO'), 'alice', false); END $$", KEPT),
+    ("DO $$ BEGIN PERFORM own_set('alice'); END $$", FOLLOWED),
+    ("DO $$ BEGIN PERFORM public.own_any('kp.who', 'alice'); END $$", KEPT),
+    ("SELECT own_set('alice')", FOLLOWED),
+    ("SELECT own_outer()", FOLLOWED),
+    ("SELECT own_words()", FOLLOWED),
+    ("SELECT own_any('kp.who', 'alice')", KEPT),
+    ("SELECT own_dynamic('kp.who')", KEPT),
+    ("SELECT own_text('SET kp.who = ''alice''')", KEPT),
+    ("SELECT own_tree()", KEPT),
+    ("CALL own_call()", FOLLOWED),
+    ("INSERT INTO own_t VALUES ('alice')", FOLLOWED),
+    ("PREPARE p AS SELECT own_set('alice'); EXECUTE p; DEALLOCATE p", FOLLOWED),
+    ("BEGIN; SET LOCAL search_path TO own_s, public; SELECT own_hidden('alice'); COMMIT", KEPT),
+    ("BEGIN;; SET LOCAL search_path TO own_s;; SELECT own_hidden('alice');; COMMIT", KEPT),
+    ("SET search_path TO own_s, public; SELECT own_hidden('alice'); RESET search_path", KEPT),
+    ("BEGIN;; CREATE OR REPLACE FUNCTION own_new() RETURNS text LANGUAGE sql AS"
+     " $$ SELECT set_config('kp.' || 'who', 'alice', false) $$;; SELECT own_new();; COMMIT", KEPT),
+    ("BEGIN;; DROP FUNCTION IF EXISTS own_new();; CREATE FUNCTION own_new() RETURNS text LANGUAGE"
+     " sql AS $$ SELECT set_config('kp.who', 'alice', false) $$;; SELECT own_new();; COMMIT",
+     FOLLOWED),
+])
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+def test_an_applications_own_parameters(own, sql, fate, known):
+    """They stand in no view of the server's. Nobody else sees them, and who set them does, whether
+    the catalog had been asked before or not."""
+    if not known:
+        with owner(own) as one:
+            one.run("CREATE OR REPLACE VIEW own_v AS SELECT 1 AS a")  # all is forgotten
+    who = "SELECT current_setting('kp.who', true)"
+    with owner(own) as alice, owner(own) as bob, owner(own) as carol:
+        for one in sql.split(";;"):
+            assert "E" not in [got.kind for got in alice.run(one)]
+        if fate == FOLLOWED:
+            alice.wait_free()
+        else:
+            wait_for(lambda: "cannot be asked" in alice.keeps()[0], "the catalog's answer")
+        for _ in range(3):
+            assert alice.value(who) == "alice"
+            if fate == FOLLOWED:
+                bob.one.rows("BEGIN")
+                bob.one.rows("DELETE FROM own_t")
+                assert bob.value(who) in (None, "")
+            assert carol.value(who) in (None, "")
+            bob.one.rows("ROLLBACK")
+        carol.one.rows("SET kp.who = 'carol'")
+        assert alice.value(who) == "alice"
+        alice.one.rows("DISCARD ALL")
+        alice.wait_free()
+        assert carol.value(who) == "carol"
+        assert alice.value(who) in (None, "")
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT own_nothing()",
+    "DO $$ BEGIN PERFORM own_nothing(); END $$",
+    "SELECT set_config('kp.who', 'alice', true)",
+    "SELECT set_config('kp.' || 'who', 'alice', true)",
+])
+def test_no_own_parameter_keeps_nothing(own, sql):
+    with owner(own) as alice:
+        assert "E" not in [got.kind for got in alice.run(sql)]
+        alice.wait_free()
+        assert alice.value("SELECT current_setting('kp.who', true)") in (None, "")
+
+
+def test_an_own_parameter_that_a_function_resets(own):
+    with owner(own) as alice, owner(own) as bob:
+        alice.one.rows("SET kp.who = 'alice'")
+        alice.one.rows("SELECT own_set('')")
+        alice.wait_free()
+        bob.one.rows("SET kp.who = 'bob'")
+        assert alice.value("SELECT current_setting('kp.who', true)") == ""
+        assert bob.value("SELECT current_setting('kp.who', true)") == "bob"
+
+
+def test_own_parameters_of_statements_of_the_protocol(own):
+    """The name comes with the execution."""
+    with owner(own) as alice, owner(own) as carol:
+        alice.one.send(raw.parse("s", "SELECT set_config($1, $2, false)"), raw.SYNC)
+        alice.one.read_until("Z")
+        alice.one.send(raw.bind("", "s", "kp.who", "alice"), raw.execute(), raw.SYNC)
+        assert "E" not in [got.kind for got in alice.one.read_until("Z")]
+        alice.one.quiet(0.05)
+        for _ in range(3):
+            assert carol.value("SELECT current_setting('kp.who', true)") in (None, "")
+            assert alice.value("SELECT current_setting('kp.who', true)") == "alice"
+
+
 def test_pipelined_statements_behind_a_question(client):
     """They are ordered behind it, and what they leave is not taken for gone."""
     for turn in range(30):

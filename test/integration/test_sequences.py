@@ -104,6 +104,7 @@ def test_a_login_that_asks_keeps_its_connections_when_it_writes(auto):
     """The first answer that cannot be given is an error and never somebody else's."""
     with Client(auto, user="sq_3") as client:
         client.one.rows("INSERT INTO sq_t (a) VALUES ('mine')")
+        client.wait_free()
         draw_elsewhere(auto, "sq_3")
         assert error(client.one, "SELECT lastval()") == "55000"
         for _ in range(3):
@@ -121,6 +122,7 @@ def test_a_login_that_asks_keeps_its_connections_when_it_writes(auto):
 def test_a_failed_question_fails_its_transaction(auto):
     with Client(auto, user="sq_4") as client:
         client.one.rows("INSERT INTO sq_t (a) VALUES ('mine')")
+        client.wait_free()
         draw_elsewhere(auto, "sq_4")
         assert error(client.one, "BEGIN; SELECT lastval()") == "55000"
         assert client.one.simple("COMMIT")[0].body == b"ROLLBACK\0"

@@ -69,11 +69,18 @@ statement(const char *text)
 static void
 answer(const char *number, const char *flags, const char *name)
 {
-    const struct sql_text columns[3] = {{number, (uint32_t)strlen(number)},
-                                        {flags, (uint32_t)strlen(flags)},
-                                        {name, (uint32_t)strlen(name)}};
+    const char *const columns[3] = {number, flags, name};
+    struct buf row = BUF_EMPTY;
 
-    catalog_question_row(&question, catalog, columns);
+    buf_add_u16(&row, ARRAY_LEN(columns));
+    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
+        buf_add_u32(&row, (uint32_t)strlen(columns[n]));
+        buf_add_str(&row, columns[n]);
+    }
+    assert_true(catalog_question_row(&question, catalog, row.data, row.len));
+    for (size_t len = 0; len < row.len; len++)
+        assert_false(catalog_question_row(&question, catalog, row.data, len));
+    buf_free(&row);
 }
 
 static bool
@@ -297,6 +304,58 @@ listed_functions_pin(void **state)
     assert_int_equal(flags, CATALOG_KEEPS | CATALOG_OPAQUE);
 }
 
+static void
+parameters_of_bodies(void **state)
+{
+    struct catalog_scope scope = catalog_scope(catalog, &ann);
+    struct sql_text names;
+    uint32_t flags;
+    bool opaque;
+
+    (void)state;
+    assert_false(catalog_parameters(catalog, &scope, ann.database, &names, &opaque));
+    ask("SELECT f()");
+    catalog_question_add_bodies(&question);
+    catalog_question_add_bodies(&question);
+    assert_int_equal(question.count, 3);
+    assert_false(catalog_question_known(&question, catalog, &scope, &flags));
+    answer("0", "2052", "app.f");
+    answer("2", "0", "");
+    answer("2", "0", "app.user");
+    answer("2", "0", "app.tenant");
+    scope = catalog_scope(catalog, &ann);
+    answer("-1", "0", "public");
+    catalog_question_done(&question, catalog, &ann, &scope);
+    assert_true(catalog_question_known(&question, catalog, &scope, &flags));
+    assert_int_equal(flags, CATALOG_KEEPS | CATALOG_OPAQUE);
+    assert_true(catalog_parameters(catalog, &scope, ann.database, &names, &opaque));
+    assert_int_equal(names.len, 20);
+    assert_memory_equal(names.data, "app.user\0app.tenant", 20);
+    assert_false(opaque);
+    assert_false(catalog_parameters(catalog, &scope, "another", &names, &opaque));
+
+    catalog_changed(catalog, ann.database);
+    scope = catalog_scope(catalog, &ann);
+    assert_false(catalog_parameters(catalog, &scope, ann.database, &names, &opaque));
+    catalog_question_clear(&question);
+    catalog_question_add_bodies(&question);
+    answer("0", "2048", "");
+    answer("-1", "0", "public");
+    catalog_question_done(&question, catalog, &ann, &scope);
+    assert_true(catalog_parameters(catalog, &scope, ann.database, &names, &opaque));
+    assert_int_equal(names.len, 0);
+    assert_true(opaque);
+
+    /* more than are asked for */
+    catalog_question_clear(&question);
+    catalog_question_add_bodies(&question);
+    for (int n = 0; n < 65; n++)
+        answer("0", "0", "a.b");
+    catalog_question_done(&question, catalog, &ann, &scope);
+    assert_true(catalog_parameters(catalog, &scope, ann.database, &names, &opaque));
+    assert_true(opaque);
+}
+
 int
 main(void)
 {
@@ -311,6 +370,7 @@ main(void)
         cmocka_unit_test_setup_teardown(other_paths_are_other_scopes, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_of_functions_win, setup, teardown),
         cmocka_unit_test_setup_teardown(listed_functions_pin, setup, teardown),
+        cmocka_unit_test_setup_teardown(parameters_of_bodies, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

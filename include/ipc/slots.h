@@ -46,8 +46,9 @@ enum session_slot_state {
 
 enum session_slot_hold {
     SESSION_HOLD_NONE,
-    SESSION_HOLD_PAUSE, /* of its database, or of all */
-    SESSION_HOLD_NODE,  /* the drain of a node, or there is no primary that could be meant */
+    SESSION_HOLD_PAUSE,   /* of its database, or of all */
+    SESSION_HOLD_NODE,    /* the drain of a node, or there is no primary that could be meant */
+    SESSION_HOLD_PRIMARY, /* there is no primary, or it takes no connections */
 };
 
 /* One client. */

@@ -76,6 +76,20 @@ pending_is_full(const struct pending *p)
     return p->count >= PENDING_MAX;
 }
 
+/* What the client is still to be answered. All zeroes: nothing. */
+struct pending_owed {
+    uint8_t *kinds;  /* enum pending_kind, in order */
+    uint16_t *flags; /* the same number of them */
+    uint32_t count;
+    bool skip_till_sync; /* an error has been told, and its Sync is to come */
+    bool in_doubt;       /* which of them a COPY has swallowed is not known */
+};
+
+/* The caller frees it. */
+void pending_note_owed(const struct pending *p, struct pending_owed *owed_r);
+void pending_owed_free(struct pending_owed *owed);
+bool pending_ends_cycle(uint8_t kind); /* the server is ready behind it */
+
 /* Something was sent to the server. Returns false when it will have no answer: the server
  * ignores it (an entry's tag is then settled as dropped at once). */
 bool pending_push(struct pending *p, const struct pending_entry *e, pending_settled_fn *settled,

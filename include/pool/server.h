@@ -67,8 +67,9 @@ struct server_ops {
     void (*drained)(void *ctx, struct server *s);
     /* The connection is closed; s is only its name now, and may be asked for fatal_told (a FATAL
      * message about it went to the client already) and tx_status. err says why, in the server's
-     * words if it gave any. owed: answers for the client were still to come. */
-    void (*lost)(void *ctx, struct server *s, const struct err *err, bool owed);
+     * words if it gave any. owed: which answers for the client were still to come. */
+    void (*lost)(void *ctx, struct server *s, const struct err *err,
+                 const struct pending_owed *owed);
 };
 
 struct server {
@@ -162,6 +163,9 @@ void server_ask(struct server *s, const char *sql, size_t len, uint16_t flags);
 /* Stops and goes on receiving answers: the client is slow. */
 void server_pause(struct server *s);
 void server_resume(struct server *s);
+
+/* Closes it as if it had been lost: the owner is told last, and may do as it likes. */
+void server_lose(struct server *s, const struct err *err);
 
 /* Closes it without a call of lost; what it still owed is settled as dropped. The memory stays
  * until the running callback has returned. */

@@ -39,18 +39,24 @@ enum {
 /* Why the client's input stands still. */
 enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
 
+/* May it leave something in the session? A set. */
+enum touches {
+    TOUCHES_UNASKED = 1, /* nobody has asked the catalog about its names yet */
+    TOUCHES_SURELY = 2,  /* by all that is known it may */
+};
+
 /* What a text may do, as far as anybody can tell. */
 struct verdict {
     bool may_write;
-    bool touches_session;
-    bool plain;      /* a standby may run all of it */
-    bool defines;    /* may change the catalog */
-    bool by_catalog; /* the catalog was asked, or should have been */
-    bool judged;     /* ... and what it says is in this verdict */
-    bool watches;    /* it stays at the primary: the catalog is asked what it leaves there */
-    bool watched;    /* ... and has said so */
-    bool unknown;    /* ... and has not answered yet: the unit waits */
-    uint32_t flags;  /* enum catalog_flag */
+    uint8_t touches_session; /* enum touches */
+    bool plain;              /* a standby may run all of it */
+    bool defines;            /* may change the catalog */
+    bool by_catalog;         /* the catalog was asked, or should have been */
+    bool judged;             /* ... and what it says is in this verdict */
+    bool watches;   /* it stays at the primary: the catalog is asked what it leaves there */
+    bool watched;   /* ... and has said so */
+    bool unknown;   /* ... and has not answered yet: the unit waits */
+    uint32_t flags; /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
 };
 
@@ -62,7 +68,7 @@ struct statement {
     bool own_name;             /* only that one says whether it is still there */
     uint8_t kind;              /* enum sql_kind of its only statement */
     bool may_write;
-    bool touches_session;
+    uint8_t touches_session; /* enum touches */
     bool to_primary;
     uint8_t wants_primary; /* enum route_reason: a comment or the configuration does; or 0 */
     uint8_t reason;        /* the same, of to_primary */
@@ -155,6 +161,10 @@ enum {
     CYCLE_BEGIN = 4,
     CYCLE_EVICT = 8,  /* closes a statement of the server's, struct prepared */
     CYCLE_KEEPS = 16, /* asks what the session has left there */
+    /* of the client's, as far as texts tell: */
+    CYCLE_OPENS = 32,    /* a transaction block is open behind it, */
+    CYCLE_ENDS = 64,     /* or is not any more; neither: as before */
+    CYCLE_COMMITS = 128, /* may have committed one */
 };
 
 /* An explicit transaction, as far as it may run on a reader. */
@@ -165,6 +175,15 @@ struct session_tx {
     bool on_reader;   /* it runs there, and has only read */
     bool movable;     /* it may be ended there and go on at the primary */
     bool left_reader; /* it has run statements there */
+    uint8_t lost;     /* enum tx_lost */
+    char why[6];      /* SQLSTATE of that */
+};
+
+/* The connection with what was open on it (a transaction block, a batch) is gone. */
+enum tx_lost {
+    TX_LOST_NOT = 0,
+    TX_LOST_UNTOLD, /* the client does not know yet */
+    TX_LOST_TOLD,   /* it does; its transaction block is to be ended by it */
 };
 
 /* A unit of reads that is under way, to be run again should its standby give it up. */
@@ -205,7 +224,7 @@ struct session {
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
     bool batch_forgets;    /* the open batch has executed a DEALLOCATE or its like */
-    bool batch_writes;     /* something in the open batch may write */
+    uint16_t batch_flags;  /* of the open batch, as of its cycle */
     bool always_pinned;    /* by its startup parameters, DISCARD ALL or not */
     bool cancelled;        /* a cancel request came for a unit that waits for its server */
     bool ending;           /* close when all was sent */
@@ -241,6 +260,7 @@ struct session {
     bool has_real;             /* some statement of it may have `real` */
     bool waited_out;           /* none became free in time */
     bool on_hold;              /* in the host's list of those, by lookup_link */
+    int64_t outage_ns;         /* since when it waits for a primary; 0: it does not */
     struct lookup *lookup;     /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
@@ -284,10 +304,11 @@ struct unit {
     uint32_t last_parse;        /* where its last Parse stands, with parses */
     bool parses;                /* holds a Parse */
     bool partial;               /* cut: more of the same batch or message follows */
+    uint16_t flags;             /* CYCLE_OPENS, ENDS, COMMITS */
     bool may_write;
-    bool touches_session;
-    bool to_primary; /* something in it runs nowhere else, */
-    uint8_t reason;  /* enum route_reason: for this */
+    uint8_t touches_session; /* enum touches */
+    bool to_primary;         /* something in it runs nowhere else, */
+    uint8_t reason;          /* enum route_reason: for this */
     bool binds;
     bool local;                    /* a statement of ours is in it, */
     bool foreign;                  /* and one of PostgreSQL's */
@@ -335,11 +356,16 @@ void startup_go_on(struct session *s); /* it was on hold */
  * whichever)? Then it is on hold, and the caller stalls it. */
 bool hold_stops(struct session *s, int node_id);
 void hold_leave(struct session *s);
+/* The node, to which the session is not linked any more, has failed to take a connection: true when
+ * the session waits on hold for what becomes of it. */
+bool hold_suspects(struct session *s, int node_id, const struct err *err);
+/* It has taken one. */
+void hold_trusts(struct session *s, int node_id);
 static inline bool
 hold_may_stop(const struct session *s, int node_id)
 {
     return unlikely(atomic_load_explicit(s->host->holding, memory_order_relaxed) != 0 ||
-                    node_id == -1);
+                    node_id == -1 || node_id == s->host->suspect_node);
 }
 
 /* client.c */
@@ -368,15 +394,17 @@ session_keeps_primary(const struct session *s)
 }
 /* It does not hold this any more. */
 void keeps_drop(struct session *s, enum session_keeps what);
+/* What was noted as nobody knew better, and is known to be nothing by now, goes. */
+void keeps_reconsider(struct session *s);
 /* It holds nothing any more. */
 void keeps_clear(struct session *s);
 /* A parameter was set that keeps reads at the primary. */
 void keeps_pin(struct session *s);
-/* The statement goes to the server; touches: by all that is known it may leave something. */
+/* The statement goes to the server; touches: enum touches. */
 void keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
-                     const char *text, bool touches);
+                     const char *text, uint8_t touches);
 /* The same for what only the text as a whole tells. */
-void keeps_text(struct session *s, const struct sql_facts *f, const char *text, bool touches);
+void keeps_text(struct session *s, const struct sql_facts *f, const char *text, uint8_t touches);
 /* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
 void keeps_lent_name(struct session *s);
 /* What has been noted since the last end of a transaction may not be there. */
@@ -386,6 +414,8 @@ void keeps_cycle_end(struct session *s, struct server *server, bool doubtful);
 /* The answer to what was asked: a row of it, and its end. */
 void keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
 void keeps_answered(struct session *s, struct server *server, bool failed);
+/* The connection is gone, and all that it held. */
+void keeps_lost(struct session *s);
 void keeps_fini(struct session *s);
 
 /* named.c */
@@ -396,6 +426,11 @@ void named_statement(struct session *s, const struct sql_statement *st, const ch
 /* What the statement calls is not known; or nothing is, of something that runs. */
 void named_unjudged(struct session *s, const struct sql_statement *st);
 void named_uncertain(struct session *s);
+/* By all that is known it may leave something. */
+void named_sure(struct session *s);
+/* Is all known by now of what was not when it ran, and does none of it leave anything? Then a
+ * function was noted in vain. */
+bool named_is_harmless(struct session *s);
 /* Before the server is asked what the session has set: is known what it has run? NAMED_ASK: the
  * text that is to be run on the primary first, whose rows and end are to be told to the others.
  * NAMED_LATER: somebody else is asking. */
@@ -406,6 +441,7 @@ void named_row(struct session *s, const uint8_t *body, size_t len);
 void named_answered(struct session *s, bool failed);
 /* Appends what asks for the values, in keeps.c's form. */
 void named_question(struct session *s, struct buf *sql);
+void named_lost(struct session *s); /* nothing that has run counts any more */
 void named_clear(struct session *s);
 
 /* sequences.c */
@@ -428,6 +464,8 @@ int place_decide(struct session *s, const struct unit *u, enum route_reason *rea
  * (s->stall says for what). -1 with err: there is none to be had. */
 int place_unit(struct session *s, const struct unit *u, struct server **server_r,
                enum route_reason *reason_r, struct err *err);
+/* -1 with err: no node can take it. */
+int place_no_server(const struct session *s, struct err *err);
 /* By disable_load_balance_on_write: does what the session has written keep its reads at the
  * primary? in_tx: of those in explicit transactions. */
 bool place_is_after_write(const struct session *s, bool in_tx);
@@ -442,6 +480,10 @@ void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
 /* A BEGIN that is not sent yet, or the end of a transaction that no server knows of: answered here.
  * Only while no server owes answers. */
 bool tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* Answers the unit, a statement without a result and nothing else, as if a server had executed it;
+ * false when it is not so simple. Then the session's status is this one. */
+bool tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, const char *tag,
+               char status);
 /* A batch that begins with BEGIN and goes on with reads may go where reads go. */
 bool tx_batch_may_read(struct session *s, const struct unit *u);
 /* The transaction runs on the reader, and the unit may run in it there. */
@@ -456,6 +498,17 @@ void tx_begun(struct session *s, struct server *server, const struct sql_stateme
               struct sql_text text);
 void tx_fini(struct session *s);
 
+/* outage.c */
+/* Can the session go on without the connection that it has just lost? Then what it owed is answered
+ * by an error, and what was open there is undone. Else says why not. */
+bool outage_survives(const struct session *s, const struct server *server,
+                     const struct pending_owed *owed, struct err *why_r);
+void outage_settle(struct session *s, const struct pending_owed *owed, const struct err *err);
+/* The client's next unit while its transaction or batch is lost: it is answered here. */
+void outage_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* What ties the session to a connection, in words. */
+void outage_refuse(const struct session *s, struct err *err);
+
 /* retry.c */
 /* The unit is about to be sent. */
 void retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
@@ -464,7 +517,8 @@ void retry_drop(struct session *s);
 /* The server has given it up with this error: true when it is to run again. */
 bool retry_wants(struct session *s, const struct server *server, const struct err *err);
 /* The same for a server that is gone (its name only). */
-bool retry_wants_lost(const struct session *s, const struct server *server, bool owed);
+bool retry_wants_lost(const struct session *s, const struct server *server,
+                      const struct pending_owed *owed);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s);
 
@@ -539,6 +593,9 @@ bool lookup_is_alike(struct session *s, bool *unknown_r);
 /* Asks the host's question; client_go_on is called when it has its answer. False: it cannot be
  * asked. */
 bool lookup_ask(struct session *s);
+/* Is it of a kind that calls functions, or fires triggers, whose names the catalog is asked about?
+ */
+bool lookup_watches(const struct sql_statement *st);
 /* Does the parameter decide what names stand for? */
 bool lookup_is_path(struct sql_text name);
 /* Whose names the session's are, now. */

@@ -64,6 +64,7 @@ struct session_options {
     bool log_client_messages;
     uint8_t log_backend_messages; /* enum config_backend_messages */
     bool warns;                   /* client_min_messages lets warnings through */
+    int64_t failover_wait_ms;     /* for a primary, 0: not at all */
     int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
     int64_t login_limit_ms;       /* authentication_timeout, 0: none */
 };
@@ -97,6 +98,9 @@ struct session_host {
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */
+    int suspect_node;                 /* has just failed to take a connection; -1: none */
+    int64_t suspect_until_ns;         /* until then nobody else tries it */
+    struct io_timer suspect;          /* somebody does then */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
     uint64_t tickets;                 /* numbers of connections that sequences were drawn on */

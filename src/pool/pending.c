@@ -70,10 +70,38 @@ grow(struct pending *p)
     p->head = 0;
 }
 
-static bool
-ends_cycle(uint8_t kind)
+bool
+pending_ends_cycle(uint8_t kind)
 {
     return kind == PENDING_QUERY || kind == PENDING_SYNC || kind == PENDING_CALL;
+}
+
+void
+pending_note_owed(const struct pending *p, struct pending_owed *owed_r)
+{
+    *owed_r = (struct pending_owed){
+        .skip_till_sync = p->skip_till_sync && p->count == 0,
+        .in_doubt = p->sync_in_doubt && (p->count > 0 || p->skip_till_sync),
+    };
+    if (p->forwards == 0)
+        return;
+    owed_r->kinds = xmalloc(p->forwards * sizeof(*owed_r->kinds));
+    owed_r->flags = xmalloc(p->forwards * sizeof(*owed_r->flags));
+    for (uint32_t n = 0; n < p->count; n++) {
+        const struct pending_entry *e = &p->ring[(p->head + n) & (p->cap - 1)];
+        if (!is_forward(e))
+            continue;
+        owed_r->kinds[owed_r->count] = e->kind;
+        owed_r->flags[owed_r->count++] = e->flags;
+    }
+}
+
+void
+pending_owed_free(struct pending_owed *owed)
+{
+    free(owed->kinds);
+    free(owed->flags);
+    *owed = (struct pending_owed){.count = 0};
 }
 
 static void
@@ -161,7 +189,7 @@ fail(struct pending *p, pending_settled_fn *settled, void *ctx)
 {
     p->error_seen = true;
     p->copy_in = false;
-    if (ends_cycle(at(p, 0)->kind))
+    if (pending_ends_cycle(at(p, 0)->kind))
         return;
     while (p->count > 0 && at(p, 0)->kind != PENDING_SYNC)
         drop_head(p, false, settled, ctx);
@@ -185,7 +213,7 @@ end_doubt(struct pending *p, struct pending_step *step)
 static void
 end_cycle(struct pending *p, struct pending_step *step, pending_settled_fn *settled, void *ctx)
 {
-    while (p->count > 0 && !ends_cycle(at(p, 0)->kind))
+    while (p->count > 0 && !pending_ends_cycle(at(p, 0)->kind))
         drop_head(p, false, settled, ctx);
     if (p->count == 0) {
         end_doubt(p, step);
@@ -225,7 +253,7 @@ answers(uint8_t type, uint8_t kind)
 static bool
 error_is_skipped(struct pending *p)
 {
-    if (ends_cycle(at(p, 0)->kind))
+    if (pending_ends_cycle(at(p, 0)->kind))
         return at(p, 0)->skip;
     for (uint32_t n = 1; n < p->count; n++) {
         if (at(p, n)->kind == PENDING_SYNC)

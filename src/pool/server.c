@@ -184,6 +184,17 @@ is_fatal(const uint8_t *msg, size_t len)
            (e.severity.len == 5 && memcmp(e.severity.data, "PANIC", 5) == 0);
 }
 
+/* It ends with its server, and not because somebody has ended this connection alone. (So is a fast
+ * shutdown taken, which says the same.) */
+static bool
+ends_with_server(const struct err *err)
+{
+    static const char by_hand[] = "terminating connection due to administrator command";
+
+    return strcmp(err->sqlstate, "57P02") == 0 ||
+           (strcmp(err->sqlstate, "57P01") == 0 && strcmp(err->message, by_hand) != 0);
+}
+
 /* in_hot_standby is about this server, not about what the client is connected to. Returns true
  * when the client is to be told. */
 static bool
@@ -277,7 +288,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
             s->fatal_seen = true;
             server_error_from_message(msg, len, &s->fatal);
             *step_r = (struct pending_step){0};
-            s->fatal_told = !owner_takes_error(s, &s->fatal) &&
+            s->fatal_told = !owner_takes_error(s, &s->fatal) && !ends_with_server(&s->fatal) &&
                             (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }
@@ -404,18 +415,19 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
     return at;
 }
 
-/* Closes it, then tells the owner, who may do as it likes. */
-static void
-lose(struct server *s, const struct err *err)
+void
+server_lose(struct server *s, const struct err *err)
 {
     const struct server_ops *ops = s->ops;
     void *owner = s->owner;
     struct err words = *err;
-    bool owed = s->pending.forwards > 0;
+    struct pending_owed owed;
 
+    pending_note_owed(&s->pending, &owed);
     server_close(s, words.message);
     if (ops != NULL && ops->lost != NULL)
-        ops->lost(owner, s, &words, owed);
+        ops->lost(owner, s, &words, &owed);
+    pending_owed_free(&owed);
 }
 
 /* What it has begun to say while nobody has it must not end in the hands of who gets it next. */
@@ -444,7 +456,7 @@ stream_received(void *ctx, struct io_rx *rx)
     if (s->state == SERVER_CLOSED)
         return;
     if (used == SIZE_MAX || s->fatal_seen) {
-        lose(s, &s->fatal); /* behind a FATAL there is only the end */
+        server_lose(s, &s->fatal); /* behind a FATAL there is only the end */
         return;
     }
     if (from == NULL)
@@ -478,7 +490,7 @@ stream_closed(void *ctx, int error)
         err_set_errno(&err, "08006", error, "connection to node %d was lost", s->node_id);
     else
         err_set(&err, "08006", "node %d closed the connection unexpectedly", s->node_id);
-    lose(s, &err);
+    server_lose(s, &err);
 }
 
 void

@@ -23,7 +23,8 @@ without_primary(const struct child *c, const struct holds *h)
     return c->holds_ended_ns != 0 &&
                    io_now_ns(c->proc->io) - c->holds_ended_ns < NO_PRIMARY_GRACE_S * NS_PER_S
                ? SESSION_HOLD_NODE
-               : SESSION_HOLD_NONE;
+           : c->last_primary_id >= 0 ? SESSION_HOLD_PRIMARY
+                                     : SESSION_HOLD_NONE;
 }
 
 static enum session_slot_hold

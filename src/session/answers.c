@@ -28,6 +28,7 @@ on_ready(void *ctx, struct server *server)
         session_fatal(s, &err);
         return;
     }
+    hold_trusts(s, server->node_id);
     if (server->slot != NULL)
         server->slot->session = (int32_t)s->place.index;
     if (s->stall == STALL_SERVER)
@@ -121,6 +122,13 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
         return;
     }
     forget_link(s, server);
+    if (s->stall == STALL_SERVER && hold_suspects(s, server->node_id, err))
+        return;
+    if (s->stall == STALL_SERVER && s->outage_ns != 0) {
+        s->waited_out = true;
+        client_go_on(s);
+        return;
+    }
     session_fatal(s, err);
 }
 
@@ -278,13 +286,17 @@ on_drained(void *ctx, struct server *server)
 }
 
 static void
-on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
+on_lost(void *ctx, struct server *server, const struct err *err, const struct pending_owed *owed)
 {
     struct session *s = ctx;
     bool again = retry_wants_lost(s, server, owed);
     bool in_tx = server->tx_status != 'I' && server == s->cur;
-    bool keeps = server == s->primary && session_keeps_primary(s);
     bool mid_batch = s->batch == server;
+    struct err why = *err;
+    bool survives;
+
+    keeps_reconsider(s);
+    survives = outage_survives(s, server, owed, &why);
 
     forget_link(s, server);
     if (s->state != CLIENT_READY)
@@ -294,9 +306,11 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
         retry_run(s);
         return;
     }
-    if (!owed && !in_tx && !keeps && !mid_batch && s->pass_left == 0) {
+    if (survives) {
         log_debug("node %d: %s; the session goes on without that connection", server->node_id,
                   err->message);
+        if (owed->count > 0 || owed->skip_till_sync || in_tx || mid_batch || s->pass_left > 0)
+            outage_settle(s, owed, err);
         if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
             client_go_on(s);
         return;
@@ -306,7 +320,7 @@ on_lost(void *ctx, struct server *server, const struct err *err, bool owed)
     else if (server_is_mid_message(server))
         session_end(s, err->message); /* there is no way to tell the client */
     else
-        session_fatal(s, err);
+        session_fatal(s, &why);
 }
 
 const struct server_ops session_server_ops = {

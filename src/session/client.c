@@ -141,7 +141,7 @@ provide_named(struct out *o, const struct sql_statement *st)
  * count when it succeeds. */
 static struct effect *
 text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t len,
-             bool touches_session)
+             uint8_t touches_session)
 {
     struct session *s = o->s;
     struct server *server = o->server;
@@ -155,7 +155,7 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         keeps_statement(s, server, st, text,
-                        touches_session && (f->count == 1 || st->may_touch_session));
+                        f->count == 1 || st->may_touch_session ? touches_session : 0);
         if (unlikely(needs_idle_closed(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
             s->renews = true;
@@ -351,9 +351,16 @@ static void
 batch_ended(struct session *s)
 {
     s->batch = NULL;
-    s->batch_forgets = s->batch_writes = false;
+    s->batch_forgets = false;
+    s->batch_flags = 0;
     if (unlikely(s->local_portal != NULL))
         local_fini(s);
+}
+
+static uint16_t
+flags_of(const struct unit *u)
+{
+    return (uint16_t)(u->flags | (u->may_write ? CYCLE_WRITE : 0));
 }
 
 static void
@@ -367,7 +374,7 @@ send_batch(struct out *o, const struct unit *u)
     bool ended = false;
     size_t at = 0;
 
-    s->batch_writes |= u->may_write;
+    s->batch_flags |= flags_of(u);
     while (at < u->bytes && wire_client_header(o->bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
         uint32_t len = (uint32_t)MIN((size_t)h.total_bytes, u->bytes - at);
         s->batch = o->server;
@@ -393,8 +400,7 @@ send_batch(struct out *o, const struct unit *u)
             on_close(o, at, len);
             break;
         case 'S':
-            server_expect(o->server, PENDING_SYNC, false, s->batch_writes ? CYCLE_WRITE : 0,
-                          effects);
+            server_expect(o->server, PENDING_SYNC, false, s->batch_flags, effects);
             effects = NULL;
             ended = true;
             batch_ended(s);
@@ -419,7 +425,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
 {
     struct wire_view text;
     struct err err;
-    uint16_t flags = u->may_write || s->batch_writes ? CYCLE_WRITE : 0;
+    uint16_t flags = s->batch_flags | flags_of(u);
     struct effect *effects = NULL;
 
     switch (u->type) {
@@ -434,6 +440,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         break;
     case 'F':
         session_keep(s, SESSION_KEEPS_FUNCTION);
+        named_sure(s);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
     case 'c':
@@ -530,12 +537,15 @@ give_up(struct session *s, const struct unit *u)
 
     if (s->cancelled) {
         err_set(&err, "57014", "canceling statement due to user request");
+    } else if (s->outage_ns != 0) {
+        place_no_server(s, &err);
     } else {
         err_set(&err, "53300", "no server connection became free within query_wait_timeout");
         err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
                        "sooner.");
     }
     s->waited_out = s->cancelled = false;
+    s->outage_ns = 0;
     refuse_unit(s, u, &err);
 }
 
@@ -546,6 +556,7 @@ send_placed(struct session *s, struct out *o, const struct unit *u)
     retry_keep(s, o->server, o->bytes, u);
     s->to_primary_once = s->lookup_failed = false;
     s->lookups = 0;
+    s->outage_ns = 0;
     s->defines |= u->defines;
     tx_open(s, o->server, u);
     if (u->draws || u->recalls)
@@ -586,6 +597,10 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->pass_drop = true;
         return true;
     }
+    if (unlikely(s->tx.lost != TX_LOST_NOT)) {
+        outage_unit(s, bytes, u);
+        return true;
+    }
     if (answer_alone(s, u))
         return true;
     u->local &= !in_the_middle(s);
@@ -624,6 +639,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     if (rc > 0)
         return false;
     if (rc < 0) {
+        s->outage_ns = 0;
         refuse_unit(s, u, &err);
         return true;
     }

@@ -6,11 +6,14 @@
  * proc/child when something has changed. Who has a connection goes on with it. Who waits holds
  * none, is in no line, and is placed anew when it goes on: the nodes may have changed their roles
  * meanwhile. It waits as long as it takes: neither query_wait_timeout nor authentication_timeout
- * counts. Invariant: who is on hold is in the host's list, and stalled or logging in.
+ * counts. For a primary while there is none, or while it takes no connections, it waits as long as
+ * failover_wait says. Invariant: who is on hold is in the host's list, and stalled or logging in.
  */
 #include "session/internal.h"
 
 #include <string.h>
+
+enum { SUSPECT_MS = 100, TRY_MS = 3000 };
 
 static bool
 is_linked(const struct session *s, int node_id)
@@ -43,6 +46,33 @@ join(struct session *s, enum session_slot_hold why)
         atomic_store_explicit(&s->place.slot->on_hold, why, memory_order_relaxed);
 }
 
+/* One session at a time tries a node that has just failed. */
+static bool
+is_suspect(struct session_host *host, int node_id)
+{
+    int64_t now_ns = io_now_ns(host->io);
+
+    if (node_id < 0 || node_id != host->suspect_node)
+        return false;
+    if (now_ns < host->suspect_until_ns)
+        return true;
+    host->suspect_until_ns = now_ns + TRY_MS * NS_PER_MS;
+    return false;
+}
+
+/* Has it time left to wait for a primary? */
+static bool
+may_wait(struct session *s)
+{
+    int64_t now_ns = io_now_ns(s->host->io);
+
+    if (s->host->options.failover_wait_ms == 0)
+        return false;
+    if (s->outage_ns == 0)
+        s->outage_ns = now_ns;
+    return now_ns - s->outage_ns < s->host->options.failover_wait_ms * NS_PER_MS;
+}
+
 bool
 hold_stops(struct session *s, int node_id)
 {
@@ -51,11 +81,48 @@ hold_stops(struct session *s, int node_id)
     if (is_linked(s, node_id))
         return false;
     why = ask(s, node_id);
-    if (why == SESSION_HOLD_NONE)
+    /* whoever logs in may do so at any node, or at none */
+    if (why == SESSION_HOLD_NONE && s->state == CLIENT_READY && is_suspect(s->host, node_id))
+        why = SESSION_HOLD_PRIMARY;
+    if (why == SESSION_HOLD_NONE ||
+        (why == SESSION_HOLD_PRIMARY && (s->state != CLIENT_READY || !may_wait(s))))
         return false;
     drop_idle(s, s->reader);
     join(s, why);
     return true;
+}
+
+static void
+try_again(void *ctx)
+{
+    session_hosts_held_go_on(ctx);
+}
+
+bool
+hold_suspects(struct session *s, int node_id, const struct err *err)
+{
+    struct session_host *host = s->host;
+
+    if (node_id != host->view->primary_id || !pool_blames_node(err) || !may_wait(s))
+        return false;
+    if (host->suspect_node != node_id)
+        log_info("statements wait for node %d: %s", node_id, err->message);
+    host->suspect_node = node_id;
+    host->suspect_until_ns = io_now_ns(host->io) + SUSPECT_MS * NS_PER_MS;
+    io_timer_start(host->io, &host->suspect, SUSPECT_MS, try_again, host);
+    join(s, SESSION_HOLD_PRIMARY);
+    return true;
+}
+
+void
+hold_trusts(struct session *s, int node_id)
+{
+    struct session_host *host = s->host;
+
+    if (likely(node_id != host->suspect_node) || node_id < 0)
+        return;
+    host->suspect_node = -1;
+    io_timer_start(host->io, &host->suspect, 0, try_again, host);
 }
 
 void

@@ -102,7 +102,10 @@ session_keep(struct session *s, enum session_keeps what)
 void
 keeps_drop(struct session *s, enum session_keeps what)
 {
-    s->keeps.kinds &= ~(1u << what);
+    struct keeps *k = &s->keeps;
+
+    k->kinds &= ~(1u << what);
+    k->ended &= ~(1u << what);
     show(s);
 }
 
@@ -163,7 +166,8 @@ keep_for_call(struct session *s, struct server *server, struct sql_text name)
 }
 
 static void
-keep_for_calls(struct session *s, struct server *server, const struct sql_statement *st)
+keep_for_calls(struct session *s, struct server *server, const struct sql_statement *st,
+               uint8_t touches)
 {
     bool explained = st->temporary || st->kind == SQL_LOAD;
 
@@ -175,13 +179,15 @@ keep_for_calls(struct session *s, struct server *server, const struct sql_statem
         if (!sql_function_recalls(f))
             keep_for_call(s, server, f->name);
     }
+    if (touches & TOUCHES_SURELY || st->kind == SQL_CALL || !lookup_watches(st))
+        named_sure(s);
     if (!explained || st->kind == SQL_CALL || st->kind == SQL_DO || st->unknown_calls)
         session_keep(s, SESSION_KEEPS_FUNCTION);
 }
 
 void
 keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
-                const char *text, bool touches)
+                const char *text, uint8_t touches)
 {
     struct keeps *k = &s->keeps;
 
@@ -196,6 +202,7 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         /* what it runs was noted with its PREPARE, but the server may have been asked since */
         if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO)
             session_keep(s, SESSION_KEEPS_FUNCTION);
+        named_sure(s);
         break;
     case SQL_DECLARE:
         if (st->hold)
@@ -231,7 +238,7 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         session_keep(s, SESSION_KEEPS_TEMPORARY);
     }
     if (touches)
-        keep_for_calls(s, server, st);
+        keep_for_calls(s, server, st, touches);
 }
 
 /* Of which we can take it again, once EXECUTE has run; nobody knows what that left. */
@@ -249,7 +256,7 @@ keeps_doubt(struct session *s)
 }
 
 void
-keeps_text(struct session *s, const struct sql_facts *f, const char *text, bool touches)
+keeps_text(struct session *s, const struct sql_facts *f, const char *text, uint8_t touches)
 {
     if (!f->understood)
         session_keep(s, SESSION_KEEPS_UNKNOWN);
@@ -258,6 +265,8 @@ keeps_text(struct session *s, const struct sql_facts *f, const char *text, bool 
         session_keep(s, SESSION_KEEPS_LIBRARY);
     if (f->count > 1 && touches)
         session_keep(s, SESSION_KEEPS_FUNCTION);
+    if (f->count > 1 && touches & TOUCHES_SURELY)
+        named_sure(s);
     if (f->count > 1)
         keeps_doubt(s);
     if (f->understood) {
@@ -349,6 +358,13 @@ settle(struct session *s)
     return state == NAMED_KNOWN;
 }
 
+void
+keeps_reconsider(struct session *s)
+{
+    if (s->keeps.kinds & BIT(FUNCTION) && named_is_harmless(s))
+        keeps_drop(s, SESSION_KEEPS_FUNCTION);
+}
+
 static void
 ask(struct session *s)
 {
@@ -359,7 +375,10 @@ ask(struct session *s)
     io_timer_stop(&k->quiet);
     if (!may_ask(s))
         return; /* the end of what runs comes here again */
-    if (!settle(s) || !is_due(s))
+    if (!settle(s))
+        return;
+    keeps_reconsider(s);
+    if (!is_due(s))
         return;
     k->asked = k->kinds & anything ? askable : k->kinds & askable;
     k->ended = 0;
@@ -378,6 +397,7 @@ static void
 quiet(void *ctx)
 {
     ask(ctx);
+    session_release(ctx); /* there may have been nothing to ask for */
 }
 
 void
@@ -501,10 +521,26 @@ keeps_answered(struct session *s, struct server *server, bool failed)
     }
     buf_free(&k->settings);
     k->kinds = (k->kinds & ~asked) | left;
+    if (!(k->kinds & BIT(FUNCTION)))
+        named_lost(s);
     if (left == 0)
         k->fruitless = 0;
     else if (k->fruitless < BACKOFF_MAX)
         k->fruitless++;
+    show(s);
+}
+
+void
+keeps_lost(struct session *s)
+{
+    struct keeps *k = &s->keeps;
+
+    k->kinds = k->fresh = k->ended = k->asked = 0;
+    k->fruitless = 0;
+    k->asking = false;
+    io_timer_stop(&k->quiet);
+    buf_free(&k->settings);
+    named_lost(s);
     show(s);
 }
 

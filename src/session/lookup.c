@@ -190,7 +190,8 @@ take_flags(struct session *s, const struct sql_statement *st, uint32_t flags, st
     flags &= session_options(s)->catalog_mask & ~(uint32_t)CATALOG_JUDGED;
     v->flags = flags;
     v->may_write = flags & CATALOG_WRITES || (missing && st->unknown_calls);
-    v->touches_session = flags & CATALOG_KEEPS || (missing && st->unknown_calls);
+    v->touches_session =
+        flags & CATALOG_KEEPS || (missing && st->unknown_calls) ? TOUCHES_SURELY : 0;
     if (missing && st->unknown_calls)
         named_uncertain(s);
     v->defines = flags & CATALOG_DEFINES || (missing && st->unknown_calls);
@@ -205,9 +206,8 @@ may_ask(const struct session *s)
            io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
 }
 
-/* Kinds of statements that call functions, or fire triggers. */
-static bool
-runs_functions(const struct sql_statement *st)
+bool
+lookup_watches(const struct sql_statement *st)
 {
     switch (st->kind) {
     case SQL_SELECT:
@@ -282,12 +282,13 @@ watch_one(struct session *s, const struct sql_facts *f, const struct sql_stateme
     v->flags |= flags & ~(uint32_t)CATALOG_JUDGED;
     v->defines |= (flags & CATALOG_DEFINES) != 0;
     if (known) {
-        v->touches_session |= flags & CATALOG_KEEPS || (flags & CATALOG_MISSING && !temporary);
+        if (flags & CATALOG_KEEPS || (flags & CATALOG_MISSING && !temporary))
+            v->touches_session |= TOUCHES_SURELY;
         if (unlikely(flags & CATALOG_MISSING))
             named_uncertain(s);
         return;
     }
-    v->touches_session = true;
+    v->touches_session |= TOUCHES_UNASKED;
     if (unlikely(moves(f)))
         named_uncertain(s);
     else
@@ -317,10 +318,10 @@ watch(struct session *s, const struct sql_facts *f, struct verdict *v)
         return;
     v->watched = true;
     if (f->count == 1 && f->statements[0].unknown_calls)
-        v->touches_session = false; /* the catalog knows them */
+        v->touches_session = 0; /* the catalog knows them */
     for (uint32_t n = 0; n < f->count; n++) {
         const struct sql_statement *st = &f->statements[n];
-        if (runs_functions(st) && !has_only_own(st))
+        if (lookup_watches(st) && !has_only_own(st))
             watch_one(s, f, st, v);
         else
             v->watched = false;
@@ -332,7 +333,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
 {
     const struct sql_statement *st = &f->statements[0];
     struct verdict v = {.may_write = f->may_write || !f->understood || f->count > 1,
-                        .touches_session = f->may_touch_session,
+                        .touches_session = f->may_touch_session ? TOUCHES_SURELY : 0,
                         .plain = f->understood,
                         .reason = ROUTE_NOT_UNDERSTOOD};
     uint32_t flags;
@@ -550,7 +551,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e UNU
 }
 
 static void
-on_lost(void *ctx, struct server *server UNUSED, const struct err *err, bool owed UNUSED)
+on_lost(void *ctx, struct server *server UNUSED, const struct err *err,
+        const struct pending_owed *owed UNUSED)
 {
     struct lookup *l = ctx;
 

@@ -27,6 +27,7 @@ struct named {
     struct buf names;                 /* told by its texts, in lower case, each ended by a zero */
     uint32_t count;                   /* of them */
     bool uncertain;                   /* something ran of which not even names are known */
+    bool sure;                        /* ... or that may leave something by all that is known */
     bool asking;                      /* `asked` is on its way */
     struct catalog_question unjudged; /* what ran and was not known */
     struct catalog_question asked;    /* the same, as the server is asked about it */
@@ -39,6 +40,18 @@ named_of(struct session *s)
     if (s->named == NULL)
         s->named = xcalloc(1, sizeof(*s->named));
     return s->named;
+}
+
+void
+named_lost(struct session *s)
+{
+    struct named *n = s->named;
+
+    if (n == NULL)
+        return;
+    n->uncertain = n->sure = n->asking = false;
+    catalog_question_clear(&n->unjudged);
+    catalog_question_clear(&n->asked);
 }
 
 void
@@ -55,6 +68,8 @@ named_clear(struct session *s)
     s->named = NULL;
 }
 
+static bool judge(struct session *s, struct catalog_question *q, const struct catalog_scope *scope);
+
 /* ---- what has run ---- */
 
 static bool
@@ -63,15 +78,9 @@ follows(const struct session *s)
     return session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 
-/* As of which names are to be judged: what the transaction has defined is another thing by the same
- * name. */
-static const struct catalog_scope *
-unjudged_scope(struct session *s)
-{
-    static const struct catalog_scope none = {.tag = 0};
-
-    return s->defines ? &none : lookup_scope(s);
-}
+/* All names of what runs are judged together, also those that are known already; and what the
+ * transaction has defined is another thing by the same name. */
+static const struct catalog_scope unjudged_scope = {.tag = 0};
 
 static bool
 has_name(const char *names, size_t len, struct sql_text name)
@@ -110,7 +119,7 @@ add_name(void *ctx, enum sql_block_name what, struct sql_text name)
     if (what == SQL_BLOCK_PARAMETER)
         named_add(s, name);
     else
-        catalog_question_add_called(&named_of(s)->unjudged, s->host->catalog, unjudged_scope(s),
+        catalog_question_add_called(&named_of(s)->unjudged, s->host->catalog, &unjudged_scope,
                                     name);
 }
 
@@ -137,6 +146,22 @@ named_uncertain(struct session *s)
 }
 
 void
+named_sure(struct session *s)
+{
+    if (follows(s))
+        named_of(s)->sure = true;
+}
+
+bool
+named_is_harmless(struct session *s)
+{
+    struct named *n = s->named;
+
+    return n != NULL && follows(s) && judge(s, &n->unjudged, lookup_scope(s)) && !n->sure &&
+           !n->uncertain && n->asked.count == 0;
+}
+
+void
 named_unjudged(struct session *s, const struct sql_statement *st)
 {
     if (!follows(s))
@@ -144,7 +169,7 @@ named_unjudged(struct session *s, const struct sql_statement *st)
     if (s->tx_local_path)
         named_uncertain(s); /* whose names they are is forgotten with the transaction */
     else
-        catalog_question_add(&named_of(s)->unjudged, s->host->catalog, unjudged_scope(s), st);
+        catalog_question_add(&named_of(s)->unjudged, s->host->catalog, &unjudged_scope, st);
 }
 
 /* ---- judging it ---- */
@@ -161,6 +186,8 @@ judge(struct session *s, struct catalog_question *q, const struct catalog_scope 
         return false;
     if (flags & CATALOG_OPAQUE)
         session_keep(s, SESSION_KEEPS_LIBRARY);
+    if (flags & CATALOG_KEEPS)
+        named_sure(s);
     if (flags & CATALOG_MISSING || q->overflow)
         named_uncertain(s);
     catalog_question_clear(q);

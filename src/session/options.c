@@ -91,6 +91,7 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
         .config = cfg,
         .load_balance = cfg->load_balance_mode,
         .pool_mode = (uint8_t)cfg->pool_mode,
+        .failover_wait_ms = cfg->failover_wait_ms,
         .max_prepared = (uint32_t)cfg->max_prepared_statements,
         .ignore_blanks = cfg->ignore_leading_white_space,
         .after_write = after_write_of(cfg->disable_load_balance_on_write),

@@ -219,7 +219,8 @@ end_batch(struct session *s, struct server *server)
     server_expect(server, PENDING_SYNC, true, 0, NULL);
     server_send(server, "S\0\0\0\4", 5);
     s->batch = NULL;
-    s->batch_forgets = s->batch_writes = false;
+    s->batch_forgets = false;
+    s->batch_flags = 0;
     s->stall = STALL_ANSWERS;
 }
 
@@ -265,6 +266,15 @@ place_decide(struct session *s, const struct unit *u, enum route_reason *reason_
 }
 
 int
+place_no_server(const struct session *s, struct err *err)
+{
+    err_set(err, "57P03", "no PostgreSQL server is available for this statement");
+    if (s->outage_ns != 0)
+        err_detail(err, "It has waited for a primary as long as failover_wait says.");
+    return -1;
+}
+
+int
 place_unit(struct session *s, const struct unit *u, struct server **server_r,
            enum route_reason *reason_r, struct err *err)
 {
@@ -298,10 +308,12 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
         return 1;
     }
     if (node_id < 0)
-        return err_set(err, "57P03", "no PostgreSQL server is available for this statement");
+        return place_no_server(s, err);
     *server_r = session_link(s, node_id, &waits, err);
-    if (*server_r == NULL && !waits)
-        return -1;
+    if (*server_r == NULL && !waits) {
+        s->stall = hold_suspects(s, node_id, err) ? STALL_SERVER : STALL_NONE;
+        return s->stall == STALL_SERVER ? 1 : -1;
+    }
     if (!waits && (*server_r)->node_id != node_id)
         *reason_r = ROUTE_NONE_FREE;
     if (waits || (*server_r)->state != SERVER_LENT) {

@@ -98,9 +98,10 @@ retry_wants(struct session *s, const struct server *server, const struct err *er
 }
 
 bool
-retry_wants_lost(const struct session *s, const struct server *server, bool owed)
+retry_wants_lost(const struct session *s, const struct server *server,
+                 const struct pending_owed *owed)
 {
-    return s->retry.bytes != NULL && s->tx_status == 'I' && owed &&
+    return s->retry.bytes != NULL && s->tx_status == 'I' && owed->count > 0 &&
            (s->retry.due || !server->forwarded);
 }
 

@@ -420,15 +420,19 @@ session_follow_primary(struct session *s)
         return;
     if (old->tx_status == 'I' && old->pending.forwards == 0 && s->batch != old &&
         (s->cur != old || s->pass_left == 0)) {
-        if (session_keeps_primary(s))
-            return; /* its next statement will hear of it */
+        if (session_keeps_primary(s)) {
+            err_set(&err, "57P01", "the primary is node %d now", primary_id);
+            outage_refuse(s, &err);
+            session_fatal(s, &err);
+            return;
+        }
         session_drop_link(s, old);
         if (s->stall != STALL_NONE)
             client_go_on(s);
         return;
     }
     err_set(&err, "57P01", "node %d is not the primary any more", old->node_id);
-    session_fatal(s, &err);
+    server_lose(old, &err);
 }
 
 /* ---- cancel, limits, questions ---- */
@@ -506,6 +510,8 @@ session_sweep(struct session *s)
         }
         err_set(&err, "57014", "canceling authentication due to timeout");
         session_fatal(s, &err);
+    } else if (s->on_hold && s->outage_ns != 0) {
+        client_go_on(s); /* it may have waited long enough */
     } else if (o->idle_limit_ms > 0 && idle_ms >= o->idle_limit_ms && !is_served(s)) {
         err_set(&err, "57P05", "terminating connection due to client_idle_limit");
         session_fatal(s, &err);
@@ -517,6 +523,7 @@ session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
     list_init(&host->held);
+    host->suspect_node = -1;
     slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
     slab_init(&host->sessions, sizeof(struct session), SESSIONS_PER_PAGE);
 }
@@ -525,6 +532,7 @@ void
 session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
+    io_timer_stop(&host->suspect);
     buf_free(&host->scratch);
     slab_fini(&host->small);
     slab_fini(&host->sessions);

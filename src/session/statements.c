@@ -305,7 +305,8 @@ statements_add_by_sql(struct session *s, struct sql_text name)
     if (!statements_have_room(s, &p))
         return;
     st = statement_new(s, p.name, NULL);
-    st->to_primary = st->may_write = st->draws = st->touches_session = true;
+    st->to_primary = st->may_write = st->draws = true;
+    st->touches_session = TOUCHES_SURELY;
     st->reason = ROUTE_PINNED;
     put(s, st);
     unref(s, st);

@@ -172,16 +172,15 @@ build_answer(struct session *s, const uint8_t *bytes, const struct unit *u, cons
     return true;
 }
 
-/* Answers the unit, with which the session's status becomes the one given. */
-static bool
-answer(struct session *s, const uint8_t *bytes, const struct unit *u, const char *tag)
+bool
+tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, const char *tag,
+          char status)
 {
     struct buf b = BUF_EMPTY;
-    bool begins = u->verb == SQL_BEGIN;
     bool done = build_answer(s, bytes, u, tag, &b);
 
     if (done) {
-        s->tx_status = begins ? 'T' : 'I';
+        s->tx_status = status;
         build_ready(&b, s->tx_status);
         session_send(s, &b);
     }
@@ -225,11 +224,11 @@ text_of(struct session *s, const uint8_t *bytes, const struct unit *u, struct wi
 static bool
 answers_end(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
-    if (u->verb == SQL_COMMIT && answer(s, bytes, u, "COMMIT")) {
+    if (u->verb == SQL_COMMIT && tx_answer(s, bytes, u, "COMMIT", 'I')) {
         tx_fini(s);
         return true;
     }
-    if (u->verb == SQL_ROLLBACK && answer(s, bytes, u, "ROLLBACK")) {
+    if (u->verb == SQL_ROLLBACK && tx_answer(s, bytes, u, "ROLLBACK", 'I')) {
         tx_fini(s);
         return true;
     }
@@ -287,7 +286,8 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     node_id = reader_for(s);
     if (node_id < 0 || !may_read_there(s, &u->begin, node_id, &movable) ||
         !text_of(s, bytes, u, &text) ||
-        !answer(s, bytes, u, is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN"))
+        !tx_answer(s, bytes, u, is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN",
+                   'T'))
         return false;
     keep_begin(s, text.data, text.len, movable);
     s->tx.deferred = true;

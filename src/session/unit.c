@@ -30,6 +30,8 @@ demand_primary(struct unit *u, enum route_reason reason)
 static void
 in_doubt(struct unit *u, enum route_reason reason)
 {
+    if (reason != ROUTE_SEVERAL)
+        u->flags |= CYCLE_COMMITS;
     demand_primary(u, reason);
     u->may_write = u->draws = true;
     u->tx_read = false;
@@ -112,6 +114,27 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
     }
 }
 
+/* What becomes of a transaction block. */
+static void
+take_block(struct unit *u, const struct sql_statement *st)
+{
+    switch (st->kind) {
+    case SQL_BEGIN:
+        u->flags = (uint16_t)((u->flags | CYCLE_OPENS) & ~CYCLE_ENDS);
+        break;
+    case SQL_COMMIT:
+    case SQL_PREPARED_TX:
+        u->flags |= CYCLE_COMMITS;
+        /* fall through */
+    case SQL_ROLLBACK:
+        u->flags &= (uint16_t)~CYCLE_OPENS;
+        u->flags |= st->chain ? CYCLE_OPENS : CYCLE_ENDS;
+        break;
+    default:
+        break;
+    }
+}
+
 /* A statement is to be executed, as far as its kind matters for transactions. */
 static void
 take_execution(struct unit *u, const struct sql_statement *st)
@@ -122,6 +145,7 @@ take_execution(struct unit *u, const struct sql_statement *st)
     } else if (st->kind == SQL_BEGIN) {
         demand_primary(u, ROUTE_KIND);
     }
+    take_block(u, st);
     u->chains |= st->chain;
     u->verb = (uint8_t)st->kind;
     u->executed++;
@@ -146,6 +170,8 @@ scan_text(struct session *s, const char *text, size_t len, struct unit *u)
     sequences_scan(s, u, u->facts);
     if (u->facts->count == 1)
         take_execution(u, &u->facts->statements[0]);
+    for (uint32_t n = 0; u->facts->count > 1 && n < u->facts->count; n++)
+        take_block(u, &u->facts->statements[n]);
     if (u->has_begin)
         demand_primary(u, ROUTE_TRANSACTION_KIND);
     if (unlikely(u->local)) {

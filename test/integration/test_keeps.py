@@ -301,6 +301,8 @@ def owner(pgpool):
     ("BEGIN; SET LOCAL search_path TO own_s, public; SELECT own_hidden('alice'); COMMIT", KEPT),
     ("BEGIN;; SET LOCAL search_path TO own_s;; SELECT own_hidden('alice');; COMMIT", KEPT),
     ("SET search_path TO own_s, public; SELECT own_hidden('alice'); RESET search_path", KEPT),
+    ("DROP TABLE IF EXISTS own_u;; CREATE TABLE own_u (a text);; SELECT own_any('kp.y', '1');;"
+     " DISCARD ALL;; INSERT INTO own_u SELECT * FROM own_any('kp.who', 'alice')", KEPT),
     ("BEGIN;; CREATE OR REPLACE FUNCTION own_new() RETURNS text LANGUAGE sql AS"
      " $$ SELECT set_config('kp.' || 'who', 'alice', false) $$;; SELECT own_new();; COMMIT", KEPT),
     ("BEGIN;; DROP FUNCTION IF EXISTS own_new();; CREATE FUNCTION own_new() RETURNS text LANGUAGE"

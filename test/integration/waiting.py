@@ -51,3 +51,11 @@ def free_port():
                 continue
         _given.add(port)
         return port
+
+
+def wait_learnt(pgpool):
+    """Until no session keeps its connection: what a new text leaves is asked about behind it."""
+    def keeps():
+        with pgpool.connect() as one:
+            return [row[10] for row in one.execute("SHOW pool_sessions").fetchall() if row[10]]
+    wait_for(lambda: not keeps(), "the catalog to be asked")

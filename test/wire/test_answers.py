@@ -111,15 +111,16 @@ def test_long_message(pgpool, server, user, kind, size):
                                   complete("INSERT 0 1")],
                          ids=["nothing", "columns", "row", "complete"])
 def test_close_during_a_query(pgpool, server, user, said):
-    """The client gets what there was and one FATAL; the next one is served."""
+    """The client gets what there was and one error; its session goes on."""
     server.script(user, answers(said, close=True))
     with client(pgpool, user) as one:
         one.send(raw.query("SELECT broken"))
-        got = one.read_to_end()
-        assert b"".join(message(m.kind, m.body) for m in got[:-1]) == said
-        assert got[-1].fields()["S"] == "FATAL"
-        assert got[-1].fields()["C"] == "08006"
-    still_serves(pgpool, user)
+        got = one.read_until("Z")
+        assert b"".join(message(m.kind, m.body) for m in got[:-2]) == said
+        assert got[-2].fields()["S"] == "ERROR"
+        assert got[-2].fields()["C"] == "40001"
+        assert "closed the connection" in got[-2].fields()["D"]
+        assert one.rows("SELECT 1") == [["1"]]
 
 
 @pytest.mark.parametrize("kind", ["row", "copy_data", "long_notice", "header"])
@@ -134,11 +135,14 @@ def test_close_in_the_middle_of_a_message(pgpool, server, user, kind):
     server.script(user, answers(head, cut, close=True))
     with client(pgpool, user) as one:
         one.send(raw.query("SELECT broken"))
-        data = one.drain_to_end()
+        if kind == "header":
+            data = b"".join(message(m.kind, m.body) for m in one.read_until("Z"))
+        else:
+            data = one.drain_to_end()
         assert data.startswith(head)
         rest = data[len(head):]
         if kind == "header":
-            assert rest[:1] == b"E" and b"08006" in rest
+            assert rest[:1] == b"E" and b"40001" in rest
         else:
             assert cut.startswith(rest)
     still_serves(pgpool, user)
@@ -155,13 +159,118 @@ def test_close_between_queries_is_not_noticed_by_the_client(pgpool, server, user
     assert len(server.of(user)) == 2
 
 
-def test_close_in_a_transaction_ends_the_session(pgpool, server, user):
+def lost_in_a_transaction(pgpool, server, user, one):
+    assert kinds(one.simple("BEGIN")) == "CZ"
+    first = server.of(user)[-1]
+    first.close()
+    wait_for(first.ended.is_set, "the server's connection to end")
+    # the child has heard of it when it has served somebody whose bytes came later
+    with client(pgpool, user + "_x") as other:
+        other.rows("SELECT 1")
+
+
+def test_close_in_a_transaction(pgpool, server, user):
+    """One error for the next statement, others until the client ends the transaction; nothing of it
+    reaches another connection."""
     with client(pgpool, user) as one:
-        assert kinds(one.simple("BEGIN")) == "CZ"
+        lost_in_a_transaction(pgpool, server, user, one)
+        got = one.simple("INSERT INTO x VALUES (1)")
+        assert codes(got) == ["40001", "Z"] and got[-1].body == b"E"
+        one.send(batch("INSERT INTO x VALUES (2)"))
+        got = one.read_until("Z")
+        assert codes(got) == ["25P02", "Z"] and got[-1].body == b"E"
+        one.send(raw.SYNC)
+        assert one.read_until("Z")[-1].body == b"E"
+        got = one.simple("COMMIT")
+        assert (got[0].body, got[-1].body) == (b"ROLLBACK\0", b"I")
+        assert one.rows("SELECT 1") == [["1"]]
+    assert len(server.of(user)) == 2
+    assert server.asked("INSERT INTO x VALUES (1)") == server.asked("COMMIT") == 0
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+@pytest.mark.parametrize("sql, answer", [("COMMIT", "40001"), ("ROLLBACK", "C")])
+def test_close_in_a_transaction_that_ends_next(pgpool, server, user, form, sql, answer):
+    """A COMMIT is never said to have succeeded."""
+    with client(pgpool, user) as one:
+        lost_in_a_transaction(pgpool, server, user, one)
+        one.send(raw.query(sql) if form == "simple" else batch(sql))
+        got = one.read_until("Z")
+        assert [code for code in codes(got) if code not in "12n"] == [answer, "Z"]
+        assert got[-1].body == b"I"
+        assert one.rows("SELECT 1") == [["1"]]
+
+
+@pytest.mark.parametrize("texts, answers_", [
+    (["INSERT INTO x VALUES (1)"], ["08007", "Z"]),
+    (["SELECT 1 FROM x", "INSERT INTO x VALUES (1)"], ["08007", "Z", "08007", "Z"]),
+    (["BEGIN", "INSERT INTO x VALUES (1)", "SELECT 2"], ["40001", "Z", "25P02", "Z", "25P02", "Z"]),
+    (["BEGIN", "INSERT INTO x VALUES (1)", "COMMIT", "SELECT 3"],
+     ["08007", "Z", "25P02", "Z", "25P02", "Z", "08007", "Z"]),
+    (["BEGIN; INSERT INTO x VALUES (1); COMMIT"], ["08007", "Z"]),
+    (["BEGIN; INSERT INTO x VALUES (1)"], ["40001", "Z"]),
+])
+def test_close_with_answers_owed(pgpool, server, user, texts, answers_):
+    """Each gets an answer; whether something may have been committed is said."""
+    texts = [f"{text} /* {user} */" for text in texts]
+
+    def script(c):
+        c.login()
+        c.serve_one()
+        for text in texts:
+            c.expect("Q", text)
+        c.close()
+
+    server.script(user, script)
+    with client(pgpool, user) as one:
+        one.rows("SELECT 1 /* pgpool: primary */")
+        one.send(*[raw.query(text) for text in texts])
+        got = one.read_until("Z", len(texts))
+        assert codes(got) == answers_
+        if got[-1].body == b"E":
+            assert one.simple("ROLLBACK")[0].body == b"ROLLBACK\0"
+        assert one.rows("SELECT 1") == [["1"]]
+    assert [server.asked(text) for text in texts] == [1] * len(texts)
+
+
+def test_close_in_a_batch_without_sync(pgpool, server, user):
+    def script(c):
+        c.login()
+        c.expect("PBDE")
+        c.close()
+
+    server.script(user, script)
+    with client(pgpool, user) as one:
+        one.send(raw.parse("", "INSERT INTO x VALUES (1)"), raw.bind("", ""), raw.describe("P", ""),
+                 raw.execute(), raw.FLUSH)
+        assert codes(one.read_until("E")) == ["40001"]
+        one.send(raw.SYNC)
+        assert [m.kind for m in one.read_until("Z")] == ["Z"]
+        assert one.rows("SELECT 1") == [["1"]]
+
+
+def test_close_of_a_connection_with_state(pgpool, server, user):
+    """Its temporary table is gone: so is the session, and it is told why."""
+    with client(pgpool, user) as one:
+        one.simple("CREATE TEMP TABLE x (a int)")
         server.of(user)[0].close()
         (got,) = one.read_to_end()
-        assert (got.fields()["S"], got.fields()["C"]) == ("FATAL", "08006")
+        assert (got.fields()["S"], got.fields()["C"]) == ("FATAL", "57P01")
+        assert "a temporary object" in got.fields()["D"]
     still_serves(pgpool, user)
+
+
+@pytest.mark.parametrize("code, words", [
+    ("57P01", "terminating connection due to unexpected postmaster exit"),
+    ("57P02", "terminating connection because of crash of another server process")])
+def test_fatal_of_a_server_that_ends(pgpool, server, user, code, words):
+    """The session does not end with its server."""
+    server.script(user, answers(fatal(code, words), close=True))
+    with client(pgpool, user) as one:
+        one.send(raw.query("SELECT broken"))
+        got = one.read_until("Z")
+        assert codes(got) == ["40001", "Z"] and got[0].fields()["D"] == words
+        assert one.rows("SELECT 1") == [["1"]]
 
 
 @pytest.mark.parametrize("when", ["in_a_query", "in_a_transaction", "in_a_batch"])

@@ -120,7 +120,7 @@ def test_error_in_an_extended_copy(pgpool, server, user, pieces, heard):
 
 
 def test_close_in_the_middle(pgpool, server, user):
-    """One FATAL; what the client sends on goes nowhere."""
+    """One error; what the client sends on goes nowhere."""
     def script(c):
         c.login()
         c.expect("Q", SQL)
@@ -130,8 +130,9 @@ def test_close_in_the_middle(pgpool, server, user):
     server.script(user, script)
     with client(pgpool, user) as one:
         one.send(raw.query(SQL), DATA)
-        assert codes(one.read_to_end()) == ["G", "08006"]
-    still_serves(pgpool, user)
+        assert codes(one.read_until("Z")) == ["G", "08007", "Z"]
+        one.send(DATA, raw.COPY_DONE)
+        assert one.rows("SELECT 1") == [["1"]]
 
 
 def test_fatal_in_the_middle(pgpool, server, user):
@@ -140,7 +141,7 @@ def test_fatal_in_the_middle(pgpool, server, user):
         c.expect("Q", SQL)
         c.send(COPY_IN)
         c.expect("d")
-        c.send(fatal("57P01", "terminating connection"))
+        c.send(fatal("57P01", "terminating connection due to administrator command"))
 
     server.script(user, script)
     with client(pgpool, user) as one:

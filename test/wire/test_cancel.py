@@ -77,8 +77,7 @@ def test_server_keys_of_any_length(bed, pgpool, user, length):
 @pytest.mark.parametrize("key", [b"", b"1234", b"x" * 32, b"x" * 256])
 def test_wrong_key_reaches_nobody(bed, pgpool, user, key):
     server = bed.servers[0]
-    server.script(user, lambda c: (c.login(), c.serve_until("UPDATE slow SET a = 1"),
-                                   c.cancelled.wait(PATIENCE), c.send(CANCELED, ready()), c.serve()))
+    server.script(user, until_cancelled)
     with client(pgpool, user) as one:
         one.send(raw.query("UPDATE slow SET a = 1"))
         running(server, user, "UPDATE slow SET a = 1")

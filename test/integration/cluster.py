@@ -44,6 +44,8 @@ include_if_exists = 'own.conf'
 """
 HBA = "local all,replication all trust\nhost all,replication all 127.0.0.1/32 trust\n"
 
+CONNECT_S = int(20 * SLOW)
+
 # What outlives a run: see test/run.
 CACHE = os.environ.get("PGPOOL_CACHE") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..", "build-test", "cache")
@@ -94,12 +96,13 @@ class Target:
     def env(self, **more):
         """The environment for psql and its like."""
         return {**os.environ, "PGHOST": self.host, "PGPORT": str(self.port),
-                "PGDATABASE": self.database, "PGUSER": self.user, "PGCONNECT_TIMEOUT": "20",
+                "PGDATABASE": self.database, "PGUSER": self.user,
+                "PGCONNECT_TIMEOUT": str(CONNECT_S),
                 "PATH": bin_dir() + ":" + os.environ["PATH"], **more}
 
     def dsn(self, **more):
         parts = {"host": self.host, "port": self.port, "dbname": self.database, "user": self.user,
-                 "connect_timeout": 20, **more}
+                 "connect_timeout": CONNECT_S, **more}
         return " ".join(f"{name}={value}" for name, value in parts.items())
 
     def connect(self, **more):
@@ -125,8 +128,8 @@ class Server(Target):
         self.log = os.path.join(directory, name + ".log")
 
     def _pg_ctl(self, *words, check=True):
-        return run(*as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-w", "-t", "60", *words),
-                   check=check)
+        return run(*as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-w", "-t",
+                              str(int(50 * SLOW)), *words), check=check)
 
     def _write(self, name, text):
         path = os.path.join(self.data, name)

@@ -1,6 +1,7 @@
 """A pgpool that goes into the background by itself, also one that is upgraded, and the socket of a
 service manager."""
 
+import errno
 import os
 import re
 import signal
@@ -11,8 +12,8 @@ import pytest
 
 import processes
 import raw
-from cluster import run
-from proxy import Pgpool, binary
+from cluster import Target, run
+from proxy import Pgpool, asked_all_nodes, binary
 from waiting import SLOW, wait_for
 
 
@@ -35,12 +36,25 @@ class Daemon(Pgpool):
         return done
 
     def start(self, *words, **kwargs):
+        self.launch(*words, **kwargs)
+        self.wait_nodes()
+        return self
+
+    def launch(self, *words, **kwargs):
+        """As it is when the command has returned."""
         self.write_config()
         self.run("-D", *words, check=0, **kwargs)
         self.read_pid()
         self.wait_titles()
-        Pgpool.running.append(self)
-        return self
+        if self not in Pgpool.running:  # it may have run before
+            Pgpool.running.append(self)
+
+    def wait_nodes(self):
+        """As the administration port tells: where clients are, tests may count them."""
+        def asked():
+            with raw.connected(Target("127.0.0.1", self.settings["pcp_port"])) as one:
+                return asked_all_nodes(one)
+        wait_for(asked, "all nodes to be asked", 30)
 
     def read_pid(self):
         with open(self.settings["pid_file_name"], encoding="utf-8") as file:
@@ -126,8 +140,10 @@ class Upgradable(Daemon):
         self.port = self.settings["port"]
         assert self.pid != old
         assert done.stdout == f"pgpool (process {self.pid}) has taken over from process {old}\n"
+        self.wait_titles()
         self.remember()
         wait_for(lambda: not self.still_accepting(old), "the old children to close their doors")
+        self.wait_nodes()
         return old
 
     @staticmethod
@@ -155,8 +171,18 @@ class Upgradable(Daemon):
         self.replace_program(f"read line <{self.directory}/gate\nexec {binary()} \"$@\"\n")
 
     def release_program(self):
-        with open(self.directory + "/gate", "w", encoding="utf-8") as gate:
-            gate.write("go\n")
+        gate = wait_for(self._open_gate, "the program to wait at its gate")
+        os.write(gate, b"go\n")
+        os.close(gate)
+
+    def _open_gate(self):
+        """None while nobody waits there: then an open that waits might do so for ever."""
+        try:
+            return os.open(self.directory + "/gate", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
 
     def files(self):
         return sorted(name for name in os.listdir(self.directory) if name not in ("gate",))

@@ -22,6 +22,12 @@ def binary():
                           os.path.join(here, "..", "..", "build-test", "gcc", "pgpool"))
 
 
+def asked_all_nodes(connection):
+    """On a slow machine clients are let in before (FIRST_LOOK_LIMIT_MS): what they read may go to
+    the primary then, and what they write to nobody."""
+    return "waiting" not in [row[3] for row in connection.rows("SHOW pool_nodes")]
+
+
 class Pgpool(Target):
     """Started by start(), ended by finish(), which also judges how it ended."""
 
@@ -118,7 +124,7 @@ class Pgpool(Target):
             raise AssertionError(f"it ended with {self.process.returncode}")
         try:
             with raw.connected(self, timeout=5, database="postgres") as connection:
-                return connection.rows("SELECT 1") == [["1"]]
+                return connection.rows("SELECT 1") == [["1"]] and asked_all_nodes(connection)
         except (OSError, TimeoutError, raw.Closed, AssertionError):
             return False
 
@@ -142,6 +148,21 @@ class Pgpool(Target):
         """Pids of the processes in whose title the word stands ("child", "lag", "pcp", ...)."""
         return [pid for pid in processes.young(self.pid)
                 if re.search(rf"\b{word}\b", processes.title(pid))]
+
+    def kill_named(self, word, *victims):
+        """Kills these processes, all of that name by default, and waits until as many others stand
+        in their place: somebody killed is listed, and may be what a client comes to, until the
+        kernel has ended him."""
+        before = self.named(word)
+        victims = victims or before
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+
+        def replaced():
+            now = self.named(word)
+            return len(now) == len(before) and not set(now) & set(victims)
+
+        wait_for(replaced, f"others in the place of {word} {victims}")
 
     def log_text(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:

@@ -222,7 +222,7 @@ def test_asyncpg(dark):
     async def ask():
         target = dark.tcp()
         connection = await asyncpg.connect(host=target.host, port=target.port, user="postgres",
-                                           database="postgres", timeout=10)
+                                           database="postgres", timeout=10 * SLOW)
         try:
             return await connection.fetch("SHOW pool_nodes")
         finally:

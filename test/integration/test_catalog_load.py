@@ -26,7 +26,7 @@ import pytest
 
 import raw
 from server_log import ServerLog
-from waiting import SLOW, wait_for
+from waiting import SLOW, Background, wait_for
 
 pytestmark = pytest.mark.one_engine  # what the catalog says is asked alike on both
 
@@ -333,7 +333,7 @@ class Client:
 
     def go(self):
         """Until the time is over; each thing that is wrong costs a new session only."""
-        rounds = []
+        rounds, action = [], self.start_again
         while self.storm.goes_on() and len(self.wrong) < 20:
             try:
                 if not self.one:
@@ -345,7 +345,8 @@ class Client:
                 self.done[action.__name__] += 1
             except (Wrong, AssertionError, OSError, raw.Closed) as error:
                 self.wrong.append(f"client {self.number}, {action.__name__}: {error!r}")
-                self.one.close()
+                if self.one:
+                    self.one.close()
                 self.one = None
         if self.one:
             self.one.close()
@@ -396,11 +397,9 @@ class Storm:
 
     def run(self, seconds):
         self.end = time.monotonic() + seconds
-        threads = [threading.Thread(target=client.go) for client in self.clients]
+        threads = [Background(client.go) for client in self.clients]
         for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            thread.result(seconds + 300)
 
     def wrong(self):
         return [text for client in self.clients for text in client.wrong]

@@ -12,13 +12,14 @@ import raw
 from cluster import Cluster, Target, bin_dir
 from daemon import Daemon
 from proxy import Pgpool
-from waiting import SLOW, wait_for
+from waiting import SLOW, Background, wait_for
 
 # none of it is a matter of the engine
 pytestmark = pytest.mark.one_engine
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
-SECONDS = 60 if HEAVY else 6
+SECONDS = 60 if HEAVY else int(4 + 2 * SLOW)
+SHORT = str(int(SLOW))  # a time limit that passes, in seconds
 
 
 @pytest.fixture(name="own", scope="module")
@@ -76,33 +77,35 @@ def at_servers(own, database="test", servers=None):
     return sum(server.value(sql, database) for server in servers or own.servers)
 
 
-class Asking:
+def wait_free(own, servers=None):
+    """pgpool has let go of them; a server process hears of it a moment later."""
+    wait_for(lambda: at_servers(own, servers=servers) == 0, "the servers to be free")
+
+
+class Asking(Background):
     """A client that sends a statement from a thread of its own."""
 
     def __init__(self, pgpool, sql, **kwargs):
-        self.rows, self.error = None, None
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._run, args=(pgpool, sql, kwargs))
-        self.thread.start()
+        super().__init__(self.ask, pgpool, sql, kwargs)
 
-    def _run(self, pgpool, sql, kwargs):
-        try:
-            with raw.connected(pgpool, timeout=60 * SLOW, **kwargs) as one:
-                self.rows = one.rows(sql)
-        except BaseException as error:  # pylint: disable=broad-except
-            self.error = error
-        self.done.set()
-
-    def result(self):
-        self.thread.join(60 * SLOW)
-        assert self.done.is_set()
-        if self.error:
-            raise self.error
-        return self.rows
+    @staticmethod
+    def ask(pgpool, sql, kwargs):
+        with raw.connected(pgpool, timeout=60, **kwargs) as one:
+            return one.rows(sql)
 
 
 def waiting(pgpool):
     return sum(int(row[3]) for row in holds(pgpool))
+
+
+def wait_waiting(pgpool, count, *asking):
+    """Until so many clients wait, and these among them."""
+    def all_wait():
+        for one in asking:
+            one.check()
+            assert one.is_alive(), f"it was answered: {one.value}"
+        return waiting(pgpool) == count
+    wait_for(all_wait, f"{count} clients to wait")
 
 
 # ---- pause ---------------------------------------------------------------------------------------
@@ -114,13 +117,13 @@ def test_pause_blocks_and_resume_frees(start, own, mode):
         one.rows("INSERT INTO pause_t VALUES (1)")
         out, _ = run(pgpool, "pause")
         assert out.splitlines()[-1] == "pgpool is paused: no server connection is open"
-        assert at_servers(own) == 0
+        wait_free(own)
         assert [row[:2] for row in holds(pgpool)] == [["paused", ""]]
         assert "paused: all databases\n" in run(pgpool, "status")[0]
         one.send(raw.query("INSERT INTO pause_t VALUES (2)"))
         reader = Asking(pgpool, "SELECT 1", application_name="pause")
         newcomer = Asking(pgpool, "SELECT 2", application_name="pause_new")
-        wait_for(lambda: waiting(pgpool) == 3, "three to wait")
+        wait_waiting(pgpool, 3, reader, newcomer)
         assert at_servers(own) == 0
         assert run(pgpool, "resume")[0] == "pgpool is in use again\n"
         assert not [got for got in one.read_until("Z") if got.kind == "E"]
@@ -140,7 +143,7 @@ def test_open_transaction_goes_on(start, own):
         assert pause.poll() is None
         one.rows("COMMIT")
         assert "waiting for " in finish(pause)[0]
-        assert at_servers(own) == 0
+        wait_free(own)
         run(pgpool, "resume")
 
 
@@ -149,7 +152,7 @@ def test_timeout_tells_and_takes_it_back(start):
     with raw.connected(pgpool, application_name="pause") as one:
         one.rows("BEGIN")
         one.rows("INSERT INTO pause_t VALUES (3)")
-        _, err = run(pgpool, "-t", "1", "pause", check=1)
+        _, err = run(pgpool, "-t", SHORT, "pause", check=1)
         assert 'the time limit is over; what is left is 1 server connection:\n  user "postgres" ' \
                'of database "test" from 127.0.0.1, node 0: in a transaction\n' in err
         assert err.endswith("it was taken back: pgpool is in use as before\n")
@@ -176,7 +179,7 @@ def test_what_keeps_its_connection_is_named(start):
     with raw.connected(pgpool) as one:
         one.rows("CREATE TEMP TABLE pause_temp (a int)")
         assert "keeps its connection: a temporary object" in \
-            run(pgpool, "-t", "1", "pause", check=1)[1]
+            run(pgpool, "-t", SHORT, "pause", check=1)[1]
         pause = begin(pgpool, "pause")
         wait_for(lambda: holds(pgpool), "the pause")
         one.rows("INSERT INTO pause_temp VALUES (1)")
@@ -189,7 +192,7 @@ def test_session_mode_waits_for_goodbye(start):
     pgpool = start(pool_mode="session")
     with raw.connected(pgpool) as one:
         one.rows("INSERT INTO pause_t VALUES (1)")
-        assert "in session mode" in run(pgpool, "-t", "1", "pause", check=1)[1]
+        assert "in session mode" in run(pgpool, "-t", SHORT, "pause", check=1)[1]
         pause = begin(pgpool, "pause")
         wait_for(lambda: holds(pgpool), "the pause")
         one.rows("INSERT INTO pause_t VALUES (1)")
@@ -207,13 +210,13 @@ def test_one_database(start, own):
         assert run(pgpool, "pause", "-d", "test")[0].splitlines()[-1] == \
             'database "test" is paused: no server connection is open'
         assert [row[:2] for row in holds(pgpool)] == [["paused database", "test"]]
-        assert at_servers(own) == 0
+        wait_free(own)
         assert other.rows("SELECT 1") == [["1"]]
         asking = Asking(pgpool, "SELECT 1")
-        wait_for(lambda: waiting(pgpool) == 1, "it to wait")
+        wait_waiting(pgpool, 1, asking)
         run(pgpool, "pause")
         assert "is not paused by itself" not in run(pgpool, "resume", "test")[1]
-        assert not asking.done.is_set()
+        assert asking.is_alive()
         assert "is not paused by itself" in run(pgpool, "resume", "test", check=1)[1]
         run(pgpool, "resume")
         assert asking.result() == [["1"]]
@@ -251,11 +254,9 @@ def test_no_such_node(start):
 def test_killed_children_stay_paused(start, own):
     pgpool = start()
     run(pgpool, "pause")
-    for pid in pgpool.named("child"):
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: len(pgpool.named("child")) == 2, "the next children")
+    pgpool.kill_named("child")
     asking = Asking(pgpool, "SELECT 1", application_name="pause")
-    wait_for(lambda: waiting(pgpool) == 1, "it to wait")
+    wait_waiting(pgpool, 1, asking)
     assert at_servers(own) == 0
     assert run(pgpool, "pause")[0].startswith("pgpool is paused (it was before)")
     run(pgpool, "resume")
@@ -269,7 +270,7 @@ def test_stopped_child_is_waited_for(start):
     os.kill(pid, signal.SIGSTOP)
     try:
         assert f"process {pid} has not heard of it yet" in \
-            run(pgpool, "-t", "1", "pause", check=1)[1]
+            run(pgpool, "-t", SHORT, "pause", check=1)[1]
     finally:
         os.kill(pid, signal.SIGCONT)
     run(pgpool, "pause")
@@ -277,13 +278,15 @@ def test_stopped_child_is_waited_for(start):
 
 
 def test_query_wait_timeout_does_not_count(start):
-    pgpool = start(query_wait_timeout="1s", max_backend_connections=2, authentication_timeout="1s")
+    limit = f"{int(1000 * SLOW)}ms"
+    pgpool = start(query_wait_timeout=limit, max_backend_connections=2,
+                   authentication_timeout=limit)
     run(pgpool, "pause")
     with raw.Raw(pgpool) as late:
         late.send(raw.startup({"user": "postgres", "database": "test"}))
         asking = [Asking(pgpool, "SELECT 1") for _ in range(4)]
-        wait_for(lambda: waiting(pgpool) == 5, "five to wait")
-        threading.Event().wait(3)
+        wait_waiting(pgpool, 5, *asking)
+        threading.Event().wait(3 * SLOW)
         run(pgpool, "resume")
         for one in asking:
             assert one.result() == [["1"]]
@@ -295,12 +298,19 @@ def test_cancel_while_paused(start):
     with pgpool.connect() as one:
         one.execute("SELECT 1")
         run(pgpool, "pause")
-        asking = threading.Thread(target=lambda: wait_for(lambda: waiting(pgpool) == 1, "it")
-                                  and one.cancel())
-        asking.start()
+
+        def cancel():
+            try:
+                wait_waiting(pgpool, 1)
+            except AssertionError:
+                run(pgpool, "resume")  # or the statement waits for ever
+                raise
+            one.cancel()
+
+        asking = Background(cancel)
         with pytest.raises(Exception, match="canceling statement due to user request"):
             one.execute("INSERT INTO pause_t VALUES (1)")
-        asking.join()
+        asking.result()
         run(pgpool, "resume")
         assert one.execute("SELECT 1").fetchall() == [(1,)]
 
@@ -311,9 +321,9 @@ def test_stop_while_paused(own, engine, mode):
     try:
         daemon.run("pause", check=0)
         asking = Asking(daemon, "SELECT 1")
-        wait_for(lambda: waiting(daemon) == 1, "it to wait")
+        wait_waiting(daemon, 1, asking)
         daemon.run("-m", mode, "stop", check=0)
-        asking.thread.join(20 * SLOW)
+        asking.join(20 * SLOW)
         assert asking.error is not None
     finally:
         daemon.finish()
@@ -328,6 +338,7 @@ def test_upgrade_is_refused_while_paused(own, engine):
         with raw.connected(daemon) as one:
             daemon.run("upgrade", check=0, timeout=100)
             daemon.read_pid()
+            daemon.wait_nodes()
             assert "an older generation" in daemon.run("pause", check=1).stderr
             assert one.rows("SELECT 1") == [["1"]]
         wait_for(lambda: daemon.run("pause").returncode == 0, "the old one to end")
@@ -340,6 +351,12 @@ def pgbench(pgpool, seconds, *words):
     return subprocess.Popen(["pgbench", "-n", "-c", "32", "-j", "2", "-T", str(seconds), *words],
                             env=pgpool.env(), text=True, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def wait_begun(pgpool):
+    """More SELECTs and UPDATEs than a start has."""
+    wait_for(lambda: sum(int(row[5]) + int(row[7]) for row in show(pgpool, "pool_backend_stats"))
+             > 100, "some transactions")
 
 
 def assert_no_error(process):
@@ -360,7 +377,7 @@ def bench_fixture(own):
 def test_pgbench_across_pauses(start, bench, words):
     pgpool = start(max_backend_connections=20)
     client = pgbench(pgpool, SECONDS, *words)
-    wait_for(lambda: show(pgpool, "pool_backend_stats")[1][5] != "0", "some transactions")
+    wait_begun(pgpool)
     count = 0
     while client.poll() is None:
         run(pgpool, "-t", "30", "pause")
@@ -388,7 +405,7 @@ def test_pgbench_across_reloads(start, bench):
 def test_servers_are_restarted_meanwhile(start, own, bench):
     pgpool = start()
     client = pgbench(pgpool, SECONDS + 4, "-S" if HEAVY else "-N")
-    wait_for(lambda: show(pgpool, "pool_backend_stats")[0][5] != "", "some transactions")
+    wait_begun(pgpool)
     run(pgpool, "pause")
     for server in own.servers:
         server.stop()
@@ -408,7 +425,7 @@ def test_pause_while_the_servers_are_down(start, own):
     wait_for(lambda: [row[3] for row in show(pgpool, "pool_nodes")] == ["down"] * 2,
              "both to be down")
     asking = [Asking(pgpool, "INSERT INTO pause_t VALUES (9)"), Asking(pgpool, "SELECT 1")]
-    wait_for(lambda: waiting(pgpool) == 2, "two to wait")
+    wait_waiting(pgpool, 2, *asking)
     for server in own.servers:
         server.start()
     run(pgpool, "resume")
@@ -427,7 +444,7 @@ def test_drain_moves_reads_away(start, own):
         wait_for(lambda: one.rows(port) == [[str(own.servers[1].port)]], "the standby to be read")
         out, _ = run(pgpool, "drain", "1")
         assert out.splitlines()[-1] == "node 1 is drained: no server connection is open to it"
-        assert at_servers(own, servers=own.servers[1:]) == 0
+        wait_free(own, own.servers[1:])
         assert "drained: node 1\n" in run(pgpool, "status")[0]
         assert [row[:2] for row in holds(pgpool)] == [["drained node", "1"]]
         for _ in range(5):
@@ -446,7 +463,7 @@ def test_drain_waits_for_transactions(start):
     with raw.connected(pgpool) as one:
         one.rows("BEGIN READ ONLY")
         one.rows("SELECT count(*) FROM pause_t")
-        _, err = run(pgpool, "-t", "1", "drain", "1", check=None)
+        _, err = run(pgpool, "-t", SHORT, "drain", "1", check=None)
         if err:
             assert "node 1: in a transaction" in err
         one.rows("COMMIT")
@@ -460,14 +477,14 @@ def test_drained_primary(start, own):
     with raw.connected(pgpool, application_name="pause") as one:
         one.rows("SELECT count(*) FROM pause_t")
         run(pgpool, "drain", "0")
-        assert at_servers(own, servers=own.servers[:1]) == 0
+        wait_free(own, own.servers[:1])
         writer = Asking(pgpool, "INSERT INTO pause_t VALUES (5)")
-        wait_for(lambda: waiting(pgpool) == 1, "the writer to wait")
+        wait_waiting(pgpool, 1, writer)
         assert one.rows("SELECT count(*) FROM pause_t")
         own.primary.stop()
         wait_for(lambda: show(pgpool, "pool_nodes")[0][3] == "down", "it to be down")
         second = Asking(pgpool, "INSERT INTO pause_t VALUES (6)")
-        wait_for(lambda: waiting(pgpool) == 2, "both to wait")
+        wait_waiting(pgpool, 2, writer, second)
         own.primary.start()
         run(pgpool, "undrain", "0")
         writer.result()
@@ -493,9 +510,9 @@ def test_sql_pauses(start, own):
         one.rows("COMMIT")
         assert boss.read_until("Z")[0].body == b"PAUSE\0"
         assert [got.row()[0] for got in boss.read_until("Z") if got.kind == "D"] == [b"paused"]
-        assert at_servers(own) == 0
+        wait_free(own)
         asking = Asking(pgpool, "SELECT 1")
-        wait_for(lambda: waiting(pgpool) == 1, "it to wait")
+        wait_waiting(pgpool, 1, asking)
         assert boss.simple("PGPOOL RESUME")[0].body == b"RESUME\0"
         assert asking.result() == [["1"]]
         for text, name in (('PGPOOL PAUSE "Te st"', "Te st"), ("PGPOOL PAUSE TEST", "test")):

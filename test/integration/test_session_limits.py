@@ -33,6 +33,11 @@ def codes(messages):
     return [got.fields()["C"] if got.kind == "E" else got.kind for got in messages]
 
 
+def scaled(seconds):
+    """A limit of pgpool's that the machine must not reach by itself."""
+    return f"{int(seconds * 1000 * SLOW)}ms"
+
+
 def closed_within(connection, seconds):
     connection.timeout = seconds * SLOW
     return connection.read_to_end()
@@ -57,11 +62,11 @@ def stopped(*servers):
 # ---- clients' limits -----------------------------------------------------------------------------
 
 def test_client_idle_limit(cluster, start_pgpool):
-    pgpool = start_pgpool(client_idle_limit="1s")
+    pgpool = start_pgpool(client_idle_limit=scaled(1))
     with raw.connected(pgpool) as idle, raw.connected(pgpool) as busy, \
             raw.connected(pgpool) as within:
         within.simple("BEGIN")
-        busy.send(Q("SELECT pg_sleep(2.5)"))
+        busy.send(Q(f"SELECT pg_sleep({2.5 * SLOW})"))
         assert codes(closed_within(idle, 5)) == ["57P05"]
         assert codes(closed_within(within, 5)) == ["57P05"]
         assert codes(busy.read_until("Z")) == ["T", "D", "C", "Z"]
@@ -69,11 +74,11 @@ def test_client_idle_limit(cluster, start_pgpool):
         began = time.monotonic()
         assert busy.rows("SELECT 1") == [["1"]]
         assert codes(closed_within(busy, 5)) == ["57P05"]
-        assert time.monotonic() - began > 0.9
+        assert time.monotonic() - began > 0.9 * SLOW
 
 
 def test_authentication_timeout_is_not_put_off_by_single_bytes(cluster, start_pgpool):
-    pgpool = start_pgpool(authentication_timeout="1s")
+    pgpool = start_pgpool(authentication_timeout=scaled(1))
     hello = raw.startup({"user": "postgres", "database": "test", "application_name": "x" * 200})
     with raw.Raw(pgpool) as slow, raw.Raw(pgpool) as silent:
         began = time.monotonic()
@@ -183,10 +188,10 @@ def test_children_retire_only_when_somebody_takes_their_place(cluster, start_pgp
 
 
 def test_child_life_time(cluster, start_pgpool):
-    pgpool = start_pgpool(num_init_children=1, child_life_time="1s")
+    pgpool = start_pgpool(num_init_children=1, child_life_time=scaled(1))
     with raw.connected(pgpool) as one:
         first = pgpool.named("child")
-        one.quiet(2.5)
+        one.quiet(2.5 * SLOW)
         assert pgpool.named("child") == first, "it has a client"
     wait_for(lambda: pgpool.named("child") and pgpool.named("child") != first, "a new child")
     with raw.connected(pgpool) as one:
@@ -231,7 +236,7 @@ def test_connection_cache_off(cluster, start_pgpool):
 
 
 def test_connection_life_time(cluster, start_pgpool):
-    pgpool = start_pgpool(pool_mode="session", num_init_children=1, connection_life_time="2s")
+    pgpool = start_pgpool(pool_mode="session", num_init_children=1, connection_life_time=scaled(2))
     visit(pgpool, "mortal")
     with raw.connected(pgpool, application_name="mortal2") as one:
         one.rows("SELECT 1")
@@ -366,9 +371,8 @@ def test_client_gone_while_the_server_is_dialled(cluster, start_pgpool, ending):
                                       "application_name": "gone"}))
                 one.quiet(0.1)
                 one.send(Q("SELECT 1"), ending)
-        wait_for(lambda: "0 clients, 0 server" in "".join(map(processes.title,
-                                                              pgpool.named("child"))),
-                 "the sessions to be gone")
+        wait_for(lambda: all("0 clients, 0 server" in processes.title(pid)
+                             for pid in pgpool.named("child")), "the sessions to be gone")
     wait_for(lambda: not backends(cluster, "gone"), "the server connections to be gone")
 
 

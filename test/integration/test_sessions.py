@@ -7,7 +7,7 @@ import time
 import pytest
 
 import raw
-from waiting import wait_for
+from waiting import Background, wait_for
 from wire_cases.script import CUT, READY, B, Case, D, E, End, H, P, Q, S, Until, ready
 
 
@@ -280,11 +280,9 @@ def test_many_flushed_messages_behind_a_slow_one(pgpool):
     count = 12_000
     with raw.connected(pgpool) as one:
         one.send(P("", "SELECT pg_sleep(0.5)"), B("", ""), E(), H)
-        sender = threading.Thread(target=one.send,
-                                  args=((raw.close("P") * 1000 + H) * (count // 1000) + S,))
-        sender.start()
+        sender = Background(one.send, (raw.close("P") * 1000 + H) * (count // 1000) + S)
         answers = one.read_until("Z")
-        sender.join()
+        sender.result()
         assert kinds(answers).count("3") == count
 
 
@@ -312,13 +310,12 @@ def test_notifications_do_not_tear_rows(cluster, pgpool):
             while not stop.is_set():
                 two.simple("NOTIFY sess_n, 'torn'")
 
-        other = threading.Thread(target=notify)
-        other.start()
+        other = Background(notify)
         try:
             answers = one.read_until("Z")
         finally:
             stop.set()
-            other.join()
+            other.result()
         rows = [got.row()[0] for got in answers if got.kind == "D"]
         assert len(rows) == 100
         assert all(row == b"r" * 300_000 for row in rows)

@@ -105,7 +105,9 @@ def test_standby_that_restarts(cluster, table, start_pgpool):
 
 def test_read_in_flight_when_its_server_is_terminated(cluster, table, pgpool):
     with raw.connected(pgpool, application_name="surv") as one:
-        one.send(raw.query("SELECT pg_is_in_recovery() FROM pg_sleep(0.5)"))
+        # long enough to be found, on the standby only
+        one.send(raw.query("SELECT pg_is_in_recovery() FROM "
+                           "pg_sleep(CASE WHEN pg_is_in_recovery() THEN 60 ELSE 0 END)"))
         victims = wait_for(lambda: [
             (server, row) for server in cluster.servers[1:]
             for row in server.rows("SELECT pid FROM pg_stat_activity WHERE application_name = "

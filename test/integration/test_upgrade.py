@@ -15,7 +15,6 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 import psycopg
@@ -26,7 +25,7 @@ import raw
 from cluster import Target
 from daemon import Manager, Upgradable, answers, makes, pid_in_file
 from proxy import Pgpool, binary
-from waiting import SLOW, free_port, wait_for
+from waiting import SLOW, Background, free_port, wait_for
 
 
 make_fixture, daemon_fixture = makes(Upgradable)
@@ -269,9 +268,14 @@ def test_new_generation_s_lag_hears_of_the_old_one_s_writes(make):
                          "a read on a standby")
 
 
+def wait_logs_statements(one):
+    wait_for(lambda: one.rows("PGPOOL SHOW log_statement") == [["on"]], "its child to reload")
+
+
 def test_log_of_both(daemon):
     with raw.connected(daemon) as one:
         daemon.reload(log_statement="on")
+        wait_logs_statements(one)
         daemon.upgrade()
         one.rows("SELECT 'by the old one'")
         with raw.connected(daemon) as two:
@@ -286,7 +290,7 @@ def test_log_of_both(daemon):
         one.rows("SELECT 'after rotation'")
         daemon.wait_log("statement: SELECT 'after rotation'")
     daemon.wait_log("the older generation of parent process .* has ended")
-    assert "this generation has finished" in daemon.log_text()
+    daemon.wait_log("this generation has finished")  # by another logger
 
 
 def open_file(pid, number):
@@ -360,10 +364,25 @@ def test_path_is_found_again(make, how):
                           env={**daemon.environment(), "PATH": "/nowhere:.:" + os.environ["PATH"]})
     assert done.returncode == 0
     daemon.read_pid()
+    daemon.wait_titles()
     Pgpool.running.append(daemon)
     daemon.upgrade()
     daemon.wait_log(f'received upgrade request, starting "{directory}/.*{name}"')
     assert answers(daemon)
+
+
+def settled(look):
+    """What is seen for longer than the second in which pgpool looks after everything."""
+    seen = [(time.monotonic(), look())]
+
+    def same():
+        now = look()
+        if now != seen[0][1]:
+            seen[0] = (time.monotonic(), now)
+        return time.monotonic() - seen[0][0] > 1.5 * SLOW
+
+    wait_for(same, "nothing to change any more", 30)
+    return seen[0][1]
 
 
 def test_no_descriptor_is_handed_down(daemon):
@@ -373,7 +392,7 @@ def test_no_descriptor_is_handed_down(daemon):
         return {kind: [processes.descriptors(pid) for pid in found] for kind, found in
                 [("parent", [daemon.pid]), *((kind, daemon.named(kind)) for kind in kinds)]}
 
-    before = descriptors()
+    before = settled(descriptors)
     for _ in range(3):
         old = daemon.upgrade()
         wait_for(lambda pid=old: not processes.alive(pid), "the old one's end")
@@ -467,6 +486,7 @@ def test_reload_is_the_new_one_s(daemon):
         daemon.upgrade()
         daemon.reload(log_statement="on")
         with raw.connected(daemon) as two:
+            wait_logs_statements(two)
             two.rows("SELECT 'new'")
         one.rows("SELECT 'old'")
         daemon.wait_log("statement: SELECT 'new'")
@@ -628,13 +648,12 @@ def test_cancel_reaches_the_old_generation(make, cluster, version, engine):
 def test_cancel_by_a_driver(daemon, cluster):
     with daemon.connect() as one:
         daemon.upgrade()
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            timer = threading.Thread(target=lambda: (wait_running(cluster, 1), one.cancel()))
-            timer.start()
-            try:
+        canceller = Background(lambda: (wait_running(cluster, 1), one.cancel()))
+        try:
+            with pytest.raises(psycopg.errors.QueryCanceled):
                 one.execute("SELECT pg_sleep(60), pg_current_xact_id()")
-            finally:
-                timer.join()
+        finally:
+            canceller.result()
 
 
 def test_cancel_that_the_old_generation_does_not_answer(daemon):

@@ -1,9 +1,11 @@
-"""Waiting for conditions with a deadline, and ports that nobody uses."""
+"""Waiting for conditions with a deadline, threads that tell what went wrong, and ports that nobody
+uses."""
 
 import asyncio
 import os
 import random
 import socket
+import threading
 import time
 
 # A sanitizer build and a noisy machine are slow; a deadline is there to end a hang, not to measure.
@@ -34,14 +36,50 @@ async def wait_for_async(condition, what, timeout=10.0, pause=0.02):
         await asyncio.sleep(pause)
 
 
+class Background(threading.Thread):
+    """Runs a function beside the test, which hears of what went wrong there from result(), and
+    from check() while it waits for something else."""
+
+    def __init__(self, function, *arguments, **more):
+        super().__init__(daemon=True)
+        self.call = function, arguments, more
+        self.value = self.error = None
+        self.start()
+
+    def run(self):
+        function, arguments, more = self.call
+        try:
+            self.value = function(*arguments, **more)
+        except BaseException as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def check(self):
+        if self.error:
+            raise self.error
+
+    def result(self, timeout=60.0):
+        self.join(timeout * SLOW)
+        self.check()
+        assert not self.is_alive(), f"{self.call[0]} has not ended within {timeout * SLOW:g} s"
+        return self.value
+
+
+PORTS = range(10240, 32000)  # below those that the kernel takes for outgoing connections
 _given = set()
 
 
+def _own_ports():
+    """A port is bound later than it is chosen: what pytest's workers choose from must not
+    overlap."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    workers = max(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), worker + 1)
+    return PORTS[worker * len(PORTS) // workers:(worker + 1) * len(PORTS) // workers]
+
+
 def free_port():
-    """A TCP port below the range from which the kernel takes the ports of outgoing connections, and
-    never the same one twice."""
+    """A TCP port that no other worker is given, and never the same one twice."""
     while True:
-        port = random.SystemRandom().randrange(10240, 32000)
+        port = random.SystemRandom().choice(_own_ports())
         if port in _given:
             continue
         with socket.socket() as probe:

@@ -16,10 +16,10 @@ from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
 from clients import nodes  # noqa: E402
 from fake import FakeServer  # noqa: E402
 from proxy import Pgpool  # noqa: E402
-from waiting import wait_for  # noqa: E402
+from waiting import SLOW, wait_for  # noqa: E402
 
 # where a server connection stays with its client, each of them can be told what to do
-USUAL = {"num_init_children": 1, "connect_timeout": "5s", "pool_mode": "session",
+USUAL = {"num_init_children": 1, "connect_timeout": f"{int(5 * SLOW)}s", "pool_mode": "session",
          "failover_wait": 0}
 
 

@@ -15,11 +15,12 @@ import re
 import socket
 import struct
 import threading
+import time
 
 import raw
 from raw import cstr, message
 from unread import Unread
-from waiting import SLOW, wait_for
+from waiting import SLOW, free_port, wait_for
 
 TEXT_OID = 25
 SSL_CODE, GSS_CODE, CANCEL_CODE = 80877103, 80877104, 80877102
@@ -139,6 +140,7 @@ class Connection:
         self.portals = {}
         self.texts = []  # of simple queries and Parse messages
         self.kinds = ""  # of all messages
+        self.answered = 0  # of a watcher's questions
         self.resets = 0  # how often DISCARD ALL was answered
         self.cancelled = threading.Event()
         self.gone = threading.Event()  # the other side has closed
@@ -180,6 +182,21 @@ class Connection:
     def wait_reset(self, count=1):
         """Until pgpool has read the answer to its count-th reset: it is idle then."""
         wait_for(lambda: self.resets >= count, f"reset {count}")
+        self._wait_read()
+
+    def wait_unasked(self, seconds=0.1):
+        """Until the last question was answered, that long ago, and pgpool has read the answer: who
+        watches asks once a second."""
+        seen = [0, time.monotonic()]
+
+        def quiet():
+            if self.answered != seen[0] or self.kinds.count("Q") != self.answered:
+                seen[:] = [self.answered, time.monotonic()]
+            return self.answered and time.monotonic() - seen[1] >= seconds
+
+        before = self.answered
+        wait_for(lambda: self.answered > before, "the next question", pause=0.002)
+        wait_for(quiet, "the questions to end", pause=0.002)
         self._wait_read()
 
     def send_apart(self, data, size=1):
@@ -341,11 +358,20 @@ class FakeServer:
         self.cancel_sockets = []
         self.faults = []  # of scripts
         self.lock = threading.Lock()
-        self.listener = socket.socket()
-        self.listener.bind((self.host, 0))
-        self.port = self.listener.getsockname()[1]
-        self.listener.listen(256)
+        self._listen()
         self._begin(self._accept)
+
+    def _listen(self):
+        """Not on a port of the kernel's choice: when this server is down, the kernel could give it
+        to somebody else, even to a connection that is to find nobody there."""
+        while True:
+            self.listener, self.port = socket.socket(), free_port()
+            try:
+                self.listener.bind((self.host, self.port))
+                break
+            except OSError:
+                self.listener.close()
+        self.listener.listen(256)
 
     @staticmethod
     def _begin(function, *arguments):
@@ -411,6 +437,7 @@ class FakeServer:
                 connection.send(columns("a", "b", "c"), complete("SELECT 0"), ready())
             else:
                 connection.send(self._state(sql), ready())
+            connection.answered += 1
 
     def _state(self, sql):
         """Who it is and how far, in the columns that pgpool asks for."""

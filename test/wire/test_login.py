@@ -8,7 +8,7 @@ import raw
 from clients import client, kinds, refusal, still_serves
 from fake import AUTH_OK, error, fatal, notice, parameter, ready, result
 from raw import message
-from waiting import wait_for
+from waiting import SLOW, wait_for
 
 def key(connection, secret=b"\1\2\3\4"):
     connection.key = secret
@@ -176,14 +176,18 @@ def test_close_during_login(pgpool, server, user):
 
 def test_server_that_never_answers_is_given_up(start_bed):
     """After connect_timeout; others are served meanwhile, and behind it."""
-    bed = start_bed(connect_timeout="1s")
+    bed = start_bed(connect_timeout=f"{int(1000 * SLOW)}ms")
     pgpool, server = bed.pgpool, bed.servers[0]
     server.script("alice", *[lambda c: c.wait_gone()] * 2)
     with raw.Raw(pgpool) as one, client(pgpool, "bystander") as other:
         one.send(raw.startup({"user": "alice", "database": "test"}))
         silent = server.wait_for_connection("alice")
-        while not silent.gone.is_set():
+
+        def given_up():
             assert other.rows("SELECT 1") == [["1"]]
+            return silent.gone.is_set()
+
+        wait_for(given_up, "the silent server to be given up", pause=0)
         assert one.read_until("ZE")[-1].kind == "Z"
         for _ in range(20):
             assert other.rows("SELECT 1") == [["1"]]

@@ -5,7 +5,7 @@ import pytest
 import processes
 import raw
 from clients import client, kinds, still_serves
-from fake import error, ready
+from fake import PATIENCE, error, ready
 from waiting import wait_for
 
 LIMIT = 12  # seconds: of resets and of cancel requests, both 10, and a look once a second
@@ -24,7 +24,7 @@ def test_reset_and_cancel_that_never_end(bed, pgpool, server, user):
     def cancelled(c):
         c.login()
         c.serve_until("UPDATE slow SET a = 1")
-        c.cancelled.wait(20)
+        assert c.cancelled.wait(PATIENCE)
         c.send(error("57014", "canceling statement"), ready())
         c.serve()
 

@@ -8,9 +8,9 @@ import pytest
 
 import raw
 from clients import client, codes, kinds, nodes, refusal, still_serves
-from fake import AUTH_OK, FakeServer, error, fatal, parameter, ready, result
+from fake import AUTH_OK, PATIENCE, FakeServer, error, fatal, parameter, ready, result
 from raw import message
-from waiting import wait_for
+from waiting import SLOW, wait_for
 
 UP = ("up", "primary", "primary")
 STANDBY = ("up", "standby", "standby")
@@ -278,14 +278,18 @@ def test_both_nodes_refuse_a_login(start_bed):
 
 def test_next_node_is_asked_when_one_does_not_answer(start_bed):
     """After connect_timeout; the standby that took the connection and said nothing is left out."""
-    bed = start_bed(("primary", "standby"), connect_timeout="1s")
+    bed = start_bed(("primary", "standby"), connect_timeout=f"{int(1000 * SLOW)}ms")
     settles(bed, UP, STANDBY)
     bed.servers[1].script("alice", *[lambda c: c.wait_gone()] * 10)
     with client(bed.pgpool, "bob") as other, raw.Raw(bed.pgpool) as one:
         one.send(raw.startup({"user": "alice", "database": "test"}))
         silent = bed.servers[1].wait_for_connection("alice")
-        while not silent.gone.is_set():
+
+        def given_up():
             writes(other, bed, 0)
+            return silent.gone.is_set()
+
+        wait_for(given_up, "the silent standby to be given up", pause=0)
         assert one.read_until("ZE")[-1].kind == "Z"
         assert "server_version" in one.parameters and bed.servers[0].of("alice")
         writes(one, bed, 0)
@@ -302,14 +306,14 @@ def test_read_that_runs_again_stays_in_front_of_what_follows(start_bed):
         c.expect("Q", "SELECT 1 FROM t")
         c.send(error("40001", "canceling statement due to conflict with recovery"))
         given_up.set()
-        followed.wait(10)
+        assert followed.wait(PATIENCE)
         c.send(ready())
         c.serve()
 
     bed.servers[1].script("alice", script)
     with client(bed.pgpool, "alice") as one:
         one.send(raw.query("SELECT 1 FROM t"))
-        assert given_up.wait(10)
+        assert given_up.wait(PATIENCE)
         one.send(raw.query("SELECT 2 FROM t"))
         still_serves(bed.pgpool)
         followed.set()
@@ -372,7 +376,7 @@ def test_catalog_that_never_answers(start_bed):
 
     def silence(*_):
         asked.append(1)
-        end.wait(30)
+        end.wait(2 * PATIENCE)
         return b""
 
     bed.servers[0].lookup = silence

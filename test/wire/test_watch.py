@@ -7,7 +7,7 @@ from clients import client, codes, kinds, nodes
 from fake import columns, complete, error, fatal, notice, ready, row
 from raw import message
 from scram import Exchange
-from waiting import wait_for
+from waiting import SLOW, wait_for
 
 pytestmark = pytest.mark.one_engine  # all of it happens in the lag process
 
@@ -116,6 +116,7 @@ def test_lost_idle_connection_says_nothing_against_the_node(start_bed):
     text = bed.pgpool.log_text()
     for server in bed.servers:
         before = len(server.watchers)
+        server.watchers[-1].wait_unasked()
         server.watchers[-1].send(fatal("57P01", "terminating connection"))
         server.watchers[-1].close()
         wait_for(lambda s=server, n=before: len(s.watchers) > n and "Q" in s.watchers[-1].kinds,
@@ -130,6 +131,7 @@ def test_notice_on_an_idle_connection(start_bed):
     """Does no harm, and does not get into the log as noise of libpq's."""
     bed = start(start_bed)
     watcher = bed.servers[1].watchers[-1]
+    watcher.wait_unasked()
     watcher.send(notice("hello"), notice("again"))
     asked = watcher.kinds.count("Q")
     wait_for(lambda: watcher.kinds.count("Q") > asked, "the next question")
@@ -145,7 +147,7 @@ def test_silence(start_bed):
                 columns("a") + message("D", b"\0\1\x7f\xff\xff\xff"),
                 columns("a") + row("t")[:9]]
     standbys = 1 + len(nonsense)
-    bed = start_bed(("primary", *["standby"] * standbys), connect_timeout="500ms")
+    bed = start_bed(("primary", *["standby"] * standbys), connect_timeout=f"{int(500 * SLOW)}ms")
     settles(bed, UP, *[STANDBY] * standbys)
     bed.servers[1].watch_login = lambda c: c.wait_gone()
     ask_anew(bed.servers[1])

@@ -8,7 +8,7 @@ import io
 
 import asyncpg
 
-from waiting import wait_for_async
+from waiting import SLOW, wait_for_async
 
 
 async def types(connect):
@@ -98,7 +98,7 @@ async def timeouts(connect):
     out = []
     for _ in range(3):
         try:
-            await connection.fetchval("SELECT pg_sleep(30)", timeout=0.2)
+            await connection.fetchval("SELECT pg_sleep(30)", timeout=0.2 * SLOW)
         except asyncio.TimeoutError:
             out.append("timeout")
         out.append(await connection.fetchval("SELECT 1"))
@@ -136,7 +136,7 @@ async def many_at_once(connect):
 def play(target, scenario):
     async def connect():
         return await asyncpg.connect(host=target.host, port=target.port, user=target.user,
-                                     database=target.database, timeout=20)
+                                     database=target.database, timeout=20 * SLOW)
 
     return asyncio.run(scenario(connect))
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from waiting import SLOW, wait_for
+from waiting import SLOW, Background, wait_for
 
 VALUES = [
     ("int", 42), ("bigint", 1 << 40), ("numeric", decimal.Decimal("12.3400")), ("float8", 0.1),
@@ -188,19 +188,21 @@ def asks_to_cancel(dsn):
     """Connection.cancel from another thread, while the query runs."""
     out = []
     with psycopg.connect(dsn, autocommit=True) as connection:
-        asked = threading.Event()
+        ended = threading.Event()
 
         def later():
-            asked.wait(0.3 * SLOW)
-            connection.cancel()
+            """One that comes before the query has begun is for nobody."""
+            while not ended.wait(0.3 * SLOW):
+                connection.cancel()
 
-        thread = threading.Thread(target=later)
-        thread.start()
+        canceller = Background(later)
         try:
             connection.execute("SELECT pg_sleep(30)")
         except psycopg.errors.QueryCanceled as error:
             out.append(error.diag.message_primary)
-        thread.join()
+        finally:
+            ended.set()
+        canceller.result()
         out.append(connection.execute("SELECT 1").fetchone())
     return out
 

@@ -1,7 +1,7 @@
 """A session's state: settings and their reports, notifications, cancel, and what is left behind."""
 
 import raw
-from waiting import wait_for
+from waiting import SLOW, wait_for
 from wire_cases.script import (READY, B, Case, E, End, P, Q, Quiet, S, Scenario, Until, query_cases,
                                ready)
 
@@ -86,7 +86,8 @@ CASES += [
     Case("notify_by_execute", batch("LISTEN wire_n"), READY, batch("NOTIFY wire_n, 'x'"), READY),
     Case("terminated_by_itself", Q("SELECT pg_terminate_backend(pg_backend_pid())"), End()),
     Case("cancelled_by_itself", Q("SELECT pg_cancel_backend(pg_backend_pid())"), READY),
-    Case("idle_in_transaction_timeout", Q("SET idle_in_transaction_session_timeout = 100"), READY,
+    Case("idle_in_transaction_timeout",
+         Q(f"SET idle_in_transaction_session_timeout = {int(300 * SLOW)}"), READY,
          Q("BEGIN"), READY, Q("SELECT count(*) FROM wire_t"), READY, End()),
 ]
 
@@ -177,7 +178,7 @@ def cancel_idle_session(target):
 @scenario
 def cancel_with_a_wrong_key(target):
     with raw.connected(target) as one:
-        sleeping(target, one, Q("SELECT pg_sleep(0.5) /*c6*/"), "*c6*")
+        sleeping(target, one, Q(f"SELECT pg_sleep({SLOW}) /*c6*/"), "*c6*")
         out = [cancel(target, one.pid, bytes(b ^ 1 for b in one.key)),
                cancel(target, one.pid + 1, one.key)]
         return out + comparable(one.read_until("Z"))
@@ -186,7 +187,7 @@ def cancel_with_a_wrong_key(target):
 @scenario
 def cancel_never_hits_another_session(target):
     with raw.connected(target) as one, raw.connected(target) as two:
-        sleeping(target, two, Q("SELECT pg_sleep(0.5) /*c7*/"), "*c7*")
+        sleeping(target, two, Q(f"SELECT pg_sleep({SLOW}) /*c7*/"), "*c7*")
         cancel(target, one.pid, one.key)
         return comparable(two.read_until("Z") + one.simple("SELECT 1"))
 

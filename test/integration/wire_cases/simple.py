@@ -1,6 +1,7 @@
 """Simple queries: results, errors, several statements in one, transactions."""
 
 import raw
+from waiting import SLOW
 from wire_cases.script import CUT, READY, Case, End, Pieces, Q, Quiet, query_cases, ready
 
 CASES = query_cases(
@@ -67,7 +68,8 @@ CASES = query_cases(
     ("not_in_a_transaction", "BEGIN", "VACUUM wire_t", "ROLLBACK", "SELECT 1; VACUUM wire_t"),
     ("advisory_locks", "SELECT pg_advisory_lock(77)", "SELECT pg_advisory_unlock(77)",
      "SELECT pg_advisory_unlock(77)"),
-    ("statement_timeout", "SET statement_timeout = 50", "SELECT pg_sleep(5)", "SELECT 1"),
+    ("statement_timeout", f"SET statement_timeout = {int(200 * SLOW)}", "SELECT pg_sleep(20)",
+     "SELECT 1"),
 )
 
 CASES += query_cases(

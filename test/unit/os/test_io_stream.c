@@ -306,6 +306,16 @@ resume_source(void *ctx)
     io_resume(t->close_other->stream);
 }
 
+static bool
+no_buffers_out(void *ctx)
+{
+    struct bed *bed = ctx;
+    struct io_stats stats;
+
+    io_get_stats(bed->io, &stats);
+    return stats.buffers_out == 0;
+}
+
 static void
 slow_reader_slows_only_its_source(void **state)
 {
@@ -315,7 +325,6 @@ slow_reader_slows_only_its_source(void **state)
     struct tape to = {.close_other = &from};
     struct source s = {.total = 6 << 20};
     struct reader r = {0};
-    struct io_stats stats;
 
     s.fd = tape_open_tcp(bed, &from);
     r.fd = tape_open_tcp(bed, &to);
@@ -326,9 +335,7 @@ slow_reader_slows_only_its_source(void **state)
     s.total = 24 << 20;
 
     bed_until(bed, pump_without_reading, &s);
-    bed_run_ms(bed, 5);
-    io_get_stats(bed->io, &stats);
-    assert_int_equal(stats.buffers_out, 0);
+    bed_until(bed, no_buffers_out, bed);
     assert_true(s.put < s.total);
 
     s.reads = true;
@@ -338,9 +345,7 @@ slow_reader_slows_only_its_source(void **state)
     assert_true(to.drained > 0);
     for (size_t n = 0; n < s.total; n++)
         assert_int_equal(r.got.data[n], pattern(7, n));
-    bed_run_ms(bed, 1);
-    io_get_stats(bed->io, &stats);
-    assert_int_equal(stats.buffers_out, 0);
+    bed_until(bed, no_buffers_out, bed);
     assert_int_equal(io_unsent_bytes(to.stream), 0);
     tape_fini(&from);
     tape_fini(&to);
@@ -447,6 +452,14 @@ flush_gives_up_on_a_peer_that_never_reads(void **state)
     }
 }
 
+static bool
+one_has_received(void *ctx)
+{
+    struct tape *const *tapes = ctx;
+
+    return tapes[0]->received + tapes[1]->received > 0;
+}
+
 static void
 stream_closed_by_another_hears_no_more(void **state)
 {
@@ -469,6 +482,7 @@ stream_closed_by_another_hears_no_more(void **state)
             close(fd_a);
             close(fd_b);
         }
+        bed_until(bed, one_has_received, (struct tape *[]){&a, &b});
         bed_run_ms(bed, 2);
         assert_int_equal(a.received + b.received, 1);
         assert_true((a.stream == NULL) != (b.stream == NULL));

@@ -365,6 +365,7 @@ send_batch(struct out *o, const struct unit *u)
     struct wire_header h;
     struct err err;
     bool ended = false;
+    bool forgets;
     size_t at = 0;
 
     s->batch_writes |= u->may_write;
@@ -377,7 +378,10 @@ send_batch(struct out *o, const struct unit *u)
             break;
         case 'B':
             never_ran(o, bound);
+            forgets = s->batch_forgets;
             bound = on_bind(o, at, len);
+            if (unlikely(forgets))
+                bound = join(settings_behind(), bound);
             server_expect(o->server, PENDING_BIND, false, 0, NULL);
             break;
         case 'D':
@@ -433,7 +437,9 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
         break;
     case 'F':
-        session_keep(s, SESSION_KEEPS_FUNCTION);
+        keeps_called(s, u->bytes >= WIRE_HEADER_BYTES + 4
+                            ? num_get_u32(o->bytes + WIRE_HEADER_BYTES)
+                            : UINT32_MAX);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
     case 'c':

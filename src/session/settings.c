@@ -226,6 +226,12 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
     return NULL;
 }
 
+struct effect *
+settings_behind(void)
+{
+    return effect_new(EFFECT_BEHIND, (struct sql_text){NULL, 0}, "", 0);
+}
+
 /* Who the session is. RESET ALL leaves it alone. */
 static bool
 is_role(const char *name, size_t len)
@@ -665,17 +671,29 @@ apply(struct session *s, struct server *server, const struct effect *e)
             session_keep(s, SESSION_KEEPS_SETTING);
         break;
     case EFFECT_COMMIT:
+    case EFFECT_BEHIND:
         break;
     }
+}
+
+static bool
+is_discard_all(const struct effect *e)
+{
+    return e->kind == EFFECT_DISCARD && ends_with(e, "all");
 }
 
 void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
+    bool discarded = false;
+
     if (is_mixed(effects))
         session_keep(s, SESSION_KEEPS_SETTING);
     while (effects != NULL) {
         struct effect *next = effects->next;
+        discarded |= done && is_discard_all(effects);
+        if (unlikely(discarded && effects->kind == EFFECT_BEHIND))
+            session_keep(s, SESSION_KEEPS_LIBRARY); /* what it leaves was noted before that */
         s->name_effects -= changes_meanings(effects);
         if (done)
             apply(s, server, effects);

@@ -145,6 +145,7 @@ enum effect_kind {
     EFFECT_CHAIN, /* COMMIT AND CHAIN */
     EFFECT_SAVEPOINT,
     EFFECT_COMMIT, /* in the middle of a batch */
+    EFFECT_BEHIND, /* DISCARD, in its batch */
 };
 struct effect {
     struct effect *next;
@@ -407,6 +408,9 @@ void keeps_statement(struct session *s, struct server *server, const struct sql_
 void keeps_text(struct session *s, const struct sql_facts *f, const char *text, uint8_t touches);
 /* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
 void keeps_lent_name(struct session *s);
+
+/* FunctionCall. */
+void keeps_called(struct session *s, uint32_t oid);
 /* What has been noted since the last end of a transaction may not be there. */
 void keeps_doubt(struct session *s);
 /* Nothing runs on the server at this moment. doubtful: what ran there may have been undone. */
@@ -570,6 +574,9 @@ void statements_fini(struct session *s);
 /* settings.c */
 void settings_init(struct session *s);
 void settings_fini(struct session *s);
+/* Of what stands behind DISCARD or DEALLOCATE in its batch. */
+struct effect *settings_behind(void);
+
 struct effect *settings_effects(struct session *s, const struct sql_facts *f, const char *text);
 void settings_settled(struct session *s, struct server *server, struct effect *effects, bool done);
 void settings_tx_ended(struct session *s, bool committed);

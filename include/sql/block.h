@@ -15,9 +15,10 @@
 enum sql_block_name {
     SQL_BLOCK_PARAMETER, /* with a point; SET or set_config() may set it */
     SQL_BLOCK_CALL,      /* stands in front of a parenthesis: a function, without its schema */
+    SQL_BLOCK_WRITE,     /* a word such as INSERT: triggers may run */
 };
 
-/* name: in lower case, without quotes, borrowed until it returns. */
+/* name: in lower case, or as it stands in quotes, without these; borrowed until it returns. */
 typedef void sql_block_fn(void *ctx, enum sql_block_name what, struct sql_text name);
 
 /* Calls fn for each such name; too many rather than too few. False: it may set parameters whose

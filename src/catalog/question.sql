@@ -111,6 +111,22 @@ reach(i, c, o) AS (
             FROM pg_catalog.pg_attrdef w
             WHERE r.c = 'w' AND w.adrelid = r.o
             UNION ALL
+            SELECT w.typdefaultbin::pg_catalog.text -- a domain's
+            FROM pg_catalog.pg_type w
+            WHERE r.c = 't' AND w.oid = r.o
+            UNION ALL
+            SELECT pg_catalog.concat(w.indexprs, w.indpred) -- indexes on expressions
+            FROM pg_catalog.pg_index w
+            WHERE r.c = 'w' AND w.indrelid = r.o
+            UNION ALL
+            SELECT w.partexprs::pg_catalog.text
+            FROM pg_catalog.pg_partitioned_table w
+            WHERE r.c = 'w' AND w.partrelid = r.o
+            UNION ALL
+            SELECT w.tgqual::pg_catalog.text -- triggers' WHEN
+            FROM pg_catalog.pg_trigger w
+            WHERE r.c = 'w' AND w.tgrelid = r.o
+            UNION ALL
             SELECT w.conbin::pg_catalog.text -- a table's checks
             FROM pg_catalog.pg_constraint w
             WHERE r.c = 'w' AND w.conrelid = r.o AND w.contype = 'c'
@@ -181,47 +197,95 @@ reach(i, c, o) AS (
         SELECT 'p', y.o
         FROM pg_catalog.pg_aggregate w
         CROSS JOIN LATERAL
-            (VALUES (w.aggtransfn::pg_catalog.oid), (w.aggfinalfn::pg_catalog.oid)) AS y(o)
+            (VALUES (w.aggtransfn::pg_catalog.oid), (w.aggfinalfn::pg_catalog.oid),
+                (w.aggcombinefn::pg_catalog.oid), (w.aggmtransfn::pg_catalog.oid),
+                (w.aggminvtransfn::pg_catalog.oid), (w.aggmfinalfn::pg_catalog.oid)) AS y(o)
         WHERE r.c = 'p' AND r.o >= 16384 AND w.aggfnoid = r.o
         UNION ALL
-        -- functions whose names stand in a body, in front of a parenthesis
-        SELECT 'p', f.oid
+        -- what a body names: functions in front of a parenthesis, somebody's types and operators,
+        -- and tables where it says that they are written
+        SELECT y.c, y.o
         FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_language l ON l.oid = p.prolang
         CROSS JOIN LATERAL (
-            SELECT DISTINCT pg_catalog.lower(m.m[1])
-            FROM pg_catalog.regexp_matches(p.prosrc, '([[:alpha:]_][[:alnum:]_$]*)"?[[:space:]]*[(]',
-                'g') AS m(m)
-        ) AS y(name)
-        JOIN pg_catalog.pg_proc f ON f.proname = y.name::pg_catalog.name AND f.oid >= 16384
+            SELECT 'p', f.oid
+            FROM (
+                SELECT m.m[1]
+                FROM pg_catalog.regexp_matches(p.prosrc,
+                    '([[:alpha:]_][[:alnum:]_$]*)"?[[:space:]]*([(]|/[*]|[-]-)', 'g') AS m(m)
+                UNION
+                SELECT m.m[1]
+                FROM pg_catalog.regexp_matches(p.prosrc, '"([^"]+)"[[:space:]]*([(]|/[*]|[-]-)',
+                    'g') AS m(m)
+            ) AS n(n)
+            JOIN pg_catalog.pg_proc f ON f.oid >= 16384 AND f.proname
+                IN (n.n::pg_catalog.name, pg_catalog.lower(n.n COLLATE "C")::pg_catalog.name)
+            UNION ALL
+            SELECT 't', t.oid
+            FROM (
+                SELECT DISTINCT m.m[1]
+                FROM pg_catalog.regexp_matches(p.prosrc, '([[:alpha:]_][[:alnum:]_$]*)', 'g') AS m(m)
+            ) AS n(n)
+            JOIN pg_catalog.pg_type t ON t.oid >= 16384 AND t.typname
+                IN (n.n::pg_catalog.name, pg_catalog.lower(n.n COLLATE "C")::pg_catalog.name)
+            UNION ALL
+            SELECT 'o', o.oid
+            FROM (
+                SELECT DISTINCT m.m[1]
+                FROM pg_catalog.regexp_matches(p.prosrc, '([-+*/<>=~!@#%^&|`?]+)', 'g') AS m(m)
+            ) AS n(n)
+            JOIN pg_catalog.pg_operator o ON o.oid >= 16384 AND o.oprname = n.n::pg_catalog.name
+                -- by a name that PostgreSQL has, too, it is seldom meant
+                AND NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_operator b
+                    WHERE b.oid < 16384 AND b.oprname = o.oprname
+                )
+            UNION ALL
+            SELECT 'w', t.oid
+            FROM (
+                SELECT DISTINCT m.m[1]
+                FROM pg_catalog.regexp_matches(p.prosrc,
+                    '[[:<:]](?:into|update|delete[[:space:]]+from|truncate|table|only|copy)'
+                    || '[[:space:]]+(?:"?[^[:space:].;(),"]+"?[[:space:]]*[.][[:space:]]*)?'
+                    || '"?([[:alpha:]_][[:alnum:]_$]*)', 'gi') AS m(m)
+            ) AS n(n)
+            JOIN pg_catalog.pg_class t ON t.oid >= 16384 AND t.relkind IN ('r', 'p', 'v', 'f')
+                AND t.relname
+                IN (n.n::pg_catalog.name, pg_catalog.lower(n.n COLLATE "C")::pg_catalog.name)
+        ) AS y(c, o)
         WHERE r.c = 'p' AND p.oid = r.o AND p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql')
     ) AS x(c, o)
     WHERE x.o <> 0
 ),
--- Bodies without their comments, as far as these are simple, and without SET where it is UPDATE's.
+-- Bodies without their comments, and without SET where it is UPDATE's. A literal or a quoted name
+-- stays what it is, whatever stands in it. Where a literal may end elsewhere (dollars, a backslash in
+-- front of its end) nothing is taken out.
 body(o, t) AS (
-    SELECT p.oid,
-        pg_catalog.regexp_replace(
+    SELECT p.oid, CASE
+        WHEN p.prosrc ~ ('[$][[:alnum:]_]*[$]|' || pg_catalog.repeat(pg_catalog.chr(92), 2) || '''')
+            THEN p.prosrc
+        ELSE pg_catalog.regexp_replace(
             pg_catalog.regexp_replace(p.prosrc,
-                '[-]-[^'''|| pg_catalog.chr(10) || ']*(?=' || pg_catalog.chr(10) || ')'
-                || '|/[*][^'']*?[*]/',
-                ' ', 'g'),
-            '(?<!(for|key)[[:space:]]+)[[:<:]]update([[:space:]]+[^[:space:];]+){0,4}?[[:space:]]+'
+                '(''(?:[^'']|'''')*''|"[^"]*")|[-]-[^' || pg_catalog.chr(10) || ']*'
+                || '|/[*](?:[^*]|[*]+[^*/])*[*]+/',
+                pg_catalog.chr(92) || '1 ', 'g'),
+            '(?<!(for|key)[[:space:]]+)[[:<:]]update([[:space:]]+[^[:space:];]+){0,6}?[[:space:]]+'
             || 'set[[:>:]]', 'update ', 'gi')
+        END
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql')
         AND (p.oid IN (SELECT o FROM reach WHERE c = 'p')
             OR EXISTS (SELECT FROM wanted WHERE k = 'b'))
 ),
--- Bodies that may set a parameter whose name does not stand in them. What EXECUTE runs is known
+-- Bodies that may set a parameter whose name does not stand in them, or not in ASCII. What EXECUTE runs is known
 -- where it begins with a literal that says so.
 unnamed(o) AS (
     SELECT b.o
     FROM body b
     CROSS JOIN LATERAL (
         SELECT pg_catalog.regexp_replace(b.t,
-            '[[:<:]]set_config[[:space:]]*[(][[:space:]]*''[[:alnum:]_.$]+''[[:space:]]*,'
+            '[[:<:]]set_config[[:space:]]*[(][[:space:]]*''[a-z0-9_.$]+''[[:space:]]*,'
             || '|[[:<:]]execute[[:space:]]+(function|procedure|on)[[:>:]]'
             || '|[[:<:]]execute[[:space:](]*(pg_catalog[.])?(format[[:space:]]*[(][[:space:]]*)?'
             || '(''|[$][[:alnum:]_]*[$])[[:space:]]*'
@@ -234,7 +298,9 @@ unnamed(o) AS (
     ) AS x(t)
     WHERE x.t ~* ('set_config|[[:<:]]execute[[:>:]]'
         || '|[[:<:]]set[[:space:]]+((session|local)[[:space:]]+)?'
-        || '([^[:space:];=''()]*[[:space:]]+[.]|/[*]|[-]-)')
+        || '([^[:space:];=''()]*[[:space:]]+[.]|[[:alnum:]_.$"]*''|%|/[*]|[-]-'
+        || '|[^[:space:];=''()]*[^' || pg_catalog.chr(1) || '-' || pg_catalog.chr(127) || '])'
+        || '|[[:<:]]u&["'']')
     UNION ALL
     -- in a stored tree no name can be read
     SELECT p.oid
@@ -263,23 +329,25 @@ UNION ALL
 SELECT w.i, 0, x.name
 FROM wanted w
 CROSS JOIN LATERAL (
-    SELECT DISTINCT pg_catalog.lower(pg_catalog.replace(m.m[1], '"', ''))
+    SELECT DISTINCT pg_catalog.lower(pg_catalog.replace(m.m[1], '"', '') COLLATE "C")
     FROM body b
     CROSS JOIN LATERAL pg_catalog.regexp_matches(b.t,
         '(?:[[:<:]]set_config[[:space:]]*[(][[:space:]]*''|[[:<:]]set[[:space:]]+'
         || '(?:(?:session|local)[[:space:]]+)?)([^[:space:];=''(),]+[.][^[:space:];=''(),]+)',
         'gi') AS m(m)
+    -- others come in the encoding of who asks
+    WHERE m.m[1] !~ ('[^' || pg_catalog.chr(1) || '-' || pg_catalog.chr(127) || ']')
     LIMIT 100
 ) AS x(name)
 WHERE w.k = 'b'
 UNION ALL
-SELECT r.i, 2048, ''
+SELECT r.i, 2052, ''
 FROM reach r
 JOIN unnamed u ON u.o = r.o
 WHERE r.c = 'p'
 UNION ALL
 -- called from a stored tree
-SELECT r.i, 2048, ''
+SELECT r.i, 2052, ''
 FROM reach r
 WHERE r.c = 'p' AND r.o = 'pg_catalog.set_config'::pg_catalog.regproc
     AND NOT EXISTS (SELECT FROM named n WHERE n.i = r.i AND n.c = r.c AND n.o = r.o)
@@ -321,11 +389,15 @@ SELECT r.i,
         | CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN
             CASE WHEN b.t
                 ~* ('[[:<:]](set|set_config|reset|discard|temp|temporary|pg_temp|listen|unlisten|load'
-                || '|prepare|deallocate|execute|call|do|hold|lo_open|dblink_connect)[[:>:]]'
+                || '|prepare|deallocate|execute|call|hold|lo_open|dblink_connect)[[:>:]]'
+                || '|[[:<:]]do[[:>:]](?![[:space:]]+(nothing|update|also|instead)[[:>:]])'
                 || '|advisory_lock|advisory_unlock') THEN 4 ELSE 0 END
-            | CASE WHEN p.provolatile = 'v' AND p.prosrc
-                ~* ('[[:<:]](create|alter|drop|grant|revoke|comment|security|refresh|execute|call|do)'
-                || '[[:>:]]') THEN 8 ELSE 0 END
+            | CASE WHEN p.provolatile = 'v' AND b.t
+                ~* ('[[:<:]](create|alter|drop|grant|revoke|comment|security|refresh|call)[[:>:]]'
+                || '|[[:<:]]execute[[:>:]](?![[:space:](]*(format[[:space:]]*[(][[:space:]]*)?'
+                || '''[[:space:]]*(select|insert|update|delete|values)[[:>:]])'
+                || '|[[:<:]]do[[:>:]](?![[:space:]]+(nothing|update|also|instead)[[:>:]])')
+                THEN 8 ELSE 0 END
         WHEN l.lanname IN ('c', 'internal') THEN
             CASE WHEN p.provolatile <> 'v' OR EXISTS (
                 SELECT

@@ -372,6 +372,7 @@ send_batch(struct out *o, const struct unit *u)
     struct wire_header h;
     struct err err;
     bool ended = false;
+    bool forgets;
     size_t at = 0;
 
     s->batch_flags |= flags_of(u);
@@ -384,7 +385,10 @@ send_batch(struct out *o, const struct unit *u)
             break;
         case 'B':
             never_ran(o, bound);
+            forgets = s->batch_forgets;
             bound = on_bind(o, at, len);
+            if (unlikely(forgets))
+                bound = join(settings_behind(), bound);
             server_expect(o->server, PENDING_BIND, false, 0, NULL);
             break;
         case 'D':
@@ -439,7 +443,9 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         server_expect(o->server, PENDING_QUERY, false, flags, effects);
         break;
     case 'F':
-        session_keep(s, SESSION_KEEPS_FUNCTION);
+        keeps_called(s, u->bytes >= WIRE_HEADER_BYTES + 4
+                            ? num_get_u32(o->bytes + WIRE_HEADER_BYTES)
+                            : UINT32_MAX);
         named_sure(s);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;

@@ -165,6 +165,13 @@ keep_for_call(struct session *s, struct server *server, struct sql_text name)
         session_keep(s, SESSION_KEEPS_LIBRARY);
 }
 
+/* Where something else may leave something, too, its own functions do not explain all. */
+static bool
+has_others(const struct sql_statement *st)
+{
+    return st->table_count > 0 || st->operator_count > 0 || st->type_count > 0;
+}
+
 static void
 keep_for_calls(struct session *s, struct server *server, const struct sql_statement *st,
                uint8_t touches)
@@ -175,7 +182,7 @@ keep_for_calls(struct session *s, struct server *server, const struct sql_statem
         const struct sql_function *f = &st->functions[n];
         if (f->function_class != SQL_FUNCTION_SESSION)
             continue;
-        explained = true;
+        explained |= !has_others(st);
         if (!sql_function_recalls(f))
             keep_for_call(s, server, f->name);
     }
@@ -239,6 +246,17 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
     }
     if (touches)
         keep_for_calls(s, server, st, touches);
+}
+
+/* A function by its number. */
+void
+keeps_called(struct session *s, uint32_t oid)
+{
+    enum { SET_CONFIG = 2078, FIRST_NORMAL = 16384 };
+
+    session_keep(s, oid == SET_CONFIG ? SESSION_KEEPS_LIBRARY : SESSION_KEEPS_FUNCTION);
+    if (oid >= FIRST_NORMAL)
+        named_uncertain(s);
 }
 
 /* Of which we can take it again, once EXECUTE has run; nobody knows what that left. */
@@ -528,6 +546,9 @@ keeps_answered(struct session *s, struct server *server, bool failed)
     else if (k->fruitless < BACKOFF_MAX)
         k->fruitless++;
     show(s);
+    /* who is idle from now on would keep the connection for no reason */
+    if (unlikely(failed) && server == s->primary && is_due(s))
+        ask_later(s);
 }
 
 void

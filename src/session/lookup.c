@@ -222,6 +222,7 @@ lookup_watches(const struct sql_statement *st)
     case SQL_DECLARE:
     case SQL_TRUNCATE:
     case SQL_CALL:
+    case SQL_PREPARE: /* EXECUTE does not say what it calls */
         return true;
     case SQL_EXPLAIN:
         return st->analyze;

@@ -92,6 +92,17 @@ has_name(const char *names, size_t len, struct sql_text name)
     return false;
 }
 
+/* Others would be asked for in the encoding of now, whatever it is then. */
+static bool
+is_ascii(struct sql_text name)
+{
+    for (uint32_t n = 0; n < name.len; n++) {
+        if ((unsigned char)name.data[n] >= 128)
+            return false;
+    }
+    return true;
+}
+
 void
 named_add(struct session *s, struct sql_text name)
 {
@@ -102,13 +113,20 @@ named_add(struct session *s, struct sql_text name)
     n = named_of(s);
     if (n->count > 0 && has_name((const char *)n->names.data, n->names.len, name))
         return;
-    if (n->count == NAMES_MAX || name.len > NAME_MAX_BYTES) {
+    if (n->count == NAMES_MAX || name.len > NAME_MAX_BYTES || !is_ascii(name)) {
         session_keep(s, SESSION_KEEPS_LIBRARY);
         return;
     }
     buf_add(&n->names, name.data, name.len);
     buf_add_u8(&n->names, '\0');
     n->count++;
+}
+
+void
+named_uncertain(struct session *s)
+{
+    if (follows(s))
+        named_of(s)->uncertain = true;
 }
 
 static void
@@ -118,6 +136,8 @@ add_name(void *ctx, enum sql_block_name what, struct sql_text name)
 
     if (what == SQL_BLOCK_PARAMETER)
         named_add(s, name);
+    else if (what == SQL_BLOCK_WRITE)
+        named_uncertain(s);
     else
         catalog_question_add_called(&named_of(s)->unjudged, s->host->catalog, &unjudged_scope,
                                     name);
@@ -136,13 +156,6 @@ named_statement(struct session *s, const struct sql_statement *st, const char *t
     if (st->kind == SQL_DO && follows(s) &&
         !sql_block_names(text + st->start, st->end - st->start, add_name, s))
         session_keep(s, SESSION_KEEPS_LIBRARY);
-}
-
-void
-named_uncertain(struct session *s)
-{
-    if (follows(s))
-        named_of(s)->uncertain = true;
 }
 
 void

@@ -127,6 +127,14 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
     }
 }
 
+/* Literals of settings mean something else under another one of these. */
+static bool
+is_reading(struct sql_text name)
+{
+    return is_named(name.data, name.len, "client_encoding") ||
+           is_named(name.data, name.len, "standard_conforming_strings");
+}
+
 static bool
 changes_meanings(const struct effect *e)
 {
@@ -137,8 +145,7 @@ changes_meanings(const struct effect *e)
     case EFFECT_RESET_ALL:
         return true;
     case EFFECT_SET:
-        return is_named(e->bytes, e->name_len, "standard_conforming_strings") ||
-               is_named(e->bytes, e->name_len, "client_encoding");
+        return is_reading((struct sql_text){e->bytes, e->name_len});
     default:
         return false;
     }
@@ -217,6 +224,12 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
         session_keep(s, SESSION_KEEPS_SETTING);
     }
     return NULL;
+}
+
+struct effect *
+settings_behind(void)
+{
+    return effect_new(EFFECT_BEHIND, (struct sql_text){NULL, 0}, "", 0);
 }
 
 /* Who the session is. RESET ALL leaves it alone. */
@@ -415,10 +428,11 @@ is_harmless(struct sql_text name)
     return false;
 }
 
-/* What makes of a connection with one image one with the other. Returns whether the client's
- * statement may follow at once. */
+/* What makes of a connection with one image one with the other: of the parameters by which texts
+ * are read, or of all others. Returns whether the client's statement may follow at once. */
 static bool
-difference(const struct settings_image *from, const struct settings_image *to, struct buf *sql)
+difference(const struct settings_image *from, const struct settings_image *to, bool reading,
+           struct buf *sql)
 {
     struct buf before = BUF_EMPTY;
     struct buf after = BUF_EMPTY;
@@ -427,13 +441,13 @@ difference(const struct settings_image *from, const struct settings_image *to, s
     uint32_t begin = 0;
     uint32_t at = 0;
 
-    while (next_entry(from, &at, &e)) {
-        if (!has_name(from, e.name, begin) && !has_name(to, e.name, UINT32_MAX))
+    for (; next_entry(from, &at, &e); begin = at) {
+        if (is_reading(e.name) == reading && !has_name(from, e.name, begin) &&
+            !has_name(to, e.name, UINT32_MAX))
             add_reset(sql, e.name);
-        begin = at;
     }
     for (at = begin = 0; next_entry(to, &at, &e); begin = at) {
-        if (has_name(to, e.name, begin))
+        if (is_reading(e.name) != reading || has_name(to, e.name, begin))
             continue;
         buf_clear(&before);
         buf_clear(&after);
@@ -449,6 +463,19 @@ difference(const struct settings_image *from, const struct settings_image *to, s
     buf_free(&before);
     buf_free(&after);
     return harmless;
+}
+
+/* Returns whether the client's statement must wait for it. */
+static bool
+run_difference(struct server *server, const struct settings_image *to, bool reading)
+{
+    struct buf sql = BUF_EMPTY;
+    bool waits = !difference(server->image, to, reading, &sql) && sql.len > 0;
+
+    if (sql.len > 0)
+        server_run(server, (const char *)sql.data, sql.len, CYCLE_SETTING);
+    buf_free(&sql);
+    return waits;
 }
 
 /* ---- what a server says is set ---- */
@@ -568,6 +595,32 @@ settings_adopt(struct session *s, struct server *server, const struct buf *heard
     return follows;
 }
 
+static bool
+is_plain_ascii(const struct setting *x)
+{
+    for (uint32_t at = x->name_len; at < x->name_len + x->text_len; at++) {
+        if (x->bytes[at] == '\\' || (unsigned char)x->bytes[at] >= 128)
+            return false;
+    }
+    return true;
+}
+
+/* What was set under another one of these is asked for: it would not be read as it was. */
+static void
+check_reading(struct session *s, const struct effect *e)
+{
+    const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
+
+    if (e->kind == EFFECT_SET && !is_reading((struct sql_text){e->bytes, e->name_len}))
+        return;
+    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+        list_for_each (it, lists[n]) {
+            if (!is_plain_ascii(list_entry(it, struct setting, link)))
+                session_keep(s, SESSION_KEEPS_SETTING);
+        }
+    }
+}
+
 static void
 apply(struct session *s, struct server *server, const struct effect *e)
 {
@@ -583,6 +636,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
             add(s, &t->pending, e);
         else
             take_over(s, e);
+        check_reading(s, e);
         check_roles(s);
         if (!in_tx)
             server_set_image(server, image_of(s));
@@ -617,17 +671,29 @@ apply(struct session *s, struct server *server, const struct effect *e)
             session_keep(s, SESSION_KEEPS_SETTING);
         break;
     case EFFECT_COMMIT:
+    case EFFECT_BEHIND:
         break;
     }
+}
+
+static bool
+is_discard_all(const struct effect *e)
+{
+    return e->kind == EFFECT_DISCARD && ends_with(e, "all");
 }
 
 void
 settings_settled(struct session *s, struct server *server, struct effect *effects, bool done)
 {
+    bool discarded = false;
+
     if (is_mixed(effects))
         session_keep(s, SESSION_KEEPS_SETTING);
     while (effects != NULL) {
         struct effect *next = effects->next;
+        discarded |= done && is_discard_all(effects);
+        if (unlikely(discarded && effects->kind == EFFECT_BEHIND))
+            session_keep(s, SESSION_KEEPS_LIBRARY); /* what it leaves was noted before that */
         s->name_effects -= changes_meanings(effects);
         if (done)
             apply(s, server, effects);
@@ -668,7 +734,6 @@ bool
 settings_replay(struct session *s, struct server *server)
 {
     struct settings_image *image;
-    struct buf sql = BUF_EMPTY;
     bool waits;
 
     if (s->replaying == server) {
@@ -679,11 +744,9 @@ settings_replay(struct session *s, struct server *server)
     image = image_of(s);
     if (likely(server->image == image) || server->tx_status != 'I')
         return false;
-    waits = !difference(server->image, image, &sql);
-    if (sql.len > 0)
-        server_run(server, (const char *)sql.data, sql.len, CYCLE_SETTING);
-    waits &= sql.len > 0;
-    buf_free(&sql);
+    /* a message is read as a whole by what is set in front of it */
+    waits = run_difference(server, image, true);
+    waits |= run_difference(server, image, false);
     server_set_image(server, image);
     if (waits)
         s->replaying = server;

@@ -13,6 +13,7 @@
 enum { NAME_MAX_BYTES = 512 };
 
 struct scan {
+    const char *start;
     const char *at;
     const char *end;
     sql_block_fn *fn;
@@ -64,6 +65,7 @@ is_word(struct sql_text word, const char *wanted)
     return word.len == strlen(wanted) && str_equal_nocase_n(word.data, wanted, word.len);
 }
 
+/* In lower case, without quotes. */
 static void
 tell(struct scan *s, enum sql_block_name what, struct sql_text name)
 {
@@ -85,15 +87,49 @@ tell_parameter(struct scan *s, struct sql_text name)
         tell(s, SQL_BLOCK_PARAMETER, name);
 }
 
+/* A comment may stand in front of the parenthesis. */
+static bool
+is_called(struct scan next)
+{
+    skip_space(&next);
+    return next.at < next.end && (*next.at == '(' || *next.at == '/' || *next.at == '-');
+}
+
+/* What stands in quotes is told as it is written. */
 static void
-tell_call(struct scan *s, struct sql_text word)
+tell_quoted(struct scan *s, const char *word)
 {
     struct scan next = *s;
+    const char *start = word;
 
-    take_char(&next, '"');
-    skip_space(&next);
-    if (take_char(&next, '('))
+    if (!take_char(&next, '"') || !is_called(next))
+        return;
+    while (start > s->start && start[-1] != '"')
+        start--;
+    if (s->at - start <= NAME_MAX_BYTES)
+        s->fn(s->ctx, SQL_BLOCK_CALL, (struct sql_text){start, (uint32_t)(s->at - start)});
+}
+
+static bool
+is_write(struct sql_text word)
+{
+    static const char *const words[] = {"insert", "update", "delete", "merge", "truncate", "copy"};
+
+    for (size_t n = 0; n < ARRAY_LEN(words); n++) {
+        if (is_word(word, words[n]))
+            return true;
+    }
+    return false;
+}
+
+static void
+tell_word(struct scan *s, struct sql_text word)
+{
+    if (is_write(word))
+        tell(s, SQL_BLOCK_WRITE, word);
+    else if (is_called(*s))
         tell(s, SQL_BLOCK_CALL, word);
+    tell_quoted(s, word.data);
 }
 
 /* Behind the word: ('name', */
@@ -143,14 +179,24 @@ take_set(struct scan *s)
         return false;
     tell_parameter(s, name);
     skip_space(s);
-    /* a comment, or a point that stands alone */
-    return s->at == s->end || (*s->at != '.' && *s->at != '/' && *s->at != '-');
+    /* a comment, a point that stands alone, or U&"..." */
+    return s->at == s->end || memchr("./-&", *s->at, 4) == NULL;
+}
+
+/* U&"...", and E'...' as the block itself: words may be written in numbers. */
+static bool
+escapes(const struct scan *s, struct sql_text word)
+{
+    return s->at + 1 < s->end &&
+           ((is_word(word, "u") && s->at[0] == '&' && strchr("'\"", s->at[1])) ||
+            (is_word(word, "e") && s->at[0] == '\'' &&
+             memchr(s->start, '$', (size_t)(s->at - s->start)) == NULL));
 }
 
 bool
 sql_block_names(const char *text, size_t len, sql_block_fn *fn, void *ctx)
 {
-    struct scan s = {text, text + len, fn, ctx};
+    struct scan s = {text, text, text + len, fn, ctx};
 
     while (s.at < s.end) {
         struct sql_text word = take_word(&s);
@@ -161,10 +207,10 @@ sql_block_names(const char *text, size_t len, sql_block_fn *fn, void *ctx)
             known = take_call(&s);
         else if (is_word(word, "set"))
             known = take_set(&s);
-        else if (is_word(word, "execute"))
+        else if (is_word(word, "execute") || escapes(&s, word))
             known = false;
         else
-            tell_call(&s, word);
+            tell_word(&s, word);
         if (!known)
             return false;
     }

@@ -68,12 +68,23 @@ note_setting(struct sql_look *l, uint32_t open)
     }
 }
 
+static bool
+is_set_config(const struct sql_look *l, uint32_t n)
+{
+    static const char quoted[] = "\"set_config\"";
+    const struct sql_token *t = &l->t[n];
+
+    return sql_is_word(l, n, "set_config") ||
+           (t->quoted && t->len == sizeof(quoted) - 1 &&
+            memcmp(l->w->text + t->start, quoted, sizeof(quoted) - 1) == 0);
+}
+
 /* The name from first to last is called. */
 static uint32_t
 call(struct sql_look *l, uint32_t first, uint32_t last)
 {
     sql_add_function(l, first);
-    if (sql_is_word(l, last, "set_config"))
+    if (is_set_config(l, last))
         note_setting(l, last + 1);
     return open_arguments(l, last + 1, SQL_CALL_NONE);
 }

@@ -221,7 +221,7 @@ def test_parameters_set_in_any_way_follow(auto, sql):
         assert client.value("SHOW work_mem") == "4MB"
 
 
-OWN = """
+OWN = r"""
 CREATE FUNCTION own_set(text) RETURNS text LANGUAGE plpgsql AS
   $$ BEGIN PERFORM set_config('kp.who', $1, false); RETURN ''; END $$;
 CREATE FUNCTION own_outer() RETURNS text LANGUAGE sql AS
@@ -255,6 +255,59 @@ CREATE FUNCTION own_nothing() RETURNS void LANGUAGE plpgsql AS
      EXECUTE format('SELECT 1 FROM %I', 'own_t') INTO n;
      EXECUTE 'UPDATE own_t SET who = who WHERE who = $1' USING 'x';
      SET LOCAL kp.who = 'gone'; PERFORM set_config('kp.who', 'gone', true); END $$;
+CREATE FUNCTION own_harmless(t text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE 'UPDATE ' || t || ' SET ' || 'who' || ' = who WHERE false'; END $$;
+CREATE FUNCTION "Own Quoted"() RETURNS text LANGUAGE sql AS
+  $$ SELECT set_config('kp.' || 'who', 'alice', false) $$;
+CREATE FUNCTION own_quotes() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM "Own Quoted"(); END $$;
+CREATE FUNCTION own_comment() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM own_any/* ! */('kp.who', 'alice'); END $$;
+CREATE FUNCTION own_apostrophe() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN
+     -- don't update it here
+     SET kp.who = 'alice'; END $$;
+CREATE FUNCTION own_remarks(n text) RETURNS void LANGUAGE plpgsql AS
+  $$ DECLARE v text := 'alice'; BEGIN
+     -- it's /* odd
+     PERFORM set_config(n, v, false); /* here */ END $$;
+CREATE FUNCTION own_dollars(n text, v text) RETURNS text LANGUAGE plpgsql AS
+  $$ DECLARE d text; BEGIN
+     d := $q$--$q$; PERFORM set_config(n, v, false);
+     RETURN d; END $$;
+CREATE FUNCTION own_second(n text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE 'SELECT 1; SET ' || n || ' = ''alice'''; END $$;
+CREATE FUNCTION own_escapes() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM U&"set\005fconfig"('kp.' || 'who', 'alice', false); END $$;
+CREATE FUNCTION own_yes(text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM set_config('kp.' || 'who', 'alice', false); RETURN true; END $$;
+CREATE FUNCTION own_step(text, text) RETURNS text LANGUAGE sql AS
+  $$ SELECT own_yes($2)::text $$;
+CREATE FUNCTION own_same(text, text) RETURNS text LANGUAGE sql AS $$ SELECT $2 $$;
+CREATE AGGREGATE own_moves(text) (SFUNC = own_same, STYPE = text, MSFUNC = own_step,
+  MINVFUNC = own_same, MSTYPE = text);
+CREATE OPERATOR ### (LEFTARG = text, RIGHTARG = text, FUNCTION = own_step);
+CREATE FUNCTION own_operator() RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN RETURN 'a'::text ### 'b'::text; END $$;
+CREATE DOMAIN own_domain AS text CHECK (own_yes(VALUE));
+CREATE FUNCTION own_declares() RETURNS text LANGUAGE plpgsql AS
+  $$ DECLARE d own_domain; BEGIN d := 'a'; RETURN d; END $$;
+CREATE TABLE own_index (a text);
+CREATE INDEX ON own_index (a) WHERE own_yes(a);
+CREATE TABLE own_part (a text) PARTITION BY LIST (own_yes(a));
+CREATE TABLE own_part_1 PARTITION OF own_part DEFAULT;
+CREATE TABLE own_when (a text);
+CREATE FUNCTION own_not() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER t BEFORE INSERT ON own_when FOR EACH ROW WHEN (own_yes(NEW.a))
+  EXECUTE FUNCTION own_not();
+CREATE FUNCTION own_argument() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM set_config(TG_ARGV[0], 'alice', false); RETURN NEW; END $$;
+CREATE TABLE own_log (a text);
+CREATE TRIGGER t BEFORE INSERT ON own_log FOR EACH ROW EXECUTE FUNCTION own_argument('kp.who');
+CREATE FUNCTION own_writes() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN INSERT INTO public.own_log VALUES ('x'); END $$;
+CREATE FUNCTION own_umlaut() RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN SET kp.Ä = 'alice'; END $$;
 """
 FOLLOWED, KEPT = "followed", "kept"
 
@@ -308,6 +361,29 @@ def owner(pgpool):
     ("BEGIN;; DROP FUNCTION IF EXISTS own_new();; CREATE FUNCTION own_new() RETURNS text LANGUAGE"
      " sql AS $$ SELECT set_config('kp.who', 'alice', false) $$;; SELECT own_new();; COMMIT",
      FOLLOWED),
+    ("SELECT pg_catalog.\"set_config\"('kp.who', 'alice', false)", FOLLOWED),
+    ("INSERT INTO own_t VALUES ('alice') RETURNING set_config('kp.other', '', false)", FOLLOWED),
+    ("PREPARE p AS SELECT own_any('kp.who', 'alice');; EXECUTE p;; DEALLOCATE p", KEPT),
+    ("SELECT own_quotes()", KEPT),
+    ("SELECT own_comment()", KEPT),
+    ("SELECT own_apostrophe()", FOLLOWED),
+    ("SELECT own_remarks('kp.who')", KEPT),
+    ("SELECT own_dollars('kp.who', 'alice')", KEPT),
+    ("SELECT own_second('kp.who')", KEPT),
+    ("SELECT own_escapes()", KEPT),
+    ("SELECT own_moves(a) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
+     " FROM (VALUES ('a'), ('b'), ('c')) AS v(a)", KEPT),
+    ("SELECT own_operator()", KEPT),
+    ("SELECT own_declares()", KEPT),
+    ("INSERT INTO own_index VALUES ('a')", KEPT),
+    ("INSERT INTO own_part VALUES ('a')", KEPT),
+    ("INSERT INTO own_when VALUES ('a')", KEPT),
+    ("SELECT own_writes()", KEPT),
+    ("DO $$ BEGIN INSERT INTO own_log VALUES ('x'); END $$", KEPT),
+    ("DO $$ BEGIN PERFORM \"Own Quoted\"(); END $$", KEPT),
+    ("DO $$ BEGIN PERFORM own_any --\n('kp.who', 'alice'); END $$", KEPT),
+    ("DO E'BEGIN SE\\x54 kp.who = ''alice''; END'", KEPT),
+    ("SELECT own_umlaut();; SET kp.who = 'alice'", KEPT),
 ])
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 def test_an_applications_own_parameters(own, sql, fate, known):
@@ -342,6 +418,7 @@ def test_an_applications_own_parameters(own, sql, fate, known):
 
 @pytest.mark.parametrize("sql", [
     "SELECT own_nothing()",
+    "SELECT own_harmless('own_t')",
     "DO $$ BEGIN PERFORM own_nothing(); END $$",
     "SELECT set_config('kp.who', 'alice', true)",
     "SELECT set_config('kp.' || 'who', 'alice', true)",
@@ -374,6 +451,77 @@ def test_own_parameters_of_statements_of_the_protocol(own):
         for _ in range(3):
             assert carol.value("SELECT current_setting('kp.who', true)") in (None, "")
             assert alice.value("SELECT current_setting('kp.who', true)") == "alice"
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("set_config", ("kp.who", "alice", "f")),
+    ("own_any", ("kp.who", "alice")),
+])
+def test_own_parameters_of_function_calls(own, name, arguments):
+    with owner(own) as alice, owner(own) as carol:
+        oid = int(alice.value(f"SELECT '{name}'::regproc::oid"))
+        alice.one.send(raw.function_call(oid, *arguments))
+        assert "E" not in [got.kind for got in alice.one.read_until("Z")]
+        wait_for(lambda: "cannot be asked" in alice.keeps()[0], "the catalog's answer")
+        for _ in range(3):
+            assert carol.value("SELECT current_setting('kp.who', true)") in (None, "")
+            assert alice.value("SELECT current_setting('kp.who', true)") == "alice"
+
+
+def test_own_parameters_behind_discard_in_its_batch(own):
+    """What is noted with a statement is not forgotten with DISCARD ALL in front of it."""
+    with owner(own) as alice, owner(own) as carol:
+        parts = [part for sql in ("DISCARD ALL", "SELECT own_any('kp.who', 'alice')")
+                 for part in (raw.parse("", sql), raw.bind("", ""), raw.execute())]
+        alice.one.send(*parts, raw.SYNC)
+        assert "E" not in [got.kind for got in alice.one.read_until("Z")]
+        for _ in range(3):
+            assert carol.value("SELECT current_setting('kp.who', true)") in (None, "")
+            assert alice.value("SELECT current_setting('kp.who', true)") == "alice"
+
+
+@pytest.mark.parametrize("texts, value", [
+    ((b"SET client_encoding = 'LATIN1'", b"SET kp.who = '\xe9'"), "c3a9"),
+    ((b"SET client_encoding = 'LATIN1'", b"SELECT own_set('\xe9')"), "c3a9"),
+    ((b"SET client_encoding = 'LATIN1'", b"SET kp.who = '\xe9'", b"RESET client_encoding"),
+     "c3a9"),
+    ((b"SET kp.who = '\xc3\xa9'", b"SET client_encoding = 'LATIN1'"), "c3a9"),
+    ((b"SET standard_conforming_strings = off", b"SET kp.who = 'a\\\\b'",
+      b"SET standard_conforming_strings = on"), "615c62"),
+    ((b"SET kp.who = 'a\\b'", b"SET standard_conforming_strings = off"), "615c62"),
+])
+def test_values_are_read_as_they_were_set(own, texts, value):
+    """On other connections, which another session has used that reads literals in another way."""
+    who = "SELECT encode(convert_to(current_setting('kp.who', true), 'UTF8'), 'hex')"
+    with owner(own) as alice, owner(own) as bob, owner(own) as carol:
+        carol.one.rows("SET standard_conforming_strings = off")
+        carol.one.rows("SET client_encoding = 'LATIN2'")
+        for text in texts:
+            alice.one.send(raw.message("Q", text + b"\0"))
+            assert "E" not in [got.kind for got in alice.one.read_until("Z")]
+        alice.wait_free()
+        for one in (bob, carol, bob):
+            one.one.rows("BEGIN")
+            assert alice.value(who) == value
+            one.one.rows("ROLLBACK")
+            assert alice.value(who) == value
+
+
+def test_a_question_that_fails_is_asked_again(cluster, own):
+    """However quiet the session is: it would keep its connection for nothing."""
+    with cluster.primary.connect(dbname="kp_own") as other:
+        other.execute("DROP ROLE IF EXISTS kp_plain")
+        other.execute("CREATE ROLE kp_plain LOGIN")
+        with Client(own, database="kp_own", user="kp_plain") as client:
+            other.execute("REVOKE EXECUTE ON FUNCTION pg_listening_channels() FROM PUBLIC")
+            log = ServerLog(cluster.primary)
+            client.one.rows("LISTEN kp_c")
+            client.one.rows("UNLISTEN kp_c")
+            wait_for(lambda: any("denied for function pg_listening" in entry
+                                 for entry in log.entries()), "the question to fail")
+            assert client.keeps() == ("LISTEN", "1")
+            other.execute("GRANT EXECUTE ON FUNCTION pg_listening_channels() TO PUBLIC")
+            client.wait_free()
 
 
 def test_pipelined_statements_behind_a_question(client):

@@ -19,6 +19,8 @@ add(void *ctx, enum sql_block_name what, struct sql_text name)
     buf_add(b, name.data, name.len);
     if (what == SQL_BLOCK_CALL)
         buf_add_str(b, "()");
+    if (what == SQL_BLOCK_WRITE)
+        buf_add_str(b, "!");
 }
 
 static void
@@ -45,10 +47,16 @@ names_and_doubts(void **state)
         {"DO $$ BEGIN SET /* x */ app.x = 1; END $$", false, ""},
         {"DO $$ BEGIN SET app . x = 1; END $$", false, ""},
         {"DO $$ BEGIN SET app.x . y = 1; END $$", false, "app.x"},
-        {"DO $$ BEGIN UPDATE t SET a.b = 1, c = 2; END $$", true, "a.b"},
+        {"DO $$ BEGIN UPDATE t SET a.b = 1, c = 2; END $$", true, "update! a.b"},
         {"DO $$ BEGIN reset_config('app.x', v); v := offset.a; END $$", true, "reset_config()"},
         {"DO $$ BEGIN PERFORM app.Tenant (1), \"F\"(2); IF(a) THEN b; END $$", true,
-         "tenant() f() if()"},
+         "tenant() F() if()"},
+        {"DO $$ BEGIN PERFORM f/**/(1), g --\n(2), \"a b\" (3); END $$", true, "f() g() a b()"},
+        {"DO $$ BEGIN PERFORM U&\"set\\005fconfig\"('app.x', v, false); END $$", false, ""},
+        {"DO $$ BEGIN RAISE NOTICE E'\\n'; END $$", true, ""},
+        {"DO E'BEGIN S\\x45T app.x = 1; END'", false, ""},
+        {"DO $$ BEGIN SET U&\"app\\002ex\" = 1; END $$", false, ""},
+        {"DO U&'BEGIN SE\\0054 app.x = 1; END'", false, ""},
         {"DO $$ BEGIN SET", true, ""},
         {"DO $$ BEGIN SET app.x", true, "app.x"},
         {"SET_CONFIG", false, ""},

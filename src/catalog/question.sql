@@ -276,7 +276,11 @@ body(o, t) AS (
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql')
         AND (p.oid IN (SELECT o FROM reach WHERE c = 'p')
-            OR EXISTS (SELECT FROM wanted WHERE k = 'b'))
+            -- what has none of these words sets no such parameter
+            OR (EXISTS (SELECT FROM wanted WHERE k = 'b') AND (p.prosrc = '' OR p.prosrc ~* (
+                'set_config|execute|u&["'']|[[:<:]]set[[:space:]]*(/[*]|[-]-)'
+                || '|[[:<:]]set[[:space:]][^;=]*([.%'']'
+                || '|[^' || pg_catalog.chr(1) || '-' || pg_catalog.chr(127) || '])'))))
 ),
 -- Bodies that may set a parameter whose name does not stand in them, or not in ASCII. What EXECUTE runs is known
 -- where it begins with a literal that says so.

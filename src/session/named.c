@@ -224,10 +224,14 @@ named_settle(struct session *s, struct buf *sql)
     bool known = s->named == NULL || judge(s, &s->named->unjudged, scope);
     struct named *n;
 
-    if (by_functions(s) &&
-        !catalog_parameters(s->host->catalog, scope, pool_key_database(s->key), &names, &opaque))
-        known = false;
-    if (known && (s->named == NULL || s->named->asked.count == 0)) {
+    if (s->named != NULL && s->named->asked.count > 0)
+        known = false; /* the last time was in vain */
+    else if (known && named_is_harmless(s))
+        return NAMED_KNOWN;
+    else if (known && by_functions(s))
+        known =
+            catalog_parameters(s->host->catalog, scope, pool_key_database(s->key), &names, &opaque);
+    if (known) {
         if (opaque && s->named != NULL && s->named->uncertain)
             session_keep(s, SESSION_KEEPS_LIBRARY);
         if (s->named != NULL)
@@ -237,11 +241,13 @@ named_settle(struct session *s, struct buf *sql)
     if (lookup_is_under_way(s))
         return NAMED_LATER;
     n = named_of(s);
-    if (n->asked.count == 0) { /* or the last time was in vain */
+    if (n->asked.count == 0) {
+        catalog_question_free(&n->asked);
         n->asked = n->unjudged;
         n->unjudged = (struct catalog_question){.count = 0};
-        catalog_question_add_bodies(&n->asked);
     }
+    if (n->asked.count == 0) /* all names are known: what may they set? */
+        catalog_question_add_bodies(&n->asked);
     n->scope = *scope;
     n->asking = true;
     lookup_text(s, &n->asked, sql);

@@ -124,6 +124,11 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
     forget_link(s, server);
     if (s->stall == STALL_SERVER && hold_suspects(s, server->node_id, err))
         return;
+    if (s->stall == STALL_SERVER && pool_blames_node(err) &&
+        server->node_id != s->host->view->primary_id) {
+        client_go_on(s); /* it is known by now not to be the primary */
+        return;
+    }
     if (s->stall == STALL_SERVER && s->outage_ns != 0) {
         s->waited_out = true;
         client_go_on(s);

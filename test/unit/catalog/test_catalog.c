@@ -71,14 +71,18 @@ answer(const char *number, const char *flags, const char *name)
 {
     const char *const columns[3] = {number, flags, name};
     struct buf row = BUF_EMPTY;
+    size_t row_len;
 
     buf_add_u16(&row, ARRAY_LEN(columns));
     for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
         buf_add_u32(&row, (uint32_t)strlen(columns[n]));
         buf_add_str(&row, columns[n]);
     }
-    assert_true(catalog_question_row(&question, catalog, row.data, row.len));
-    for (size_t len = 0; len < row.len; len++)
+    row_len = row.len;
+    buf_add_u8(&row,
+               '\0'); /* the sanitizer takes regexec() to read up to one, whatever it is told */
+    assert_true(catalog_question_row(&question, catalog, row.data, row_len));
+    for (size_t len = 0; len < row_len; len++)
         assert_false(catalog_question_row(&question, catalog, row.data, len));
     buf_free(&row);
 }

@@ -164,6 +164,9 @@ void server_ask(struct server *s, const char *sql, size_t len, uint16_t flags);
 void server_pause(struct server *s);
 void server_resume(struct server *s);
 
+/* Has the server said that somebody has ended this connection alone? Also once it is lost. */
+bool server_is_terminated(const struct server *s);
+
 /* Closes it as if it had been lost: the owner is told last, and may do as it likes. */
 void server_lose(struct server *s, const struct err *err);
 

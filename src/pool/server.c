@@ -184,15 +184,22 @@ is_fatal(const uint8_t *msg, size_t len)
            (e.severity.len == 5 && memcmp(e.severity.data, "PANIC", 5) == 0);
 }
 
-/* It ends with its server, and not because somebody has ended this connection alone. (So is a fast
- * shutdown taken, which says the same.) */
-static bool
-ends_with_server(const struct err *err)
+/* The words are all that tells: a fast shutdown says the same, and is taken so. */
+bool
+server_is_terminated(const struct server *s)
 {
-    static const char by_hand[] = "terminating connection due to administrator command";
+    static const char words[] = "terminating connection due to administrator command";
 
-    return strcmp(err->sqlstate, "57P02") == 0 ||
-           (strcmp(err->sqlstate, "57P01") == 0 && strcmp(err->message, by_hand) != 0);
+    return s->fatal_seen && strcmp(s->fatal.sqlstate, "57P01") == 0 &&
+           strcmp(s->fatal.message, words) == 0;
+}
+
+/* Is it the server that ends? */
+static bool
+ends_with_server(const struct server *s)
+{
+    return strcmp(s->fatal.sqlstate, "57P02") == 0 ||
+           (strcmp(s->fatal.sqlstate, "57P01") == 0 && !server_is_terminated(s));
 }
 
 /* in_hot_standby is about this server, not about what the client is connected to. Returns true
@@ -288,7 +295,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
             s->fatal_seen = true;
             server_error_from_message(msg, len, &s->fatal);
             *step_r = (struct pending_step){0};
-            s->fatal_told = !owner_takes_error(s, &s->fatal) && !ends_with_server(&s->fatal) &&
+            s->fatal_told = !owner_takes_error(s, &s->fatal) && !ends_with_server(s) &&
                             (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }

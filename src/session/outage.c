@@ -67,7 +67,7 @@ outage_survives(const struct session *s, const struct server *server,
         return false;
     if (server != s->primary || ties(s) == 0)
         return true;
-    if (server->fatal_seen && strcmp(why_r->sqlstate, "57P01") == 0)
+    if (server_is_terminated(server))
         return false; /* the server has said all that there is to say */
     memcpy(why_r->sqlstate, "57P01", sizeof("57P01"));
     outage_refuse(s, why_r);

@@ -14,6 +14,8 @@ from cluster import Cluster
 from proxy import Pgpool
 from waiting import SLOW, wait_for
 
+# none of it is a matter of the engine
+pytestmark = pytest.mark.one_engine
 CLIENTS = 12
 
 

@@ -24,11 +24,12 @@
 enum { NAMES_MAX = 64, NAME_MAX_BYTES = 512, VALUE_MAX_BYTES = 8000 };
 
 struct named {
-    struct buf names;                 /* told by its texts, in lower case, each ended by a zero */
-    uint32_t count;                   /* of them */
-    bool uncertain;                   /* something ran of which not even names are known */
-    bool sure;                        /* ... or that may leave something by all that is known */
-    bool asking;                      /* `asked` is on its way */
+    struct buf names; /* told by its texts, in lower case, each ended by a zero */
+    uint32_t count;   /* of them */
+    bool uncertain;   /* something ran of which not even names are known */
+    bool sure;        /* ... or that may leave something by all that is known */
+    bool asking;      /* `asked` is on its way */
+    bool told;        /* bodies were, as of `scope`: behind what ran, that will do */
     struct catalog_question unjudged; /* what ran and was not known */
     struct catalog_question asked;    /* the same, as the server is asked about it */
     struct catalog_scope scope;       /* as of before that */
@@ -49,7 +50,7 @@ named_lost(struct session *s)
 
     if (n == NULL)
         return;
-    n->uncertain = n->sure = n->asking = false;
+    n->uncertain = n->sure = n->asking = n->told = false;
     catalog_question_clear(&n->unjudged);
     catalog_question_clear(&n->asked);
 }
@@ -215,6 +216,13 @@ by_functions(const struct session *s)
            (s->named != NULL && s->named->uncertain);
 }
 
+/* DDL may pass by all the time: what was asked behind all that ran counts, whatever came since. */
+static const struct catalog_scope *
+told_scope(struct session *s)
+{
+    return s->named != NULL && s->named->told ? &s->named->scope : lookup_scope(s);
+}
+
 enum named_state
 named_settle(struct session *s, struct buf *sql)
 {
@@ -229,8 +237,8 @@ named_settle(struct session *s, struct buf *sql)
     else if (known && named_is_harmless(s))
         return NAMED_KNOWN;
     else if (known && by_functions(s))
-        known =
-            catalog_parameters(s->host->catalog, scope, pool_key_database(s->key), &names, &opaque);
+        known = catalog_parameters(s->host->catalog, told_scope(s), pool_key_database(s->key),
+                                   &names, &opaque);
     if (known) {
         if (opaque && s->named != NULL && s->named->uncertain)
             session_keep(s, SESSION_KEEPS_LIBRARY);
@@ -249,6 +257,7 @@ named_settle(struct session *s, struct buf *sql)
     if (n->asked.count == 0) /* all names are known: what may they set? */
         catalog_question_add_bodies(&n->asked);
     n->scope = *scope;
+    n->told = false;
     n->asking = true;
     lookup_text(s, &n->asked, sql);
     return NAMED_ASK;
@@ -274,6 +283,7 @@ named_answered(struct session *s, bool failed)
     n->asking = false;
     if (failed)
         return;
+    n->told = n->asked.count == 1 && n->asked.asked[0].kind == 'b';
     lookup_heard(s, &n->asked, &n->scope);
     if (!judge(s, &n->asked, &n->scope)) {
         named_uncertain(s);
@@ -304,7 +314,7 @@ named_question(struct session *s, struct buf *sql)
 
     if (n != NULL && n->count > 0)
         add_values(&values, (const char *)n->names.data, n->names.len, &any);
-    if (by_functions(s) && catalog_parameters(s->host->catalog, lookup_scope(s),
+    if (by_functions(s) && catalog_parameters(s->host->catalog, told_scope(s),
                                               pool_key_database(s->key), &names, &opaque))
         add_values(&values, names.data, names.len, &any);
     if (any) {

@@ -162,8 +162,10 @@ named_statement(struct session *s, const struct sql_statement *st, const char *t
 void
 named_sure(struct session *s)
 {
-    if (follows(s))
-        named_of(s)->sure = true;
+    if (!follows(s))
+        return;
+    named_of(s)->sure = true;
+    s->named->told = false; /* it ran behind that */
 }
 
 bool

@@ -24,7 +24,7 @@ SEED = int(os.environ.get("PGPOOL_TEST_SEED", "1"))
 NAME = "tokens"
 REVERSE = 3062  # pg_proc.oid of reverse(text)
 # What may befall a statement here: its server was killed, or it was cancelled or took too long.
-MISHAPS = {"57P01", "57P02", "57P03", "57014", "08006", "08003", "25P02", "53300", "55000"}
+MISHAPS = {"57P01", "57P02", "57P03", "57014", "40001", "08006", "08003", "25P02", "53300", "55000"}
 
 
 class Foreign(Exception):

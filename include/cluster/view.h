@@ -86,6 +86,7 @@ struct cluster_members {
 };
 
 struct config;
+struct cluster_nodes;
 
 /* The members as a configuration has them. Modes in which pgpool itself would replicate are served
  * like raw. */
@@ -106,10 +107,14 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * the primary whenever it answers. A node that claims to be primary and is not the chosen one, and
  * a standby of another system than the primary's, are not usable.
  *
+ * While a failover process judges (nodes->judging, cluster/nodes.h; nodes may be NULL), its word
+ * counts instead: the primary is its primary, and a standby is usable when it may be read by the
+ * plan and answered the lag process, too.
+ *
  * Sessions' own check at the birth of a server connection stands beside this, not behind it.
  */
 void cluster_view_build(struct cluster_view *view, const struct cluster_freshness *freshness,
-                        const struct cluster_members *members);
+                        const struct cluster_members *members, const struct cluster_nodes *nodes);
 
 /* Why there is no primary, in words, for the log and for clients; "" when there is one. Written
  * by the same rules as cluster_view_build. Returns text_r. */

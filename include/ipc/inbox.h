@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 enum inbox_kind {
-    INBOX_NODE_FAILED = 1, /* child -> lag: .node */
+    INBOX_NODE_FAILED = 1, /* child -> lag, and the health process of the node: .node */
     INBOX_NODE_OK,         /* child -> lag: .node */
     INBOX_CHILD_RETIRING,  /* child -> parent: accepts no more; fork another in a free slot */
     INBOX_CANCEL,          /* child -> child: .cancel */
@@ -26,9 +26,25 @@ enum inbox_kind {
     INBOX_LOG_ROTATE,      /* anybody -> logger: begin a new file */
     INBOX_HOLD,            /* pcp -> parent: .hold */
     INBOX_HOLD_DONE,       /* back to the asker: .hold_done */
+    INBOX_HEALTH_FACT,     /* health -> failover: .fact */
+    INBOX_HEALTH_HURRY,    /* failover -> health: .hurry */
+    INBOX_NODE_COMMAND,    /* pcp -> failover: .command */
+    INBOX_NODE_COMMAND_DONE, /* back to the asker: .command_done; several, while it goes on */
+    INBOX_END_CHILD,         /* failover -> parent: .end: kill the child with this slot and pid */
 };
 
-enum { INBOX_KEY_BYTES = 256, INBOX_WORDS_BYTES = 256 };
+enum { INBOX_KEY_BYTES = 256, INBOX_WORDS_BYTES = 256, INBOX_FACT_BYTES = 256 };
+
+/* What an administrator wants of the failover process (cluster/plan.h). */
+enum inbox_node_command {
+    NODE_COMMAND_ATTACH = 1,
+    NODE_COMMAND_DETACH,
+    NODE_COMMAND_PROMOTE,
+    NODE_COMMAND_SWITCHOVER, /* node_id -1: to the best one */
+    NODE_COMMAND_RECOVER,
+};
+
+enum inbox_command_result { NODE_COMMAND_REFUSED, NODE_COMMAND_OK, NODE_COMMAND_PROGRESS };
 
 struct inbox_msg {
     uint32_t kind; /* enum inbox_kind */
@@ -61,6 +77,30 @@ struct inbox_msg {
             char sqlstate[6];              /* why it was refused, */
             char words[INBOX_WORDS_BYTES]; /* and in words; both end in NUL */
         } hold_done;
+        struct {
+            int32_t node_id;
+            uint8_t bytes[INBOX_FACT_BYTES]; /* a struct health_fact (cluster/health.h) */
+        } fact;
+        struct {
+            int64_t every_ns; /* a probe as often as that is wanted, and to hear of each, */
+            int64_t until_ns; /* until then */
+        } hurry;
+        struct {
+            uint32_t token;  /* the asker's, comes back with the answer */
+            uint32_t verb;   /* enum inbox_node_command */
+            int32_t node_id; /* -1: none */
+            uint32_t gracefully;
+        } command;
+        struct {
+            uint32_t token;
+            uint32_t done;                 /* enum inbox_command_result */
+            char sqlstate[6];              /* why it was refused or failed, */
+            char words[INBOX_WORDS_BYTES]; /* and in words, or what is done now; both end in NUL */
+        } command_done;
+        struct {
+            uint32_t slot;
+            int32_t pid;
+        } end;
     };
 };
 _Static_assert(sizeof(struct inbox_msg) <= 512, "an inbox message is small");

@@ -5,9 +5,9 @@
  * as far as it is touched. Who writes what stands in include/tables/areas.def: every part has one
  * writing process.
  *
- * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, from SLOT_FIRST_CHILD on the
- * children. There are twice as many child slots as children, so that one that retires (finishes
- * its sessions and ends) is replaced at once.
+ * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, 4 failover, from SLOT_FIRST_HEALTH
+ * on the health processes, one per node, behind them the children. There are twice as many child
+ * slots as children, so that one that retires (finishes its sessions and ends) is replaced at once.
  */
 #ifndef IPC_SHARED_H
 #define IPC_SHARED_H
@@ -24,7 +24,8 @@ enum {
     SLOT_LAG = 1,
     SLOT_PCP = 2,
     SLOT_LOGGER = 3,
-    SLOT_FIRST_CHILD = 4,
+    SLOT_FAILOVER = 4,
+    SLOT_FIRST_HEALTH = 5,
     CONFIG_TEXT_MAX = 1024 * 1024,
 };
 
@@ -32,9 +33,13 @@ struct shared;
 
 struct shared_layout {
     uint32_t child_slots;        /* child_no goes from 0 to child_slots - 1 */
+    uint32_t health_slots;       /* nodes with lower numbers can be watched */
     uint32_t sessions_per_child; /* child_max_clients; servers are twice as many */
     uint32_t memo_entries;       /* relcache_size */
-    size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form */
+    size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form, */
+    size_t nodes_bytes;          /* and that of the node area, */
+    size_t events_bytes;         /* of the events, */
+    size_t health_bytes;         /* and of what is kept of one node's health */
     int writes_fd;               /* the word of the last write of another generation of processes
                                   * (its shared_writes_fd), taken over when shared_new succeeds;
                                   * -1: one of our own */
@@ -51,14 +56,25 @@ uint64_t shared_instance_id(const struct shared *sh);
 /* Wall clock, microseconds since 1970, of shared_new. */
 int64_t shared_started_at_us(const struct shared *sh);
 
-/* Processes: SLOT_FIRST_CHILD + child_slots of them. */
+/* Processes, of all kinds. */
 uint32_t shared_slot_count(const struct shared *sh);
+uint32_t shared_first_child(const struct shared *sh); /* the slot of child 0 */
 static inline uint32_t
-slot_of_child(uint32_t child_no)
+shared_slot_of_child(const struct shared *sh, uint32_t child_no)
 {
-    return SLOT_FIRST_CHILD + child_no;
+    return shared_first_child(sh) + child_no;
+}
+static inline uint32_t
+slot_of_health(int node_id)
+{
+    return SLOT_FIRST_HEALTH + (uint32_t)node_id;
 }
 struct proc_slot *shared_proc(struct shared *sh, uint32_t slot);
+static inline struct proc_slot *
+shared_proc_of_child(struct shared *sh, uint32_t child_no)
+{
+    return shared_proc(sh, shared_slot_of_child(sh, child_no));
+}
 
 struct child_slot *shared_child(struct shared *sh, uint32_t child_no);
 /* n from 0 to sessions_per_child - 1. */
@@ -73,6 +89,15 @@ void shared_clear_child(struct shared *sh, uint32_t child_no);
 
 /* Freshness: written by lag (payload struct cluster_freshness). */
 struct area *shared_freshness(struct shared *sh);
+
+/* Nodes, as the failover process judges them (payload struct cluster_nodes), and what happened to
+ * them (struct cluster_events). */
+struct area *shared_nodes(struct shared *sh);
+struct area *shared_events(struct shared *sh);
+
+/* health_bytes of a node with a number below health_slots, written by its health process alone;
+ * they outlive it. Zero at first. */
+void *shared_health(struct shared *sh, int node_id);
 
 /* What children have found out about the servers' catalogs; any of them writes (catalog/ knows
  * what). */

@@ -102,6 +102,9 @@ struct child_slot {
     _Atomic uint32_t waiters;    /* clients and questions that wait for a server connection */
     _Atomic uint32_t groups;     /* it has used those with lower numbers */
     _Atomic uint32_t holds_seen; /* the epoch of ipc/holds.h that it has acted on */
+    /* The epoch of the node area's fence (cluster/nodes.h) that it has acted on: it has no
+     * connection any more to what was the primary before. 0: it does not say. */
+    _Atomic uint64_t fenced_epoch;
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];
@@ -113,6 +116,9 @@ enum proc_kind {
     PROC_LAG,
     PROC_PCP,
     PROC_LOGGER,
+    PROC_HEALTH,
+    PROC_FAILOVER,
+    PROC_KINDS
 };
 
 /* One process, service or child. */

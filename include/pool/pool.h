@@ -60,6 +60,14 @@ struct pool_places {
     void (*spare)(void *ctx, struct pool_place place);
 };
 
+/* What a server said of itself when the connection was made. */
+struct pool_identity {
+    bool is_standby;
+    bool asked; /* the others are known */
+    uint32_t timeline;
+    uint64_t system_identifier;
+};
+
 struct pool_callbacks {
     void *ctx;
     /* Facts for the lag process. */
@@ -72,6 +80,10 @@ struct pool_callbacks {
     bool (*on_hold)(void *ctx, const char *database, int node_id);
     /* Is the node of use to anybody now? */
     bool (*usable)(void *ctx, int node_id);
+    /* Is a server there that says it is a primary to be asked for timeline and system? */
+    bool (*asks_identity)(void *ctx, int node_id);
+    /* A connection is about to be given to somebody; -1 with err: to nobody, it is closed. */
+    int (*accepts)(void *ctx, int node_id, const struct pool_identity *who, struct err *err);
 };
 
 /* Somebody's place in the queue; the owner's memory, all zeroes at first. */
@@ -164,6 +176,10 @@ void pool_return(struct server *s);
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);
 
+/* Closes every connection to the node, whoever has it, as if it had been lost; what is being
+ * dialled has failed. When it returns there is none. */
+void pool_lose_node(struct pool *p, int node_id, const struct err *err);
+
 /* Closes what is idle and on hold now; what is lent follows when it comes back. */
 void pool_holds_changed(struct pool *p);
 
@@ -232,6 +248,7 @@ void pool_reset_progress(struct server *s, bool failed);
 /* cancel.c: one cancel request less is under way. */
 void pool_cancel_ended(struct server *s);
 const struct pool_options *pool_options(const struct pool *p);
+const struct pool_callbacks *pool_callbacks(const struct pool *p);
 struct dns *pool_dns(const struct pool *p);
 const char *pool_key_parameters(const struct pool_key *k, size_t *len_r);
 void pool_key_set_welcome(struct pool_key *k, const struct buf *messages);

@@ -60,6 +60,7 @@ struct proc {
     enum proc_kind kind;
     uint32_t slot;                  /* in ipc/shared.h: whom others address */
     uint32_t child_no;              /* of a child, else UINT32_MAX */
+    int32_t node_id;                /* of a health process, else -1 */
     uint32_t child_target;          /* how many children the parent keeps: one's fair share */
     uint32_t child_base;            /* children's numbers in cancel keys begin here */
     struct sock_listeners *clients; /* listening sockets for SQL clients; shared with the others,
@@ -133,6 +134,8 @@ void child_main(struct proc *p);
 void lag_main(struct proc *p);
 void pcp_main(struct proc *p);
 void logger_main(struct proc *p);
+void health_main(struct proc *p);
+void failover_main(struct proc *p);
 
 /* A process without work of its own: serves its signals, inbox and wake until it is stopped. */
 void proc_idle_main(struct proc *p);

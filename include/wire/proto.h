@@ -143,6 +143,10 @@ struct wire_error {
 enum wire_result wire_parse_error(const uint8_t *msg, uint32_t len, struct wire_error *e_r);
 
 /* ParameterStatus. */
+/* A column of a DataRow, in its text or binary form; data is NULL when there is none of that number
+ * or it is null. */
+struct wire_view wire_column(const uint8_t *msg, uint32_t len, uint32_t wanted);
+
 enum wire_result wire_parse_parameter(const uint8_t *msg, uint32_t len, struct wire_view *name_r,
                                       struct wire_view *value_r);
 

@@ -9,6 +9,8 @@
  */
 #include "cluster/view.h"
 
+#include "cluster/nodes.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -117,9 +119,47 @@ judge_by_position(struct cluster_view *view, const struct cluster_freshness *fre
     }
 }
 
+/* The word of the failover process. Whether the primary answers is for it to judge alone: what is
+ * slow for others would otherwise leave the cluster without a primary that nobody replaces. */
+static void
+take_judgement(struct cluster_view *view, const struct cluster_freshness *freshness,
+               const struct cluster_members *members, const struct cluster_nodes *nodes)
+{
+    const struct plan *plan = &nodes->plan;
+
+    view->primary_id = -1;
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        struct cluster_node *node = &view->nodes[node_id];
+        bool known = members->nodes[node_id].configured && node_id < plan->node_count;
+
+        node->role = freshness->nodes[node_id].role;
+        if (known && (int)node_id == plan->primary_id && plan_may_write(plan, (int)node_id)) {
+            view->primary_id = (int)node_id;
+            node->role = NODE_ROLE_PRIMARY;
+            node->usable = true;
+        } else {
+            node->usable =
+                known && (int)node_id != plan->primary_id && node->role == NODE_ROLE_STANDBY &&
+                answers(freshness, members, node_id) && plan_may_read(plan, (int)node_id);
+        }
+    }
+}
+
+static void
+judge(struct cluster_view *view, const struct cluster_freshness *freshness,
+      const struct cluster_members *members, const struct cluster_nodes *nodes)
+{
+    if (nodes != NULL && nodes->judging && members->mode == CLUSTER_MODE_STREAMING)
+        take_judgement(view, freshness, members, nodes);
+    else if (members->mode == CLUSTER_MODE_STREAMING)
+        judge_streaming(view, freshness, members);
+    else
+        judge_by_position(view, freshness, members);
+}
+
 void
 cluster_view_build(struct cluster_view *view, const struct cluster_freshness *freshness,
-                   const struct cluster_members *members)
+                   const struct cluster_members *members, const struct cluster_nodes *nodes)
 {
     memset(view, 0, sizeof(*view));
     view->primary_id = -1;
@@ -140,10 +180,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         node->delay_bytes = measured->delay_bytes;
         node->delay_us = measured->delay_us;
     }
-    if (members->mode == CLUSTER_MODE_STREAMING)
-        judge_streaming(view, freshness, members);
-    else
-        judge_by_position(view, freshness, members);
+    judge(view, freshness, members, nodes);
     for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
         uint8_t version = (uint8_t)(freshness->nodes[node_id].server_version / 10000);
 

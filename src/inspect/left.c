@@ -118,7 +118,7 @@ inspect_left(struct shared *shared, const struct hold_request *r, inspect_left_f
     char words[WORDS_BYTES];
 
     for (uint32_t n = 0; n < shared_layout(shared)->child_slots; n++) {
-        int32_t pid = atomic_load(&shared_proc(shared, slot_of_child(n))->pid);
+        int32_t pid = atomic_load(&shared_proc_of_child(shared, n)->pid);
 
         if (pid == 0)
             continue;

@@ -25,7 +25,7 @@ struct child_row {
 static bool
 read_child(struct shared *shared, uint32_t child_no, struct child_row *child_r)
 {
-    struct proc_slot *process = shared_proc(shared, slot_of_child(child_no));
+    struct proc_slot *process = shared_proc_of_child(shared, child_no);
     int32_t pid = atomic_load(&process->pid);
 
     if (pid == 0)

@@ -69,7 +69,7 @@ show_session(struct shared *shared, uint32_t child_no, uint32_t n, inspect_row_f
         return;
     row(ctx,
         (const char *const[]){
-            views_number(atomic_load(&shared_proc(shared, slot_of_child(child_no))->pid), texts[0]),
+            views_number(atomic_load(&shared_proc_of_child(shared, child_no)->pid), texts[0]),
             views_number(n, texts[1]), s.database, s.user, s.application, s.host,
             views_number(s.port, texts[2]), views_session_state(atomic_load(&s.state)),
             views_number(s.load_balance_node, texts[3]),

@@ -93,7 +93,7 @@ static void
 show(const struct inspect_input *in, uint32_t child_no, const struct waiter *w, inspect_row_fn *row,
      void *ctx)
 {
-    int32_t pid = atomic_load(&shared_proc(in->shared, slot_of_child(child_no))->pid);
+    int32_t pid = atomic_load(&shared_proc_of_child(in->shared, child_no)->pid);
     int64_t wait_ms = (clock_monotonic_ns() - w->since_ns) / NS_PER_MS;
     struct shared_place place = {0, w->node_id};
     uint32_t limit = limit_of(in, w, &place.group);

@@ -62,6 +62,8 @@ struct shared {
     struct area *areas[AREA_COUNT];
     struct memo *memo;
     struct holds *holds;
+    uint8_t *health; /* health_slots times health_stride */
+    size_t health_stride;
     struct group_total *groups; /* GROUPS_MAX */
     uint8_t *children; /* child_slots times child_stride: slot, groups, sessions, servers */
     size_t groups_at;
@@ -87,7 +89,13 @@ get_area_sizes(const struct shared_layout *layout, size_t *bytes_r)
 uint32_t
 shared_slot_count(const struct shared *sh)
 {
-    return SLOT_FIRST_CHILD + sh->layout.child_slots;
+    return shared_first_child(sh) + sh->layout.child_slots;
+}
+
+uint32_t
+shared_first_child(const struct shared *sh)
+{
+    return SLOT_FIRST_HEALTH + sh->layout.health_slots;
 }
 
 uint32_t
@@ -122,33 +130,55 @@ open_writes(struct shared *sh, struct err *err)
     return 0;
 }
 
+/* Where the parts lie behind the process slots. */
+struct parts {
+    size_t payload_bytes[AREA_COUNT];
+    size_t areas_at[AREA_COUNT];
+    size_t memo_at;
+    size_t groups_at;
+    size_t holds_at;
+    size_t health_at;
+    size_t children_at;
+};
+
+/* The place of the next part, on a page of its own. */
+static size_t
+place_part(size_t *end, size_t bytes)
+{
+    size_t at = *end;
+
+    *end += align_up(bytes, PART_ALIGN);
+    return at;
+}
+
+static void
+lay_out(struct shared *sh, struct parts *parts)
+{
+    size_t end = align_up(
+        sizeof(struct activity) + shared_slot_count(sh) * sizeof(struct proc_slot), PART_ALIGN);
+
+    lay_out_child(sh);
+    sh->health_stride = align_up(sh->layout.health_bytes, 64);
+    get_area_sizes(&sh->layout, parts->payload_bytes);
+    for (int id = 0; id < AREA_COUNT; id++)
+        parts->areas_at[id] = place_part(&end, area_bytes(parts->payload_bytes[id]));
+    parts->memo_at = place_part(&end, memo_bytes(sh->layout.memo_entries));
+    parts->groups_at = place_part(&end, GROUPS_MAX * sizeof(struct group_total));
+    parts->holds_at = place_part(&end, holds_bytes());
+    parts->health_at = place_part(&end, sh->layout.health_slots * sh->health_stride);
+    parts->children_at = place_part(&end, sh->layout.child_slots * sh->child_stride);
+    sh->map_bytes = end;
+}
+
 int
 shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err)
 {
     struct shared *sh = xcalloc(1, sizeof(*sh));
-    size_t payload_bytes[AREA_COUNT];
-    size_t offset[AREA_COUNT];
-    size_t memo_at;
-    size_t groups_at;
-    size_t holds_at;
-    size_t bytes;
+    struct parts parts;
+    uint8_t *map;
 
     sh->layout = *layout;
-    lay_out_child(sh);
-    get_area_sizes(layout, payload_bytes);
-    bytes = sizeof(struct activity) + shared_slot_count(sh) * sizeof(struct proc_slot);
-    bytes = align_up(bytes, PART_ALIGN);
-    for (int id = 0; id < AREA_COUNT; id++) {
-        offset[id] = bytes;
-        bytes += align_up(area_bytes(payload_bytes[id]), PART_ALIGN);
-    }
-    memo_at = bytes;
-    bytes += align_up(memo_bytes(layout->memo_entries), PART_ALIGN);
-    groups_at = bytes;
-    bytes += align_up(GROUPS_MAX * sizeof(struct group_total), PART_ALIGN);
-    holds_at = bytes;
-    bytes += align_up(holds_bytes(), PART_ALIGN);
-    sh->map_bytes = bytes + layout->child_slots * sh->child_stride;
+    lay_out(sh, &parts);
     sh->started_at_us = clock_wall_us();
     if (random_bytes(&sh->instance_id, sizeof(sh->instance_id), err) != 0 ||
         shm_new(sh->map_bytes, &sh->map, err) != 0) {
@@ -162,15 +192,17 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     }
     sh->activity = sh->map;
     sh->procs = (struct proc_slot *)(void *)(sh->activity + 1);
+    map = sh->map;
     for (int id = 0; id < AREA_COUNT; id++) {
-        sh->areas[id] = (struct area *)(void *)((uint8_t *)sh->map + offset[id]);
-        area_init(sh->areas[id], payload_bytes[id]);
+        sh->areas[id] = (struct area *)(void *)(map + parts.areas_at[id]);
+        area_init(sh->areas[id], parts.payload_bytes[id]);
     }
-    sh->memo = (struct memo *)(void *)((uint8_t *)sh->map + memo_at);
+    sh->memo = (struct memo *)(void *)(map + parts.memo_at);
     memo_init(sh->memo, layout->memo_entries);
-    sh->groups = (struct group_total *)(void *)((uint8_t *)sh->map + groups_at);
-    sh->holds = (struct holds *)(void *)((uint8_t *)sh->map + holds_at);
-    sh->children = (uint8_t *)sh->map + bytes;
+    sh->groups = (struct group_total *)(void *)(map + parts.groups_at);
+    sh->holds = (struct holds *)(void *)(map + parts.holds_at);
+    sh->health = map + parts.health_at;
+    sh->children = map + parts.children_at;
     *sh_r = sh;
     return 0;
 }
@@ -358,6 +390,7 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
     atomic_store(&child->holds_seen, 0);
+    atomic_store(&child->fenced_epoch, 0);
     atomic_fetch_sub(&sh->activity->clients, atomic_exchange(&child->admitted, 0));
     give_all_connections(sh, child_no);
     for (uint32_t n = 0; n < sh->layout.sessions_per_child; n++) {
@@ -378,6 +411,25 @@ struct area *
 shared_freshness(struct shared *sh)
 {
     return sh->areas[AREA_FRESHNESS];
+}
+
+struct area *
+shared_nodes(struct shared *sh)
+{
+    return sh->areas[AREA_NODES];
+}
+
+struct area *
+shared_events(struct shared *sh)
+{
+    return sh->areas[AREA_EVENTS];
+}
+
+void *
+shared_health(struct shared *sh, int node_id)
+{
+    BUG_UNLESS(node_id >= 0 && (uint32_t)node_id < sh->layout.health_slots);
+    return sh->health + (size_t)node_id * sh->health_stride;
 }
 
 void

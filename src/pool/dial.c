@@ -31,7 +31,8 @@ struct server_login {
     uint32_t address_at;
     struct buf welcome; /* ParameterStatus messages for the client */
     bool auth_started;
-    bool asked_role;
+    bool asked;
+    struct pool_identity who;
     bool failed_early; /* before the caller of dial_start had it: told from the event loop */
     struct err early;
 };
@@ -144,28 +145,53 @@ begin_login(struct server *s, struct err *err)
     return 0;
 }
 
-/* A server older than 14 does not tell by itself whether it is a standby. */
+/* Which of several primaries it is; and a server older than 14 does not tell by itself whether it
+ * is a standby. The name of a WAL file begins with its timeline in hexadecimal digits. */
 static void
-ask_role(struct server *s)
+ask_identity(struct server *s)
 {
-    static const char sql[] = "SELECT pg_catalog.pg_is_in_recovery()";
+    static const char sql[] =
+        "SELECT pg_catalog.pg_is_in_recovery(),"
+        " CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN"
+        " pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END,"
+        " (SELECT system_identifier FROM pg_catalog.pg_control_system())";
 
     s->state = SERVER_CHECKING;
-    s->login->asked_role = true;
+    s->login->asked = true;
     server_run(s, sql, sizeof(sql) - 1, 0);
 }
 
 static void
-read_role(struct server *s, const uint8_t *msg, size_t len)
+read_identity(struct server *s, const uint8_t *msg, size_t len)
 {
-    /* DataRow of one column: 'D' length(4) count(2) length(4) value */
-    if (len >= 12)
-        s->is_standby = msg[11] == 't';
+    struct pool_identity *who = &s->login->who;
+    struct wire_view recovery = wire_column(msg, (uint32_t)len, 0);
+    struct wire_view wal_file = wire_column(msg, (uint32_t)len, 1);
+    struct wire_view system = wire_column(msg, (uint32_t)len, 2);
+    char text[24];
+
+    if (recovery.len != 1)
+        return;
+    s->is_standby = recovery.data[0] == 't';
+    str_copy_n(text, sizeof(text), wal_file.len > 0 ? wal_file.data : "", MIN(wal_file.len, 8U));
+    who->timeline = (uint32_t)strtoul(text, NULL, 16);
+    str_copy_n(text, sizeof(text), system.len > 0 ? system.data : "", system.len);
+    who->system_identifier = strtoull(text, NULL, 10);
+    who->asked = true;
 }
 
 static void
 logged_in(struct server *s)
 {
+    const struct pool_callbacks *calls = pool_callbacks(s->pool);
+    struct err err;
+
+    s->login->who.is_standby = s->is_standby;
+    if (calls->accepts != NULL &&
+        calls->accepts(calls->ctx, s->node_id, &s->login->who, &err) != 0) {
+        fail(s, &err);
+        return;
+    }
     pending_fini(&s->pending, NULL, NULL);
     pool_key_set_welcome(s->key, &s->login->welcome);
     dial_stop(s);
@@ -177,9 +203,13 @@ logged_in(struct server *s)
 static void
 ready_for_query(struct server *s, const uint8_t *msg)
 {
+    const struct pool_callbacks *calls = pool_callbacks(s->pool);
+
     s->tx_status = (char)msg[WIRE_HEADER_BYTES];
-    if (s->version < 140000 && !s->login->asked_role)
-        ask_role(s);
+    if (!s->login->asked &&
+        (s->version < 140000 || (!s->is_standby && calls->asks_identity != NULL &&
+                                 calls->asks_identity(calls->ctx, s->node_id))))
+        ask_identity(s);
     else
         logged_in(s);
 }
@@ -269,7 +299,7 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
         pool_dial_failed(s, err, msg, len);
         return 1;
     case 'D':
-        read_role(s, msg, len);
+        read_identity(s, msg, len);
         return 0;
     case 'Z':
         if (!s->login->auth_started || !login_done(&s->login->auth))

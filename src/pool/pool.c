@@ -74,6 +74,12 @@ pool_options(const struct pool *p)
     return &p->options;
 }
 
+const struct pool_callbacks *
+pool_callbacks(const struct pool *p)
+{
+    return &p->callbacks;
+}
+
 uint32_t
 pool_server_count(const struct pool *p)
 {
@@ -578,6 +584,36 @@ pool_close_idle(struct pool *p, const char *database)
     list_for_each (it2, &p->busy) {
         struct server *s = list_entry(it2, struct server, link);
         s->unwanted |= database == NULL || strcmp(s->key->database, database) == 0;
+    }
+}
+
+static struct server *
+next_to_node(struct list *list, int node_id)
+{
+    list_for_each (it, list) {
+        struct server *s = list_entry(it, struct server, link);
+        if (s->node_id == node_id)
+            return s;
+    }
+    return NULL;
+}
+
+/* Whoever is told may close others and ask for new ones: the search begins anew each time. */
+void
+pool_lose_node(struct pool *p, int node_id, const struct err *err)
+{
+    struct server *s;
+
+    list_for_each (it, &p->keys) {
+        struct pool_key *k = list_entry(it, struct pool_key, link);
+        while ((s = next_to_node(&k->idle, node_id)) != NULL)
+            server_close(s, err->message);
+    }
+    while ((s = next_to_node(&p->busy, node_id)) != NULL) {
+        if (s->login != NULL)
+            pool_dial_failed(s, err, NULL, 0);
+        else
+            server_lose(s, err);
     }
 }
 

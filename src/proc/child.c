@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
 #include "inspect/inspect.h"
@@ -115,7 +116,7 @@ child_rebuild_view(struct child *c)
     cluster_members_from_config(&members, c->proc->config);
     for (uint32_t n = 0; n < members.node_count; n++)
         members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
-    cluster_view_build(&c->view, c->freshness, &members);
+    cluster_view_build(&c->view, c->freshness, &members, c->judged);
     if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
         return;
     c->last_primary_id = c->view.primary_id;
@@ -126,9 +127,12 @@ void
 child_look_at_freshness(struct child *c)
 {
     const struct area *a = shared_freshness(c->proc->shared);
+    const struct area *n = shared_nodes(c->proc->shared);
 
-    if (area_epoch(a) == c->freshness_epoch)
+    if (area_epoch(a) == c->freshness_epoch && area_epoch(n) == c->judged_epoch)
         return;
+    if (area_epoch(n) != c->judged_epoch)
+        c->judged_epoch = area_read(n, c->judged);
     c->freshness_epoch = area_read(a, c->freshness);
     child_rebuild_view(c);
 }
@@ -177,7 +181,7 @@ balance(struct child *c)
         return;
     if (next != UINT32_MAX && atomic_load_explicit(&shared_child(c->proc->shared, next)->accepting,
                                                    memory_order_relaxed) == 0)
-        wake_send(c->proc->wakes, slot_of_child(next));
+        wake_send(c->proc->wakes, shared_slot_of_child(c->proc->shared, next));
     /* whoever's turn it is may die before it looks */
     io_timer_start(c->proc->io, &c->recheck, RECHECK_MS, recheck, c);
 }
@@ -395,7 +399,7 @@ on_wake(void *ctx)
 {
     struct child *c = ctx;
 
-    child_look_at_freshness(c);
+    child_look_at_nodes(c);
     child_look_at_holds(c);
     balance(c);
 }
@@ -456,7 +460,7 @@ sweep(void *ctx)
     }
     pool_sweep(c->pool);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
-    child_look_at_freshness(c);
+    child_look_at_nodes(c);
     child_look_at_holds(c);
     maybe_retire(c);
     note_cpu(c);
@@ -490,6 +494,7 @@ child_new(struct proc *p)
     for (uint32_t n = c->max_sessions; n-- > 0;)
         c->free_indexes[c->free_count++] = n;
     c->freshness = xcalloc(1, sizeof(*c->freshness));
+    c->judged = xcalloc(1, sizeof(*c->judged));
     c->freshness->primary_id = c->last_primary_id = -1;
     c->idle_since_ns = io_now_ns(p->io);
     if (dns_new(p->io, &c->dns, &err) != 0) {
@@ -513,7 +518,7 @@ child_new(struct proc *p)
     session_host_init(&c->host);
     configure(c);
     child_rebuild_view(c);
-    child_look_at_freshness(c);
+    child_look_at_nodes(c);
     child_look_at_holds(c);
     return c;
 }
@@ -537,6 +542,7 @@ child_free(struct child *c)
     passwd_free(c->passwords);
     route_rules_free(c->rules);
     free(c->freshness);
+    free(c->judged);
     free(c->free_indexes);
     free(c->sessions);
     free(c);

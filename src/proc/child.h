@@ -4,6 +4,7 @@
  * child.c        clients come and go
  * child_host.c   what its sessions and its pool ask of it
  * child_holds.c  what is paused and drained
+ * child_nodes.c  what the failover process has decided
  */
 #ifndef PROC_CHILD_H
 #define PROC_CHILD_H
@@ -23,6 +24,9 @@ struct child {
     struct cluster_view view;
     struct cluster_freshness *freshness;
     uint64_t freshness_epoch;
+    struct cluster_nodes *judged;
+    uint64_t judged_epoch;
+    uint64_t nodes_acted; /* the judged_epoch that was acted on */
     struct cluster_cursor cursor;
     struct dns *dns;
     struct pool *pool;
@@ -69,6 +73,14 @@ void child_rebuild_view(struct child *c);
 void child_look_at_holds(struct child *c);
 void child_fill_holds(struct child *c, struct session_host *host);
 bool child_is_on_hold(void *ctx, const char *database, int node_id);
+
+/* child_nodes.c: acts on what the failover process has decided. From the event loop. */
+void child_look_at_nodes(struct child *c);
+/* Nothing may be had from it: it is fenced, or not what it should be. */
+bool child_node_is_shut(const struct child *c, int node_id);
+/* For struct pool_callbacks. */
+bool child_asks_identity(void *ctx, int node_id);
+int child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct err *err);
 
 /* child_host.c: what sessions and the pool may call. */
 void child_fill_host(struct child *c, struct session_host *host);

@@ -48,7 +48,8 @@ child_is_on_hold(void *ctx, const char *database, int node_id)
     const struct child *c = ctx;
     const struct holds *h = shared_holds(c->proc->shared);
 
-    return holds_paused(h, database) || holds_drained(h, node_id, NULL);
+    return holds_paused(h, database) || holds_drained(h, node_id, NULL) ||
+           child_node_is_shut(c, node_id);
 }
 
 void

@@ -69,6 +69,8 @@ node_failed(void *ctx, int node_id, const struct err *err)
     msg.node.node_id = node_id;
     str_copy(msg.node.words, sizeof(msg.node.words), err->message);
     proc_send(c->proc, SLOT_LAG, &msg);
+    if ((uint32_t)node_id < shared_layout(c->proc->shared)->health_slots)
+        proc_send(c->proc, slot_of_health(node_id), &msg);
     /* until it was probed, others are asked; in the primary's place there is nobody, and whoever
      * has a connection to it may well go on */
     if (c->view.primary_id != node_id)
@@ -131,8 +133,8 @@ close_database(void *ctx, const char *database)
     str_copy(msg.node.words, sizeof(msg.node.words), database != NULL ? database : "");
     for (uint32_t n = 0; n < layout->child_slots; n++) {
         if (n != c->proc->child_no &&
-            atomic_load(&shared_proc(c->proc->shared, slot_of_child(n))->pid) != 0)
-            proc_send(c->proc, slot_of_child(n), &msg);
+            atomic_load(&shared_proc_of_child(c->proc->shared, n)->pid) != 0)
+            proc_send(c->proc, shared_slot_of_child(c->proc->shared, n), &msg);
     }
 }
 
@@ -222,8 +224,9 @@ cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t
     msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
     memcpy(msg.cancel.key, key, msg.cancel.key_len);
     /* none of ours: the parent knows other generations */
-    to = child_no < shared_layout(c->proc->shared)->child_slots ? slot_of_child(child_no)
-                                                                : SLOT_PARENT;
+    to = child_no < shared_layout(c->proc->shared)->child_slots
+             ? shared_slot_of_child(c->proc->shared, child_no)
+             : SLOT_PARENT;
     if (!proc_send(c->proc, to, &msg))
         session_cancel_done(s);
 }
@@ -265,5 +268,7 @@ child_pool_callbacks(struct child *c)
                                    .slot_put = slot_put,
                                    .places = limits_places(&c->limits),
                                    .on_hold = child_is_on_hold,
-                                   .usable = is_of_use};
+                                   .usable = is_of_use,
+                                   .asks_identity = child_asks_identity,
+                                   .accepts = child_accepts};
 }

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "cluster/delay.h"
 #include "cluster/fresh.h"
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
 #include "os/ask.h"
@@ -87,6 +88,8 @@ struct lag {
     struct cluster_freshness now;
     struct cluster_members members;
     struct cluster_view view;
+    struct cluster_nodes *judged;
+    uint64_t judged_epoch;
     struct cluster_fresh history;
     int history_of; /* the primary that the history belongs to, -1: none */
     uint32_t history_timeline;
@@ -476,10 +479,10 @@ lag_publish(void *ctx)
     int before = lag->view.primary_id;
     uint32_t up = 0;
 
-    cluster_view_build(&lag->view, &lag->now, &lag->members);
+    cluster_view_build(&lag->view, &lag->now, &lag->members, lag->judged);
     lag->now.primary_id = lag->view.primary_id;
     judge_freshness(lag);
-    cluster_view_build(&lag->view, &lag->now, &lag->members);
+    cluster_view_build(&lag->view, &lag->now, &lag->members, lag->judged);
     memcpy(area_write(area), &lag->now, sizeof(lag->now));
     area_publish(area);
     if (lag->tell_all || before != lag->view.primary_id) {
@@ -598,6 +601,10 @@ on_wake(void *ctx)
 {
     struct lag *lag = ctx;
 
+    if (area_epoch(shared_nodes(lag->proc->shared)) != lag->judged_epoch) {
+        lag->judged_epoch = area_read(shared_nodes(lag->proc->shared), lag->judged);
+        note_change(lag, false);
+    }
     if (!lag->sleeps || hurry_ms(lag) == 0)
         return;
     for (uint32_t id = 0; id < lag->now.node_count; id++) {
@@ -616,6 +623,8 @@ lag_main(struct proc *p)
     struct err err;
 
     lag->proc = p;
+    lag->judged = xcalloc(1, sizeof(*lag->judged));
+    lag->judged_epoch = area_read(shared_nodes(p->shared), lag->judged);
     lag->history_of = -1;
     lag->now.primary_id = lag->view.primary_id = -1;
     if (dns_new(p->io, &lag->dns, &err) != 0) {
@@ -633,5 +642,6 @@ lag_main(struct proc *p)
     io_timer_stop(&lag->publish);
     dns_free(lag->dns);
     passwd_free(lag->passwords);
+    free(lag->judged);
     free(lag);
 }

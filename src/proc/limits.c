@@ -158,7 +158,7 @@ ask(struct proc *p, uint32_t child_no, struct pool_place place)
 
     msg.node.node_id = place.node_id;
     msg.node.group = place.group;
-    proc_send(p, slot_of_child(child_no), &msg);
+    proc_send(p, shared_slot_of_child(p->shared, child_no), &msg);
 }
 
 static bool
@@ -208,7 +208,7 @@ bool
 limits_owes(struct limits *l, uint32_t from_slot, struct pool_place place)
 {
     struct proc *p = l->proc;
-    uint32_t from = from_slot - SLOT_FIRST_CHILD;
+    uint32_t from = from_slot - shared_first_child(p->shared);
     uint32_t own = connections_of(p, p->child_no, place);
     bool others_wait;
     uint32_t theirs;

@@ -79,6 +79,7 @@ take_config(struct parent *pa, struct config *next)
     pa->base.config_generation = next->generation;
     proc_configure_log(next, pa->cmd->debug);
     wake_send_all(pa->base.wakes, SLOT_PARENT);
+    supervise(pa); /* there may be other nodes */
 }
 
 void
@@ -286,6 +287,8 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
             peers_cancel_done(pa, &msg);
         else if (msg.kind == INBOX_HOLD)
             parent_hold_by_inbox(pa, &msg);
+        else if (msg.kind == INBOX_END_CHILD)
+            supervise_end_child(pa, msg.end.slot, msg.end.pid);
     }
 }
 
@@ -333,6 +336,7 @@ take_over(struct parent *pa)
         notify_ready();
     shared_open_doors(pa->base.shared);
     wake_send_all(pa->base.wakes, SLOT_PARENT);
+    supervise(pa);
     for (uint32_t n = 1; n < ELDERS_MAX; n++) {
         if (pa->peers.elders[n].fd >= 0)
             peer_watch(pa, &pa->peers.elders[n]);

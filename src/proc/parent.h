@@ -53,8 +53,9 @@ struct parent {
     int log_pipe[2]; /* {-1, -1} without logging_collector */
     int own_stderr;  /* what stderr was before the logger's pipe; -1 without */
     uint32_t slot_count;
+    uint32_t first_child;      /* its slot */
     struct process *processes; /* by slot; that of the parent is unused */
-    struct relapse relapses[PROC_LOGGER + 1];
+    struct relapse relapses[PROC_KINDS];
     bool serving;            /* children may run: the nodes were looked at */
     enum proc_stop stopping; /* 0 while we serve */
     bool succeeded;          /* another generation serves; we finish our sessions */
@@ -161,5 +162,7 @@ bool supervise_logger_lives(const struct parent *pa);
 
 /* Kills what still lives. */
 void supervise_kill(struct parent *pa);
+/* At the word of the failover process. Nothing happens when it is not that child any more. */
+void supervise_end_child(struct parent *pa, uint32_t slot, pid_t pid);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
@@ -22,7 +23,8 @@
 enum {
     BACKLOG_MAX = 10000,
     LOG_PIPE_BYTES = 1024 * 1024,
-    OWN_DESCRIPTORS = 64, /* of a process, besides its clients and servers */
+    OWN_DESCRIPTORS = 96, /* of a process, besides its clients and servers */
+    SPARE_NODES = 8,      /* that can be added without a restart */
 };
 
 /* ---- pid file ---- */
@@ -176,13 +178,18 @@ open_shared(struct parent *pa, struct err *err)
         .child_slots = 2 * pa->base.child_target,
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
         .memo_entries = (uint32_t)pa->config->relcache_size,
+        .health_slots = MIN(pa->config->backend_count + SPARE_NODES, (uint32_t)CLUSTER_NODES_MAX),
         .freshness_bytes = sizeof(struct cluster_freshness),
+        .nodes_bytes = sizeof(struct cluster_nodes),
+        .events_bytes = sizeof(struct cluster_events),
+        .health_bytes = sizeof(struct health),
         .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };
 
     if (shared_new(&layout, &pa->base.shared, err) != 0)
         return -1;
     pa->slot_count = shared_slot_count(pa->base.shared);
+    pa->first_child = shared_first_child(pa->base.shared);
     pa->processes = xcalloc(pa->slot_count, sizeof(*pa->processes));
     if (inboxes_new(pa->slot_count, &pa->base.inboxes, err) != 0 ||
         wakes_new(pa->slot_count, &pa->base.wakes, err) != 0)

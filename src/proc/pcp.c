@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "base/arena.h"
 #include "base/log.h"
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "inspect/inspect.h"
 #include "proc/proc.h"
@@ -25,6 +26,8 @@ struct pcp {
     struct cluster_view view;
     struct cluster_freshness freshness;
     uint64_t freshness_epoch;
+    struct cluster_nodes nodes;
+    uint64_t nodes_epoch;
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;
     bool accepting;
@@ -42,7 +45,7 @@ rebuild_view(struct pcp *s)
     struct cluster_members members;
 
     cluster_members_from_config(&members, s->proc->config);
-    cluster_view_build(&s->view, &s->freshness, &members);
+    cluster_view_build(&s->view, &s->freshness, &members, &s->nodes);
 }
 
 static void
@@ -50,9 +53,12 @@ look_at_freshness(struct pcp *s)
 {
     const struct area *a = shared_freshness(s->proc->shared);
 
-    if (area_epoch(a) == s->freshness_epoch)
+    const struct area *n = shared_nodes(s->proc->shared);
+
+    if (area_epoch(a) == s->freshness_epoch && area_epoch(n) == s->nodes_epoch)
         return;
     s->freshness_epoch = area_read(a, &s->freshness);
+    s->nodes_epoch = area_read(n, &s->nodes);
     rebuild_view(s);
 }
 

@@ -250,8 +250,8 @@ heard_cancel(struct parent *pa, const struct peer *peer, const char *line)
     msg.cancel.token = (uint64_t)at << 32 | id;
     child_no = proc_child_of_pid(pid) - pa->base.child_base;
     if (child_no >= shared_layout(pa->base.shared)->child_slots ||
-        pa->processes[slot_of_child(child_no)].pid == 0 ||
-        !inbox_send(pa->base.inboxes, slot_of_child(child_no), &msg))
+        pa->processes[shared_slot_of_child(pa->base.shared, child_no)].pid == 0 ||
+        !inbox_send(pa->base.inboxes, shared_slot_of_child(pa->base.shared, child_no), &msg))
         peer_say(peer, "cancelled %u", id);
 }
 

@@ -246,6 +246,8 @@ proc_enter(struct proc *p, int life_fd, bool debug)
     p->frame = &frame;
     if (p->kind == PROC_CHILD)
         snprintf(frame.name, sizeof(frame.name), "%s %u", name, p->child_no);
+    else if (p->kind == PROC_HEALTH)
+        snprintf(frame.name, sizeof(frame.name), "%s %d", name, p->node_id);
     else
         snprintf(frame.name, sizeof(frame.name), "%s", name);
     log_set_process(name);
@@ -291,7 +293,7 @@ proc_retire(struct proc *p)
     uint32_t slots = shared_layout(p->shared)->child_slots;
 
     for (uint32_t n = 0; n < slots; n++) {
-        if (atomic_load(&shared_proc(p->shared, slot_of_child(n))->pid) != 0)
+        if (atomic_load(&shared_proc_of_child(p->shared, n)->pid) != 0)
             continue;
         atomic_store(&shared_proc(p->shared, p->slot)->retiring, 1);
         proc_send(p, SLOT_PARENT, &msg);

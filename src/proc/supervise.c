@@ -27,8 +27,12 @@ enum {
 };
 
 static enum proc_kind
-kind_of_slot(uint32_t slot)
+kind_of_slot(const struct parent *pa, uint32_t slot)
 {
+    if (slot >= pa->first_child)
+        return PROC_CHILD;
+    if (slot >= SLOT_FIRST_HEALTH)
+        return PROC_HEALTH;
     switch (slot) {
     case SLOT_PARENT:
         return PROC_PARENT;
@@ -36,10 +40,10 @@ kind_of_slot(uint32_t slot)
         return PROC_LAG;
     case SLOT_PCP:
         return PROC_PCP;
-    case SLOT_LOGGER:
-        return PROC_LOGGER;
+    case SLOT_FAILOVER:
+        return PROC_FAILOVER;
     default:
-        return PROC_CHILD;
+        return PROC_LOGGER;
     }
 }
 
@@ -58,7 +62,7 @@ supervise_all_ready(const struct parent *pa)
 {
     uint32_t ready = 0;
 
-    for (uint32_t slot = SLOT_FIRST_CHILD; slot < pa->slot_count; slot++)
+    for (uint32_t slot = pa->first_child; slot < pa->slot_count; slot++)
         ready += pa->processes[slot].pid != 0 &&
                  atomic_load(&shared_proc(pa->base.shared, slot)->ready) != 0;
     return ready >= pa->base.child_target;
@@ -82,7 +86,7 @@ count_children(struct parent *pa, bool with_retiring)
 {
     uint32_t count = 0;
 
-    for (uint32_t slot = SLOT_FIRST_CHILD; slot < pa->slot_count; slot++)
+    for (uint32_t slot = pa->first_child; slot < pa->slot_count; slot++)
         count += pa->processes[slot].pid != 0 && (with_retiring || !is_retiring(pa, slot));
     return count;
 }
@@ -124,7 +128,7 @@ become(struct parent *pa, uint32_t slot, pid_t parent_pid)
     peers_forget(&pa->peers);
     if (slot != SLOT_PCP)
         sock_listeners_close(&pa->pcp, false);
-    if (slot < SLOT_FIRST_CHILD)
+    if (slot < pa->first_child)
         sock_listeners_close(&pa->clients, false);
 }
 
@@ -137,11 +141,11 @@ fork_process(struct parent *pa, uint32_t slot)
 
     atomic_store(&shown->ready, 0);
     atomic_store(&shown->retiring, 0);
-    shown->kind = kind_of_slot(slot);
+    shown->kind = kind_of_slot(pa, slot);
     shown->started_at_us = clock_wall_us();
     pid = fork();
     if (pid < 0) {
-        log_error("could not fork %s process: %s", proc_row(kind_of_slot(slot))->name,
+        log_error("could not fork %s process: %s", proc_row(kind_of_slot(pa, slot))->name,
                   strerror(errno));
         return -1;
     }
@@ -150,8 +154,9 @@ fork_process(struct parent *pa, uint32_t slot)
 
         become(pa, slot, parent_pid);
         p.slot = slot;
-        p.kind = kind_of_slot(slot);
-        p.child_no = p.kind == PROC_CHILD ? slot - SLOT_FIRST_CHILD : UINT32_MAX;
+        p.kind = kind_of_slot(pa, slot);
+        p.child_no = p.kind == PROC_CHILD ? slot - pa->first_child : UINT32_MAX;
+        p.node_id = p.kind == PROC_HEALTH ? (int32_t)(slot - SLOT_FIRST_HEALTH) : -1;
         atomic_store(&shown->pid, getpid());
         proc_enter(&p, pa->life[0], pa->cmd->debug);
     }
@@ -176,7 +181,7 @@ look_again_in(struct parent *pa, int64_t delay_ms)
 static void
 start_process(struct parent *pa, uint32_t slot)
 {
-    struct relapse *r = &pa->relapses[kind_of_slot(slot)];
+    struct relapse *r = &pa->relapses[kind_of_slot(pa, slot)];
     int64_t wait_ns = r->not_before_ns - clock_monotonic_ns();
 
     if (wait_ns > 0)
@@ -191,7 +196,7 @@ start_children(struct parent *pa)
     uint32_t missing =
         pa->base.child_target - MIN(count_children(pa, false), pa->base.child_target);
 
-    for (uint32_t slot = SLOT_FIRST_CHILD; slot < pa->slot_count && missing > 0; slot++) {
+    for (uint32_t slot = pa->first_child; slot < pa->slot_count && missing > 0; slot++) {
         if (pa->processes[slot].pid == 0) {
             start_process(pa, slot);
             missing--;
@@ -214,20 +219,43 @@ tell(struct parent *pa, uint32_t slot, enum proc_stop mode)
     kill(process->pid, signals[mode]);
 }
 
+/* Should the service in this slot run? Of several generations of processes only the last one judges
+ * nodes; one that has not taken over leaves that to the one before. */
+static bool
+is_wanted(const struct parent *pa, uint32_t slot)
+{
+    uint32_t node_id = slot - SLOT_FIRST_HEALTH;
+
+    switch (kind_of_slot(pa, slot)) {
+    case PROC_LAG:
+    case PROC_PCP:
+        return true;
+    case PROC_FAILOVER:
+        return (pa->from == NULL || pa->took_over) && !pa->succeeded;
+    case PROC_HEALTH:
+        return !pa->succeeded && node_id < pa->config->backend_count &&
+               pa->config->backends[node_id].configured;
+    default:
+        return false;
+    }
+}
+
 /* The services stay for the last sessions' sake: a smart stop may take hours. */
 static void
 stop_processes(struct parent *pa)
 {
     bool sessions_left = pa->stopping == PROC_STOP_SMART && count_children(pa, true) > 0;
 
-    for (uint32_t slot = SLOT_FIRST_CHILD; slot < pa->slot_count; slot++)
+    for (uint32_t slot = pa->first_child; slot < pa->slot_count; slot++)
         tell(pa, slot, pa->stopping);
-    for (uint32_t slot = SLOT_LAG; slot <= SLOT_PCP; slot++) {
+    for (uint32_t slot = SLOT_LAG; slot < pa->first_child; slot++) {
+        if (slot == SLOT_LOGGER)
+            continue;
         if (!sessions_left)
             tell(pa, slot, MAX(pa->stopping, PROC_STOP_FAST));
-        else if (slot == SLOT_PCP && pa->succeeded)
-            tell(pa, slot, PROC_STOP_SMART); /* another one accepts there */
-        else if (pa->processes[slot].pid == 0)
+        else if (pa->succeeded && slot != SLOT_LAG)
+            tell(pa, slot, PROC_STOP_SMART); /* another one does that now */
+        else if (pa->processes[slot].pid == 0 && is_wanted(pa, slot))
             start_process(pa, slot);
     }
 }
@@ -241,9 +269,13 @@ supervise(struct parent *pa)
         stop_processes(pa);
         return;
     }
-    for (uint32_t slot = SLOT_LAG; slot <= SLOT_PCP; slot++) {
-        if (pa->processes[slot].pid == 0)
+    for (uint32_t slot = SLOT_LAG; slot < pa->first_child; slot++) {
+        bool wanted = is_wanted(pa, slot);
+
+        if (slot != SLOT_LOGGER && wanted && pa->processes[slot].pid == 0)
             start_process(pa, slot);
+        else if (slot != SLOT_LOGGER && !wanted)
+            tell(pa, slot, PROC_STOP_FAST);
     }
     if (pa->serving)
         start_children(pa);
@@ -256,9 +288,20 @@ supervise_kill(struct parent *pa)
         if (pa->processes[slot].pid == 0 || slot == SLOT_LOGGER)
             continue;
         log_warning("%s process %d did not stop in time and is killed",
-                    proc_row(kind_of_slot(slot))->name, (int)pa->processes[slot].pid);
+                    proc_row(kind_of_slot(pa, slot))->name, (int)pa->processes[slot].pid);
         kill(pa->processes[slot].pid, SIGKILL);
     }
+}
+
+void
+supervise_end_child(struct parent *pa, uint32_t slot, pid_t pid)
+{
+    if (slot < pa->first_child || slot >= pa->slot_count || pid <= 0 ||
+        pa->processes[slot].pid != pid)
+        return;
+    log_warning("child process %d is ended: it has not let go of the former primary in time",
+                (int)pid);
+    kill(pid, SIGKILL);
 }
 
 /* ---- deaths ---- */
@@ -266,7 +309,7 @@ supervise_kill(struct parent *pa)
 static void
 note_relapse(struct parent *pa, uint32_t slot)
 {
-    struct relapse *r = &pa->relapses[kind_of_slot(slot)];
+    struct relapse *r = &pa->relapses[kind_of_slot(pa, slot)];
     int64_t now_ns = clock_monotonic_ns();
     int64_t put_off_ms;
 
@@ -280,14 +323,14 @@ note_relapse(struct parent *pa, uint32_t slot)
     put_off_ms = MIN(put_off_ms, (int64_t)PUT_OFF_MAX_MS);
     r->not_before_ns = now_ns + put_off_ms * NS_PER_MS;
     log_warning("%s processes end right after their start; the next one starts in %lld ms",
-                proc_row(kind_of_slot(slot))->name, (long long)put_off_ms);
+                proc_row(kind_of_slot(pa, slot))->name, (long long)put_off_ms);
 }
 
 static void
 tell_death(const struct parent *pa, uint32_t slot, pid_t pid, int status)
 {
-    const char *name = proc_row(kind_of_slot(slot))->name;
-    const char *what = slot >= SLOT_FIRST_CHILD ? "; its sessions have ended" : "";
+    const char *name = proc_row(kind_of_slot(pa, slot))->name;
+    const char *what = slot >= pa->first_child ? "; its sessions have ended" : "";
 
     if (WIFSIGNALED(status))
         log_warning("%s process %d was terminated by signal %d: %s%s", name, (int)pid,
@@ -310,8 +353,8 @@ bury(struct parent *pa, uint32_t slot, int status)
         tell_death(pa, slot, pid, status);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         note_relapse(pa, slot);
-    if (slot >= SLOT_FIRST_CHILD)
-        shared_clear_child(pa->base.shared, slot - SLOT_FIRST_CHILD);
+    if (slot >= pa->first_child)
+        shared_clear_child(pa->base.shared, slot - pa->first_child);
     atomic_store(&shown->retiring, 0);
     atomic_store(&shown->pid, 0);
     pa->processes[slot] = (struct process){0};
@@ -319,7 +362,7 @@ bury(struct parent *pa, uint32_t slot, int status)
         struct err err;
 
         err_set(&err, NULL, "%s process %d has ended right after its start; the log may say why",
-                proc_row(kind_of_slot(slot))->name, (int)pid);
+                proc_row(kind_of_slot(pa, slot))->name, (int)pid);
         parent_give_up(pa, &err);
     }
 }

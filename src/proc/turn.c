@@ -18,7 +18,7 @@ static bool
 look_at(struct shared *sh, const struct turn_self *self, uint32_t child_no, uint32_t *sessions_r,
         bool *busy_r)
 {
-    const struct proc_slot *p = shared_proc(sh, slot_of_child(child_no));
+    const struct proc_slot *p = shared_proc_of_child(sh, child_no);
     const struct child_slot *slot = shared_child(sh, child_no);
 
     *busy_r = atomic_load_explicit(&slot->busy, memory_order_relaxed) != 0;

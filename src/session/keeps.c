@@ -441,27 +441,12 @@ keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
 
 /* ---- the answer ---- */
 
-/* A text column of a DataRow; data is NULL when there is none or it is null. */
 static struct sql_text
-column(const uint8_t *body, size_t len, uint32_t wanted)
+column(const uint8_t *msg, size_t len, uint32_t wanted)
 {
-    struct sql_text none = {NULL, 0};
-    size_t at = 2;
+    struct wire_view value = wire_column(msg, (uint32_t)len, wanted);
 
-    if (len < 2 || num_get_u16(body) <= wanted)
-        return none;
-    for (uint32_t n = 0;; n++) {
-        uint32_t size;
-        if (len - at < 4)
-            return none;
-        size = num_get_u32(body + at);
-        at += 4;
-        if (size != UINT32_MAX && len - at < size)
-            return none;
-        if (n == wanted)
-            return size == UINT32_MAX ? none : (struct sql_text){(const char *)body + at, size};
-        at += size != UINT32_MAX ? size : 0;
-    }
+    return (struct sql_text){value.data, value.len};
 }
 
 static void
@@ -489,8 +474,8 @@ void
 keeps_row(struct session *s, struct server *server, const uint8_t *msg, size_t len)
 {
     struct keeps *k = &s->keeps;
-    struct sql_text name = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 0);
-    struct sql_text text = column(msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES, 1);
+    struct sql_text name = column(msg, len, 0);
+    struct sql_text text = column(msg, len, 1);
 
     if (unlikely(named_is_asking(s)))
         named_row(s, msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES);

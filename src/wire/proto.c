@@ -260,6 +260,28 @@ wire_parse_error(const uint8_t *msg, uint32_t len, struct wire_error *e_r)
     return c.at < c.end ? WIRE_OK : WIRE_BAD;
 }
 
+struct wire_view
+wire_column(const uint8_t *msg, uint32_t len, uint32_t wanted)
+{
+    struct wire_view none = {NULL, 0};
+    uint32_t at = WIRE_HEADER_BYTES + 2;
+
+    if (len < at || num_get_u16(msg + WIRE_HEADER_BYTES) <= wanted)
+        return none;
+    for (uint32_t n = 0;; n++) {
+        uint32_t size;
+        if (len - at < 4)
+            return none;
+        size = num_get_u32(msg + at);
+        at += 4;
+        if (size != UINT32_MAX && len - at < size)
+            return none;
+        if (n == wanted)
+            return size == UINT32_MAX ? none : (struct wire_view){(const char *)msg + at, size};
+        at += size != UINT32_MAX ? size : 0;
+    }
+}
+
 enum wire_result
 wire_parse_parameter(const uint8_t *msg, uint32_t len, struct wire_view *name_r,
                      struct wire_view *value_r)

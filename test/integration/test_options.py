@@ -12,6 +12,8 @@ import pytest
 import raw
 from waiting import wait_for
 
+pytestmark = pytest.mark.one_engine  # nothing here is a matter of the engine
+
 PGPOOL_SETTINGS = {"recovery_password": "hidden", "sr_check_password": "hidden too"}
 
 

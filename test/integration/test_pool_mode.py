@@ -10,6 +10,8 @@ import pytest
 import raw
 from waiting import SLOW, wait_for
 
+pytestmark = pytest.mark.one_engine  # nothing here is a matter of the engine
+
 SECONDS = 300 if os.environ.get("PGPOOL_TEST_HEAVY") else 6
 CLIENTS = 24
 

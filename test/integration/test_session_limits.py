@@ -18,6 +18,8 @@ from waiting import SLOW, wait_for, wait_learnt
 from wire_cases.script import H, P, B, E, Q, S
 from wire_cases.session import cancel
 
+pytestmark = pytest.mark.one_engine  # nothing here is a matter of the engine
+
 MB = 1 << 20
 
 

@@ -43,7 +43,7 @@ setup(void **state)
 static void
 build(void)
 {
-    cluster_view_build(&view, &freshness, &members);
+    cluster_view_build(&view, &freshness, &members, NULL);
 }
 
 static void

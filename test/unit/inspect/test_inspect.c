@@ -44,7 +44,7 @@ rebuild(void)
     struct cluster_members members;
 
     cluster_members_from_config(&members, config);
-    cluster_view_build(&view, &freshness, &members);
+    cluster_view_build(&view, &freshness, &members, NULL);
 }
 
 static void
@@ -80,7 +80,15 @@ set_node(uint32_t node_id, enum node_role role)
 static int
 setup(void **state)
 {
-    const struct shared_layout layout = {3, 10, 64, 4096, -1};
+    const struct shared_layout layout = {.child_slots = 3,
+                                         .health_slots = 2,
+                                         .sessions_per_child = 10,
+                                         .memo_entries = 64,
+                                         .freshness_bytes = 4096,
+                                         .nodes_bytes = 64,
+                                         .events_bytes = 64,
+                                         .health_bytes = 64,
+                                         .writes_fd = -1};
     struct err err;
 
     (void)state;
@@ -151,7 +159,7 @@ run(const char *name)
 static void
 start_child(uint32_t child_no, int pid)
 {
-    struct proc_slot *process = shared_proc(shared, slot_of_child(child_no));
+    struct proc_slot *process = shared_proc_of_child(shared, child_no);
 
     atomic_store(&process->pid, pid);
     process->started_at_us = JANUARY_US;

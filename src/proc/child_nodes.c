@@ -1,0 +1,105 @@
+/*
+ * What the failover process has decided, as a child acts on it.
+ *
+ * Called from the event loop, and by the pool when a server connection is born. Invariants: when
+ * the slot says that a fence was acted on, this child has no connection to what was the primary
+ * before, and gets none: such nodes are dialled for nobody, and what is being dialled is closed.
+ * A connection that says it is a primary is given to nobody unless it is the one that we know.
+ */
+#include "child.h"
+
+#include "cluster/nodes.h"
+#include "ipc/shared.h"
+#include "ipc/wake.h"
+#include "proc/proc.h"
+
+/* Nothing may be had from it, and what there is must go. */
+static bool
+is_shut(const struct child *c, int node_id)
+{
+    const struct plan *plan = &c->judged->plan;
+
+    if (!c->judged->judging || (uint32_t)node_id >= plan->node_count)
+        return false;
+    switch (plan->nodes[node_id].state) {
+    case NODE_FENCED:
+    case NODE_ROGUE:
+    case NODE_QUARANTINED:
+    case NODE_MAINTENANCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool
+child_node_is_shut(const struct child *c, int node_id)
+{
+    return node_id >= 0 && is_shut(c, node_id);
+}
+
+static void
+close_shut_nodes(struct child *c)
+{
+    struct err err;
+
+    for (uint32_t n = 0; n < c->judged->plan.node_count; n++) {
+        if (!is_shut(c, (int)n))
+            continue;
+        err_set(&err, "57P01", "node %u is not used any more: it is %s", n,
+                node_state_info(c->judged->plan.nodes[n].state)->name);
+        pool_lose_node(c->pool, (int)n, &err);
+    }
+}
+
+void
+child_look_at_nodes(struct child *c)
+{
+    uint64_t epoch;
+
+    child_look_at_freshness(c);
+    if (c->judged_epoch == c->nodes_acted)
+        return;
+    c->nodes_acted = c->judged_epoch;
+    epoch = c->judged->plan.epoch;
+    close_shut_nodes(c);
+    if (atomic_load(&c->slot->fenced_epoch) == epoch)
+        return;
+    atomic_store(&c->slot->fenced_epoch, epoch);
+    wake_send(c->proc->wakes, SLOT_FAILOVER);
+}
+
+/* ---- at the birth of a connection ---- */
+
+bool
+child_asks_identity(void *ctx, int node_id)
+{
+    const struct child *c = ctx;
+
+    return c->judged->judging && node_id == c->judged->plan.primary_id;
+}
+
+int
+child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct err *err)
+{
+    const struct child *c = ctx;
+    const struct plan *plan = &c->judged->plan;
+
+    if (!c->judged->judging)
+        return 0;
+    if (is_shut(c, node_id))
+        return err_set(err, "08001", "node %d is not used any more", node_id);
+    if (who->is_standby)
+        return node_id == plan->primary_id
+                   ? err_set(err, "08001", "node %d is a standby now, not the primary", node_id)
+                   : 0;
+    if (node_id != plan->primary_id)
+        return err_set(err, "08001", "node %d says that it is a primary, and is not", node_id);
+    if (who->asked && plan->system_identifier != 0 &&
+        who->system_identifier != plan->system_identifier)
+        return err_set(err, "08001", "node %d is the primary of another database system", node_id);
+    if (who->asked && plan->timeline != 0 && who->timeline != plan->timeline)
+        return err_set(err, "08001", "node %d is a primary on timeline %u instead of %u", node_id,
+                       who->timeline, plan->timeline);
+    return 0;
+}

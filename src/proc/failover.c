@@ -1,0 +1,7 @@
+#include "proc/proc.h"
+
+void
+failover_main(struct proc *p)
+{
+    proc_idle_main(p);
+}

@@ -83,16 +83,37 @@ exec_own_path(const char *argv0)
     return xstrdup(path);
 }
 
-int
-exec_program(const char *path, char *const argv[], struct err *err)
+/* All at their default, but perhaps one. */
+static void
+reset_signals(int ignored)
 {
     struct sigaction usual = {.sa_handler = SIG_DFL};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t none;
 
     for (int signo = 1; signo < NSIG; signo++)
-        sigaction(signo, &usual, NULL);
+        sigaction(signo, signo == ignored ? &ignore : &usual, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int
+become(const char *path, char *const argv[], struct err *err)
+{
     execv(path, argv);
     return err_set_errno(err, NULL, errno, "could not run \"%s\"", path);
+}
+
+int
+exec_program(const char *path, char *const argv[], struct err *err)
+{
+    reset_signals(0);
+    return become(path, argv, err);
+}
+
+int
+exec_command(const char *path, char *const argv[], bool ignore_sigpipe, struct err *err)
+{
+    reset_signals(ignore_sigpipe ? SIGPIPE : 0);
+    return become(path, argv, err);
 }

@@ -9,7 +9,7 @@
  * Killed at any moment, its successor goes on from the node area, or, when pgpool itself has ended,
  * from the status file: the plan then asks again for all that is still to be done. Invariants: only
  * this process writes the node area; steps are begun in the plan's order; in clustering modes
- * without failover it judges nothing, and says so.
+ * without failover, and without health checks, it judges nothing, and says so.
  */
 #include "failover.h"
 
@@ -141,13 +141,14 @@ make_config(struct failover *f)
                             : NO_LIMIT_S * NS_PER_S;
 }
 
+/* Without health checks there is no evidence. */
 static bool
 has_failover(const struct config *cfg)
 {
     struct cluster_members members;
 
     cluster_members_from_config(&members, cfg);
-    return members.mode == CLUSTER_MODE_STREAMING;
+    return members.mode == CLUSTER_MODE_STREAMING && cfg->health_check_period_ms > 0;
 }
 
 /* kind: PLAN_RESUMED at first, then PLAN_NODES_LOADED. */

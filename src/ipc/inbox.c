@@ -107,7 +107,10 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     case INBOX_HOLD_DONE:
         return memchr(msg->hold_done.words, '\0', sizeof(msg->hold_done.words)) != NULL &&
                memchr(msg->hold_done.sqlstate, '\0', sizeof(msg->hold_done.sqlstate)) != NULL;
+    case INBOX_HEALTH_FACT:
+        return msg->fact.node_id >= 0 && msg->fact.node_id < NODES_MAX;
     case INBOX_CHILD_RETIRING:
+    case INBOX_HEALTH_HURRY:
     case INBOX_CANCEL_DONE:
     case INBOX_LOG_ROTATE:
         return true;

@@ -20,7 +20,7 @@
  * - 57P03 shutting down: RECOVERING, and so is what is refused afterwards, for shutdown_grace: a
  *   restart is no failure.
  * - 57P01 on the kept connection: SUSPECT, asked again at once. Somebody may have ended just this
- *   connection.
+ *   connection; when it is refused after that, it is being shut down, see above.
  * - a child's report: asked at once, no verdict. A child sees one connection, not the server.
  *
  * Any answer clears all suspicion. A slow query of a user never counts: the probe has a connection
@@ -35,11 +35,12 @@
 
 enum {
     HEALTH_REASON_BYTES = 112,
+    HEALTH_SERVER_BYTES = 128,
     HEALTH_FAST_MS = 100,   /* between probes while suspect, and between two refusals that kill */
     HEALTH_CONFIRM_MS = 10, /* least distance of probes, however many reports come in */
 };
 
-/* How a probe ended; include/cluster/health.h has the words. */
+/* How a probe ended; cluster/outcome.h reads it from errors. */
 enum health_outcome {
     HEALTH_OK,            /* answered: answer is filled */
     HEALTH_REFUSED,       /* ECONNREFUSED; ENOENT of a unix socket */
@@ -132,11 +133,13 @@ struct health {
     int64_t counted_ns;               /* the last failure that counted */
     int64_t recovering_since_ns;      /* 0: not */
     int64_t shutdown_since_ns;        /* 0: not */
+    int64_t terminated_ns;            /* 57P01 since the last answer; 0: none */
     int64_t began_ns;                 /* the last probe */
     int64_t ended_ns;
     int64_t hurry_ns;       /* asked for by the failover process: distance, */
     int64_t hurry_until_ns; /* and until when */
     struct health_stats stats;
+    char server[HEALTH_SERVER_BYTES]; /* the caller's mark: whose health it is */
 };
 
 /* A probe has ended. True when h->fact is to be sent: the verdict, the alarm, the role, timeline or
@@ -146,6 +149,10 @@ bool health_probe_ended(struct health *h, const struct health_config *cfg,
 
 /* A child had an error with this node. */
 void health_report(struct health *h);
+
+/* The kept connection was lost between two probes; `terminated`: by 57P01. Asked at once, no
+ * verdict. */
+void health_lost(struct health *h, bool terminated, int64_t now_ns);
 
 /* The failover process wants to hear of every probe, one each `every_ns`, until `until_ns`. */
 void health_hurry(struct health *h, int64_t every_ns, int64_t until_ns);

@@ -15,6 +15,10 @@
  */
 const char *views_role(const struct inspect_input *in, uint32_t node_id);
 
+/* Its status in Pgpool-II's words, and when that changed (wall clock; 0: never). */
+const char *views_status(const struct inspect_input *in, uint32_t node_id);
+int64_t views_changed_at_us(const struct inspect_input *in, uint32_t node_id);
+
 /* As Pgpool-II words it: enum session_slot_state. */
 const char *views_session_state(uint32_t state);
 

@@ -127,6 +127,10 @@ struct passwd;
  * why). No file: NULL. Blocks on the disk. */
 void proc_read_passwords(const struct config *cfg, struct passwd **passwords_io);
 
+/* The password of a user of our own: the configured one ("TEXT" in front of it does not count), or
+ * that of pool_passwd where that is ""; NULL when there is none. Borrowed from either. */
+const char *proc_password(const struct passwd *passwords, const char *user, const char *configured);
+
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */
 

@@ -20,7 +20,7 @@ clear_suspicion(struct health *h)
     h->suspicious = false;
     h->failures = h->hard = 0;
     h->hard_since_ns = h->counted_ns = 0;
-    h->recovering_since_ns = h->shutdown_since_ns = 0;
+    h->recovering_since_ns = h->shutdown_since_ns = h->terminated_ns = 0;
 }
 
 static void
@@ -51,6 +51,8 @@ note_recovering(struct health *h, int64_t *since_ns, int64_t grace_ns, int64_t n
 static void
 note_hard_failure(struct health *h, const struct health_config *cfg, int64_t now_ns)
 {
+    if (h->shutdown_since_ns == 0)
+        h->shutdown_since_ns = h->terminated_ns;
     if (h->shutdown_since_ns != 0 &&
         !grace_is_over(h->shutdown_since_ns, cfg->shutdown_grace_ns, now_ns)) {
         h->suspicious = true;
@@ -103,6 +105,7 @@ judge(struct health *h, const struct health_config *cfg, const struct health_pro
         break;
     case HEALTH_TERMINATED:
         suspect(h);
+        h->terminated_ns = probe->ended_ns;
         h->confirm = true;
         break;
     case HEALTH_UNRESOLVED:
@@ -184,6 +187,14 @@ void
 health_report(struct health *h)
 {
     h->confirm = true;
+}
+
+void
+health_lost(struct health *h, bool terminated, int64_t now_ns)
+{
+    h->confirm = true;
+    if (terminated)
+        h->terminated_ns = now_ns;
 }
 
 void

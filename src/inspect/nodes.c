@@ -31,8 +31,8 @@ judged(const struct inspect_input *in, uint32_t node_id)
 
 /* Ours: what routing makes of the node. A server that answers but is not used (of unknown role,
  * of another system, a primary beside the one that counts) is in quarantine. */
-static const char *
-status_of(const struct inspect_input *in, uint32_t node_id)
+const char *
+views_status(const struct inspect_input *in, uint32_t node_id)
 {
     const struct node_freshness *node = freshness_of(in, node_id);
 
@@ -46,6 +46,12 @@ status_of(const struct inspect_input *in, uint32_t node_id)
         in->config->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION)
         return "up";
     return "quarantine";
+}
+
+int64_t
+views_changed_at_us(const struct inspect_input *in, uint32_t node_id)
+{
+    return freshness_of(in, node_id)->changed_at_us;
 }
 
 static const char *
@@ -138,7 +144,7 @@ inspect_pool_nodes(const struct inspect_input *in, inspect_row_fn *row, void *ct
                 views_number(node_id, number),
                 backend->hostname,
                 views_number(backend->port, port),
-                status_of(in, node_id),
+                views_status(in, node_id),
                 pg_status_of(node),
                 weight,
                 views_role(in, node_id),
@@ -175,7 +181,7 @@ inspect_pool_backend_stats(const struct inspect_input *in, inspect_row_fn *row, 
         values[0] = views_number(node_id, number);
         values[1] = backend->hostname;
         values[2] = views_number(backend->port, port);
-        values[3] = status_of(in, node_id);
+        values[3] = views_status(in, node_id);
         values[4] = views_role(in, node_id);
         for (uint32_t at = 0; at < ARRAY_LEN(counts); at++)
             values[5 + at] = views_number((int64_t)counts[at], texts[at]);

@@ -565,22 +565,6 @@ lag_publish(void *ctx)
 /* ---- configuration and events ------------------------------------------------------------------
  */
 
-static const char *
-password(struct lag *lag)
-{
-    const struct config *cfg = lag->proc->config;
-    const char *found = NULL;
-    struct err err;
-
-    if (strncmp(cfg->sr_check_password, "TEXT", 4) == 0)
-        return cfg->sr_check_password + 4;
-    if (cfg->sr_check_password[0] != '\0')
-        return cfg->sr_check_password;
-    if (passwd_find(lag->passwords, cfg->sr_check_user, &found, &err) != 0)
-        log_warning("%s", err.message);
-    return found;
-}
-
 static void
 drop_node(struct lag_node *n)
 {
@@ -629,7 +613,7 @@ configure(struct lag *lag)
 
     proc_read_passwords(cfg, &lag->passwords);
     cluster_members_from_config(&lag->members, cfg);
-    secret = password(lag);
+    secret = proc_password(lag->passwords, cfg->sr_check_user, cfg->sr_check_password);
     lag->now.config_generation = cfg->generation;
     for (uint32_t id = 0; id < count; id++)
         configure_node(lag, id, secret);

@@ -1,5 +1,6 @@
 /*
- * pool_passwd, read by each process that logs in to servers, when it starts and at every reload.
+ * pool_passwd, read by each process that logs in to servers, when it starts and at every reload;
+ * and the passwords of the users that watch servers.
  */
 #include "auth/passwd.h"
 #include "base/buf.h"
@@ -9,6 +10,7 @@
 #include "proc/proc.h"
 
 #include <openssl/crypto.h>
+#include <string.h>
 
 void
 proc_read_passwords(const struct config *cfg, struct passwd **passwords_io)
@@ -32,4 +34,19 @@ proc_read_passwords(const struct config *cfg, struct passwd **passwords_io)
     }
     passwd_free(*passwords_io);
     *passwords_io = fresh;
+}
+
+const char *
+proc_password(const struct passwd *passwords, const char *user, const char *configured)
+{
+    const char *found = NULL;
+    struct err err;
+
+    if (strncmp(configured, "TEXT", 4) == 0)
+        return configured + 4;
+    if (configured[0] != '\0')
+        return configured;
+    if (passwd_find(passwords, user, &found, &err) != 0)
+        log_warning("%s", err.message);
+    return found;
 }

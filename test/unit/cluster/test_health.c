@@ -293,6 +293,60 @@ shutdown_without_a_start_is_death(void **state)
     assert_verdict(HEALTH_DEAD);
 }
 
+/* 15: the words "shutting down" may be missed: it closes its port soon */
+static void
+refused_after_57P01_is_a_shutdown(void **state)
+{
+    (void)state;
+    ok();
+    outcome(HEALTH_TERMINATED);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_RECOVERING);
+    pass(9900);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_RECOVERING);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_DEAD);
+    ok();
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_SUSPECT);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_DEAD);
+}
+
+/* 1, 15: between two probes */
+static void
+lost_connection_is_a_question(void **state)
+{
+    (void)state;
+    ok();
+    health_lost(&h, false, now_ns);
+    assert_verdict(HEALTH_ALIVE);
+    assert_int_equal(next_ms(), 9);
+    outcome(HEALTH_REFUSED);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_DEAD);
+    ok();
+    health_lost(&h, true, now_ns);
+    assert_int_equal(next_ms(), 9);
+    outcome(HEALTH_REFUSED);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_RECOVERING);
+    cfg.shutdown_grace_ns = 0;
+    ok();
+    health_lost(&h, true, now_ns);
+    outcome(HEALTH_REFUSED);
+    pass(100);
+    outcome(HEALTH_REFUSED);
+    assert_verdict(HEALTH_DEAD);
+}
+
 /* 11, 16: a child's error is a question */
 static void
 report_is_no_verdict(void **state)
@@ -421,6 +475,8 @@ main(void)
         TEST(crash_loop_ends),
         TEST(planned_restart_is_no_death),
         TEST(shutdown_without_a_start_is_death),
+        TEST(refused_after_57P01_is_a_shutdown),
+        TEST(lost_connection_is_a_question),
         TEST(report_is_no_verdict),
         TEST(somebody_ends_our_connection),
         TEST(too_many_is_alive),

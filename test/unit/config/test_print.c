@@ -106,7 +106,7 @@ defaults_are_not_printed(void **state)
 {
     struct loaded l = load(
         "port = 9999\npool_limits = ''\npool_passwd = ''\nmax_pool = 7\nsyslog_ident = 'it''s'\n"
-        "backend_port1 = 5432\nhealth_check_period1 = 0\n");
+        "backend_port1 = 5432\nhealth_check_period1 = 1\n");
     struct buf text = BUF_EMPTY;
 
     (void)state;
@@ -150,8 +150,8 @@ listing_for_people(void **state)
             "load_balance_mode=on",
             "backend_hostname0=a",
             "backend_port2=5433",
-            "health_check_period=0",
-            "health_check_period0=0",
+            "health_check_period=1s",
+            "health_check_period0=1s",
             "health_check_period2=90s",
             "sr_check_password=****",
             "wd_authkey=",

@@ -2,6 +2,7 @@
  * The views of SHOW, from slots and freshness filled by hand.
  */
 #include "base/str.h"
+#include "cluster/health.h"
 #include "cluster/view.h"
 #include "config/config.h"
 #include "config/overrides.h"
@@ -87,7 +88,7 @@ setup(void **state)
                                          .freshness_bytes = 4096,
                                          .nodes_bytes = 64,
                                          .events_bytes = 64,
-                                         .health_bytes = 64,
+                                         .health_bytes = sizeof(struct health),
                                          .writes_fd = -1};
     struct err err;
 
@@ -228,6 +229,37 @@ status_tells_waiting_down_and_quarantine(void **state)
     assert_int_equal(row_count, 2);
     assert_string_equal(rows[0],
                         "0|db0|5432|waiting|unknown|0.250000|standby|unknown|0|false|0|||");
+}
+
+/* Node 2 has no place for its health here: a node that was added beyond the spare ones. */
+static void
+health_checks_are_counted(void **state)
+{
+    struct health *health = shared_health(shared, 0);
+
+    (void)state;
+    health->stats = (struct health_stats){
+        .total_count = 5,
+        .success_count = 4,
+        .fail_count = 1,
+        .skip_count = 3,
+        .retry_count = 2,
+        .max_retry_count = 2,
+        .probe_count = 8,
+        .max_duration_us = 9999,
+        .min_duration_us = 1000,
+        .total_duration_us = 20000,
+        .last_health_check_us = JANUARY_US + 3000000,
+        .last_successful_us = JANUARY_US + 2000000,
+        .last_failed_us = JANUARY_US + 3000000,
+    };
+    run("pool_health_check_stats");
+    assert_int_equal(row_count, 2);
+    assert_string_equal(rows[0], "0|db0|5432|up|primary|2026-01-31 12:00:00|5|4|1|3|2|0.400000|2|"
+                                 "9|1|2.500000|2026-01-31 12:00:03|2026-01-31 12:00:02||"
+                                 "2026-01-31 12:00:03");
+    assert_string_equal(rows[1], "2|/run/pg|5433|up|standby|2026-01-31 12:00:00|0|0|0|0|0|"
+                                 "0.000000|0|0|0|0.000000||||");
 }
 
 static void
@@ -455,7 +487,7 @@ groups_hold_what_belongs_together(void **state)
     assert_int_equal(items.len, 0);
     assert_int_equal(find("health_check", true, &target, &err), 0);
     inspect_run(&in, &target, keep_items, &items);
-    assert_non_null(strstr(buf_cstr(&items), "health_check_period2=0 "));
+    assert_non_null(strstr(buf_cstr(&items), "health_check_period2=1s "));
     buf_clear(&items);
     assert_int_equal(find("all", true, &target, &err), 0);
     inspect_run(&in, &target, keep_items, &items);
@@ -571,6 +603,7 @@ main(void)
         TEST(nodes_are_shown_as_routing_sees_them),
         TEST(status_tells_waiting_down_and_quarantine),
         TEST(holds_are_shown_with_who_waits_and_what_is_left),
+        TEST(health_checks_are_counted),
         TEST(delay_is_in_seconds_when_judged_by_time),
         TEST(replication_tells_how_fresh_each_node_is),
         TEST(raw_mode_has_main_and_replica),

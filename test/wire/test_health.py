@@ -1,0 +1,338 @@
+"""The health processes: what they make of refusals, silence and nonsense, as their titles and the
+log show it."""
+
+import re
+import socket
+import time
+
+import pytest
+
+import processes
+from clients import client
+from fake import Gone, columns, complete, error, fatal, ready, result, row
+from waiting import SLOW, wait_for
+
+pytestmark = pytest.mark.one_engine  # these processes have an engine of their own
+
+FAST = {"health_check_period": "50ms", "health_check_timeout": f"{int(250 * SLOW)}ms",
+        "health_check_max_retries": 1, "health_check_retry_delay": "20ms"}
+ALIVE = r"alive, a standby on timeline 1$"
+
+
+def title(bed, node=1):
+    """What the health process of a node says of it."""
+    for pid in bed.pgpool.named(f"health {node}"):
+        return re.sub(r".*: health \d+: ", "", processes.title(pid))
+    return ""
+
+
+def shows(bed, pattern, node=1):
+    wait_for(lambda: re.search(pattern, title(bed, node)), f"health {node} to show \"{pattern}\"",
+             15)
+
+
+def said(bed, words, node=1):
+    """The log's lines of the health process about a node, with these words."""
+    return [line for line in bed.pgpool.log_text().splitlines()
+            if "health pid" in line and f'node {node} "' in line and words in line]
+
+
+def start(start_bed, **settings):
+    bed = start_bed(("primary", "standby"), **FAST | settings)
+    shows(bed, ALIVE)
+    shows(bed, r"alive, a primary on timeline 1$", 0)
+    return bed
+
+
+def probe_anew(server):
+    """The next probe needs a new connection."""
+    for connection in list(server.probers):
+        connection.close()
+
+
+def stats(bed, node=1):
+    with client(bed.pgpool, "postgres") as one:
+        answer = one.simple("SHOW pool_health_check_stats")
+    (names,) = [[column[0] for column in got.columns()] for got in answer if got.kind == "T"]
+    rows = [dict(zip(names, got.row())) for got in answer if got.kind == "D"]
+    return {name: value.decode() for name, value in rows[node].items()}
+
+
+def count(bed, name, node=1):
+    return int(stats(bed, node)[name])
+
+
+def another_check(bed, node=1):
+    before = count(bed, "total_count", node)
+    wait_for(lambda: count(bed, "total_count", node) > before + 1, "another check")
+
+
+def back_to_life(bed):
+    server = bed.servers[1]
+    server.probe_login = server.probe_answer = None
+    shows(bed, ALIVE)
+
+
+def test_refused_is_dead(start_bed):
+    bed = start(start_bed)
+    bed.servers[1].stop_listening()
+    shows(bed, r"dead: .*Connection refused")
+    assert len(said(bed, "may be dead")) == len(said(bed, "is dead")) == 1
+    another_check(bed)
+    assert len(said(bed, "may be dead")) == len(said(bed, "is dead")) == 1
+    shows(bed, "alive, a primary", 0)
+
+
+def test_lost_idle_connection_says_nothing(start_bed):
+    """It is asked again at once, long before the next check is due."""
+    bed = start_bed(("primary", "standby"), health_check_period=1000)
+    shows(bed, ALIVE)
+    server = bed.servers[1]
+    for close in (lambda c: c.close(), lambda c: (c.send(fatal("57P01", "go")), c.close())):
+        before = len(server.probers)
+        close(server.probers[-1])
+        wait_for(lambda n=before: len(server.probers) > n and server.probers[-1].answered,
+                 "a new connection")
+    assert not said(bed, "dead")
+    shows(bed, ALIVE)
+
+
+@pytest.mark.parametrize("words", [
+    fatal("57P03", "the database system is starting up"),
+    fatal("57P03", "the database system is in recovery mode"),
+    fatal("57P03", "the database system is shutting down"),
+], ids=["starting", "recovery", "shutting_down"])
+def test_refused_for_now_is_not_dead(start_bed, words):
+    bed = start(start_bed)
+    bed.servers[1].probe_login = lambda c: (c.send(words), c.close())
+    probe_anew(bed.servers[1])
+    shows(bed, r"recovering: the database system is ")
+    asked = len(bed.servers[1].probers)
+    wait_for(lambda: len(bed.servers[1].probers) > asked + 3, "more probes")
+    shows(bed, r"recovering: the database system is ")
+    back_to_life(bed)
+    assert not said(bed, "is dead")
+    assert len(said(bed, "takes no connections for now")) == len(said(bed, "alive again")) == 1
+
+
+def test_graces_end(start_bed):
+    bed = start(start_bed, recovery_grace="300ms", shutdown_grace="300ms")
+    for words in ("the database system is starting up", "the database system is shutting down"):
+        bed.servers[1].probe_login = lambda c, w=words: (c.send(fatal("57P03", w)), c.close())
+        probe_anew(bed.servers[1])
+        shows(bed, "dead: " + words)
+        back_to_life(bed)
+
+
+def test_shutdown_is_death_when_that_is_wanted(start_bed):
+    bed = start(start_bed, failover_on_backend_shutdown="on", shutdown_grace=1000)
+    words = "the database system is shutting down"
+    bed.servers[1].probe_login = lambda c: (c.send(fatal("57P03", words)), c.close())
+    probe_anew(bed.servers[1])
+    shows(bed, "dead: " + words)
+
+
+def test_shutdown_has_its_grace_when_nobody_listens_any_more(start_bed):
+    """Also when the words "shutting down" were missed: 57P01 told it."""
+    bed = start(start_bed, shutdown_grace=1000)
+    server = bed.servers[1]
+
+    def goodbye(connection):
+        server.listener.shutdown(socket.SHUT_RDWR)
+        server.listener.close()
+        connection.send(fatal("57P01", "terminating connection due to administrator command"))
+        raise Gone()
+
+    server.probe_answer = goodbye
+    shows(bed, "recovering: .*Connection refused")
+    asked = count(bed, "retry_count")
+    wait_for(lambda: count(bed, "retry_count") > asked + 2, "more refusals")
+    assert not said(bed, "is dead")
+
+
+@pytest.mark.parametrize("answer", [
+    fatal("53300", "sorry, too many clients already"),
+    error(None, "could not fork new process for connection: no memory", "FATAL"),
+], ids=["53300", "fork"])
+def test_no_room_is_alive(start_bed, answer):
+    bed = start(start_bed)
+    bed.servers[1].probe_login = lambda c: (c.send(answer), c.close())
+    probe_anew(bed.servers[1])
+    shows(bed, "^alive: (sorry|could not fork)")
+    another_check(bed)
+    shows(bed, "^alive: (sorry|could not fork)")
+    back_to_life(bed)
+    assert not said(bed, "dead")
+
+
+@pytest.mark.parametrize("answer", [
+    fatal("28P01", "password authentication failed for user \"postgres\""),
+    fatal("3D000", "database \"postgres\" does not exist"),
+    fatal("28000", "no pg_hba.conf entry for host \"127.0.0.1\""),
+], ids=["password", "database", "hba"])
+def test_rejected_is_alive_and_an_alarm(start_bed, answer):
+    bed = start(start_bed)
+    bed.servers[1].probe_login = lambda c: (c.send(answer), c.close())
+    probe_anew(bed.servers[1])
+    shows(bed, "^alive: ")
+    another_check(bed)
+    assert len(said(bed, "could not be checked")) == 1
+    back_to_life(bed)
+    wait_for(lambda: said(bed, "can be checked again"), "the end of the alarm")
+    assert not said(bed, "dead")
+
+
+def test_refused_statement_is_alive_and_an_alarm(start_bed):
+    bed = start(start_bed)
+    bed.servers[1].probe_answer = error("42501", "permission denied") + ready()
+    shows(bed, "^alive: permission denied")
+    back_to_life(bed)
+    assert len(bed.servers[1].probers) == 1
+
+
+def test_passing_error_is_asked_again(start_bed):
+    """PostgreSQL reads its control file while somebody writes it."""
+    bed = start(start_bed)
+    server = bed.servers[1]
+    answers = []
+
+    def answer(_):
+        answers.append(0)
+        if len(answers) % 2:
+            return error("XX000", "calculated CRC checksum does not match") + ready()
+        return server.probed() + ready()
+
+    server.probe_answer = answer
+    wait_for(lambda: len(answers) > 6, "questions")
+    server.probe_answer = None
+    assert not said(bed, "could not be checked")
+    assert len(server.probers) == 1
+
+
+@pytest.mark.parametrize("login, answer", [
+    (lambda c: c.wait_gone(), None),
+    (lambda c: (c.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), c.wait_gone()), None),
+    (None, b""),
+    (None, columns("a") + complete("SELECT 0") + ready()),
+    (None, result("maybe") + ready()),
+    (None, columns("a") + row("t")[:9]),
+    (None, complete("SET") + ready()),
+], ids=["login", "http", "answer", "no_rows", "maybe", "half", "no_columns"])
+def test_silence_and_nonsense_are_dead_after_the_retries(start_bed, login, answer):
+    bed = start(start_bed)
+    server = bed.servers[1]
+    server.probe_login, server.probe_answer = login, answer
+    if login:
+        probe_anew(server)
+    shows(bed, "^dead: ")
+    assert len(said(bed, "may be dead")) == len(said(bed, "is dead")) == 1
+    back_to_life(bed)
+
+
+def test_retries_are_counted_and_one_silence_is_not_death(start_bed):
+    bed = start(start_bed, health_check_max_retries=1000)
+    server = bed.servers[1]
+    server.probe_answer = b""
+    shows(bed, "^suspect: no answer")
+    server.probe_answer = None
+    shows(bed, ALIVE)
+    got = stats(bed)
+    assert int(got["retry_count"]) >= 1 and int(got["max_retry_count"]) >= 1
+    assert got["fail_count"] == "0"
+    assert got["last_failed_health_check"] and got["last_successful_health_check"]
+    assert int(got["max_duration"]) >= 200
+    assert len(said(bed, "alive again")) == 1
+
+
+def test_role_and_timeline_are_told(start_bed):
+    bed = start(start_bed)
+    server = bed.servers[1]
+    server.timeline = 2
+    shows(bed, "a standby on timeline 2$")
+    server.role = "primary"
+    shows(bed, "a primary on timeline 2$")
+    assert len(said(bed, "is a primary of system")) == 1
+
+
+def test_timeline_of_a_standby_that_receives_nothing(start_bed):
+    """Its WAL files tell it; the control file is older."""
+    bed = start(start_bed)
+    server = bed.servers[1]
+
+    def answer(connection):
+        if "pg_stat_wal_receiver" in connection.texts[-1]:
+            return server.probed(timeline=None) + ready()
+        return files
+
+    files = result("3") + ready()
+    server.probe_answer = answer
+    shows(bed, "a standby on timeline 3$")
+    files = error("42501", "permission denied for function pg_ls_waldir") + ready()
+    shows(bed, "a standby on timeline 1$")
+    server.probe_answer = lambda _: server.probed(timeline=None, may_list="f", control="5") + ready()
+    shows(bed, "a standby on timeline 5$")
+    assert len(server.probers) == 1
+
+
+def test_user_who_may_not_see_the_receiver(start_bed):
+    bed = start(start_bed)
+    server = bed.servers[1]
+    server.probe_answer = server.probed(timeline=None, blind="t", control="4") + ready()
+    shows(bed, "a standby on timeline 4$")
+    another_check(bed)
+    assert len(said(bed, "grant pg_monitor")) == 1
+
+
+def test_without_a_period_only_what_is_asked_for(start_bed):
+    """A client's trouble is a reason to ask."""
+    bed = start_bed(("primary", "standby"), health_check_period=0)
+    primary = bed.servers[0]
+    assert not primary.probers
+    primary.script("bob", lambda c: c.close())
+    with pytest.raises(AssertionError):
+        client(bed.pgpool, "bob")
+    shows(bed, "alive, a primary on timeline 1$", 0)
+    probes = primary.probers[-1].answered
+    primary.script("bob", lambda c: c.close())
+    with pytest.raises(AssertionError):
+        client(bed.pgpool, "bob")
+    wait_for(lambda: primary.probers[-1].answered > probes, "another probe")
+    assert primary.probers[-1].answered == probes + 1
+
+
+def test_reports_are_not_heard_when_not_wanted(start_bed):
+    bed = start_bed(("primary", "standby"), health_check_period=0, failover_on_backend_error="off")
+    bed.servers[0].script("bob", lambda c: c.close())
+    with pytest.raises(AssertionError):
+        client(bed.pgpool, "bob")
+    wait_for(lambda: re.search("lag pid.*asking again|is not to be used", bed.pgpool.log_text())
+             or bed.servers[0].watchers[-1].answered > 2, "lag to have heard of it")
+    assert not bed.servers[0].probers
+
+
+def test_name_that_is_not_resolved_says_nothing(start_bed):
+    bed = start(start_bed)
+    bed.pgpool.write_config(backend_hostname1="no.such.name.invalid")
+    bed.pgpool.process.send_signal(1)
+    wait_for(lambda: said(bed, "could not be checked"), "the alarm", 30)
+    shows(bed, "^unknown: could not translate host name")
+    assert not said(bed, "dead")
+
+
+def test_server_that_does_not_listen_yet(start_bed):
+    """Dialling is bounded, too: a listener whose queue is full answers nothing."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        crowd = [socket.socket() for _ in range(4)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(deaf.getsockname())
+        bed = start(start_bed)
+        begin = time.monotonic()
+        bed.pgpool.write_config(backend_port1=deaf.getsockname()[1])
+        bed.pgpool.process.send_signal(1)
+        shows(bed, "^dead: no answer")
+        assert time.monotonic() - begin < 15 * SLOW
+        for one in crowd:
+            one.close()

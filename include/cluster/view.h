@@ -19,6 +19,7 @@ struct node_freshness {
     uint8_t asked;          /* at least one attempt has ended */
     uint8_t read_committed; /* the default isolation level, for every role and database */
     uint8_t serializable;   /* the default isolation level of some role or database */
+    uint8_t stream;         /* enum plan_stream (cluster/plan.h), as the primary sees it */
     int32_t server_version; /* e.g. 150018; 0 unknown */
     uint32_t timeline;
     uint64_t system_identifier;
@@ -37,7 +38,9 @@ enum { CLUSTER_NODES_MAX = 128 };
 
 /* Payload of the freshness area. */
 struct cluster_freshness {
-    int32_t primary_id; /* -1: none known, or more than one */
+    int32_t primary_id;   /* -1: none known, or more than one */
+    int32_t followers_of; /* the primary that has told of its standbys; -1: none yet */
+    uint8_t synchronous;  /* ... and has synchronous_standby_names */
     uint32_t node_count;
     uint64_t config_generation; /* of the node list that it was measured with */
     struct node_freshness nodes[CLUSTER_NODES_MAX];

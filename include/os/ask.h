@@ -11,6 +11,7 @@
 #define OS_ASK_H
 
 #include "base/err.h"
+#include "os/ask_failure.h"
 #include "os/dns.h"
 #include "os/io.h"
 
@@ -43,8 +44,8 @@ struct ask_ops {
     void (*answered)(void *ctx, const struct ask_rows *rows);
     /* The question has no answer, or (asked is false) the connection was lost while nothing was
      * asked. err has the server's SQLSTATE where it gave one, else 08001 (could not connect),
-     * 08006 (lost) or 57014 (the deadline passed). The connection is closed unless the server
-     * only refused the statement. */
+     * 08006 (lost), 08P01 (nonsense) or 57014 (the deadline passed); ask_failure tells more. The
+     * connection is closed unless the server only refused the statement. */
     void (*failed)(void *ctx, const struct err *err, bool asked);
 };
 
@@ -57,6 +58,14 @@ void ask_free(struct ask *a);
 /* When the target has changed (then true): closes what is open, forgets a question that waits
  * without a callback; the next one goes to the new target. */
 bool ask_set_target(struct ask *a, const struct ask_target *target);
+
+/* Closes what is open, so that the next question dials anew; forgets a question that waits without
+ * a callback. Allowed in its own callbacks. */
+void ask_close(struct ask *a);
+
+/* How it failed; valid during failed. A deadline that passed is ASK_TIMEOUT, also when what was
+ * waited for was the resolver. */
+enum ask_failure ask_failure(const struct ask *a);
 
 /* Asks; a callback tells, never inside this call. sql is borrowed until then. Not while
  * ask_is_busy. */

@@ -524,7 +524,7 @@ bool retry_wants(struct session *s, const struct server *server, const struct er
 bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
-void retry_run(struct session *s);
+void retry_run(struct session *s, bool primary_lost);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */

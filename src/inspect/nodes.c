@@ -3,6 +3,7 @@
  *
  * What is shown is what routing sees: the same view and the same freshness.
  */
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
 #include "inspect/views.h"
@@ -19,6 +20,15 @@ freshness_of(const struct inspect_input *in, uint32_t node_id)
     return node_id < in->freshness->node_count ? &in->freshness->nodes[node_id] : &nothing;
 }
 
+/* What the failover process has made of it; NULL: it does not judge. */
+static const struct plan_node *
+judged(const struct inspect_input *in, uint32_t node_id)
+{
+    return in->nodes != NULL && in->nodes->judging && node_id < in->nodes->plan.node_count
+               ? &in->nodes->plan.nodes[node_id]
+               : NULL;
+}
+
 /* Ours: what routing makes of the node. A server that answers but is not used (of unknown role,
  * of another system, a primary beside the one that counts) is in quarantine. */
 const char *
@@ -26,6 +36,8 @@ views_status(const struct inspect_input *in, uint32_t node_id)
 {
     const struct node_freshness *node = freshness_of(in, node_id);
 
+    if (judged(in, node_id) != NULL)
+        return node_state_info((enum node_state)judged(in, node_id)->state)->word;
     if (!node->asked)
         return "waiting";
     if (!node->reachable)
@@ -142,7 +154,9 @@ inspect_pool_nodes(const struct inspect_input *in, inspect_row_fn *row, void *ct
                 delay,
                 node->replication_state,
                 node->replication_sync_state,
-                views_time(node->changed_at_us, changed),
+                views_time(judged(in, node_id) != NULL ? judged(in, node_id)->since_us
+                                                       : node->changed_at_us,
+                           changed),
             },
             14);
     }

@@ -41,6 +41,8 @@ struct ask {
     struct io_timer start; /* a question to an open connection begins from the loop */
     const char *sql;       /* the question that waits, or NULL */
     PGresult *result;
+    struct err parting; /* the server's last words while nothing was asked; "" when none */
+    enum ask_failure failure;
 };
 
 struct ask_rows {
@@ -106,48 +108,69 @@ close_connection(struct ask *a)
     a->result = NULL;
     PQfinish(a->conn);
     a->conn = NULL;
+    a->parting.message[0] = '\0';
     a->state = ASK_CLOSED;
 }
 
 static void
-fail(struct ask *a, const struct err *err)
+take_error(const PGresult *result, struct err *err)
+{
+    const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    err_set(err, code != NULL ? code : "08P01", "%s",
+            words != NULL ? words : "the server's answer was not understood");
+}
+
+/* After such an error the server closes the connection. */
+static bool
+is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    return severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}
+
+/* An error while nothing is asked reaches us as a notice: why the connection is about to end. */
+static void
+on_notice(void *ctx, const PGresult *result)
+{
+    struct ask *a = ctx;
+
+    if (is_fatal(result))
+        take_error(result, &a->parting);
+}
+
+static void
+fail(struct ask *a, enum ask_failure failure, const struct err *err)
 {
     bool asked = a->sql != NULL;
 
+    a->failure = failure;
     close_connection(a);
     io_timer_stop(&a->deadline);
     a->sql = NULL;
     a->ops->failed(a->ctx, err, asked);
 }
 
-/* libpq's words on one line, without the place in the server's source; the SQLSTATE if they hold
- * one: "FATAL:  57P03: the database system is starting up". */
-static void
-take_words(struct err *err, const char *sqlstate, const char *words)
-{
-    const char *fatal = strstr(words, "FATAL:  ");
-    size_t len;
-
-    if (fatal != NULL && strlen(fatal) > 15 && fatal[13] == ':' &&
-        strspn(fatal + 8, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5) {
-        char code[6];
-        str_copy_n(code, sizeof(code), fatal + 8, 5);
-        words = fatal + 15;
-        len = strcspn(words, "\n");
-        err_set(err, code, "%.*s", (int)len, words);
-        return;
-    }
-    len = strcspn(words, "\n");
-    err_set(err, sqlstate, "%.*s", (int)len, len > 0 ? words : "no answer");
-}
-
+/* What the server itself said last is better than what libpq says of the end. */
 static void
 fail_by_libpq(struct ask *a, const char *sqlstate)
 {
+    const char *code = a->result != NULL ? PQresultErrorField(a->result, PG_DIAG_SQLSTATE) : NULL;
     struct err err;
 
-    take_words(&err, sqlstate, PQerrorMessage(a->conn));
-    fail(a, &err);
+    if (code != NULL) {
+        take_error(a->result, &err);
+        fail(a, ASK_SERVER, &err);
+    } else if (a->parting.message[0] != '\0') {
+        err = a->parting;
+        fail(a, ASK_SERVER, &err);
+    } else {
+        enum ask_failure failure = ask_judge(PQerrorMessage(a->conn), sqlstate, &err);
+
+        fail(a, failure, &err);
+    }
 }
 
 static void
@@ -157,7 +180,7 @@ too_late(void *ctx)
     struct err err;
 
     err_set(&err, "57014", "no answer from \"%s:%u\" in time", a->host, a->port);
-    fail(a, &err);
+    fail(a, ASK_TIMEOUT, &err);
 }
 
 /* ---- answers ---- */
@@ -179,7 +202,6 @@ answer(struct ask *a)
     PGresult *result = a->result;
     ExecStatusType status = PQresultStatus(result);
     struct ask_rows rows = {result, PQserverVersion(a->conn)};
-    const char *code;
     struct err err;
 
     io_timer_stop(&a->deadline);
@@ -189,11 +211,11 @@ answer(struct ask *a)
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         a->ops->answered(a->ctx, &rows);
     } else {
-        code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-        err_set(&err, code != NULL ? code : "08006", "%s",
-                PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) != NULL
-                    ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
-                    : "the server's answer was not understood");
+        take_error(result, &err);
+        a->failure =
+            PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL ? ASK_SERVER : ASK_NONSENSE;
+        if (a->failure == ASK_NONSENSE || is_fatal(result))
+            close_connection(a);
         a->ops->failed(a->ctx, &err, true);
     }
     PQclear(result);
@@ -218,8 +240,10 @@ read_answer(struct ask *a)
         fail_by_libpq(a, "08006");
         return;
     }
-    if (a->state != ASK_ASKING)
+    if (a->state != ASK_ASKING) {
+        PQisBusy(a->conn); /* looks at what has come, for on_notice */
         return;
+    }
     while (!PQisBusy(a->conn)) {
         next = PQgetResult(a->conn);
         if (next == NULL) {
@@ -234,7 +258,7 @@ read_answer(struct ask *a)
         }
         if (is_copy(next)) {
             err_set(&err, "08P01", "the server answers a question with COPY");
-            fail(a, &err);
+            fail(a, ASK_NONSENSE, &err);
             return;
         }
     }
@@ -344,7 +368,8 @@ dial(struct ask *a, const struct dns_answer *answer)
     buf_free(&addresses);
     if (a->conn == NULL)
         BUG("out of memory");
-    PQsetErrorVerbosity(a->conn, PQERRORS_VERBOSE);
+    PQsetErrorVerbosity(a->conn, PQERRORS_VERBOSE); /* or the words have no SQLSTATE */
+    PQsetNoticeReceiver(a->conn, on_notice, a);
     a->state = ASK_CONNECTING;
     if (PQstatus(a->conn) == CONNECTION_BAD)
         fail_by_libpq(a, "08001");
@@ -359,7 +384,7 @@ resolved(void *ctx, const struct dns_answer *answer, const struct err *err)
 
     a->query = NULL;
     if (answer == NULL)
-        fail(a, err);
+        fail(a, ASK_UNRESOLVED, err);
     else
         dial(a, answer);
 }
@@ -410,14 +435,20 @@ is_same(const struct ask *a, const struct ask_target *t)
            strcmp(a->application_name, t->application_name) == 0;
 }
 
+void
+ask_close(struct ask *a)
+{
+    close_connection(a);
+    io_timer_stop(&a->deadline);
+    a->sql = NULL;
+}
+
 bool
 ask_set_target(struct ask *a, const struct ask_target *t)
 {
     if (is_same(a, t))
         return false;
-    close_connection(a);
-    io_timer_stop(&a->deadline);
-    a->sql = NULL;
+    ask_close(a);
     forget_target(a);
     a->host = xstrdup(t->host);
     a->port = t->port;
@@ -452,4 +483,10 @@ bool
 ask_is_busy(const struct ask *a)
 {
     return a->sql != NULL;
+}
+
+enum ask_failure
+ask_failure(const struct ask *a)
+{
+    return a->failure;
 }

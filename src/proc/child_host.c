@@ -148,6 +148,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .shared = c->proc->shared,
         .freshness = c->freshness,
         .view = &c->view,
+        .nodes = c->judged,
         .load_balance_node = session_load_balance_node(s),
         .own = session_overrides(s),
     };

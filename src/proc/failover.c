@@ -1,7 +1,367 @@
-#include "proc/proc.h"
+/*
+ * The failover process: the only judge of nodes' states.
+ *
+ * Facts of the health processes, of lag and of the children, commands of administrators and the
+ * ends of its own steps go into the plan (cluster/plan.h), one by one; what comes out is published
+ * in the node area, and only then the steps are carried out. It never waits but in its event loop,
+ * except for the status file.
+ *
+ * Killed at any moment, its successor goes on from the node area, or, when pgpool itself has ended,
+ * from the status file: the plan then asks again for all that is still to be done. Invariants: only
+ * this process writes the node area; steps are begun in the plan's order; in clustering modes
+ * without failover, and without health checks, it judges nothing, and says so.
+ */
+#include "failover.h"
+
+#include "auth/passwd.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "os/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FENCE_WAIT_S = 2,
+    FOLLOW_WAIT_S = 20,
+    RETRY_WAIT_S = 1,
+    NO_LIMIT_S = 365 * 24 * 3600,
+};
+
+/* ---- the plan ---------------------------------------------------------------------------------
+ */
+
+static void
+publish(struct failover *f)
+{
+    struct area *area = shared_nodes(f->proc->shared);
+
+    memcpy(area_write(area), &f->now, sizeof(f->now));
+    area_publish(area);
+}
+
+static void
+show(struct failover *f)
+{
+    const struct plan *plan = &f->now.plan;
+
+    if (plan->operation.kind != PLAN_IDLE)
+        proc_title(f->proc, "%s: %s", plan_operation_name(plan->operation.kind),
+                   plan_phase_name(plan->operation.phase));
+    else if (plan->primary_id >= 0)
+        proc_title(f->proc, "node %d is the primary, timeline %u", plan->primary_id,
+                   plan->timeline);
+    else
+        proc_title(f->proc, f->now.judging ? "looking for the primary" : "not judging");
+}
+
+static void
+on_tick(void *ctx)
+{
+    struct plan_event event = {.kind = PLAN_TICK, .node_id = -1};
+
+    failover_handle(ctx, &event);
+}
+
+static void
+schedule(struct failover *f)
+{
+    int64_t next_ns = plan_next_ns(&f->now.plan, &f->config);
+    int64_t now_ns = io_now_ns(f->proc->io);
+
+    io_timer_stop(&f->tick);
+    if (next_ns == INT64_MAX)
+        return;
+    /* rounded up: a tick that is early would only come again */
+    io_timer_start(f->proc->io, &f->tick,
+                   next_ns <= now_ns ? 0 : (next_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, on_tick,
+                   f);
+}
+
+void
+failover_handle(struct failover *f, struct plan_event *event)
+{
+    struct plan_steps *steps;
+
+    if (!f->now.judging)
+        return;
+    BUG_UNLESS(!f->handling);
+    f->handling = true;
+    steps = f->steps;
+    steps->count = 0;
+    event->now_ns = clock_monotonic_ns();
+    event->at_us = clock_wall_us();
+    plan_handle(&f->now.plan, &f->config, event, steps);
+    publish(f);
+    for (uint32_t n = 0; n < steps->count; n++)
+        failover_do(f, &steps->list[n]);
+    f->handling = false;
+    show(f);
+    schedule(f);
+}
+
+/* ---- configuration ----------------------------------------------------------------------------
+ */
+
+static void
+make_config(struct failover *f)
+{
+    const struct config *cfg = f->proc->config;
+    struct plan_config *c = &f->config;
+
+    memset(c, 0, sizeof(*c));
+    c->node_count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
+    for (uint32_t n = 0; n < c->node_count; n++) {
+        const struct config_backend *backend = &cfg->backends[n];
+
+        c->nodes[n] = (struct plan_node_config){
+            .configured = backend->configured,
+            .allow_failover = (backend->flag & CONFIG_BACKEND_DISALLOW_TO_FAILOVER) == 0,
+            .always_primary = (backend->flag & CONFIG_BACKEND_ALWAYS_PRIMARY) != 0,
+            .priority = backend->priority,
+        };
+    }
+    c->fence_command = cfg->fence_command[0] != '\0';
+    c->failover_command = cfg->failover_command[0] != '\0';
+    c->failback_command = cfg->failback_command[0] != '\0';
+    c->auto_failback = cfg->auto_failback;
+    c->auto_failback_interval_ns = cfg->auto_failback_interval_ms * NS_PER_MS;
+    c->candidate_wait_ns = cfg->candidate_wait_ms * NS_PER_MS;
+    c->fence_wait_ns = FENCE_WAIT_S * NS_PER_S;
+    c->command_wait_ns = cfg->command_timeout_ms * NS_PER_MS;
+    c->promote_wait_ns = c->verify_wait_ns = cfg->promotion_timeout_ms * NS_PER_MS;
+    c->follow_wait_ns = MAX(FOLLOW_WAIT_S * NS_PER_S,
+                            cfg->follow_primary_command[0] != '\0' ? c->command_wait_ns : 0);
+    c->switchover_wait_ns = cfg->switchover_timeout_ms * NS_PER_MS;
+    c->retry_wait_ns = RETRY_WAIT_S * NS_PER_S;
+    c->search_wait_ns = cfg->search_primary_node_timeout_ms > 0
+                            ? cfg->search_primary_node_timeout_ms * NS_PER_MS
+                            : NO_LIMIT_S * NS_PER_S;
+}
+
+/* Without health checks there is no evidence. */
+static bool
+has_failover(const struct config *cfg)
+{
+    struct cluster_members members;
+
+    cluster_members_from_config(&members, cfg);
+    return members.mode == CLUSTER_MODE_STREAMING && cfg->health_check_period_ms > 0;
+}
+
+/* kind: PLAN_RESUMED at first, then PLAN_NODES_LOADED. */
+static void
+configure(struct failover *f, enum plan_event_kind kind)
+{
+    struct plan_event event = {.kind = kind, .node_id = -1};
+
+    proc_read_passwords(f->proc->config, &f->passwords);
+    make_config(f);
+    f->now.config_generation = f->proc->config_generation;
+    f->now.judging = has_failover(f->proc->config);
+    if (f->now.judging) {
+        failover_handle(f, &event);
+    } else {
+        publish(f);
+        show(f);
+        wake_send_all(f->proc->wakes, f->proc->slot);
+    }
+}
+
+static void
+on_config(void *ctx, const struct config *before UNUSED)
+{
+    configure(ctx, PLAN_NODES_LOADED);
+}
+
+/* ---- facts and commands -----------------------------------------------------------------------
+ */
+
+static void
+hear_health(struct failover *f, const struct inbox_msg *msg)
+{
+    struct plan_event event = {.kind = PLAN_HEALTH, .node_id = msg->fact.node_id};
+    struct health_fact fact;
+
+    memcpy(&fact, msg->fact.bytes, sizeof(fact));
+    fact.reason[sizeof(fact.reason) - 1] = '\0';
+    event.health = &fact;
+    failover_handle(f, &event);
+}
+
+static void
+answer(struct failover *f, const struct failover_request *r, const char *sqlstate,
+       const char *words)
+{
+    struct inbox_msg msg = {.kind = INBOX_NODE_COMMAND_DONE};
+
+    msg.command_done.token = r->token;
+    msg.command_done.done = sqlstate == NULL ? NODE_COMMAND_OK : NODE_COMMAND_REFUSED;
+    str_copy(msg.command_done.sqlstate, sizeof(msg.command_done.sqlstate),
+             sqlstate != NULL ? sqlstate : "00000");
+    str_copy(msg.command_done.words, sizeof(msg.command_done.words), words);
+    proc_send(f->proc, r->from, &msg);
+}
+
+void
+failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words)
+{
+    for (size_t n = 0; request != 0 && n < ARRAY_LEN(f->requests); n++) {
+        struct failover_request *r = &f->requests[n];
+
+        if (r->request != request)
+            continue;
+        answer(f, r, sqlstate, words);
+        *r = (struct failover_request){0};
+        return;
+    }
+}
+
+/* NULL: it is known already, or there are too many. */
+static struct failover_request *
+note_request(struct failover *f, const struct inbox_msg *msg)
+{
+    struct failover_request *free_one = NULL;
+
+    for (size_t n = 0; n < ARRAY_LEN(f->requests); n++) {
+        struct failover_request *r = &f->requests[n];
+
+        if (r->request == 0)
+            free_one = r;
+        else if (r->from == msg->from && r->token == msg->command.token)
+            return NULL;
+    }
+    if (free_one != NULL) {
+        f->last_request = f->last_request == UINT32_MAX ? 1 : f->last_request + 1;
+        *free_one = (struct failover_request){f->last_request, msg->from, msg->command.token};
+    }
+    return free_one;
+}
+
+static void
+hear_command(struct failover *f, const struct inbox_msg *msg)
+{
+    static const enum plan_event_kind kinds[] = {[NODE_COMMAND_ATTACH] = PLAN_ATTACH,
+                                                 [NODE_COMMAND_DETACH] = PLAN_DETACH,
+                                                 [NODE_COMMAND_PROMOTE] = PLAN_PROMOTE,
+                                                 [NODE_COMMAND_SWITCHOVER] = PLAN_SWITCHOVER_TO};
+    struct plan_event event = {.node_id = msg->command.node_id};
+    struct failover_request asker = {0, msg->from, msg->command.token};
+    struct failover_request *r;
+
+    if (!f->now.judging) {
+        answer(f, &asker, "55000", "nodes have no states in this clustering mode");
+        return;
+    }
+    if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
+        answer(f, &asker, "0A000", "this command is not known here");
+        return;
+    }
+    r = note_request(f, msg);
+    if (r == NULL)
+        return;
+    event.kind = kinds[msg->command.verb];
+    event.request = r->request;
+    failover_handle(f, &event);
+}
+
+static void
+on_inbox(void *ctx, const struct inbox_msg *msg)
+{
+    struct failover *f = ctx;
+
+    if (msg->kind == INBOX_HEALTH_FACT)
+        hear_health(f, msg);
+    else if (msg->kind == INBOX_NODE_COMMAND)
+        hear_command(f, msg);
+}
+
+/* What the primary says of its standbys, when that is news. */
+static void
+look_at_freshness(struct failover *f)
+{
+    const struct area *area = shared_freshness(f->proc->shared);
+    struct plan_lag lag = {.primary_id = -1};
+    struct plan_event event = {.kind = PLAN_LAG, .node_id = -1, .lag = &lag};
+
+    if (area_epoch(area) == f->seen_epoch)
+        return;
+    f->seen_epoch = area_read(area, &f->seen);
+    lag.primary_id = f->seen.followers_of;
+    lag.synchronous = f->seen.synchronous != 0;
+    for (uint32_t n = 0; n < MIN(f->seen.node_count, (uint32_t)CLUSTER_NODES_MAX); n++) {
+        const char *sync = f->seen.nodes[n].replication_sync_state;
+
+        lag.stream[n] = f->seen.nodes[n].stream;
+        lag.sync[n] = strcmp(sync, "sync") == 0 || strcmp(sync, "quorum") == 0;
+    }
+    if (lag.primary_id < 0 || memcmp(&lag, &f->lag, sizeof(lag)) == 0)
+        return;
+    f->lag = lag;
+    failover_handle(f, &event);
+}
+
+static void
+on_wake(void *ctx)
+{
+    struct failover *f = ctx;
+
+    look_at_freshness(f);
+    failover_watch_fence(f);
+}
+
+/* Another generation of processes judges from now on: nobody of this one believes the last word. */
+static void
+on_stop(void *ctx, enum proc_stop mode UNUSED)
+{
+    struct failover *f = ctx;
+
+    f->now.judging = false;
+    publish(f);
+    wake_send_all(f->proc->wakes, f->proc->slot);
+    proc_end(f->proc);
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+/* What the predecessor has heard and not made known is lost: all are asked again. */
+static void
+resume(struct failover *f)
+{
+    if (area_read(shared_nodes(f->proc->shared), &f->now) == 0) {
+        plan_init(&f->now.plan);
+        failover_load(f);
+    }
+    configure(f, PLAN_RESUMED);
+    failover_hurry(f, -1);
+    look_at_freshness(f);
+}
 
 void
 failover_main(struct proc *p)
 {
-    proc_idle_main(p);
+    static const struct proc_ops ops = {on_config, on_inbox, on_wake, on_stop};
+    struct failover *f = xcalloc(1, sizeof(*f));
+    struct err err;
+
+    f->proc = p;
+    f->steps = xcalloc(1, sizeof(*f->steps));
+    list_init(&f->jobs);
+    if (dns_new(p->io, &f->dns, &err) != 0) {
+        log_fatal("%s", err.message);
+        exit(1);
+    }
+    resume(f);
+    proc_run(p, &ops, f);
+    failover_drop_jobs(f);
+    io_timer_stop(&f->tick);
+    io_timer_stop(&f->again);
+    io_timer_stop(&f->fence);
+    dns_free(f->dns);
+    passwd_free(f->passwords);
+    free(f->steps);
+    free(f);
 }

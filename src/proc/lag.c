@@ -33,6 +33,7 @@ enum {
     SELDOM_MS = 1000,     /* ... for ten seconds */
     SEARCH_MS = 100,      /* there is no primary */
     RETRY_MS = 500,       /* a node does not answer */
+    RETURNING_MS = 100,   /* a node is about to be used again */
     NO_PERIOD_MS = 10000, /* sr_check_period = 0: roles are still watched */
     QUESTION_MS = 5000,   /* for an answer over an open connection */
     CONNECT_MS = 10000,   /* to dial, where connect_timeout sets no limit */
@@ -64,8 +65,11 @@ static const char who[] =
              " pg_catalog.unnest(setconfig) AS c"
              " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)";
 
-static const char followers[] = "SELECT application_name, state, sync_state"
-                                " FROM pg_catalog.pg_stat_replication";
+/* At least one row. */
+static const char followers[] =
+    "SELECT application_name, state, sync_state,"
+    " pg_catalog.current_setting('synchronous_standby_names') <> ''"
+    " FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_stat_replication ON true";
 
 struct lag_node {
     struct lag *lag;
@@ -77,6 +81,7 @@ struct lag_node {
     int64_t asked_ns;          /* when the running question was sent */
     int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
     bool again;                /* ask once more as soon as the running question has ended */
+    bool streams;              /* by its own word */
     char follower[NAME_BYTES]; /* the application_name of its WAL receiver */
 };
 
@@ -95,7 +100,8 @@ struct lag {
     uint32_t history_timeline;
     struct io_timer publish;
     bool sleeps;
-    bool tell_all; /* something changed that every process should see at once */
+    bool tell_failover; /* what the primary says of its standbys is new */
+    bool tell_all;      /* something changed that every process should see at once */
     char last_words[256];
 };
 
@@ -147,6 +153,7 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
     node->server_version = ask_server_version(rows);
     str_copy(node->replication_state, sizeof(node->replication_state),
              ask_value(rows, 0, COL_RECEIVER));
+    n->streams = strcmp(node->replication_state, "streaming") == 0;
     if (backend->application_name[0] != '\0')
         str_copy(n->follower, sizeof(n->follower), backend->application_name);
     else if (!ask_conninfo_value(conninfo, "application_name", n->follower, sizeof(n->follower)) &&
@@ -205,9 +212,40 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     note_change(n->lag, changed);
 }
 
-static void
-hear_followers(struct lag *lag, const struct ask_rows *rows)
+/* Several standbys may have one name. When there are as many rows that stream as standbys that say
+ * they do, all of them do. */
+static enum plan_stream
+stream_of(struct lag *lag, uint32_t node_id, const struct ask_rows *rows)
 {
+    const struct lag_node *n = &lag->nodes[node_id];
+    uint32_t rows_that_stream = 0;
+    uint32_t claims = 0;
+
+    if (n->follower[0] == '\0' || lag->now.nodes[node_id].role != NODE_ROLE_STANDBY ||
+        !lag->now.nodes[node_id].reachable)
+        return PLAN_STREAM_UNKNOWN;
+    if (!n->streams)
+        return PLAN_STREAM_NO;
+    for (uint32_t row = 0; row < ask_row_count(rows); row++)
+        rows_that_stream += strcmp(n->follower, ask_value(rows, row, 0)) == 0 &&
+                            strcmp(ask_value(rows, row, 1), "streaming") == 0;
+    for (uint32_t id = 0; id < lag->now.node_count; id++)
+        claims += lag->nodes[id].streams && strcmp(lag->nodes[id].follower, n->follower) == 0;
+    return rows_that_stream >= claims ? PLAN_STREAM_YES
+           : rows_that_stream == 0    ? PLAN_STREAM_NO
+                                      : PLAN_STREAM_UNKNOWN;
+}
+
+static void
+hear_followers(struct lag_node *primary, const struct ask_rows *rows)
+{
+    struct lag *lag = primary->lag;
+
+    lag->tell_failover = true;
+    lag->now.followers_of = primary->node_id;
+    lag->now.synchronous = ask_value(rows, 0, 3)[0] == 't';
+    for (uint32_t id = 0; id < lag->now.node_count; id++)
+        lag->now.nodes[id].stream = (uint8_t)stream_of(lag, id, rows);
     for (uint32_t id = 0; id < lag->now.node_count; id++) {
         struct lag_node *n = &lag->nodes[id];
         struct node_freshness *node = measured(n);
@@ -237,6 +275,9 @@ hear_nothing(struct lag_node *n, const struct err *err)
                     backend->port, err->message);
         node->changed_at_us = clock_wall_us();
     }
+    n->streams = false;
+    node->stream = PLAN_STREAM_UNKNOWN;
+    n->lag->tell_failover = true;
     note_change(n->lag, !node->asked || node->reachable);
     node->asked = 1;
     node->reachable = 0;
@@ -289,11 +330,28 @@ hurry_ms(struct lag *lag)
     return age_ms < 1000 ? OFTEN_MS : age_ms < 10000 ? LESS_OFTEN_MS : SELDOM_MS;
 }
 
+/* Does somebody wait until a node streams? */
+static bool
+is_returning(const struct lag *lag, uint32_t node_id)
+{
+    const struct plan_node *node = &lag->judged->plan.nodes[node_id];
+
+    if (!lag->judged->judging || (int)node_id == lag->judged->plan.primary_id ||
+        !lag->now.nodes[node_id].reachable)
+        return false;
+    return node->must_follow || node->attach || node->job != PLAN_JOB_NONE ||
+           (node->state != NODE_UP && node->state != NODE_MAINTENANCE);
+}
+
 static int64_t
 period_ms(const struct lag *lag)
 {
     int64_t period = lag->proc->config->sr_check_period_ms;
 
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        if (is_returning(lag, id))
+            return RETURNING_MS;
+    }
     return period > 0 ? period : NO_PERIOD_MS;
 }
 
@@ -376,7 +434,7 @@ on_answered(void *ctx, const struct ask_rows *rows)
     struct err err;
 
     if (n->question == followers) {
-        hear_followers(n->lag, rows);
+        hear_followers(n, rows);
         return;
     }
     if (!tells_role(rows)) {
@@ -494,8 +552,10 @@ lag_publish(void *ctx)
         else
             proc_title(lag->proc, "no primary, %u nodes up", up);
         wake_send_all(lag->proc->wakes, lag->proc->slot);
+    } else if (lag->tell_failover) {
+        wake_send(lag->proc->wakes, SLOT_FAILOVER);
     }
-    lag->tell_all = false;
+    lag->tell_all = lag->tell_failover = false;
     /* a new primary tells its position at once */
     if (before != lag->view.primary_id && lag->view.primary_id >= 0)
         ask_soon(&lag->nodes[lag->view.primary_id], 0);
@@ -610,7 +670,7 @@ lag_main(struct proc *p)
     lag->judged = xcalloc(1, sizeof(*lag->judged));
     lag->judged_epoch = area_read(shared_nodes(p->shared), lag->judged);
     lag->history_of = -1;
-    lag->now.primary_id = lag->view.primary_id = -1;
+    lag->now.primary_id = lag->now.followers_of = lag->view.primary_id = -1;
     if (dns_new(p->io, &lag->dns, &err) != 0) {
         log_fatal("%s", err.message);
         exit(1);

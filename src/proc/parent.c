@@ -23,6 +23,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/clock.h"
@@ -306,6 +307,22 @@ every_node_was_asked(const struct parent *pa)
     return all;
 }
 
+/* Has the failover process, where there is one, found the primary, or looked long enough? */
+static bool
+primary_was_sought(const struct parent *pa)
+{
+    struct cluster_nodes *nodes;
+    bool sought;
+
+    if (pa->from != NULL)
+        return true; /* the generation before still judges */
+    nodes = xcalloc(1, sizeof(*nodes));
+    sought = area_read(shared_nodes(pa->base.shared), nodes) != 0 &&
+             (!nodes->judging || nodes->plan.primary_id >= 0 || nodes->plan.search_waited);
+    free(nodes);
+    return sought;
+}
+
 static void
 say_ready(const struct parent *pa)
 {
@@ -378,7 +395,7 @@ on_wake(void *ctx, int fd UNUSED, unsigned events UNUSED)
     struct parent *pa = ctx;
 
     wake_drain(pa->base.wakes, SLOT_PARENT);
-    if (!pa->serving && every_node_was_asked(pa))
+    if (!pa->serving && every_node_was_asked(pa) && primary_was_sought(pa))
         serve(pa);
     if (pa->serving && !pa->took_over && supervise_all_ready(pa))
         take_over(pa);

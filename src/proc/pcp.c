@@ -208,6 +208,7 @@ pcp_new(struct proc *p)
         .shared = p->shared,
         .freshness = &s->freshness,
         .view = &s->view,
+        .nodes = &s->nodes,
         .load_balance_node = -1,
     };
     rebuild_view(s);

@@ -229,11 +229,11 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         else
             keeps_cycle_end(s, server, false);
     } else if (s->retry.due) {
-        retry_run(s);
+        retry_run(s, false);
         return;
     } else {
         bool in_tx = s->tx_status != 'I';
-        if (server == s->reader)
+        if (s->retry.bytes != NULL)
             retry_drop(s);
         s->tx_wrote |= (e->flags & CYCLE_WRITE) != 0;
         if (s->tx_status != 'I' && server->tx_status == 'I')
@@ -297,6 +297,7 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
     bool again = retry_wants_lost(s, server, owed);
     bool in_tx = server->tx_status != 'I' && server == s->cur;
     bool mid_batch = s->batch == server;
+    bool primary_lost = server == s->primary;
     struct err why = *err;
     bool survives;
 
@@ -306,9 +307,11 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
     forget_link(s, server);
     if (s->state != CLIENT_READY)
         return;
-    if (again) {
+    if (again && (!primary_lost || survives)) {
+        if (primary_lost)
+            keeps_lost(s);
         s->reader_node = -1;
-        retry_run(s);
+        retry_run(s, primary_lost);
         return;
     }
     if (survives) {

@@ -1,7 +1,8 @@
 /*
- * Reads that survive their standby: a batch of plain reads that a standby gives up for reasons of
+ * Reads that survive their server: a batch of plain reads that a standby gives up for reasons of
  * its own, or because it does not have what is named, before anything of the answer went to the
- * client, runs again at the primary.
+ * client, runs again at the primary. One whose server is lost runs again, too, and when that was
+ * the primary, wherever it may be read.
  *
  * Called by client.c when a unit is sent (keep it), and by answers.c when the reader errs, is lost
  * or has answered. Invariants: what is kept is the only unit under way and has no effect; once a
@@ -25,6 +26,15 @@ retry_drop(struct session *s)
     s->retry = (struct session_retry){.bytes = NULL};
 }
 
+/* At the primary, where it has no effect either: one SELECT, for whatever reason it is there. */
+static bool
+may_read_again(const struct session *s, const struct unit *u)
+{
+    return s->tx_status == 'I' && !u->may_write && !u->asks && u->touches_session == 0 &&
+           !u->local && !u->draws && !u->recalls &&
+           (u->executed == 0 || (u->executed == 1 && u->verb == SQL_SELECT));
+}
+
 void
 retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
            const struct unit *u)
@@ -33,9 +43,11 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
 
     if (s->retry.bytes != NULL)
         retry_drop(s);
-    if (server != s->reader || !alone || !u->ends || !u->tx_read || u->has_begin ||
-        !(u->executed > 0 || u->type == 'P' || u->type == 'D') ||
-        !(s->tx_status == 'I' || s->tx.movable))
+    if (!alone || !u->ends || u->has_begin ||
+        !(u->executed > 0 || u->type == 'P' || u->type == 'D'))
+        return;
+    if (server == s->reader ? !u->tx_read || !(s->tx_status == 'I' || s->tx.movable)
+                            : !may_read_again(s, u))
         return;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
@@ -101,8 +113,11 @@ bool
 retry_wants_lost(const struct session *s, const struct server *server,
                  const struct pending_owed *owed)
 {
-    return s->retry.bytes != NULL && s->tx_status == 'I' && owed->count > 0 &&
-           (s->retry.due || !server->forwarded);
+    if (s->retry.bytes == NULL || s->tx_status != 'I' || owed->count == 0)
+        return false;
+    if (server == s->primary)
+        return !server->forwarded && !server_is_terminated(server);
+    return s->retry.due || !server->forwarded;
 }
 
 /* Names that the unit gives were given already: it gives them again. */
@@ -123,18 +138,19 @@ forget_names(struct session *s, const uint8_t *bytes, size_t len)
 }
 
 void
-retry_run(struct session *s)
+retry_run(struct session *s, bool primary_lost)
 {
     struct buf again = BUF_EMPTY;
 
-    log_info("a read runs again at the primary: its standby gave it up");
+    log_info(primary_lost ? "a read runs again: the primary was lost"
+                          : "a read runs again at the primary: its standby gave it up");
     buf_add(&again, s->retry.bytes, s->retry.len);
     buf_add(&again, s->in.data, s->in.len);
     retry_drop(s);
     forget_names(s, again.data, again.len);
     buf_free(&s->in);
     s->in = again;
-    s->to_primary_once = true;
+    s->to_primary_once = !primary_lost;
     if (s->tx.on_reader) {
         tx_leave_reader(s);
         s->stall = STALL_ANSWERS;

@@ -19,7 +19,7 @@ from proxy import Pgpool  # noqa: E402
 from waiting import SLOW, wait_for  # noqa: E402
 
 # where a server connection stays with its client, each of them can be told what to do
-USUAL = {"num_init_children": 1, "connect_timeout": f"{int(5 * SLOW)}s", "pool_mode": "session",
+USUAL = {"num_init_children": 1, "health_check_period": 0, "connect_timeout": f"{int(5 * SLOW)}s", "pool_mode": "session",
          "failover_wait": 0}
 
 

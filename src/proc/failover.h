@@ -1,0 +1,81 @@
+/*
+ * What the failover process is; for the files of it alone.
+ *
+ * failover.c         events in, the plan, publishing
+ * failover_steps.c   the steps that the plan asks for
+ * failover_jobs.c    those that take time: statements and commands
+ * failover_file.c    the status file
+ */
+#ifndef PROC_FAILOVER_H
+#define PROC_FAILOVER_H
+
+#include "base/list.h"
+#include "cluster/nodes.h"
+#include "cluster/plan.h"
+#include "cluster/view.h"
+#include "os/dns.h"
+#include "proc/proc.h"
+
+struct passwd;
+
+enum { REQUESTS_MAX = 16 };
+
+/* An administrator's command that has not been answered yet. */
+struct failover_request {
+    uint32_t request; /* 0: free */
+    uint32_t from;    /* slot and token of who asked */
+    uint32_t token;
+};
+
+struct failover {
+    struct proc *proc;
+    struct dns *dns;
+    struct passwd *passwords;
+    struct plan_config config;
+    struct cluster_nodes now;
+    struct cluster_freshness seen; /* what lag has published */
+    uint64_t seen_epoch;
+    struct plan_lag lag; /* told to the plan last */
+    struct io_timer tick;
+    struct io_timer fence;
+    struct io_timer again; /* the status file could not be written */
+    struct list jobs;      /* struct failover_job */
+    struct plan_steps *steps;
+    struct failover_request requests[REQUESTS_MAX];
+    uint32_t last_request;
+    uint64_t fence_wanted; /* this epoch is waited for; 0: none */
+    bool handling;
+    bool loaded; /* the plan knows the nodes */
+};
+
+/* ---- failover.c ---- */
+
+/* One event for the plan, at once: the moments are filled in here. */
+void failover_handle(struct failover *f, struct plan_event *event);
+
+/* ---- failover_steps.c ---- */
+
+void failover_do(struct failover *f, const struct plan_step *step);
+/* The health process of the node (-1: of each) probes fast for a while, and tells all of it. */
+void failover_hurry(struct failover *f, int node_id);
+/* An administrator's command has ended; sqlstate: NULL when it was done. */
+void failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words);
+/* Have all children acted on the fence that is waited for? */
+void failover_watch_fence(struct failover *f);
+
+/* ---- failover_jobs.c ---- */
+
+/* Begins it; a PLAN_STEP_ENDED follows when the step has a serial, never within this call. */
+void failover_start_job(struct failover *f, const struct plan_step *step);
+void failover_run_event_command(struct failover *f, const struct cluster_event *event);
+/* Without a word to anybody. */
+void failover_drop_jobs(struct failover *f);
+
+/* ---- failover_file.c ---- */
+
+/* What is remembered of the last run, as far as the nodes are the same; a faulty file is told in
+ * the log and kept aside. */
+void failover_load(struct failover *f);
+int failover_save(struct failover *f, struct err *err);
+
+#endif

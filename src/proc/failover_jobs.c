@@ -1,0 +1,501 @@
+/*
+ * Steps of the plan that take time: statements at servers, and commands of the user.
+ *
+ * A job has at most one statement or command under way. Its end goes to the plan from the event
+ * loop, never from within the call that began it. Invariants: a job ends by its deadline; a
+ * command that is to stop a server or to promote one goes on when this process dies, and is then
+ * begun once more by the next one.
+ *
+ * How a standby is made to follow: its primary_conninfo is changed as to host and port alone, and
+ * the slot that it uses is made at the new primary when it is not there. Source: PostgreSQL's
+ * manual, chapters "High Availability, Load Balancing, and Replication" and "ALTER SYSTEM".
+ */
+#include "failover.h"
+
+#include "auth/passwd.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cluster/placeholders.h"
+#include "config/config.h"
+#include "os/ask.h"
+#include "os/clock.h"
+#include "os/conninfo.h"
+#include "os/run.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENT_COMMANDS_MAX = 16 };
+
+struct failover_job {
+    struct list link;
+    struct failover *f;
+    struct plan_step step;
+    struct ask *ask;   /* at the node */
+    struct ask *other; /* at the primary that it is to follow */
+    struct run *run;
+    struct io_timer ending;
+    struct buf sql;
+    struct buf slot_sql;
+    char slot[64]; /* that the standby uses, "": none */
+    int stage;
+    enum plan_result result;
+    char text[PLAN_TEXT_BYTES];
+    char line[PLAN_TEXT_BYTES]; /* the last that a command said */
+};
+
+/* ---- the end ----------------------------------------------------------------------------------
+ */
+
+static void
+free_job(struct failover_job *job)
+{
+    ask_free(job->ask);
+    ask_free(job->other);
+    run_free(job->run);
+    io_timer_stop(&job->ending);
+    list_remove(&job->link);
+    buf_free(&job->sql);
+    buf_free(&job->slot_sql);
+    free(job);
+}
+
+static void
+tell_end(void *ctx)
+{
+    struct failover_job *job = ctx;
+    struct failover *f = job->f;
+    char text[PLAN_TEXT_BYTES];
+    struct plan_event event = {.kind = PLAN_STEP_ENDED,
+                               .node_id = job->step.node_id,
+                               .serial = job->step.serial,
+                               .result = job->result,
+                               .text = text};
+
+    str_copy(text, sizeof(text), job->text);
+    free_job(job);
+    if (event.serial != 0)
+        failover_handle(f, &event);
+}
+
+PRINTF_LIKE(3, 4)
+static void
+end_job(struct failover_job *job, enum plan_result result, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(job->text, sizeof(job->text), fmt, args);
+    va_end(args);
+    job->result = result;
+    io_timer_start(job->f->proc->io, &job->ending, 0, tell_end, job);
+}
+
+void
+failover_drop_jobs(struct failover *f)
+{
+    while (!list_empty(&f->jobs))
+        free_job(list_first(&f->jobs, struct failover_job, link));
+}
+
+/* ---- statements -------------------------------------------------------------------------------
+ */
+
+static int64_t
+limit_ms(const struct failover_job *job)
+{
+    int64_t left_ns = job->step.deadline_ns - clock_monotonic_ns();
+
+    return MAX(left_ns / NS_PER_MS, (int64_t)1);
+}
+
+static const char *
+password(struct failover *f, const char *user, const char *given)
+{
+    const char *found = NULL;
+    struct err err;
+
+    if (given[0] != '\0')
+        return strncmp(given, "TEXT", 4) == 0 ? given + 4 : given;
+    if (passwd_find(f->passwords, user, &found, &err) != 0)
+        log_warning("%s", err.message);
+    return found;
+}
+
+/* recovery_user, who may do that kind of thing, or else who watches replication. */
+static struct ask *
+open_ask(struct failover_job *job, int node_id, const struct ask_ops *ops)
+{
+    struct failover *f = job->f;
+    const struct config *cfg = f->proc->config;
+    const struct config_backend *backend = &cfg->backends[node_id];
+    bool own = cfg->recovery_user[0] != '\0';
+    const char *user = own ? cfg->recovery_user : cfg->sr_check_user;
+    struct ask *ask = ask_new(f->proc->io, f->dns, ops, job);
+    struct ask_target target = {
+        .host = backend->hostname,
+        .port = (uint16_t)backend->port,
+        .user = user,
+        .password = password(f, user, own ? cfg->recovery_password : cfg->sr_check_password),
+        .database = own ? cfg->recovery_database : cfg->sr_check_database,
+        .application_name = "pgpool failover"};
+
+    ask_set_target(ask, &target);
+    return ask;
+}
+
+static void
+add_text(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
+
+/* A literal of standard_conforming_strings, whatever that is set to. */
+static void
+add_literal(struct buf *b, const char *text)
+{
+    add_text(b, "E'");
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\'' || *p == '\\')
+            buf_add(b, "\\", 1);
+        buf_add(b, p, 1);
+    }
+    add_text(b, "'");
+}
+
+static void
+fail_statement(void *ctx, const struct err *err, bool asked)
+{
+    struct failover_job *job = ctx;
+
+    if (!asked || io_timer_running(&job->ending))
+        return;
+    end_job(job, strcmp(err->sqlstate, "57014") == 0 ? PLAN_TIMED_OUT : PLAN_FAILED, "%s%s%s",
+            err->message, strcmp(err->sqlstate, "42501") == 0 ? "; grant this right to " : "",
+            strcmp(err->sqlstate, "42501") != 0              ? ""
+            : job->f->proc->config->recovery_user[0] != '\0' ? job->f->proc->config->recovery_user
+                                                             : job->f->proc->config->sr_check_user);
+}
+
+/* ---- promotion --------------------------------------------------------------------------------
+ */
+
+static void
+promotion_asked(void *ctx, const struct ask_rows *rows UNUSED)
+{
+    end_job(ctx, PLAN_DONE, "it was told to promote");
+}
+
+/* 55000: it is no standby (any more). What it is, the plan finds out by itself. */
+static void
+promotion_failed(void *ctx, const struct err *err, bool asked)
+{
+    struct failover_job *job = ctx;
+
+    if (asked && strcmp(err->sqlstate, "55000") == 0 && !io_timer_running(&job->ending))
+        end_job(job, PLAN_DONE, "it has been promoted already");
+    else
+        fail_statement(ctx, err, asked);
+}
+
+static void
+promote(struct failover_job *job)
+{
+    static const struct ask_ops ops = {promotion_asked, promotion_failed};
+
+    job->ask = open_ask(job, job->step.node_id, &ops);
+    ask_question(job->ask, "SELECT pg_catalog.pg_promote(false)", limit_ms(job));
+}
+
+/* ---- following --------------------------------------------------------------------------------
+ */
+
+enum follow_stage { FOLLOW_LOOK, FOLLOW_SLOT, FOLLOW_CHANGE, FOLLOW_RELOAD };
+
+static const struct config_backend *
+leader(const struct failover_job *job)
+{
+    return &job->f->proc->config->backends[job->step.other_id];
+}
+
+static void
+change_conninfo(struct failover_job *job)
+{
+    job->stage = FOLLOW_CHANGE;
+    ask_question(job->ask, buf_cstr(&job->sql), limit_ms(job));
+}
+
+static void
+slot_made(void *ctx, const struct ask_rows *rows UNUSED)
+{
+    change_conninfo(ctx);
+}
+
+/* 42710: somebody has made it. */
+static void
+slot_failed(void *ctx, const struct err *err, bool asked)
+{
+    struct failover_job *job = ctx;
+
+    if (asked && strcmp(err->sqlstate, "42710") == 0 && !io_timer_running(&job->ending))
+        change_conninfo(job);
+    else
+        fail_statement(ctx, err, asked);
+}
+
+static void
+make_slot(struct failover_job *job)
+{
+    static const struct ask_ops ops = {slot_made, slot_failed};
+
+    job->stage = FOLLOW_SLOT;
+    add_text(&job->slot_sql, "SELECT pg_catalog.pg_create_physical_replication_slot(");
+    add_literal(&job->slot_sql, job->slot);
+    add_text(&job->slot_sql, ", true)");
+    job->other = open_ask(job, job->step.other_id, &ops);
+    ask_question(job->other, buf_cstr(&job->slot_sql), limit_ms(job));
+}
+
+static void
+look_at_standby(struct failover_job *job, const struct ask_rows *rows)
+{
+    const struct config_backend *to = leader(job);
+    const char *conninfo = ask_value(rows, 0, 1);
+    struct buf next = BUF_EMPTY;
+
+    if (ask_value(rows, 0, 0)[0] != 't') {
+        end_job(job, PLAN_FAILED, "it is not a standby");
+        return;
+    }
+    str_copy(job->slot, sizeof(job->slot), ask_value(rows, 0, 2));
+    conninfo_with_server(conninfo, to->hostname, (uint16_t)to->port, &next);
+    add_text(&job->sql, "ALTER SYSTEM SET primary_conninfo = ");
+    add_literal(&job->sql, buf_cstr(&next));
+    buf_free(&next);
+    if (job->slot[0] != '\0')
+        make_slot(job);
+    else
+        change_conninfo(job);
+}
+
+static void
+follow_answered(void *ctx, const struct ask_rows *rows)
+{
+    struct failover_job *job = ctx;
+
+    switch ((enum follow_stage)job->stage) {
+    case FOLLOW_LOOK:
+        look_at_standby(job, rows);
+        break;
+    case FOLLOW_CHANGE:
+        job->stage = FOLLOW_RELOAD;
+        ask_question(job->ask, "SELECT pg_catalog.pg_reload_conf()", limit_ms(job));
+        break;
+    default:
+        end_job(job, PLAN_DONE, "it was told to follow node %d", job->step.other_id);
+        break;
+    }
+}
+
+static void
+follow_by_sql(struct failover_job *job)
+{
+    static const struct ask_ops ops = {follow_answered, fail_statement};
+
+    job->stage = FOLLOW_LOOK;
+    job->ask = open_ask(job, job->step.node_id, &ops);
+    ask_question(job->ask,
+                 "SELECT pg_catalog.pg_is_in_recovery(),"
+                 " pg_catalog.current_setting('primary_conninfo'),"
+                 " pg_catalog.current_setting('primary_slot_name')",
+                 limit_ms(job));
+}
+
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+static void
+command_said(void *ctx, const char *text)
+{
+    struct failover_job *job = ctx;
+
+    str_copy(job->line, sizeof(job->line), text);
+    log_info("%s: %s", plan_step_name((enum plan_step_kind)job->step.kind), text);
+}
+
+static void
+command_ended(void *ctx, const struct run_result *result)
+{
+    struct failover_job *job = ctx;
+    char words[128];
+
+    run_result_text(result, words, sizeof(words));
+    log_info("%s %s", plan_step_name((enum plan_step_kind)job->step.kind), words);
+    end_job(job,
+            run_succeeded(result)          ? PLAN_DONE
+            : result->end == RUN_TIMED_OUT ? PLAN_TIMED_OUT
+                                           : PLAN_FAILED,
+            "it %s%s%s", words, job->line[0] != '\0' ? ": " : "", job->line);
+}
+
+static void
+run_command(struct failover_job *job, const char *command, const char *const *environment)
+{
+    static const struct run_ops ops = {command_said, command_ended};
+    struct run_options options = {.ops = &ops,
+                                  .command = command,
+                                  .environment = environment,
+                                  .deadline_ns = job->step.deadline_ns,
+                                  .outlives_us = true};
+    struct err err;
+
+    if (options.deadline_ns == 0)
+        options.deadline_ns = clock_monotonic_ns() + job->f->config.command_wait_ns;
+    log_info("running %s: %s", plan_step_name((enum plan_step_kind)job->step.kind), command);
+    if (run_start(job->f->proc->io, &options, job, &job->run, &err) != 0)
+        end_job(job, PLAN_FAILED, "%s", err.message);
+}
+
+static void
+fill_place(const struct failover *f, int node_id, struct placeholder_node *place)
+{
+    const struct config *cfg = f->proc->config;
+
+    *place = (struct placeholder_node){.node_id = -1, .host = "", .data_directory = ""};
+    if (node_id < 0 || (uint32_t)node_id >= cfg->backend_count)
+        return;
+    place->node_id = node_id;
+    place->host = cfg->backends[node_id].hostname;
+    place->port = (uint16_t)cfg->backends[node_id].port;
+    place->data_directory = cfg->backends[node_id].data_directory;
+}
+
+/* about: what the command is about; to: the new main node; from: the old primary. */
+static void
+run_user_command(struct failover_job *job, const char *text, const int32_t nodes[3])
+{
+    struct placeholders values;
+    struct buf command = BUF_EMPTY;
+    struct err err;
+
+    fill_place(job->f, nodes[0], &values.node);
+    fill_place(job->f, nodes[1], &values.new_main);
+    fill_place(job->f, nodes[2], &values.old_main);
+    values.old_primary = values.old_main;
+    if (placeholders_expand(text, &values, &command, &err) != 0)
+        end_job(job, PLAN_FAILED, "%s", err.message);
+    else
+        run_command(job, buf_cstr(&command), NULL);
+    buf_free(&command);
+}
+
+/* ---- beginning --------------------------------------------------------------------------------
+ */
+
+static struct failover_job *
+new_job(struct failover *f, const struct plan_step *step)
+{
+    struct failover_job *job = xcalloc(1, sizeof(*job));
+
+    job->f = f;
+    job->step = *step;
+    list_append(&f->jobs, &job->link);
+    return job;
+}
+
+static void
+follow(struct failover_job *job)
+{
+    const struct config *cfg = job->f->proc->config;
+    const struct plan_step *step = &job->step;
+
+    if (cfg->follow_primary_command[0] != '\0')
+        run_user_command(
+            job, cfg->follow_primary_command,
+            (int32_t[]){step->node_id, step->other_id, job->f->now.plan.operation.old_primary_id});
+    else if (step->was_primary)
+        end_job(job, PLAN_FAILED,
+                "it runs as a primary, and only a restart makes it a standby; set "
+                "follow_primary_command, or rebuild it with pcp_recovery_node");
+    else
+        follow_by_sql(job);
+}
+
+void
+failover_start_job(struct failover *f, const struct plan_step *step)
+{
+    const struct config *cfg = f->proc->config;
+    int32_t primary_id = f->now.plan.primary_id;
+    struct failover_job *job = new_job(f, step);
+
+    switch ((enum plan_step_kind)step->kind) {
+    case PLAN_DO_PROMOTE_SQL:
+        promote(job);
+        break;
+    case PLAN_DO_FAILOVER_COMMAND:
+        run_user_command(job, cfg->failover_command,
+                         (int32_t[]){step->other_id, step->node_id, step->other_id});
+        break;
+    case PLAN_DO_FENCE_COMMAND:
+        run_user_command(job, cfg->fence_command, (int32_t[]){step->node_id, -1, step->node_id});
+        break;
+    case PLAN_DO_STOP_ROGUE:
+        if (cfg->fence_command[0] != '\0')
+            run_user_command(job, cfg->fence_command,
+                             (int32_t[]){step->node_id, primary_id, step->node_id});
+        else
+            free_job(job);
+        break;
+    case PLAN_DO_FOLLOW:
+        follow(job);
+        break;
+    case PLAN_DO_FAILBACK_COMMAND:
+        run_user_command(job, cfg->failback_command,
+                         (int32_t[]){step->node_id, primary_id, primary_id});
+        break;
+    default:
+        BUG("a step that is no job");
+    }
+}
+
+/* ---- event_command ----------------------------------------------------------------------------
+ */
+
+/* When the command hangs and events go on, some are left out rather than processes piled up. */
+void
+failover_run_event_command(struct failover *f, const struct cluster_event *event)
+{
+    const struct config *cfg = f->proc->config;
+    struct plan_step step = {.kind = PLAN_DO_EVENT, .node_id = event->node_id};
+    bool known = event->node_id >= 0 && (uint32_t)event->node_id < cfg->backend_count;
+    char texts[6][PLAN_TEXT_BYTES + 32];
+    const char *environment[7] = {0};
+    uint32_t running = 0;
+
+    if (cfg->event_command[0] == '\0')
+        return;
+    list_for_each (it, &f->jobs)
+        running += list_entry(it, struct failover_job, link)->step.kind == PLAN_DO_EVENT;
+    if (running >= EVENT_COMMANDS_MAX) {
+        log_warning("event_command is not run for this: %d of it are running already",
+                    EVENT_COMMANDS_MAX);
+        return;
+    }
+    snprintf(texts[0], sizeof(texts[0]), "PGPOOL_EVENT=%s",
+             node_event_name((enum node_event)event->event));
+    snprintf(texts[1], sizeof(texts[1]), "PGPOOL_EVENT_TIME=%" PRId64 ".%06" PRId64,
+             event->at_us / 1000000, event->at_us % 1000000);
+    snprintf(texts[2], sizeof(texts[2]), "PGPOOL_EVENT_TEXT=%s", event->text);
+    snprintf(texts[3], sizeof(texts[3]), "PGPOOL_NODE_ID=%d", event->node_id);
+    snprintf(texts[4], sizeof(texts[4]), "PGPOOL_NODE_HOST=%s",
+             known ? cfg->backends[event->node_id].hostname : "");
+    snprintf(texts[5], sizeof(texts[5]), "PGPOOL_NODE_PORT=%d",
+             known ? cfg->backends[event->node_id].port : 0);
+    for (size_t n = 0; n < ARRAY_LEN(texts); n++)
+        environment[n] = texts[n];
+    run_command(new_job(f, &step), cfg->event_command, environment);
+}

@@ -103,7 +103,7 @@ setup(void **state)
     freshness.nodes[2].delay_us = 1500000;
     str_copy(freshness.nodes[2].replication_state, 16, "streaming");
     str_copy(freshness.nodes[2].replication_sync_state, 16, "async");
-    in = (struct inspect_input){NULL, shared, &freshness, &view, 2, NULL};
+    in = (struct inspect_input){NULL, shared, &freshness, &view, NULL, 2, NULL};
     load("");
     return 0;
 }

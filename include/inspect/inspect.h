@@ -27,7 +27,7 @@ struct inspect_input {
     struct shared *shared;
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
-    const struct cluster_nodes *nodes; /* NULL: nobody judges */
+    const struct cluster_nodes *nodes;  /* NULL: nobody judges */
     int load_balance_node;              /* of the asking session; -1: none */
     const struct config_overrides *own; /* what it has set for itself; NULL: nothing */
 };

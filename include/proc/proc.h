@@ -131,6 +131,12 @@ void proc_read_passwords(const struct config *cfg, struct passwd **passwords_io)
  * that of pool_passwd where that is ""; NULL when there is none. Borrowed from either. */
 const char *proc_password(const struct passwd *passwords, const char *user, const char *configured);
 
+struct pcp_users;
+
+/* Reads pcp.conf. *users_r is NULL when there is no such file. -1: it is faulty, or others can read
+ * it. Blocks on the disk. */
+int proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *err);
+
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */
 

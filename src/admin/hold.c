@@ -4,30 +4,17 @@
  * Called by query.c and extended.c. The parent is asked through the process (struct admin_host),
  * again when its answer does not come; a pause and a drain then wait until no server connection is
  * left. The client's next messages wait as long. Who goes away or cancels takes back what he has
- * begun, as `pgpool pause` does. Not everybody who is let in may do it, since on a loopback address
- * nobody knows who that is: only pgpool's own user and root, over the unix socket.
+ * begun, as `pgpool pause` does. Only who has the role admin gets here.
  */
 #include "admin/internal.h"
 #include "inspect/left.h"
 #include "ipc/shared.h"
 #include "os/clock.h"
-#include "os/ctlsock.h"
 #include "wire/build.h"
 
-#include <openssl/crypto.h>
 #include <string.h>
 
 enum { LOOK_MS = 100, ASK_AGAIN_MS = 1000 };
-
-int
-hold_check(struct admin_client *c, struct err *err)
-{
-    if (ctlsock_is_trusted(io_stream_fd(c->stream)))
-        return 0;
-    err_set(err, "42501", "only pgpool's own user and root may pause, resume and drain");
-    err_hint(err, "Connect as one of them, over the unix socket of the administration port.");
-    return -1;
-}
 
 static void
 ask(struct admin_client *c)
@@ -49,6 +36,11 @@ finish(struct admin_client *c, const struct err *err)
     struct buf b = BUF_EMPTY;
 
     io_timer_stop(&c->hold.timer);
+    if (c->order.request.verb != 0) { /* that is what the client waits for */
+        c->hold.request.verb = 0;
+        order_drained(c, c->hold.is_new && err == NULL, err);
+        return;
+    }
     if (err == NULL)
         build_command_complete(&b, tags[c->hold.request.verb]);
     else
@@ -153,18 +145,11 @@ hold_drop(struct admin_client *c)
 }
 
 void
-hold_cancel(struct admin *a, uint32_t number, struct wire_view key)
+hold_cancel(struct admin_client *c, const struct err *err)
 {
-    struct admin_client *c = find(a, number);
-    struct hold_request request;
-    struct err err;
+    struct hold_request request = c->hold.request;
 
-    if (c == NULL || (key.len != 4 && key.len != ADMIN_KEY_BYTES) ||
-        CRYPTO_memcmp(key.data, c->key, key.len) != 0)
-        return;
-    request = c->hold.request;
     hold_drop(c);
     c->hold.request = request; /* for its answer */
-    err_set(&err, "57014", "canceling statement due to user request");
-    finish(c, &err);
+    finish(c, err);
 }

@@ -12,7 +12,6 @@
  */
 #include "failover.h"
 
-#include "auth/passwd.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -113,19 +112,6 @@ limit_ms(const struct failover_job *job)
     return MAX(left_ns / NS_PER_MS, (int64_t)1);
 }
 
-static const char *
-password(struct failover *f, const char *user, const char *given)
-{
-    const char *found = NULL;
-    struct err err;
-
-    if (given[0] != '\0')
-        return strncmp(given, "TEXT", 4) == 0 ? given + 4 : given;
-    if (passwd_find(f->passwords, user, &found, &err) != 0)
-        log_warning("%s", err.message);
-    return found;
-}
-
 /* recovery_user, who may do that kind of thing, or else who watches replication. */
 static struct ask *
 open_ask(struct failover_job *job, int node_id, const struct ask_ops *ops)
@@ -140,7 +126,8 @@ open_ask(struct failover_job *job, int node_id, const struct ask_ops *ops)
         .host = backend->hostname,
         .port = (uint16_t)backend->port,
         .user = user,
-        .password = password(f, user, own ? cfg->recovery_password : cfg->sr_check_password),
+        .password = proc_password(f->passwords, user,
+                                  own ? cfg->recovery_password : cfg->sr_check_password),
         .database = own ? cfg->recovery_database : cfg->sr_check_database,
         .application_name = "pgpool failover"};
 

@@ -3,12 +3,13 @@
  * for its clients (admin/) what the views are made of.
  *
  * Owns its view of the cluster, made from the freshness area whenever that is new. Writes no shared
- * memory (the parent is asked to pause and drain), asks no server, decides nothing: it works while
- * every server is down. When it dies, its clients end and the parent forks another. When another
- * generation of processes has taken over, it accepts no more and goes on for the clients that it
- * has.
+ * memory (the parent and the failover process are asked for what is to be done), asks no server,
+ * decides nothing: it works while every server is down. When it dies, its clients end and the
+ * parent forks another. When another generation of processes has taken over, it accepts no more and
+ * goes on for the clients that it has.
  */
 #include "admin/admin.h"
+#include "auth/pcp_users.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "cluster/nodes.h"
@@ -22,6 +23,7 @@
 struct pcp {
     struct proc *proc;
     struct admin *admin;
+    struct pcp_users *users; /* of pcp.conf; NULL: there is no such file */
     struct inspect_input input;
     struct cluster_view view;
     struct cluster_freshness freshness;
@@ -60,6 +62,33 @@ look_at_freshness(struct pcp *s)
     s->freshness_epoch = area_read(a, &s->freshness);
     s->nodes_epoch = area_read(n, &s->nodes);
     rebuild_view(s);
+}
+
+/* ---- users ---- */
+
+/* A file that has become faulty leaves those in force that were known before. One that is faulty
+ * when we start lets in nobody who needs a password. */
+static void
+read_users(struct pcp *s, bool at_start)
+{
+    const char *path = s->proc->files->pcp_conf;
+    struct pcp_users *fresh;
+    struct err err;
+
+    if (proc_read_pcp_users(path, &fresh, &err) != 0) {
+        log_error("%s", err.message);
+        if (!at_start) {
+            log_error("the users of administration stay those that they were");
+            return;
+        }
+        if (pcp_users_parse("", 0, path, &fresh, &err) != 0) {
+            log_fatal("%s", err.message);
+            exit(1);
+        }
+    }
+    admin_set_users(s->admin, fresh);
+    pcp_users_free(s->users);
+    s->users = fresh;
 }
 
 /* ---- clients ---- */
@@ -128,7 +157,7 @@ close_doors(void *ctx)
     clients_changed(s);
 }
 
-/* ---- pause and drain ---- */
+/* ---- commands that others carry out ---- */
 
 static void
 ask_parent(void *ctx, uint32_t token, const struct hold_request *r)
@@ -142,11 +171,36 @@ ask_parent(void *ctx, uint32_t token, const struct hold_request *r)
 }
 
 static void
+send_order(void *ctx, uint32_t slot, struct inbox_msg *msg)
+{
+    struct pcp *s = ctx;
+
+    proc_send(s->proc, slot, msg);
+}
+
+static int
+check_files(void *ctx, struct err *err)
+{
+    struct pcp *s = ctx;
+    struct pcp_users *users;
+
+    if (proc_read_pcp_users(s->proc->files->pcp_conf, &users, err) != 0)
+        return -1;
+    pcp_users_free(users);
+    return 0;
+}
+
+static void
 on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct pcp *s = ctx;
     struct err err;
 
+    if (msg->kind == INBOX_ORDER_DONE || msg->kind == INBOX_NODE_COMMAND_DONE) {
+        err_set(&err, msg->command_done.sqlstate, "%s", msg->command_done.words);
+        admin_order_done(s->admin, msg->command_done.token,
+                         (enum inbox_command_result)msg->command_done.done, &err);
+    }
     if (msg->kind != INBOX_HOLD_DONE)
         return;
     err_set(&err, msg->hold_done.sqlstate, "%s", msg->hold_done.words);
@@ -163,6 +217,7 @@ on_config(void *ctx, const struct config *before UNUSED)
 
     s->input.config = s->proc->config;
     rebuild_view(s);
+    read_users(s, false);
 }
 
 static void
@@ -199,7 +254,11 @@ static struct pcp *
 pcp_new(struct proc *p)
 {
     struct pcp *s = xcalloc(1, sizeof(*s));
-    const struct admin_host host = {.ctx = s, .changed = clients_changed, .hold = ask_parent};
+    const struct admin_host host = {.ctx = s,
+                                    .changed = clients_changed,
+                                    .hold = ask_parent,
+                                    .send = send_order,
+                                    .check_files = check_files};
 
     s->proc = p;
     s->freshness.primary_id = -1;
@@ -214,6 +273,7 @@ pcp_new(struct proc *p)
     rebuild_view(s);
     look_at_freshness(s);
     s->admin = admin_new(p->io, &s->input, &host);
+    read_users(s, true);
     return s;
 }
 
@@ -224,6 +284,7 @@ pcp_free(struct pcp *s)
         io_listener_close(s->listeners[n]);
     io_timer_stop(&s->closing);
     admin_free(s->admin);
+    pcp_users_free(s->users);
     free(s);
 }
 

@@ -306,14 +306,31 @@ no_descriptor_is_inherited(void **state)
     close(fd);
 }
 
+/* Without 32 and 33, which the C library keeps from us: they are as whoever ran this test left
+ * them. */
+static void
+assert_ignores(struct bed *bed, bool outlives_us, uint64_t expected)
+{
+    struct run_options options = {.command = "grep -E 'Sig(Blk|Ign)' /proc/self/status",
+                                  .outlives_us = outlives_us};
+    struct heard h = {0};
+    unsigned long long blocked;
+    unsigned long long ignored;
+
+    hear(bed, &h, &options);
+    assert_int_equal(sscanf(buf_cstr(&h.lines), "SigBlk: %llx|SigIgn: %llx", &blocked, &ignored),
+                     2);
+    assert_int_equal(blocked, 0);
+    assert_int_equal(ignored & ~0x180000000ULL, expected);
+    fini(&h);
+}
+
 static void
 signals_are_at_their_default(void **state)
 {
     struct bed *bed = bed_of(state);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
-    struct run_options options = {.command = "grep -E 'Sig(Blk|Ign)' /proc/self/status"};
-    struct heard h = {0};
     sigset_t blocked;
 
     sigemptyset(&blocked);
@@ -321,11 +338,8 @@ signals_are_at_their_default(void **state)
     sigaddset(&blocked, SIGTERM);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     sigaction(SIGPIPE, &ignore, &before);
-    assert_command_says(bed, options.command, "SigBlk: 0000000000000000|SigIgn: 0000000000000000|");
-    options.outlives_us = true;
-    hear(bed, &h, &options);
-    assert_string_equal(buf_cstr(&h.lines), "SigBlk: 0000000000000000|SigIgn: 0000000000001000|");
-    fini(&h);
+    assert_ignores(bed, false, 0);
+    assert_ignores(bed, true, 1ULL << (SIGPIPE - 1));
     sigaction(SIGPIPE, &before, NULL);
     sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 }

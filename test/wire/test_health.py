@@ -1,9 +1,12 @@
 """The health processes: what they make of refusals, silence and nonsense, as their titles and the
 log show it."""
 
+import os
 import re
 import signal
 import socket
+import threading
+import time
 
 import pytest
 
@@ -210,6 +213,31 @@ def test_retries_are_counted_and_one_silence_is_not_death(start_bed):
     assert got["last_failed_health_check"] and got["last_successful_health_check"]
     assert got["max_duration"] >= 200
     assert len(said(bed, "alive again")) == 1
+
+
+def test_our_own_silence_says_nothing(start_bed):
+    """The health process itself is kept from running while the answer arrives, past the deadline."""
+    bed = start(start_bed, health_check_max_retries=0)
+    server = bed.servers[1]
+    (pid,) = bed.pgpool.named("health 1")
+    asked, stopped = threading.Event(), threading.Event()
+
+    def answer(_):
+        asked.set()
+        stopped.wait(20 * SLOW)
+        return server.probed(timeline="7") + ready()
+
+    server.probe_answer = answer
+    assert asked.wait(20 * SLOW)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        late = time.monotonic() + 0.25 * SLOW + 0.5
+        stopped.set()
+        wait_for(lambda: time.monotonic() > late, "the deadline to pass")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    shows(bed, "a standby on timeline 7$")
+    assert not said(bed, "dead")
 
 
 def test_role_and_timeline_are_told(start_bed):

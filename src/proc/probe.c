@@ -219,7 +219,7 @@ static void
 failed(void *ctx, const struct err *err, bool asked)
 {
     struct probe *p = ctx;
-    enum health_outcome outcome = health_outcome_of_failure(err->sqlstate, err->message);
+    enum health_outcome outcome = health_outcome_of_failure(ask_failure(p->ask), err);
     int64_t late_ms = (clock_monotonic_ns() - p->asked_ns) / NS_PER_MS - p->deadline_ms;
 
     if (!asked) {

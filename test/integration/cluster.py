@@ -159,6 +159,16 @@ class Server(Target):
         with open(self.log, encoding="utf-8") as file:
             raise AssertionError(f"{self.server_name} does not start:\n{file.read()[-3000:]}")
 
+    def start_in_background(self):
+        """For a server that will not take connections; the caller waits for its end."""
+        return subprocess.Popen(as_owner(bin_dir() + "/postgres", "-D", self.data),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def write_hba(self, text):
+        self._write("pg_hba.conf", text)
+        self.rows("SELECT pg_reload_conf()")
+
     def stop(self, mode="fast"):
         self._pg_ctl("-m", mode, "-s", "stop", check=False)
 

@@ -1,7 +1,7 @@
 """A PostgreSQL server that does as a test tells it: threads, loopback, no database.
 
-Whoever watches servers (pgpool's lag process) is answered by its role; clients' connections run a
-script, which the test gives by user name: a function of the connection, in a thread of its own.
+Whoever watches servers (pgpool's lag and health processes) is answered by its role; clients'
+connections run a script, which the test gives by user name: a function of the connection, in a thread of its own.
 Without a script a connection logs in and serves: a query's text is its answer, unless the server's
 `replies` has another one.
 
@@ -351,9 +351,11 @@ class FakeServer:
         self.scripts = {}  # a user's name to the scripts of its connections, in order
         self.watch_login = None  # a script of connections that watch, in place of a login
         self.watch_answer = None  # to whatever they ask, in place of the truth
+        self.probe_login = self.probe_answer = None  # the same for connections that probe its health
         self.hold_cancels = False  # cancel requests get no end of file
         self.connections = []  # of clients, in order
         self.watchers = []
+        self.probers = []
         self.cancels = []  # pid and key of each request
         self.cancel_sockets = []
         self.faults = []  # of scripts
@@ -409,6 +411,9 @@ class FakeServer:
         if connection.params.get("application_name") == "pgpool lag":
             self.watchers.append(connection)
             return self._watched
+        if connection.params.get("application_name") == "pgpool health":
+            self.probers.append(connection)
+            return self._probed
         with self.lock:
             self.connections.append(connection)
             scripts = self.scripts.get(connection.user)
@@ -438,6 +443,26 @@ class FakeServer:
             else:
                 connection.send(self._state(sql), ready())
             connection.answered += 1
+
+    def _probed(self, connection):
+        (self.probe_login or Connection.login)(connection)
+        while connection.read()[0] != "X":
+            answer = self.probe_answer
+            if answer is None:
+                answer = self.probed() + ready()
+            connection.send(answer(connection) if callable(answer) else answer)
+            connection.answered += 1
+
+    def probed(self, **other):
+        """What it says of its health, in the columns that pgpool asks for."""
+        standby = self.role == "standby"
+        lsn = f"{self.lsn >> 32:X}/{self.lsn & 0xffffffff:X}"
+        said = {"recovery": "t" if standby else "f",
+                "timeline": str(self.timeline) if standby else f"{self.timeline:08X}{5:016X}",
+                "system": str(self.system), "received": lsn, "replayed": lsn if standby else None,
+                "control": str(self.timeline) if standby else None, "blind": "f", "may_list": "t"}
+        assert not set(other) - set(said)
+        return result(*(said | other).values())
 
     def _state(self, sql):
         """Who it is and how far, in the columns that pgpool asks for."""
@@ -471,13 +496,13 @@ class FakeServer:
                    if user in (None, connection.user))
 
     def stop_listening(self):
-        """Refuses from now on, and ends every connection that watches."""
+        """Refuses from now on, and ends every connection that watches or probes."""
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self.listener.close()
-        for connection in self.watchers:
+        for connection in self.watchers + self.probers:
             connection.close()
 
     def down(self):

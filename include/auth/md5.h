@@ -12,4 +12,11 @@ enum { MD5_RESPONSE_BYTES = 36 }; /* with its NUL */
 int md5_response(const char *user, const char *password, const uint8_t salt[4],
                  char response_r[MD5_RESPONSE_BYTES], struct err *err);
 
+/* The same from md5(password + user), which is all that a server keeps: 32 hexadecimal digits. */
+int md5_response_of_hash(const char *hash, const uint8_t salt[4],
+                         char response_r[MD5_RESPONSE_BYTES], struct err *err);
+
+/* md5(text) in 32 lower case hexadecimal digits and NUL. */
+int md5_of(const char *text, size_t len, char hex_r[33], struct err *err);
+
 #endif

@@ -29,15 +29,35 @@ md5_hex(const void *a, size_t a_len, const void *b, size_t b_len, char hex_r[HEX
     return 0;
 }
 
+static int
+no_md5(struct err *err)
+{
+    return err_set(err, "XX000", "OpenSSL does not offer md5 (is this a FIPS system?)");
+}
+
+int
+md5_of(const char *text, size_t len, char hex_r[HEX_BYTES], struct err *err)
+{
+    return md5_hex(text, len, "", 0, hex_r) == 0 ? 0 : no_md5(err);
+}
+
+int
+md5_response_of_hash(const char *hash, const uint8_t salt[4], char response_r[MD5_RESPONSE_BYTES],
+                     struct err *err)
+{
+    memcpy(response_r, "md5", 3);
+    if (md5_hex(hash, strlen(hash), salt, 4, response_r + 3) != 0)
+        return no_md5(err);
+    return 0;
+}
+
 int
 md5_response(const char *user, const char *password, const uint8_t salt[4],
              char response_r[MD5_RESPONSE_BYTES], struct err *err)
 {
     char inner[HEX_BYTES];
 
-    memcpy(response_r, "md5", 3);
-    if (md5_hex(password, strlen(password), user, strlen(user), inner) != 0 ||
-        md5_hex(inner, HEX_BYTES - 1, salt, 4, response_r + 3) != 0)
-        return err_set(err, "XX000", "OpenSSL does not offer md5 (is this a FIPS system?)");
-    return 0;
+    if (md5_hex(password, strlen(password), user, strlen(user), inner) != 0)
+        return no_md5(err);
+    return md5_response_of_hash(inner, salt, response_r, err);
 }

@@ -6,16 +6,13 @@
  */
 #include "auth/scram.h"
 
+#include "auth/scram_text.h"
 #include "base/num.h"
 #include "base/str.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
 #include <string.h>
-
-enum { SALT_MAX = 1024 };
 
 static int
 bad(struct err *err, const char *what)
@@ -27,18 +24,13 @@ int
 scram_init(struct scram *s, const char *user, const char *password, const char *nonce,
            struct err *err)
 {
-    uint8_t raw[SCRAM_NONCE_BYTES];
-
     memset(s, 0, sizeof(*s));
     s->user = user;
     s->password = password;
-    if (nonce != NULL) {
+    if (nonce != NULL)
         str_copy(s->nonce, sizeof(s->nonce), nonce);
-    } else {
-        if (RAND_bytes(raw, sizeof(raw)) != 1)
-            return err_set(err, "XX000", "could not make random bytes");
-        EVP_EncodeBlock((unsigned char *)s->nonce, raw, sizeof(raw));
-    }
+    else if (!scram_nonce(s->nonce))
+        return err_set(err, "XX000", "could not make random bytes");
     return 0;
 }
 
@@ -58,59 +50,10 @@ scram_first(struct scram *s, struct buf *out)
     buf_add(out, s->bare.data, s->bare.len);
 }
 
-/* One attribute "x=value", up to the comma or the end. */
-static bool
-take(const char **at, const char *end, char letter, const char **value_r, size_t *len_r)
-{
-    const char *comma;
-
-    if (end - *at < 2 || (*at)[0] != letter || (*at)[1] != '=')
-        return false;
-    *value_r = *at + 2;
-    comma = memchr(*value_r, ',', (size_t)(end - *value_r));
-    *len_r = (size_t)((comma != NULL ? comma : end) - *value_r);
-    *at = comma != NULL ? comma + 1 : end;
-    return true;
-}
-
-/* Strict base64; returns the length or -1. */
-static int
-decode(const char *text, size_t len, uint8_t *out, size_t room)
-{
-    uint8_t whole[SALT_MAX + 4];
-    int padding = 0;
-    int n;
-
-    if (len == 0 || len % 4 != 0 || len / 4 * 3 > SALT_MAX)
-        return -1;
-    for (size_t at = 0; at < len; at++) {
-        char c = text[at];
-        if (c == '=' && at >= len - 2)
-            padding++;
-        else if (padding > 0 ||
-                 strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                        "0123456789+/",
-                        c) == NULL ||
-                 c == '\0')
-            return -1;
-    }
-    n = EVP_DecodeBlock(whole, (const unsigned char *)text, (int)len);
-    if (n < 0 || (size_t)(n - padding) > room)
-        return -1;
-    memcpy(out, whole, (size_t)(n - padding));
-    return n - padding;
-}
-
-static bool
-hmac(const uint8_t key[SCRAM_KEY_BYTES], const void *data, size_t len, uint8_t out[SCRAM_KEY_BYTES])
-{
-    return HMAC(EVP_sha256(), key, SCRAM_KEY_BYTES, data, len, out, NULL) != NULL;
-}
-
 struct server_first {
     const char *nonce;
     size_t nonce_len;
-    uint8_t salt[SALT_MAX];
+    uint8_t salt[SCRAM_DECODED_MAX];
     int salt_len;
     uint32_t iterations;
 };
@@ -125,17 +68,17 @@ read_server_first(const struct scram *s, const char *text, size_t len, struct se
     char number[16];
     size_t value_len;
 
-    if (!take(&at, end, 'r', &f->nonce, &f->nonce_len))
+    if (!scram_take(&at, end, 'r', &f->nonce, &f->nonce_len))
         return bad(err, "no nonce");
     if (f->nonce_len <= strlen(s->nonce) || f->nonce_len > SCRAM_MESSAGE_MAX / 2 ||
         memcmp(f->nonce, s->nonce, strlen(s->nonce)) != 0)
         return bad(err, "its nonce does not continue ours");
-    if (!take(&at, end, 's', &value, &value_len))
+    if (!scram_take(&at, end, 's', &value, &value_len))
         return bad(err, "no salt");
-    f->salt_len = decode(value, value_len, f->salt, sizeof(f->salt));
+    f->salt_len = scram_decode(value, value_len, f->salt, sizeof(f->salt));
     if (f->salt_len <= 0)
         return bad(err, "the salt is not base64");
-    if (!take(&at, end, 'i', &value, &value_len) || value_len >= sizeof(number))
+    if (!scram_take(&at, end, 'i', &value, &value_len) || value_len >= sizeof(number))
         return bad(err, "no iteration count");
     str_copy_n(number, sizeof(number), value, value_len);
     if (!num_parse_u32(number, &f->iterations) || f->iterations == 0 ||
@@ -158,11 +101,11 @@ prove(struct scram *s, const struct server_first *f, const struct buf *message,
 
     ok = PKCS5_PBKDF2_HMAC(s->password, (int)strlen(s->password), f->salt, f->salt_len,
                            (int)f->iterations, EVP_sha256(), SCRAM_KEY_BYTES, salted) == 1 &&
-         hmac(salted, "Client Key", 10, client_key) &&
+         scram_hmac(salted, "Client Key", 10, client_key) &&
          EVP_Digest(client_key, SCRAM_KEY_BYTES, stored_key, NULL, EVP_sha256(), NULL) == 1 &&
-         hmac(stored_key, message->data, message->len, signature) &&
-         hmac(salted, "Server Key", 10, server_key) &&
-         hmac(server_key, message->data, message->len, s->server_signature);
+         scram_hmac(stored_key, message->data, message->len, signature) &&
+         scram_hmac(salted, "Server Key", 10, server_key) &&
+         scram_hmac(server_key, message->data, message->len, s->server_signature);
     for (int n = 0; n < SCRAM_KEY_BYTES; n++)
         proof_r[n] = client_key[n] ^ signature[n];
     OPENSSL_cleanse(salted, sizeof(salted));
@@ -212,11 +155,11 @@ scram_verify(struct scram *s, const char *server_final, size_t len, struct err *
 
     if (!s->proved)
         return bad(err, "it ends before we proved anything");
-    if (take(&at, server_final + len, 'e', &value, &value_len))
+    if (scram_take(&at, server_final + len, 'e', &value, &value_len))
         return err_set(err, "28P01", "the server refused the SCRAM login: %.*s",
                        (int)MIN(value_len, (size_t)100), value);
-    if (!take(&at, server_final + len, 'v', &value, &value_len) ||
-        decode(value, value_len, signature, sizeof(signature)) != SCRAM_KEY_BYTES)
+    if (!scram_take(&at, server_final + len, 'v', &value, &value_len) ||
+        scram_decode(value, value_len, signature, sizeof(signature)) != SCRAM_KEY_BYTES)
         return bad(err, "no signature");
     if (CRYPTO_memcmp(signature, s->server_signature, SCRAM_KEY_BYTES) != 0) {
         err_set(err, "28P01", "the server does not know the password: its signature is wrong");

@@ -2,11 +2,12 @@
  * Administration: clients that ask what pgpool knows of itself, whatever its servers do.
  *
  * They speak PostgreSQL's protocol (3.0 to 3.2, simple and extended queries) and get the views of
- * inspect/; pgpool's own user and root can also pause, resume and drain, over the unix socket.
- * Anything else is an error that says where to go. Needs no server, no pool and no
- * file. Bounded: so many clients, 10 s for a startup, 64 kB of input each, no further answer while
- * 64 kB of the last ones have not left, and 10 s in which nothing of them is taken. What a client
- * does wrong ends at most its own session.
+ * inspect/; who has the role admin also gives commands. Roles and passwords are those of pcp.conf
+ * (auth/pcp_users.h); pgpool's own user and root are admin over the unix socket. Anything else is
+ * an error that says where to go. Needs no server, no pool and no file. Bounded: so many clients,
+ * 10 s for a startup, 64 kB of input each, no further answer while 64 kB of the last ones have not
+ * left, and 10 s in which nothing of them is taken. What a client does wrong ends at most its own
+ * session.
  *
  * Source: PostgreSQL's manual, chapters "Message Flow" and "Message Formats".
  */
@@ -26,6 +27,7 @@ enum {
 };
 
 struct admin;
+struct pcp_users;
 
 /* A client came, logged in or went. */
 typedef void admin_changed_fn(void *ctx);
@@ -42,6 +44,9 @@ struct admin_host {
 /* input is read for every answer: the caller keeps it current. */
 struct admin *admin_new(struct io *io, const struct inspect_input *input,
                         const struct admin_host *host);
+
+/* Who may come in from now on; borrowed. NULL: there is no pcp.conf. */
+void admin_set_users(struct admin *a, const struct pcp_users *users);
 
 /* The parent's answer. is_new: it was not so before; why: NULL when it was done. */
 void admin_hold_done(struct admin *a, uint32_t token, const struct hold_request *r, bool is_new,

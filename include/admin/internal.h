@@ -2,7 +2,8 @@
  * What the files of admin/ share. Nobody else includes this.
  *
  * admin.c    life and death of clients, their input, their limits
- * startup.c  from the first byte to ReadyForQuery; who may enter
+ * startup.c  from the first byte to ReadyForQuery
+ * enter.c    who may enter, and as what
  * query.c    simple queries          extended.c  the extended protocol
  * hold.c     pause, resume, drain, undrain
  */
@@ -10,6 +11,7 @@
 #define ADMIN_INTERNAL_H
 
 #include "admin/admin.h"
+#include "auth/pcp_users.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "sql/facts.h"
@@ -25,6 +27,10 @@ enum {
     ADMIN_NAMES_MAX = 256, /* statements, and portals, of one client */
 };
 
+#define ADMIN_DATABASE "pgpool"
+
+struct challenge;
+
 /* A client only ever moves on. */
 enum admin_state { ADMIN_STARTUP, ADMIN_READY, ADMIN_CLOSED };
 
@@ -32,6 +38,7 @@ struct admin {
     struct io *io;
     const struct inspect_input *input;
     struct admin_host host;
+    const struct pcp_users *users; /* borrowed; NULL: there is no pcp.conf */
     struct sql_cache *sql;
     struct list clients;
     uint32_t count; /* ADMIN_CLOSED ones, whose memory goes next turn, included */
@@ -65,7 +72,11 @@ struct admin_client {
     bool stalled;    /* its output is full: its input waits */
     bool skip_till_sync;
     struct wire_asked asked;
-    uint32_t drop_left; /* of a message that was refused for its length */
+    struct buf packet;       /* its startup packet, until it has logged in */
+    struct challenge *login; /* while it proves who it is; else NULL */
+    enum pcp_role promised;  /* what it is then */
+    enum pcp_role role;      /* 0 before */
+    uint32_t drop_left;      /* of a message that was refused for its length */
     int64_t began_ns;
     int64_t moved_ns; /* when it last took something, or had nothing to take */
     size_t unsent_before;
@@ -88,12 +99,23 @@ void admin_end(struct admin_client *c, const char *why);
 void admin_go_on(struct admin_client *c);
 
 /* hold.c */
-/* -1 when this client may not. Then it is answered later. */
-int hold_check(struct admin_client *c, struct err *err);
+/* It is answered later. */
 void hold_begin(struct admin_client *c, const struct hold_request *r, bool simple);
 void hold_cancel(struct admin *a, uint32_t number, struct wire_view key);
 /* The client has gone. */
 void hold_drop(struct admin_client *c);
+
+/* Whether it may do more than look. -1 with 42501. */
+int admin_check_role(const struct admin_client *c, struct err *err);
+
+/* enter.c */
+/* Lets the client in (its role is set), or asks it for a password (login is set). -1: it may not
+ * come in. */
+int enter_begin(struct admin_client *c, const struct wire_startup *p, struct err *err);
+/* Handles its answers in c->in as far as they are complete. *more_r: it is not in yet. -1: it has
+ * failed. */
+int enter_step(struct admin_client *c, bool *more_r, struct err *err);
+void enter_forget(struct admin_client *c);
 
 /* startup.c: handles the packets in c->in as far as they are complete. */
 void admin_startup(struct admin_client *c);

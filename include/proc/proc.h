@@ -127,6 +127,13 @@ struct passwd;
  * why). No file: NULL. Blocks on the disk. */
 void proc_read_passwords(const struct config *cfg, struct passwd **passwords_io);
 
+struct err;
+struct pcp_users;
+
+/* Reads pcp.conf. *users_r is NULL when there is no such file. -1: it is faulty, or others can read
+ * it. Blocks on the disk. */
+int proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *err);
+
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */
 

@@ -49,6 +49,8 @@ client_free(struct admin_client *c)
     io_timer_stop(&c->reaper);
     io_timer_stop(&c->hold.timer);
     extended_fini(c);
+    enter_forget(c);
+    buf_free(&c->packet);
     buf_free(&c->in);
     free(c);
 }
@@ -238,6 +240,23 @@ admin_new(struct io *io, const struct inspect_input *input, const struct admin_h
     a->sql = sql_cache_new(SQL_CACHE_BYTES);
     list_init(&a->clients);
     return a;
+}
+
+void
+admin_set_users(struct admin *a, const struct pcp_users *users)
+{
+    a->users = users;
+}
+
+int
+admin_check_role(const struct admin_client *c, struct err *err)
+{
+    if (c->role == PCP_ADMIN)
+        return 0;
+    err_set(err, "42501", "permission denied: this needs the role admin");
+    err_hint(err, "Connect as a user to whom pcp.conf gives that role, or over the unix socket as "
+                  "pgpool's own user or root.");
+    return -1;
 }
 
 void

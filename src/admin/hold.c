@@ -4,30 +4,18 @@
  * Called by query.c and extended.c. The parent is asked through the process (struct admin_host),
  * again when its answer does not come; a pause and a drain then wait until no server connection is
  * left. The client's next messages wait as long. Who goes away or cancels takes back what he has
- * begun, as `pgpool pause` does. Not everybody who is let in may do it, since on a loopback address
- * nobody knows who that is: only pgpool's own user and root, over the unix socket.
+ * begun, as `pgpool pause` does. Only who has the role admin gets here.
  */
 #include "admin/internal.h"
 #include "inspect/left.h"
 #include "ipc/shared.h"
 #include "os/clock.h"
-#include "os/ctlsock.h"
 #include "wire/build.h"
 
 #include <openssl/crypto.h>
 #include <string.h>
 
 enum { LOOK_MS = 100, ASK_AGAIN_MS = 1000 };
-
-int
-hold_check(struct admin_client *c, struct err *err)
-{
-    if (ctlsock_is_trusted(io_stream_fd(c->stream)))
-        return 0;
-    err_set(err, "42501", "only pgpool's own user and root may pause, resume and drain");
-    err_hint(err, "Connect as one of them, over the unix socket of the administration port.");
-    return -1;
-}
 
 static void
 ask(struct admin_client *c)

@@ -54,7 +54,7 @@ find_hold(struct admin_client *c, const struct sql_command *command, struct admi
     struct hold_request *r = &target_r->hold;
     uint32_t node_id = 0;
 
-    if (hold_check(c, err) != 0)
+    if (admin_check_role(c, err) != 0)
         return -1;
     r->verb = verbs[command->verb];
     target_r->view.view = &admin_nothing;

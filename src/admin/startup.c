@@ -2,8 +2,8 @@
  * From a client's first byte to its first ReadyForQuery.
  *
  * Called by admin.c while a client is in ADMIN_STARTUP. Encryption is answered with N, a cancel
- * request with silence (nothing here runs long enough), a login by may_enter and then with what a
- * server says to everybody, so that psql and drivers feel at home without any server.
+ * request with silence, a login by enter.c and then with what a server says to everybody, so that
+ * psql and drivers feel at home without any server.
  */
 #include "admin/internal.h"
 
@@ -14,42 +14,10 @@
 #include "os/sock.h"
 #include "wire/build.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { KEY_BYTES_3_0 = 4 };
-
-static bool
-is_loopback(const struct sock_address *peer)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&peer->storage;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&peer->storage;
-
-    if (peer->storage.ss_family == AF_INET)
-        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-        return in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
-    return peer->storage.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
-/* Who may administrate: without passwords, who is on this machine. */
-static int
-may_enter(int fd, struct err *err)
-{
-    struct sock_address peer;
-    char text[SOCK_TEXT_BYTES];
-
-    if (!sock_peer_address(fd, &peer))
-        return err_set(err, "08006", "could not see where the administration client comes from");
-    if (peer.storage.ss_family == AF_UNIX || is_loopback(&peer))
-        return 0;
-    sock_address_text(&peer, text, sizeof(text));
-    err_set(err, "28000", "administration from \"%s\" is not allowed", text);
-    err_hint(err, "Connect on pgpool's own machine: over its unix socket or a loopback address.");
-    return -1;
-}
 
 /* ---- the welcome ---- */
 
@@ -96,47 +64,70 @@ remember_who(struct admin_client *c, const struct wire_startup *p)
     int port;
 
     sock_peer(io_stream_fd(c->stream), host, sizeof(host), &port);
-    snprintf(c->who, sizeof(c->who), "user=%.*s host=%s", (int)MIN(p->user.len, 63u), p->user.data,
-             host);
+    snprintf(c->who, sizeof(c->who), "user=%.*s host=%s role=%s", (int)MIN(p->user.len, 63u),
+             p->user.data, host, pcp_role_name(c->role));
     if (c->admin->input->config->log_connections)
         log_info("administration connection authorized: %s", c->who);
 }
 
+/* The client has passed. */
+static void
+welcome(struct admin_client *c)
+{
+    struct buf b = BUF_EMPTY;
+    struct wire_startup p;
+    struct err err;
+
+    /* it was understood before */
+    if (wire_startup_parse(c->packet.data, c->packet.len, &p, &err) != WIRE_OK) {
+        admin_fatal(c, &err);
+        return;
+    }
+    if (c->admin->ready >= ADMIN_CLIENTS_MAX) {
+        err_set(&err, "53300", "sorry, too many administration clients already");
+        admin_fatal(c, &err);
+        return;
+    }
+    build_auth_ok(&b);
+    add_parameters(&b, &p);
+    add_key(c, p.protocol, &b);
+    build_ready(&b, 'I');
+    admin_send(c, &b);
+    buf_free(&b);
+    remember_who(c, &p);
+    buf_free(&c->packet);
+    admin_enter(c, ADMIN_READY);
+}
+
 static int
-check_login(struct admin_client *c, const struct wire_startup *p, struct err *err)
+check_login(const struct wire_startup *p, struct err *err)
 {
     if (p->replication) {
         err_set(err, "0A000", "replication connections are not supported through pgpool");
         err_hint(err, "Connect to the PostgreSQL server directly for replication.");
         return -1;
     }
-    if (may_enter(io_stream_fd(c->stream), err) != 0)
-        return -1;
-    if (c->admin->ready < ADMIN_CLIENTS_MAX)
-        return 0;
-    return err_set(err, "53300", "sorry, too many administration clients already");
+    return 0;
 }
 
 static void
 begin(struct admin_client *c, const struct wire_startup *p)
 {
     struct buf b = BUF_EMPTY;
-    uint32_t protocol;
     struct err err;
 
-    if (check_login(c, p, &err) != 0) {
+    buf_add(&c->packet, c->in.data, p->total_bytes);
+    if (check_login(p, &err) != 0) {
         admin_fatal(c, &err);
         return;
     }
-    protocol = wire_negotiate(p, &b);
-    build_auth_ok(&b);
-    add_parameters(&b, p);
-    add_key(c, protocol, &b);
-    build_ready(&b, 'I');
+    wire_negotiate(p, &b);
     admin_send(c, &b);
     buf_free(&b);
-    remember_who(c, p);
-    admin_enter(c, ADMIN_READY);
+    if (enter_begin(c, p, &err) != 0)
+        admin_fatal(c, &err);
+    else if (c->login == NULL)
+        welcome(c);
 }
 
 /* ---- packets ---- */
@@ -175,13 +166,26 @@ take_packet(struct admin_client *c, const struct wire_startup *p)
     }
 }
 
+/* What the client answers to our question. */
+static void
+go_on(struct admin_client *c)
+{
+    struct err err;
+    bool more;
+
+    if (enter_step(c, &more, &err) != 0)
+        admin_fatal(c, &err);
+    else if (!more)
+        welcome(c);
+}
+
 void
 admin_startup(struct admin_client *c)
 {
     struct wire_startup p;
     struct err err;
 
-    while (c->state == ADMIN_STARTUP && c->in.len > 0) {
+    while (c->state == ADMIN_STARTUP && c->login == NULL && c->in.len > 0) {
         switch (wire_startup_parse(c->in.data, c->in.len, &p, &err)) {
         case WIRE_MORE:
             return;
@@ -195,4 +199,6 @@ admin_startup(struct admin_client *c)
         if (c->state != ADMIN_CLOSED)
             buf_drop(&c->in, p.total_bytes);
     }
+    if (c->state == ADMIN_STARTUP && c->login != NULL)
+        go_on(c);
 }

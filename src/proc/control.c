@@ -7,6 +7,7 @@
  */
 #include "control.h"
 #include "auth/passwd.h"
+#include "auth/pcp_users.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "os/channel.h"
@@ -188,18 +189,34 @@ control_stop(const struct command *cmd)
     return 1;
 }
 
+static int
+check_pcp_users(const struct command *cmd)
+{
+    struct pcp_users *users;
+    struct err err;
+
+    if (proc_read_pcp_users(cmd->files.pcp_conf, &users, &err) != 0) {
+        fprintf(stderr, "pgpool: %s%s%s%s\n", err.message, err.hint[0] != '\0' ? " (hint: " : "",
+                err.hint, err.hint[0] != '\0' ? ")" : "");
+        return -1;
+    }
+    pcp_users_free(users);
+    return 0;
+}
+
 int
 control_reload(const struct command *cmd)
 {
     struct config *cfg = control_load(cmd);
+    bool fine = cfg != NULL && check_pcp_users(cmd) == 0;
     char pid_file[TITLE_BYTES];
     pid_t pid;
 
-    if (cfg == NULL) {
+    config_free(cfg);
+    if (!fine) {
         fprintf(stderr, "pgpool: nothing was reloaded\n");
         return 1;
     }
-    config_free(cfg);
     pid = need_running(cmd, pid_file, sizeof(pid_file));
     if (pid <= 0 || signal_process(pid, SIGHUP) != 0)
         return 1;
@@ -375,6 +392,8 @@ control_configtest(const struct command *cmd)
     int status = cfg == NULL;
 
     if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
+        status = 1;
+    if (check_pcp_users(cmd) != 0)
         status = 1;
     config_free(cfg);
     if (status == 0)

@@ -9,6 +9,7 @@
  * has.
  */
 #include "admin/admin.h"
+#include "auth/pcp_users.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "cluster/nodes.h"
@@ -22,6 +23,7 @@
 struct pcp {
     struct proc *proc;
     struct admin *admin;
+    struct pcp_users *users; /* of pcp.conf; NULL: there is no such file */
     struct inspect_input input;
     struct cluster_view view;
     struct cluster_freshness freshness;
@@ -60,6 +62,33 @@ look_at_freshness(struct pcp *s)
     s->freshness_epoch = area_read(a, &s->freshness);
     s->nodes_epoch = area_read(n, &s->nodes);
     rebuild_view(s);
+}
+
+/* ---- users ---- */
+
+/* A file that has become faulty leaves those in force that were known before. One that is faulty
+ * when we start lets in nobody who needs a password. */
+static void
+read_users(struct pcp *s, bool at_start)
+{
+    const char *path = s->proc->files->pcp_conf;
+    struct pcp_users *fresh;
+    struct err err;
+
+    if (proc_read_pcp_users(path, &fresh, &err) != 0) {
+        log_error("%s", err.message);
+        if (!at_start) {
+            log_error("the users of administration stay those that they were");
+            return;
+        }
+        if (pcp_users_parse("", 0, path, &fresh, &err) != 0) {
+            log_fatal("%s", err.message);
+            exit(1);
+        }
+    }
+    admin_set_users(s->admin, fresh);
+    pcp_users_free(s->users);
+    s->users = fresh;
 }
 
 /* ---- clients ---- */
@@ -163,6 +192,7 @@ on_config(void *ctx, const struct config *before UNUSED)
 
     s->input.config = s->proc->config;
     rebuild_view(s);
+    read_users(s, false);
 }
 
 static void
@@ -213,6 +243,7 @@ pcp_new(struct proc *p)
     rebuild_view(s);
     look_at_freshness(s);
     s->admin = admin_new(p->io, &s->input, &host);
+    read_users(s, true);
     return s;
 }
 
@@ -223,6 +254,7 @@ pcp_free(struct pcp *s)
         io_listener_close(s->listeners[n]);
     io_timer_stop(&s->closing);
     admin_free(s->admin);
+    pcp_users_free(s->users);
     free(s);
 }
 

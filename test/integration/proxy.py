@@ -80,7 +80,7 @@ class Pgpool(Target):
         with open(self.config, "w", encoding="utf-8") as file:
             for name, value in self.settings.items():
                 file.write(f"{name} = '{value}'\n")
-        for name in ("pcp.conf", "pool_hba.conf", "pool_passwd"):
+        for name in ("pool_hba.conf", "pool_passwd"):
             path = os.path.join(self.directory, name)
             if not os.path.exists(path):
                 with open(path, "w", encoding="utf-8"):

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "inspect/inspect.h"
 #include "ipc/holds.h"
+#include "ipc/inbox.h"
 #include "os/io.h"
 
 #include <stdbool.h>
@@ -39,6 +40,11 @@ struct admin_host {
     /* Lets the parent pause, resume or drain; admin_hold_done tells what has come of it, or it is
      * asked again. */
     void (*hold)(void *ctx, uint32_t token, const struct hold_request *r);
+    /* INBOX_ORDER to the parent, INBOX_NODE_COMMAND to the failover process; admin_order_done tells
+     * what has come of it, or it is sent again. */
+    void (*send)(void *ctx, uint32_t slot, struct inbox_msg *msg);
+    /* Before a reload: the files that the parent does not read. -1: one is faulty. */
+    int (*check_files)(void *ctx, struct err *err);
 };
 
 /* input is read for every answer: the caller keeps it current. */
@@ -51,6 +57,10 @@ void admin_set_users(struct admin *a, const struct pcp_users *users);
 /* The parent's answer. is_new: it was not so before; why: NULL when it was done. */
 void admin_hold_done(struct admin *a, uint32_t token, const struct hold_request *r, bool is_new,
                      const struct err *why);
+
+/* The answer to an order. words: why it was refused or has failed, or what is done now. */
+void admin_order_done(struct admin *a, uint32_t token, enum inbox_command_result result,
+                      const struct err *words);
 
 /* Closes what is left, without a word. */
 void admin_free(struct admin *a);

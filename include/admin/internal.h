@@ -6,6 +6,7 @@
  * enter.c    who may enter, and as what
  * query.c    simple queries          extended.c  the extended protocol
  * hold.c     pause, resume, drain, undrain
+ * order.c    commands that another process carries out
  */
 #ifndef ADMIN_INTERNAL_H
 #define ADMIN_INTERNAL_H
@@ -14,6 +15,7 @@
 #include "auth/pcp_users.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "sql/command.h"
 #include "sql/facts.h"
 #include "wire/handshake.h"
 #include "wire/proto.h"
@@ -44,13 +46,25 @@ struct admin {
     uint32_t count; /* ADMIN_CLOSED ones, whose memory goes next turn, included */
     uint32_t ready; /* that have logged in */
     uint32_t last_number;
+    uint32_t last_token; /* of orders; begins anywhere, so that none is another life's */
     struct io_timer sweep;
+    struct io_timer stop; /* an immediate one that was asked for */
+};
+
+/* A command that another process carries out. */
+struct order_request {
+    uint32_t verb;         /* enum sql_command_verb; 0: none */
+    uint32_t node_command; /* enum inbox_node_command; 0: the parent's */
+    uint32_t order;        /* enum inbox_order, of the parent */
+    int32_t node_id;       /* -1: none */
+    bool gracefully;
 };
 
 /* What a statement asks for. */
 struct admin_target {
     struct inspect_target view; /* its view is admin_nothing when there is nothing to be shown */
     struct hold_request hold;   /* verb 0: nothing of that kind */
+    struct order_request order; /* the same */
 };
 
 /* A pause or its like that a client waits for: its next messages wait, too. */
@@ -60,6 +74,16 @@ struct admin_hold {
     bool answered;               /* by the parent */
     bool is_new;
     int64_t asked_ns;
+    struct io_timer timer;
+};
+
+/* The same for an order. */
+struct admin_order {
+    struct order_request request; /* verb 0: none */
+    bool simple;
+    bool progress; /* it was heard of */
+    bool drained;  /* we have begun the drain of its node */
+    uint32_t token;
     struct io_timer timer;
 };
 
@@ -80,10 +104,11 @@ struct admin_client {
     int64_t began_ns;
     int64_t moved_ns; /* when it last took something, or had nothing to take */
     size_t unsent_before;
-    struct buf in;         /* what came and is not handled */
-    struct map statements; /* name to struct admin_target */
-    struct map portals;    /* name to struct portal */
-    struct admin_hold hold;
+    struct buf in;          /* what came and is not handled */
+    struct map statements;  /* name to struct admin_target */
+    struct map portals;     /* name to struct portal */
+    struct admin_hold hold; /* together with an order: a detach waits for its drain */
+    struct admin_order order;
     uint8_t key[ADMIN_KEY_BYTES]; /* for cancel requests */
     struct io_timer reaper;       /* frees it when no callback of its own runs any more */
     char who[160];                /* for the log; empty before the login */
@@ -101,12 +126,36 @@ void admin_go_on(struct admin_client *c);
 /* hold.c */
 /* It is answered later. */
 void hold_begin(struct admin_client *c, const struct hold_request *r, bool simple);
-void hold_cancel(struct admin *a, uint32_t number, struct wire_view key);
+/* Gives it up; its answer is err. */
+void hold_cancel(struct admin_client *c, const struct err *err);
 /* The client has gone. */
 void hold_drop(struct admin_client *c);
 
+/* Its next messages wait until what it has asked for is done. */
+static inline bool
+admin_is_busy(const struct admin_client *c)
+{
+    return c->hold.request.verb != 0 || c->order.request.verb != 0;
+}
+
+/* A cancel request: counts when the key is right and that client is busy. */
+void admin_cancel(struct admin *a, uint32_t number, struct wire_view key);
+
 /* Whether it may do more than look. -1 with 42501. */
 int admin_check_role(const struct admin_client *c, struct err *err);
+
+/* order.c */
+/* -1 when this client may not, or there is no such node or thing. */
+int order_find(struct admin_client *c, const struct sql_command *command, struct order_request *r,
+               struct err *err);
+/* It is answered later. */
+void order_begin(struct admin_client *c, const struct order_request *r, bool simple);
+/* The drain that it began with has ended; is_new: the node was not drained before. */
+void order_drained(struct admin_client *c, bool is_new, const struct err *err);
+/* We are stopping: who has asked for that hears that it is done. */
+void order_stopping(struct admin_client *c);
+/* The client has gone. */
+void order_drop(struct admin_client *c);
 
 /* enter.c */
 /* Lets the client in (its role is set), or asks it for a password (login is set). -1: it may not

@@ -30,6 +30,8 @@ enum inbox_kind {
     INBOX_HEALTH_HURRY,    /* failover -> health: .hurry */
     INBOX_NODE_COMMAND,    /* pcp -> failover: .command */
     INBOX_NODE_COMMAND_DONE, /* back to the asker: .command_done; several, while it goes on */
+    INBOX_ORDER,             /* pcp -> parent: .order */
+    INBOX_ORDER_DONE,        /* back to the asker: .command_done */
     INBOX_END_CHILD,         /* failover -> parent: .end: kill the child with this slot and pid */
 };
 
@@ -42,6 +44,15 @@ enum inbox_node_command {
     NODE_COMMAND_PROMOTE,
     NODE_COMMAND_SWITCHOVER, /* node_id -1: to the best one */
     NODE_COMMAND_RECOVER,
+};
+
+/* What an administrator wants of the parent. */
+enum inbox_order {
+    ORDER_STOP_SMART = 1,
+    ORDER_STOP_FAST,
+    ORDER_STOP_IMMEDIATE,
+    ORDER_RELOAD,
+    ORDER_ROTATE_LOG,
 };
 
 enum inbox_command_result { NODE_COMMAND_REFUSED, NODE_COMMAND_OK, NODE_COMMAND_PROGRESS };
@@ -85,6 +96,12 @@ struct inbox_msg {
             int64_t every_ns; /* a probe as often as that is wanted, and to hear of each, */
             int64_t until_ns; /* until then */
         } hurry;
+        struct {
+            uint32_t token; /* the asker's, comes back with the answer */
+            uint32_t verb;  /* enum inbox_order */
+        } order;
+        /* Comes again with the same token while nothing is heard of it: that is no new command. No
+         * two commands of one pgpool have a token in common. */
         struct {
             uint32_t token;  /* the asker's, comes back with the answer */
             uint32_t verb;   /* enum inbox_node_command */

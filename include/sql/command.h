@@ -1,6 +1,6 @@
 /*
  * What a statement of ours says: PGPOOL SHOW, PGPOOL SET, PGPOOL RESET, PGPOOL EXPLAIN; and at the
- * administration port PGPOOL PAUSE, RESUME, DRAIN, UNDRAIN.
+ * administration port PGPOOL PAUSE, RESUME, DRAIN, UNDRAIN, and commands to nodes and to pgpool.
  *
  * Pure. The words are PostgreSQL's for SHOW, SET and RESET: names may be quoted; a value is a word,
  * a number or a literal.
@@ -21,6 +21,15 @@ enum sql_command_verb {
     SQL_COMMAND_RESUME,    /* the same */
     SQL_COMMAND_DRAIN,     /* name: digits */
     SQL_COMMAND_UNDRAIN,   /* the same */
+    SQL_COMMAND_ATTACH,    /* NODE name: digits */
+    SQL_COMMAND_DETACH,    /* NODE name; gracefully */
+    SQL_COMMAND_PROMOTE,   /* NODE name; switchover, gracefully */
+    SQL_COMMAND_SWITCHOVER,
+    SQL_COMMAND_RECOVER, /* NODE name */
+    SQL_COMMAND_STOP,    /* name: smart, fast or immediate */
+    SQL_COMMAND_RELOAD,
+    SQL_COMMAND_ROTATE_LOG,
+    SQL_COMMAND_INVALIDATE_CACHE, /* INVALIDATE QUERY CACHE */
 };
 
 enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };
@@ -28,6 +37,8 @@ enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };
 struct sql_command {
     enum sql_command_verb verb;
     bool is_default;                     /* SET ... TO DEFAULT */
+    bool gracefully;                     /* ... GRACEFULLY */
+    bool switchover;                     /* PROMOTE NODE ... SWITCHOVER */
     char name[SQL_COMMAND_NAME_BYTES];   /* in lower case unless quoted */
     char value[SQL_COMMAND_VALUE_BYTES]; /* without its quotes */
     struct sql_text rest;                /* in the caller's text */

@@ -48,6 +48,7 @@ client_free(struct admin_client *c)
     c->admin->count--;
     io_timer_stop(&c->reaper);
     io_timer_stop(&c->hold.timer);
+    io_timer_stop(&c->order.timer);
     extended_fini(c);
     enter_forget(c);
     buf_free(&c->packet);
@@ -75,6 +76,7 @@ end(struct admin_client *c, const char *why, bool flush)
     else
         log_debug("administration client gone: %s", why);
     hold_drop(c);
+    order_drop(c);
     admin_enter(c, ADMIN_CLOSED);
     io_stream_close(c->stream, flush);
     c->stream = NULL;
@@ -144,7 +146,7 @@ pump(struct admin_client *c)
     size_t taken = 1;
 
     while (taken > 0 && at < c->in.len && c->state == ADMIN_READY && !c->stalled &&
-           c->hold.request.verb == 0) {
+           !admin_is_busy(c)) {
         taken = take_message(c, c->in.data + at, c->in.len - at);
         at += taken;
         if (c->state == ADMIN_READY && io_is_full(c->stream)) {
@@ -175,7 +177,7 @@ received(void *ctx, struct io_rx *rx)
     if (c->state == ADMIN_STARTUP)
         admin_startup(c);
     pump(c);
-    if (c->state == ADMIN_READY && c->hold.request.verb != 0 && c->in.len >= ADMIN_INPUT_MAX_BYTES)
+    if (c->state == ADMIN_READY && admin_is_busy(c) && c->in.len >= ADMIN_INPUT_MAX_BYTES)
         io_pause(c->stream);
 }
 
@@ -237,6 +239,7 @@ admin_new(struct io *io, const struct inspect_input *input, const struct admin_h
     a->io = io;
     a->input = input;
     a->host = *host;
+    a->last_token = (uint32_t)io_now_ns(io);
     a->sql = sql_cache_new(SQL_CACHE_BYTES);
     list_init(&a->clients);
     return a;
@@ -270,6 +273,7 @@ admin_free(struct admin *a)
         client_free(c);
     }
     io_timer_stop(&a->sweep);
+    io_timer_stop(&a->stop);
     sql_cache_free(a->sql);
     free(a);
 }
@@ -308,6 +312,10 @@ admin_client_count(const struct admin *a)
 void
 admin_terminate(struct admin *a, const struct err *err)
 {
-    list_for_each (it, &a->clients)
-        admin_fatal(list_entry(it, struct admin_client, link), err);
+    list_for_each (it, &a->clients) {
+        struct admin_client *c = list_entry(it, struct admin_client, link);
+
+        order_stopping(c);
+        admin_fatal(c, err);
+    }
 }

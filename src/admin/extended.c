@@ -197,6 +197,10 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
         hold_begin(c, &portal->target.hold, false);
         return 0;
     }
+    if (portal->target.order.verb != 0) {
+        order_begin(c, &portal->target.order, false);
+        return 0;
+    }
     if (portal->target.view.view == &admin_nothing) {
         build_empty_query(out);
         return 0;

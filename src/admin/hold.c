@@ -12,7 +12,6 @@
 #include "os/clock.h"
 #include "wire/build.h"
 
-#include <openssl/crypto.h>
 #include <string.h>
 
 enum { LOOK_MS = 100, ASK_AGAIN_MS = 1000 };
@@ -37,6 +36,11 @@ finish(struct admin_client *c, const struct err *err)
     struct buf b = BUF_EMPTY;
 
     io_timer_stop(&c->hold.timer);
+    if (c->order.request.verb != 0) { /* that is what the client waits for */
+        c->hold.request.verb = 0;
+        order_drained(c, c->hold.is_new && err == NULL, err);
+        return;
+    }
     if (err == NULL)
         build_command_complete(&b, tags[c->hold.request.verb]);
     else
@@ -141,18 +145,11 @@ hold_drop(struct admin_client *c)
 }
 
 void
-hold_cancel(struct admin *a, uint32_t number, struct wire_view key)
+hold_cancel(struct admin_client *c, const struct err *err)
 {
-    struct admin_client *c = find(a, number);
-    struct hold_request request;
-    struct err err;
+    struct hold_request request = c->hold.request;
 
-    if (c == NULL || (key.len != 4 && key.len != ADMIN_KEY_BYTES) ||
-        CRYPTO_memcmp(key.data, c->key, key.len) != 0)
-        return;
-    request = c->hold.request;
     hold_drop(c);
     c->hold.request = request; /* for its answer */
-    err_set(&err, "57014", "canceling statement due to user request");
-    finish(c, &err);
+    finish(c, err);
 }

@@ -2,8 +2,8 @@
  * What clients ask once they are in: each message gets its answer here, at once and as a whole.
  *
  * Called by admin.c, one message at a time, and only while the client's output is not full. There
- * are no transactions: the client is always ready again. Only PGPOOL PAUSE and its like take time
- * (hold.c), and no message is handled meanwhile.
+ * are no transactions: the client is always ready again. Only commands take time (hold.c, order.c),
+ * and no message is handled meanwhile.
  */
 #include "admin/internal.h"
 
@@ -79,6 +79,10 @@ find_command(struct admin_client *c, struct sql_text text, struct admin_target *
 
     if (sql_command_parse(text, &options, &command, err) != 0)
         return -1;
+    if (command.verb >= SQL_COMMAND_ATTACH) {
+        target_r->view.view = &admin_nothing;
+        return order_find(c, &command, &target_r->order, err);
+    }
     if (command.verb >= SQL_COMMAND_PAUSE)
         return find_hold(c, &command, target_r, err);
     if (command.verb != SQL_COMMAND_SHOW) {
@@ -127,6 +131,10 @@ answer_statement(struct admin_client *c, const struct sql_statement *st, struct 
         hold_begin(c, &target.hold, true);
         return 0;
     }
+    if (target.order.verb != 0) {
+        order_begin(c, &target.order, true);
+        return 0;
+    }
     if (target.view.view == &admin_nothing) {
         build_empty_query(out);
         return 0;
@@ -137,7 +145,7 @@ answer_statement(struct admin_client *c, const struct sql_statement *st, struct 
 }
 
 static bool
-has_hold(const struct sql_facts *f, struct wire_view text)
+has_command(const struct sql_facts *f, struct wire_view text)
 {
     const struct sql_options options = {.standard_conforming_strings = true};
     struct sql_command command;
@@ -160,8 +168,8 @@ answer_text(struct admin_client *c, struct wire_view text, struct buf *out, stru
 {
     const struct sql_facts *f = admin_facts(c, text);
 
-    if (f->count > 1 && has_hold(f, text))
-        return err_set(err, "0A000", "PGPOOL PAUSE and its like stand alone in their query");
+    if (f->count > 1 && has_command(f, text))
+        return err_set(err, "0A000", "a command of PGPOOL stands alone in its query");
     for (uint32_t n = 0; n < MAX(f->count, 1u); n++) {
         if (out->len > ANSWERS_MAX_BYTES)
             return err_set(err, "54000", "the answers to one query string are too long");
@@ -181,7 +189,7 @@ simple_query(struct admin_client *c, const uint8_t *msg, uint32_t len)
     extended_forget_unnamed(c);
     if (wire_parse_query(msg, len, &text, &err) != WIRE_OK || answer_text(c, text, &b, &err) != 0)
         build_error(&b, "ERROR", &err);
-    if (c->hold.request.verb == 0) /* else that is answered when it has ended */
+    if (!admin_is_busy(c)) /* else that is answered when it has ended */
         build_ready(&b, 'I');
     admin_send(c, &b);
     buf_free(&b);

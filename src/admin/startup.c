@@ -157,7 +157,7 @@ take_packet(struct admin_client *c, const struct wire_startup *p)
         refuse_encryption(c, p);
         break;
     case WIRE_CANCEL:
-        hold_cancel(c->admin, p->cancel_pid, p->cancel_key);
+        admin_cancel(c->admin, p->cancel_pid, p->cancel_key);
         admin_end(c, "the cancel request was taken");
         break;
     case WIRE_STARTUP:

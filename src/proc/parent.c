@@ -82,24 +82,44 @@ take_config(struct parent *pa, struct config *next)
     supervise(pa); /* there may be other nodes */
 }
 
-void
-parent_reload(struct parent *pa, const char *why)
+/* The first fault, and how many more there are. */
+static void
+set_fault(const struct config_report *report, struct err *err)
+{
+    for (uint32_t n = 0; n < report->count; n++) {
+        struct buf line = BUF_EMPTY;
+
+        if (report->findings[n].severity != CONFIG_FAULT)
+            continue;
+        config_finding_print(&report->findings[n], &line);
+        err_set(err, "F0000", "%s", buf_cstr(&line));
+        buf_free(&line);
+        break;
+    }
+    if (report->faults > 1)
+        err_prefix(err, "%u faults, told in the log; the first: ", report->faults);
+}
+
+int
+parent_reload(struct parent *pa, const char *why, struct err *err)
 {
     const char *path = pa->cmd->files.config;
     struct config *next = NULL;
     struct config_report report;
-    struct err err;
     bool taken = false;
 
+    err_set(err, "F0000", "configuration \"%s\" contains faults", path);
     log_info("%s, reading \"%s\"", why, path);
     if (pa->took_over) /* before, another process is the main one */
         notify_reloading();
     config_report_init(&report);
     if (config_load_file(path, &next, &report) == 0 &&
         config_reload_check(pa->config, next, &report) == 0) {
-        taken = parent_publish(pa, next, &err) == 0;
+        taken = parent_publish(pa, next, err) == 0;
         if (!taken)
-            log_error("%s", err.message);
+            log_error("%s", err->message);
+    } else {
+        set_fault(&report, err);
     }
     log_report(&report);
     if (taken) {
@@ -112,6 +132,7 @@ parent_reload(struct parent *pa, const char *why)
     config_report_fini(&report);
     if (pa->took_over)
         notify_ready();
+    return taken ? 0 : -1;
 }
 
 /* ---- stop ---- */
@@ -221,17 +242,16 @@ parent_rotate_log(struct parent *pa)
 
 /* A new program that does not serve yet may have read the file before it was changed, and opened
  * the log file before it was moved away. */
-static void
-on_reload(struct parent *pa)
+int
+parent_reload_all(struct parent *pa, const char *why, struct err *err)
 {
     peer_say(&pa->peers.successor, "reload");
-    if (!pa->succeeded)
-        parent_reload(pa, "received SIGHUP");
+    return pa->succeeded ? 0 : parent_reload(pa, why, err);
 }
 
 /* One that has taken over tells us to rotate, too. */
-static void
-on_rotate(struct parent *pa)
+void
+parent_rotate_all(struct parent *pa)
 {
     if (!peer_say(&pa->peers.successor, "rotate") || !pa->succeeded)
         parent_rotate_log(pa);
@@ -241,6 +261,7 @@ static void
 on_signal(void *ctx, int signo)
 {
     struct parent *pa = ctx;
+    struct err err; /* the log has it */
 
     if (signo != SIGCHLD && upgrade_pass_signal_on(pa, signo))
         return;
@@ -255,10 +276,10 @@ on_signal(void *ctx, int signo)
         parent_stop(pa, PROC_STOP_IMMEDIATE);
         break;
     case SIGHUP:
-        on_reload(pa);
+        parent_reload_all(pa, "received SIGHUP", &err);
         break;
     case SIGUSR1:
-        on_rotate(pa);
+        parent_rotate_all(pa);
         break;
     case SIGCHLD:
         supervise_reap(pa);
@@ -287,6 +308,8 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
             peers_cancel_done(pa, &msg);
         else if (msg.kind == INBOX_HOLD)
             parent_hold_by_inbox(pa, &msg);
+        else if (msg.kind == INBOX_ORDER)
+            parent_order_by_inbox(pa, &msg);
         else if (msg.kind == INBOX_END_CHILD)
             supervise_end_child(pa, msg.end.slot, msg.end.pid);
     }

@@ -93,7 +93,11 @@ void parent_close(struct parent *pa);
 
 void parent_stop(struct parent *pa, enum proc_stop mode);
 void parent_rotate_log(struct parent *pa);
-void parent_reload(struct parent *pa, const char *why);
+/* -1: a file is faulty and nothing has changed; err has the first fault, the log has all. */
+int parent_reload(struct parent *pa, const char *why, struct err *err);
+/* The same, and a new program that is getting ready does it, too. */
+int parent_reload_all(struct parent *pa, const char *why, struct err *err);
+void parent_rotate_all(struct parent *pa);
 
 /* Sessions end by themselves, and we with the last one: another generation serves. */
 void parent_finish(struct parent *pa);
@@ -144,6 +148,11 @@ bool parent_hold_asked(struct parent *pa, const char *text, struct buf *answer);
 /* The same for INBOX_HOLD. */
 struct inbox_msg;
 void parent_hold_by_inbox(struct parent *pa, const struct inbox_msg *msg);
+
+/* ---- orders.c: what the administration port asks for ---- */
+
+/* INBOX_ORDER. */
+void parent_order_by_inbox(struct parent *pa, const struct inbox_msg *msg);
 
 /* ---- supervise.c: the processes ---- */
 

@@ -3,10 +3,10 @@
  * for its clients (admin/) what the views are made of.
  *
  * Owns its view of the cluster, made from the freshness area whenever that is new. Writes no shared
- * memory (the parent is asked to pause and drain), asks no server, decides nothing: it works while
- * every server is down. When it dies, its clients end and the parent forks another. When another
- * generation of processes has taken over, it accepts no more and goes on for the clients that it
- * has.
+ * memory (the parent and the failover process are asked for what is to be done), asks no server,
+ * decides nothing: it works while every server is down. When it dies, its clients end and the
+ * parent forks another. When another generation of processes has taken over, it accepts no more and
+ * goes on for the clients that it has.
  */
 #include "admin/admin.h"
 #include "auth/pcp_users.h"
@@ -157,7 +157,7 @@ close_doors(void *ctx)
     clients_changed(s);
 }
 
-/* ---- pause and drain ---- */
+/* ---- commands that others carry out ---- */
 
 static void
 ask_parent(void *ctx, uint32_t token, const struct hold_request *r)
@@ -171,11 +171,36 @@ ask_parent(void *ctx, uint32_t token, const struct hold_request *r)
 }
 
 static void
+send_order(void *ctx, uint32_t slot, struct inbox_msg *msg)
+{
+    struct pcp *s = ctx;
+
+    proc_send(s->proc, slot, msg);
+}
+
+static int
+check_files(void *ctx, struct err *err)
+{
+    struct pcp *s = ctx;
+    struct pcp_users *users;
+
+    if (proc_read_pcp_users(s->proc->files->pcp_conf, &users, err) != 0)
+        return -1;
+    pcp_users_free(users);
+    return 0;
+}
+
+static void
 on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct pcp *s = ctx;
     struct err err;
 
+    if (msg->kind == INBOX_ORDER_DONE || msg->kind == INBOX_NODE_COMMAND_DONE) {
+        err_set(&err, msg->command_done.sqlstate, "%s", msg->command_done.words);
+        admin_order_done(s->admin, msg->command_done.token,
+                         (enum inbox_command_result)msg->command_done.done, &err);
+    }
     if (msg->kind != INBOX_HOLD_DONE)
         return;
     err_set(&err, msg->hold_done.sqlstate, "%s", msg->hold_done.words);
@@ -229,7 +254,11 @@ static struct pcp *
 pcp_new(struct proc *p)
 {
     struct pcp *s = xcalloc(1, sizeof(*s));
-    const struct admin_host host = {.ctx = s, .changed = clients_changed, .hold = ask_parent};
+    const struct admin_host host = {.ctx = s,
+                                    .changed = clients_changed,
+                                    .hold = ask_parent,
+                                    .send = send_order,
+                                    .check_files = check_files};
 
     s->proc = p;
     s->freshness.primary_id = -1;

@@ -297,6 +297,7 @@ hear(struct peer *peer, const char *line)
 {
     struct parent *pa = peer->parent;
     bool is_successor = peer == &pa->peers.successor;
+    struct err err; /* the log has it */
 
     if (begins(line, "stop"))
         heard_stop(pa, line);
@@ -309,7 +310,7 @@ hear(struct peer *peer, const char *line)
     else if (begins(line, "serving") && is_successor)
         heard_serving(pa, peer, line);
     else if (begins(line, "reload") && !is_successor && !pa->succeeded)
-        parent_reload(pa, "told to reload by the older generation");
+        parent_reload(pa, "told to reload by the older generation", &err);
 }
 
 static void

@@ -23,10 +23,10 @@ parse(struct session *s, struct sql_text text, struct sql_command *command_r, st
         return -1;
     if (command_r->verb < SQL_COMMAND_PAUSE)
         return 0;
-    err_set(err, "0A000", "pgpool is paused and drained at its administration port only");
+    err_set(err, "0A000", "pgpool takes commands at its administration port only");
     err_hint(err,
-             "Connect to the unix socket of port %d as pgpool's own user, or use \"pgpool "
-             "pause\" and its like.",
+             "Connect to port %d, database \"pgpool\", or use the pcp_ tools, or \"pgpool pause\" "
+             "and its like.",
              (int)session_options(s)->config->pcp_port);
     return -1;
 }

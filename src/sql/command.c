@@ -1,5 +1,5 @@
 /*
- * Reads the few words of PGPOOL SHOW, SET, RESET, EXPLAIN, PAUSE, RESUME, DRAIN and UNDRAIN.
+ * Reads the few words of PGPOOL SHOW, SET, RESET, EXPLAIN and of the commands of administration.
  *
  * Called by whoever answers them, with a text that the scanner has gone through before: quotes and
  * comments are closed. Anything else than the words that are expected is a syntax error, told in
@@ -264,6 +264,79 @@ take_hold(struct words *w, struct sql_command *c, struct err *err)
     return 0;
 }
 
+/* ---- commands to nodes and to pgpool ---- */
+
+enum operand { OPERAND_NONE, OPERAND_NODE, OPERAND_MODE };
+
+/* Up to three words, what stands behind them, and what may follow. */
+struct order {
+    const char *words[3];
+    enum sql_command_verb verb;
+    enum operand operand;
+    bool gracefully;
+    bool switchover;
+};
+
+static const struct order orders[] = {
+    {{"attach", "node"}, SQL_COMMAND_ATTACH, OPERAND_NODE, false, false},
+    {{"detach", "node"}, SQL_COMMAND_DETACH, OPERAND_NODE, true, false},
+    {{"promote", "node"}, SQL_COMMAND_PROMOTE, OPERAND_NODE, true, true},
+    {{"switchover"}, SQL_COMMAND_SWITCHOVER, OPERAND_NONE, false, false},
+    {{"recover", "node"}, SQL_COMMAND_RECOVER, OPERAND_NODE, false, false},
+    {{"stop"}, SQL_COMMAND_STOP, OPERAND_MODE, false, false},
+    {{"reload"}, SQL_COMMAND_RELOAD, OPERAND_NONE, false, false},
+    {{"rotate", "log"}, SQL_COMMAND_ROTATE_LOG, OPERAND_NONE, false, false},
+    {{"invalidate", "query", "cache"}, SQL_COMMAND_INVALIDATE_CACHE, OPERAND_NONE, false, false},
+};
+
+static const struct order *
+find_order(const struct words *w)
+{
+    for (size_t n = 0; n < ARRAY_LEN(orders); n++) {
+        if (is_word(w, orders[n].words[0]))
+            return &orders[n];
+    }
+    return NULL;
+}
+
+static int
+take_operand(struct words *w, enum operand operand, struct sql_command *c, struct err *err)
+{
+    if (operand == OPERAND_NONE)
+        return 0;
+    if (operand == OPERAND_MODE && !is_word(w, "smart") && !is_word(w, "fast") &&
+        !is_word(w, "immediate"))
+        return unexpected(w, err);
+    if (take_name(w, c, err) != 0)
+        return -1;
+    if (operand == OPERAND_NODE &&
+        (c->name[0] == '\0' || strspn(c->name, "0123456789") != strlen(c->name)))
+        return err_set(err, "42601", "\"%s\" is no number of a node", c->name);
+    return 0;
+}
+
+static int
+take_order(struct words *w, const struct order *o, struct sql_command *c, struct err *err)
+{
+    c->verb = o->verb;
+    for (size_t n = 0; n < ARRAY_LEN(o->words) && o->words[n] != NULL; n++) {
+        if (!is_word(w, o->words[n]))
+            return unexpected(w, err);
+        next_word(w);
+    }
+    if (take_operand(w, o->operand, c, err) != 0)
+        return -1;
+    if (o->switchover && is_word(w, "switchover")) {
+        c->switchover = true;
+        next_word(w);
+    }
+    if (o->gracefully && is_word(w, "gracefully")) {
+        c->gracefully = true;
+        next_word(w);
+    }
+    return 0;
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
@@ -276,6 +349,8 @@ take_command(struct words *w, struct sql_command *c, struct err *err)
     }
     if (is_hold(w, c))
         return take_hold(w, c, err);
+    if (find_order(w) != NULL)
+        return take_order(w, find_order(w), c, err);
     if (is_word(w, "reset")) {
         c->verb = SQL_COMMAND_RESET;
         next_word(w);

@@ -39,6 +39,15 @@ static const struct {
     {"pgpool resume \"Sh\"\"op\"", SQL_COMMAND_RESUME, "Sh\"op", ""},
     {"PGPOOL DRAIN 12", SQL_COMMAND_DRAIN, "12", ""},
     {"PGPOOL UNDRAIN /* c */ 0", SQL_COMMAND_UNDRAIN, "0", ""},
+    {"PGPOOL ATTACH NODE 1", SQL_COMMAND_ATTACH, "1", ""},
+    {"pgpool detach node 2 ", SQL_COMMAND_DETACH, "2", ""},
+    {"PGPOOL PROMOTE NODE 0", SQL_COMMAND_PROMOTE, "0", ""},
+    {"PGPOOL SWITCHOVER", SQL_COMMAND_SWITCHOVER, "", ""},
+    {"PGPOOL RECOVER /* c */ NODE 10", SQL_COMMAND_RECOVER, "10", ""},
+    {"PGPOOL STOP Fast", SQL_COMMAND_STOP, "fast", ""},
+    {"PGPOOL RELOAD", SQL_COMMAND_RELOAD, "", ""},
+    {"PGPOOL ROTATE LOG", SQL_COMMAND_ROTATE_LOG, "", ""},
+    {"PGPOOL INVALIDATE QUERY CACHE", SQL_COMMAND_INVALIDATE_CACHE, "", ""},
     {"pgpool show Log_Statement", SQL_COMMAND_SHOW, "log_statement", ""},
     {"PGPOOL SHOW backend_hostname0", SQL_COMMAND_SHOW, "backend_hostname0", ""},
     {"PGPOOL/* a /* b */ */SHOW -- c\n \"Port\"", SQL_COMMAND_SHOW, "Port", ""},
@@ -76,6 +85,30 @@ commands_are_understood(void **state)
 }
 
 static void
+commands_have_manners(void **state)
+{
+    static const struct {
+        const char *text;
+        bool switchover;
+        bool gracefully;
+    } asked[] = {{"PGPOOL DETACH NODE 1", false, false},
+                 {"PGPOOL DETACH NODE 1 GRACEFULLY", false, true},
+                 {"PGPOOL PROMOTE NODE 1", false, false},
+                 {"PGPOOL PROMOTE NODE 1 switchover", true, false},
+                 {"PGPOOL PROMOTE NODE 1 GRACEFULLY", false, true},
+                 {"PGPOOL PROMOTE NODE 1 SWITCHOVER GRACEFULLY", true, true}};
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(asked) / sizeof(asked[0]); n++) {
+        assert_int_equal(parse(asked[n].text, true, &c, &err), 0);
+        assert_int_equal(c.switchover, asked[n].switchover);
+        assert_int_equal(c.gracefully, asked[n].gracefully);
+    }
+}
+
+static void
 default_is_no_value(void **state)
 {
     struct sql_command c;
@@ -106,6 +139,19 @@ static const struct {
 } wrong[] = {
     {"PGPOOL", "syntax error at end of input"},
     {"PGPOOL SHOW", "syntax error at end of input"},
+    {"PGPOOL ATTACH", "syntax error at end of input"},
+    {"PGPOOL ATTACH 1", "syntax error at or near \"1\""},
+    {"PGPOOL ATTACH NODE", "syntax error at end of input"},
+    {"PGPOOL ATTACH NODE x", "\"x\" is no number of a node"},
+    {"PGPOOL ATTACH NODE 1 GRACEFULLY", "syntax error at or near \"GRACEFULLY\""},
+    {"PGPOOL DETACH NODE 1 SWITCHOVER", "syntax error at or near \"SWITCHOVER\""},
+    {"PGPOOL PROMOTE NODE 1 GRACEFULLY SWITCHOVER", "syntax error at or near \"SWITCHOVER\""},
+    {"PGPOOL SWITCHOVER 1", "syntax error at or near \"1\""},
+    {"PGPOOL STOP", "syntax error at end of input"},
+    {"PGPOOL STOP now", "syntax error at or near \"now\""},
+    {"PGPOOL STOP 'fast'", "syntax error at or near \"'fast'\""},
+    {"PGPOOL ROTATE", "syntax error at end of input"},
+    {"PGPOOL INVALIDATE CACHE", "syntax error at or near \"CACHE\""},
     {"PGPOOL SHOW a b", "syntax error at or near \"b\""},
     {"PGPOOL SHOW 'a'", "syntax error at or near \"'a'\""},
     {"PGPOOL SET", "syntax error at end of input"},
@@ -179,6 +225,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_are_understood),
+        cmocka_unit_test(commands_have_manners),
         cmocka_unit_test(default_is_no_value),
         cmocka_unit_test(backslashes_are_as_the_session_reads_them),
         cmocka_unit_test(anything_else_is_a_syntax_error),

@@ -1,0 +1,235 @@
+/*
+ * The connection of a pcp_* tool. The password comes from .pcppass, else from the terminal, and
+ * only when pgpool asks for one: over its unix socket its own user and root need none.
+ */
+#include "tools/pcp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { PASS_FILE_MAX = 1024 * 1024, PASSWORD_MAX = 4096, PATH_BYTES = 4096 };
+
+static const char default_hosts[] = "/tmp,localhost";
+
+/* ---- .pcppass ---- */
+
+static bool
+find_pass_file(char path_r[PATH_BYTES])
+{
+    const char *named = getenv("PCPPASSFILE");
+    const char *home = getenv("HOME");
+    const struct passwd *pw = NULL;
+
+    if (named != NULL && named[0] != '\0')
+        return snprintf(path_r, PATH_BYTES, "%s", named) < PATH_BYTES;
+    if (home == NULL || home[0] == '\0')
+        pw = getpwuid(geteuid());
+    if (pw != NULL)
+        home = pw->pw_dir;
+    return home != NULL && snprintf(path_r, PATH_BYTES, "%s/.pcppass", home) < PATH_BYTES;
+}
+
+/* The whole file, when nobody else can read it. */
+static bool
+read_pass_file(const struct pcp *p, int fd, const char *path, struct buf *text)
+{
+    struct stat st;
+    ssize_t n = 1;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > PASS_FILE_MAX) {
+        fprintf(stderr, "%s: warning: password file \"%s\" is no plain file\n", p->tool, path);
+        return false;
+    }
+    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        fprintf(stderr,
+                "%s: warning: password file \"%s\" is not used: others can read it (hint: chmod "
+                "600)\n",
+                p->tool, path);
+        return false;
+    }
+    while (n > 0 && text->len < PASS_FILE_MAX) {
+        n = read(fd, buf_reserve(text, 4096), 4096);
+        if (n > 0)
+            text->len += (size_t)n;
+    }
+    return n == 0;
+}
+
+static bool
+look_up(const struct pcp *p, const char *user, struct buf *password)
+{
+    struct pcp_pass_key key = {p->host != NULL ? p->host : "localhost", p->port, user};
+    struct buf text = BUF_EMPTY;
+    char path[PATH_BYTES];
+    bool found = false;
+    int fd;
+
+    if (!find_pass_file(path))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (read_pass_file(p, fd, path, &text))
+        found = pcp_pass_find((const char *)text.data, text.len, &key, password);
+    close(fd);
+    if (text.len > 0)
+        explicit_bzero(text.data, text.len);
+    buf_free(&text);
+    return found;
+}
+
+/* ---- the terminal ---- */
+
+/* Reads a line without showing it; from standard input where there is no terminal. */
+static bool
+prompt(struct buf *password)
+{
+    FILE *in = fopen("/dev/tty", "r+e");
+    FILE *used = in != NULL ? in : stdin;
+    char line[PASSWORD_MAX];
+    struct termios before;
+    struct termios quiet;
+    bool hidden = tcgetattr(fileno(used), &before) == 0;
+    bool got;
+
+    if (hidden) {
+        quiet = before;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(fileno(used), TCSAFLUSH, &quiet);
+    }
+    fputs("Password: ", in != NULL ? in : stderr);
+    fflush(in != NULL ? in : stderr);
+    got = fgets(line, sizeof(line), used) != NULL;
+    if (hidden)
+        tcsetattr(fileno(used), TCSAFLUSH, &before);
+    fputs("\n", in != NULL ? in : stderr);
+    if (in != NULL)
+        fclose(in);
+    if (got) {
+        line[strcspn(line, "\r\n")] = '\0';
+        buf_add_str(password, line);
+    }
+    explicit_bzero(line, sizeof(line));
+    return got;
+}
+
+/* ---- the connection ---- */
+
+static const char *
+own_name(void)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    return pw != NULL ? pw->pw_name : NULL;
+}
+
+static PGconn *
+try(const struct pcp *p, const char *user, const char *password)
+{
+    const char *const names[] = {"host",     "port",   "user",
+                                 "password", "dbname", "fallback_application_name",
+                                 "passfile", NULL};
+    const char *const values[] = {p->host != NULL ? p->host : default_hosts,
+                                  p->port,
+                                  user,
+                                  password,
+                                  "pgpool",
+                                  p->tool,
+                                  "/nonexistent/passfile",
+                                  NULL};
+
+    if (p->debug)
+        fprintf(stderr, "%s: debug: connecting to \"%s\", port %s, as \"%s\"%s\n", p->tool,
+                values[0], p->port, user, password != NULL ? " with a password" : "");
+    return PQconnectdbParams(names, values, 0);
+}
+
+static void
+wipe(struct buf *password)
+{
+    if (password->len > 0)
+        explicit_bzero(password->data, password->len);
+    buf_free(password);
+}
+
+PGconn *
+pcp_connect(const struct pcp *p)
+{
+    const char *user = p->user != NULL ? p->user : own_name();
+    struct buf password = BUF_EMPTY;
+    PGconn *conn;
+    bool known;
+
+    if (user == NULL) {
+        pcp_fail(p, "the system does not know who you are: give a user with -U");
+        return NULL;
+    }
+    known = p->prompt == PCP_PROMPT_ALWAYS ? prompt(&password) : look_up(p, user, &password);
+    conn = try(p, user, known ? buf_cstr(&password) : NULL);
+    if (PQstatus(conn) != CONNECTION_OK && PQconnectionNeedsPassword(conn) && !known &&
+        p->prompt == PCP_PROMPT_WHEN_NEEDED && prompt(&password)) {
+        PQfinish(conn);
+        conn = try(p, user, buf_cstr(&password));
+    }
+    wipe(&password);
+    if (PQstatus(conn) == CONNECTION_OK)
+        return conn;
+    pcp_fail(p, "%s", PQerrorMessage(conn));
+    PQfinish(conn);
+    return NULL;
+}
+
+/* ---- a command ---- */
+
+static PGcancel *volatile to_cancel;
+
+/* PQcancel may be called here. */
+static void
+interrupted(int signo UNUSED)
+{
+    char ignored[256];
+    int error = errno;
+
+    if (to_cancel != NULL)
+        PQcancel(to_cancel, ignored, sizeof(ignored));
+    errno = error;
+}
+
+static void
+print_notice(void *ctx UNUSED, const char *message)
+{
+    fputs(message, stderr);
+}
+
+PGresult *
+pcp_run(const struct pcp *p, PGconn *conn, const char *sql)
+{
+    struct sigaction act = {.sa_handler = interrupted, .sa_flags = SA_RESTART};
+    ExecStatusType status;
+    PGresult *r;
+
+    if (p->debug)
+        fprintf(stderr, "%s: debug: %s\n", p->tool, sql);
+    to_cancel = PQgetCancel(conn);
+    sigaction(SIGINT, &act, NULL);
+    PQsetNoticeProcessor(conn, print_notice, NULL);
+    r = PQexec(conn, sql);
+    act.sa_handler = SIG_DFL;
+    sigaction(SIGINT, &act, NULL);
+    PQfreeCancel(to_cancel);
+    to_cancel = NULL;
+    status = PQresultStatus(r);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+        return r;
+    pcp_fail(p, "%s", r != NULL ? PQresultErrorMessage(r) : PQerrorMessage(conn));
+    PQclear(r);
+    return NULL;
+}

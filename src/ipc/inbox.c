@@ -123,6 +123,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     case INBOX_CHILD_RETIRING:
     case INBOX_HEALTH_HURRY:
     case INBOX_END_CHILD:
+    case INBOX_END_ELDERS:
     case INBOX_CANCEL_DONE:
     case INBOX_LOG_ROTATE:
         return true;

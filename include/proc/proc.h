@@ -66,6 +66,7 @@ struct proc {
     struct sock_listeners *clients; /* listening sockets for SQL clients; shared with the others,
                                      * but who accepts no more closes his own copies */
     struct sock_listeners *pcp;     /* for administration; the same */
+    bool forgets_status;            /* the status file is not read */
     struct proc_frame *frame;       /* proc.c's own */
 };
 

@@ -34,6 +34,7 @@ struct command {
     bool foreground;
     bool debug;          /* everything into the log */
     bool discard_status; /* forget which nodes were down */
+    bool connect;        /* of configtest: the nodes, too */
     bool clear_oidmaps;  /* forget what the query cache knows of tables */
     bool help;
     bool version;

@@ -21,6 +21,8 @@
 static const char debian_config[] = "/etc/pgpool2/pgpool.conf";
 static const char built_in_config[] = PGPOOL_SYSCONFDIR "/pgpool.conf";
 
+enum { OPTION_CONNECT = 256 }; /* that have no letter */
+
 static const struct option long_options[] = {
     {"hba-file", required_argument, NULL, 'a'},
     {"config-file", required_argument, NULL, 'f'},
@@ -28,6 +30,7 @@ static const struct option long_options[] = {
     {"key-file", required_argument, NULL, 'k'},
     {"mode", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
+    {"connect", no_argument, NULL, OPTION_CONNECT},
     {"clear-oidmaps", no_argument, NULL, 'C'},
     {"discard-status", no_argument, NULL, 'D'},
     {"debug", no_argument, NULL, 'd'},
@@ -69,7 +72,12 @@ command_print_help(void)
         "  pgpool [-f FILE] [-t S] drain NODE    the same as pause, for one node alone\n"
         "  pgpool [-f FILE] undrain NODE         let the node be used again\n"
         "  pgpool [-f FILE] status               say whether it runs, since when, and what as\n"
-        "  pgpool [-f FILE] configtest           check all files, say what is wrong and where\n\n"
+        "  pgpool [-f FILE] configtest [--connect]\n"
+        "                                        check all files, say what is wrong and where; "
+        "and\n"
+        "                                        ask the nodes whether pgpool's users may do "
+        "there\n"
+        "                                        what they have to\n\n"
         "Options:\n"
         "  -f, --config-file=FILE   configuration; default %s,\n"
         "                           then %s\n"
@@ -285,6 +293,9 @@ take_option(int option, struct command *cmd, struct err *err)
         return 0;
     case 'C':
         cmd->clear_oidmaps = true;
+        return 0;
+    case OPTION_CONNECT:
+        cmd->connect = true;
         return 0;
     case 'h':
         cmd->help = true;

@@ -1,6 +1,7 @@
 /*
  * The words of the command line that speak of another pgpool, or only of its files: stop, reload,
- * status, configtest, upgrade; control_holds.c has pause and its like.
+ * status, configtest, upgrade; control_holds.c has pause and its like, control_connect.c what
+ * configtest asks the nodes.
  *
  * The running one is found by its pid file, and the lock on that file says whether it lives. These
  * are commands: they may block, and they talk to a person on stdout and stderr.
@@ -394,6 +395,8 @@ control_configtest(const struct command *cmd)
     if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
         status = 1;
     if (check_pcp_users(cmd) != 0)
+        status = 1;
+    if (status == 0 && cmd->connect && control_check_nodes(cfg) != 0)
         status = 1;
     config_free(cfg);
     if (status == 0)

@@ -24,6 +24,10 @@ struct control_question {
 };
 int control_ask(const struct control_question *q, char *answer, struct err *err);
 
+/* control_connect.c: what pgpool's own users may do at the nodes; -1 after words about what is
+ * missing. */
+int control_check_nodes(const struct config *cfg);
+
 /* control_holds.c: prints what is paused and drained; nothing when nothing is, or nobody says. */
 void control_print_holds(const char *pid_file);
 

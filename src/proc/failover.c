@@ -338,7 +338,8 @@ resume(struct failover *f)
 {
     if (area_read(shared_nodes(f->proc->shared), &f->now) == 0) {
         plan_init(&f->now.plan);
-        failover_load(f);
+        if (!f->proc->forgets_status)
+            failover_load(f);
     }
     configure(f, PLAN_RESUMED);
     failover_hurry(f, -1);

@@ -562,6 +562,7 @@ parent_main(const struct command *cmd, struct config *cfg)
 
     pa.base =
         (struct proc){.config = cfg, .files = &cmd->files, .clients = &pa.clients, .pcp = &pa.pcp};
+    pa.base.forgets_status = cmd->discard_status;
     peers_init(&pa.peers);
     proc_configure_log(cfg, cmd->debug);
     if (start(&pa, &err) != 0 || io_run(pa.io, &err) != 0) {

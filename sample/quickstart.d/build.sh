@@ -91,7 +91,7 @@ copy_sources() {
         --exclude='./configure' --exclude=./Makefile.in --exclude='./config.h*' \
         --exclude=./config.status --exclude=./config.log --exclude=./stamp-h1 \
         --exclude=./Makefile --exclude=./config-generate --exclude=./pgpool \
-        --exclude=./pgpool.service --exclude='./pcp_*' --exclude=./pg_md5 \
+        --exclude=./pgpool.service --exclude=./pcp --exclude=./pg_md5 \
         --no-anchored --exclude='*.o' --exclude='*.a' --exclude=.deps --exclude=__pycache__ \
         --exclude='configure~' . | tar -C "$dir/source" -xf - --no-same-owner
 }

@@ -51,7 +51,8 @@ pgpool_conf() {
 write_pgpool_conf() {
     server_dir "$dir/run" 0755
     server_dir "$dir/log" 0755
-    : | private_file "$dir/pcp.conf"
+    # without this file whoever is on this machine may look; with an empty one nobody may
+    [ -s "$dir/pcp.conf" ] || rm -f -- "$dir/pcp.conf"
     : | private_file "$dir/pool_hba.conf"
     if [ ! -e "$dir/pgpool.local.conf" ]; then
         printf '# Your own settings; they win over those that quickstart wrote.\n' \

@@ -202,11 +202,16 @@ begin(void *ctx)
 static void
 log_command(const struct order_request *r, const char *who)
 {
-    char node[16] = "";
+    static const char *const modes[] = {[ORDER_STOP_SMART] = " SMART",
+                                        [ORDER_STOP_FAST] = " FAST",
+                                        [ORDER_STOP_IMMEDIATE] = " IMMEDIATE"};
+    char what[16] = "";
 
     if (r->node_id >= 0)
-        snprintf(node, sizeof(node), " %d", (int)r->node_id);
-    log_info("administration command %s%s%s%s: %s", kinds[r->verb].tag, node,
+        snprintf(what, sizeof(what), " %d", (int)r->node_id);
+    else if (r->verb == SQL_COMMAND_STOP)
+        snprintf(what, sizeof(what), "%s", modes[r->order]);
+    log_info("administration command %s%s%s%s: %s", kinds[r->verb].tag, what,
              r->verb == SQL_COMMAND_PROMOTE && r->node_command == NODE_COMMAND_SWITCHOVER
                  ? " SWITCHOVER"
                  : "",

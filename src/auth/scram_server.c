@@ -124,7 +124,7 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
                    struct buf *out, struct err *err)
 {
     const char *at = (const char *)client_first->data;
-    const char *end = at + client_first->len;
+    const char *end;
     unsigned char salt[SCRAM_SALT_MAX * 2];
     struct scram_part user;
     struct scram_part theirs;
@@ -134,6 +134,7 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
 
     if (client_first->len == 0 || client_first->len > SCRAM_MESSAGE_MAX)
         return bad(err, "Its length is out of range.");
+    end = at + client_first->len;
     if (read_header(s, &at, end, err) != 0)
         return -1;
     bare = at;
@@ -196,7 +197,7 @@ scram_server_final(struct scram_server *s, const struct buf *client_final, struc
                    bool *right_r, struct err *err)
 {
     const char *begin = (const char *)client_final->data;
-    const char *end = begin + client_final->len;
+    const char *end;
     const char *at = begin;
     const char *proof_at;
     struct scram_part part;
@@ -207,6 +208,7 @@ scram_server_final(struct scram_server *s, const struct buf *client_final, struc
     *right_r = false;
     if (client_final->len < 3 || client_final->len > SCRAM_MESSAGE_MAX)
         return bad(err, "Its length is out of range.");
+    end = begin + client_final->len;
     if (!scram_take(&at, end, 'c', &part.text, &part.len) || part.len != strlen(s->header) ||
         memcmp(part.text, s->header, part.len) != 0)
         return bad(err, "Its header is not that of the first message.");

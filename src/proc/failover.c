@@ -195,52 +195,67 @@ hear_health(struct failover *f, const struct inbox_msg *msg)
 }
 
 static void
-answer(struct failover *f, const struct failover_request *r, const char *sqlstate,
-       const char *words)
+tell_asker(struct failover *f, const struct failover_request *r)
 {
     struct inbox_msg msg = {.kind = INBOX_NODE_COMMAND_DONE};
+    bool done = r->sqlstate[0] == '\0';
 
     msg.command_done.token = r->token;
-    msg.command_done.done = sqlstate == NULL ? NODE_COMMAND_OK : NODE_COMMAND_REFUSED;
+    msg.command_done.done = done ? NODE_COMMAND_OK : NODE_COMMAND_REFUSED;
     str_copy(msg.command_done.sqlstate, sizeof(msg.command_done.sqlstate),
-             sqlstate != NULL ? sqlstate : "00000");
-    str_copy(msg.command_done.words, sizeof(msg.command_done.words), words);
+             done ? "00000" : r->sqlstate);
+    str_copy(msg.command_done.words, sizeof(msg.command_done.words), r->words);
     proc_send(f->proc, r->from, &msg);
+}
+
+static void
+answer(struct failover *f, struct failover_request *r, const char *sqlstate, const char *words)
+{
+    r->answered = true;
+    str_copy(r->sqlstate, sizeof(r->sqlstate), sqlstate != NULL ? sqlstate : "");
+    str_copy(r->words, sizeof(r->words), words);
+    tell_asker(f, r);
 }
 
 void
 failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words)
 {
     for (size_t n = 0; request != 0 && n < ARRAY_LEN(f->requests); n++) {
-        struct failover_request *r = &f->requests[n];
-
-        if (r->request != request)
-            continue;
-        answer(f, r, sqlstate, words);
-        *r = (struct failover_request){0};
-        return;
+        if (f->requests[n].request == request && !f->requests[n].answered)
+            answer(f, &f->requests[n], sqlstate, words);
     }
 }
 
-/* NULL: it is known already, or there are too many. */
 static struct failover_request *
-note_request(struct failover *f, const struct inbox_msg *msg)
+find_request(struct failover *f, const struct inbox_msg *msg)
 {
-    struct failover_request *free_one = NULL;
+    for (size_t n = 0; n < ARRAY_LEN(f->requests); n++) {
+        struct failover_request *r = &f->requests[n];
+
+        if (r->request != 0 && r->from == msg->from && r->token == msg->command.token)
+            return r;
+    }
+    return NULL;
+}
+
+/* In the place of none, or of the one that was answered longest ago; NULL: too many wait. */
+static struct failover_request *
+new_request(struct failover *f, const struct inbox_msg *msg)
+{
+    struct failover_request *oldest = NULL;
 
     for (size_t n = 0; n < ARRAY_LEN(f->requests); n++) {
         struct failover_request *r = &f->requests[n];
 
-        if (r->request == 0)
-            free_one = r;
-        else if (r->from == msg->from && r->token == msg->command.token)
-            return NULL;
+        if ((r->request == 0 || r->answered) && (oldest == NULL || r->request < oldest->request))
+            oldest = r;
     }
-    if (free_one != NULL) {
-        f->last_request = f->last_request == UINT32_MAX ? 1 : f->last_request + 1;
-        *free_one = (struct failover_request){f->last_request, msg->from, msg->command.token};
-    }
-    return free_one;
+    if (oldest == NULL)
+        return NULL;
+    f->last_request = f->last_request == UINT32_MAX ? 1 : f->last_request + 1;
+    *oldest = (struct failover_request){
+        .request = f->last_request, .from = msg->from, .token = msg->command.token};
+    return oldest;
 }
 
 static void
@@ -251,23 +266,26 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
                                                  [NODE_COMMAND_PROMOTE] = PLAN_PROMOTE,
                                                  [NODE_COMMAND_SWITCHOVER] = PLAN_SWITCHOVER_TO};
     struct plan_event event = {.node_id = msg->command.node_id};
-    struct failover_request asker = {0, msg->from, msg->command.token};
-    struct failover_request *r;
+    struct failover_request *r = find_request(f, msg);
 
-    if (!f->now.judging) {
-        answer(f, &asker, "55000", "nodes have no states in this clustering mode");
+    if (r != NULL) {
+        if (r->answered)
+            tell_asker(f, r);
         return;
     }
-    if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
-        answer(f, &asker, "0A000", "this command is not known here");
-        return;
-    }
-    r = note_request(f, msg);
+    r = new_request(f, msg);
     if (r == NULL)
-        return;
-    event.kind = kinds[msg->command.verb];
-    event.request = r->request;
-    failover_handle(f, &event);
+        return; /* it is asked again */
+    if (!f->now.judging) {
+        answer(f, r, "55000",
+               "nodes are not judged: in this clustering mode, or without health checks");
+    } else if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
+        answer(f, r, "0A000", "this command is not known here");
+    } else {
+        event.kind = kinds[msg->command.verb];
+        event.request = r->request;
+        failover_handle(f, &event);
+    }
 }
 
 static void

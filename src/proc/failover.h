@@ -18,13 +18,17 @@
 
 struct passwd;
 
-enum { REQUESTS_MAX = 16 };
+enum { REQUESTS_MAX = 32 };
 
-/* An administrator's command that has not been answered yet. */
+/* An administrator's command. One that was answered is remembered for a while: whoever has not
+ * heard the answer asks again, and it is not done twice. */
 struct failover_request {
     uint32_t request; /* 0: free */
     uint32_t from;    /* slot and token of who asked */
     uint32_t token;
+    bool answered;
+    char sqlstate[6]; /* "": it was done */
+    char words[PLAN_TEXT_BYTES];
 };
 
 struct failover {

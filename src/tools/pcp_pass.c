@@ -51,7 +51,7 @@ take_line(const char *line, const char *end, const struct pcp_pass_key *key, str
 bool
 pcp_pass_find(const char *text, size_t len, const struct pcp_pass_key *key, struct buf *password)
 {
-    const char *end = text + len;
+    const char *end = len > 0 ? text + len : text;
 
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));

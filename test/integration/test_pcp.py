@@ -473,6 +473,20 @@ def test_reload(start):
     assert "no cluster" in tools.fails("reload_config", "-s", "cluster")
 
 
+def test_commands_by_the_extended_protocol(pgpool):
+    with raw.connected(Target(pgpool.directory, pgpool.pcp_port), database="pgpool") as one:
+        def ask(text):
+            one.send(raw.parse("", text), raw.bind("", ""), raw.describe("P"), raw.execute(),
+                     raw.SYNC)
+            return one.read_until("Z")
+        answer = ask("PGPOOL RELOAD")
+        assert "".join(got.kind for got in answer) == "12nCZ"
+        assert answer[3].body == b"RELOAD\0"
+        assert "".join(got.kind for got in ask("PGPOOL ROTATE LOG")) == "EZ"
+        one.send(raw.query("PGPOOL RELOAD; SHOW pool_version"))
+        assert one.read_until("Z")[0].fields()["C"] == "0A000"
+
+
 def test_users_are_read_again(start):
     daemon, tools = start()
     write_users(daemon, PCP_CONF.replace("eyes:", "new:"))

@@ -32,6 +32,7 @@ enum inbox_kind {
     INBOX_NODE_COMMAND_DONE, /* back to the asker: .command_done; several, while it goes on */
     INBOX_ORDER,             /* pcp -> parent: .order */
     INBOX_ORDER_DONE,        /* back to the asker: .command_done */
+    INBOX_END_ELDERS,        /* failover -> parent: older generations are to end */
     INBOX_END_CHILD,         /* failover -> parent: .end: kill the child with this slot and pid */
 };
 

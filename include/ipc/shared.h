@@ -152,6 +152,11 @@ bool shared_lag_sleeps(const struct shared *sh);
 void shared_open_doors(struct shared *sh);
 bool shared_doors_are_open(const struct shared *sh);
 
+/* How many older generations of processes still have sessions. Told by the parent, which wakes the
+ * failover process when there is one less. */
+void shared_set_elders(struct shared *sh, uint32_t count);
+uint32_t shared_elders(const struct shared *sh);
+
 /* ---- configuration: written by the parent --------------------------------------------------- */
 
 /* The canonical text of a checked configuration becomes the current one; then wake everybody.

@@ -176,9 +176,10 @@ void pool_return(struct server *s);
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);
 
-/* Closes every connection to the node, whoever has it, as if it had been lost; what is being
- * dialled has failed. When it returns there is none. */
-void pool_lose_node(struct pool *p, int node_id, const struct err *err);
+/* Closes the connections to the node, whoever has them, as if they had been lost; what is being
+ * dialled has failed. spare_busy: but for those on which something runs or a transaction is open.
+ * Returns how many are left. */
+uint32_t pool_lose_node(struct pool *p, int node_id, bool spare_busy, const struct err *err);
 
 /* Closes what is idle and on hold now; what is lent follows when it comes back. */
 void pool_holds_changed(struct pool *p);

@@ -109,13 +109,21 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
                memchr(msg->hold_done.sqlstate, '\0', sizeof(msg->hold_done.sqlstate)) != NULL;
     case INBOX_HEALTH_FACT:
         return msg->fact.node_id >= 0 && msg->fact.node_id < NODES_MAX;
+    case INBOX_NODE_COMMAND:
+        return msg->command.verb >= NODE_COMMAND_ATTACH &&
+               msg->command.verb <= NODE_COMMAND_RECOVER && msg->command.node_id >= -1 &&
+               msg->command.node_id < NODES_MAX;
+    case INBOX_ORDER:
+        return msg->order.verb >= ORDER_STOP_SMART && msg->order.verb <= ORDER_ROTATE_LOG;
     case INBOX_NODE_COMMAND_DONE:
-        return memchr(msg->command_done.words, '\0', sizeof(msg->command_done.words)) != NULL &&
+    case INBOX_ORDER_DONE:
+        return msg->command_done.done <= NODE_COMMAND_PROGRESS &&
+               memchr(msg->command_done.words, '\0', sizeof(msg->command_done.words)) != NULL &&
                memchr(msg->command_done.sqlstate, '\0', sizeof(msg->command_done.sqlstate)) != NULL;
     case INBOX_CHILD_RETIRING:
     case INBOX_HEALTH_HURRY:
-    case INBOX_NODE_COMMAND:
     case INBOX_END_CHILD:
+    case INBOX_END_ELDERS:
     case INBOX_CANCEL_DONE:
     case INBOX_LOG_ROTATE:
         return true;

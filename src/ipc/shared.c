@@ -28,6 +28,7 @@ struct config_text {
 struct activity {
     _Alignas(64) _Atomic bool lag_sleeps;
     _Atomic bool doors_are_open;
+    _Atomic uint32_t elders;
     _Atomic uint32_t clients; /* over all children */
 };
 
@@ -464,6 +465,18 @@ bool
 shared_doors_are_open(const struct shared *sh)
 {
     return atomic_load(&sh->activity->doors_are_open);
+}
+
+void
+shared_set_elders(struct shared *sh, uint32_t count)
+{
+    atomic_store(&sh->activity->elders, count);
+}
+
+uint32_t
+shared_elders(const struct shared *sh)
+{
+    return atomic_load(&sh->activity->elders);
 }
 
 void

@@ -587,34 +587,44 @@ pool_close_idle(struct pool *p, const char *database)
     }
 }
 
+static bool
+is_busy(const struct server *s)
+{
+    return s->login == NULL && s->state == SERVER_LENT && !server_is_idle(s);
+}
+
 static struct server *
-next_to_node(struct list *list, int node_id)
+next_to_node(struct list *list, int node_id, bool spare_busy)
 {
     list_for_each (it, list) {
         struct server *s = list_entry(it, struct server, link);
-        if (s->node_id == node_id)
+        if (s->node_id == node_id && !(spare_busy && is_busy(s)))
             return s;
     }
     return NULL;
 }
 
 /* Whoever is told may close others and ask for new ones: the search begins anew each time. */
-void
-pool_lose_node(struct pool *p, int node_id, const struct err *err)
+uint32_t
+pool_lose_node(struct pool *p, int node_id, bool spare_busy, const struct err *err)
 {
+    uint32_t left = 0;
     struct server *s;
 
     list_for_each (it, &p->keys) {
         struct pool_key *k = list_entry(it, struct pool_key, link);
-        while ((s = next_to_node(&k->idle, node_id)) != NULL)
+        while ((s = next_to_node(&k->idle, node_id, false)) != NULL)
             server_close(s, err->message);
     }
-    while ((s = next_to_node(&p->busy, node_id)) != NULL) {
+    while ((s = next_to_node(&p->busy, node_id, spare_busy)) != NULL) {
         if (s->login != NULL)
             pool_dial_failed(s, err, NULL, 0);
         else
             server_lose(s, err);
     }
+    list_for_each (it, &p->busy)
+        left += list_entry(it, struct server, link)->node_id == node_id;
+    return left;
 }
 
 void

@@ -534,6 +534,7 @@ child_free(struct child *c)
     io_timer_stop(&c->recheck);
     io_timer_stop(&c->follow);
     io_timer_stop(&c->closing);
+    io_timer_stop(&c->finish);
     session_host_fini(&c->host);
     pool_free(c->pool);
     dns_free(c->dns);

@@ -26,7 +26,10 @@ struct child {
     uint64_t freshness_epoch;
     struct cluster_nodes *judged;
     uint64_t judged_epoch;
-    uint64_t nodes_acted; /* the judged_epoch that was acted on */
+    uint64_t nodes_acted;     /* the judged_epoch that was acted on */
+    uint64_t finishing_epoch; /* of the switchover in which statements may finish */
+    int64_t finish_by_ns;
+    struct io_timer finish;
     struct cluster_cursor cursor;
     struct dns *dns;
     struct pool *pool;

@@ -13,6 +13,11 @@
 #include "ipc/wake.h"
 #include "proc/proc.h"
 
+enum {
+    FINISH_MS = 1000, /* for statements at the old primary of a switchover */
+    LOOK_AGAIN_MS = 3,
+};
+
 /* Nothing may be had from it, and what there is must go. */
 static bool
 is_shut(const struct child *c, int node_id)
@@ -38,9 +43,28 @@ child_node_is_shut(const struct child *c, int node_id)
     return node_id >= 0 && is_shut(c, node_id);
 }
 
-static void
+/* The old primary of a switchover is well: what runs there may end, for a while. */
+static bool
+may_finish(struct child *c, int node_id)
+{
+    const struct plan *plan = &c->judged->plan;
+    int64_t now_ns = io_now_ns(c->proc->io);
+
+    if (plan->operation.kind != PLAN_SWITCHOVER || plan->operation.phase != PLAN_FENCING ||
+        node_id != plan->operation.old_primary_id)
+        return false;
+    if (c->finishing_epoch != plan->epoch) {
+        c->finishing_epoch = plan->epoch;
+        c->finish_by_ns = now_ns + FINISH_MS * NS_PER_MS;
+    }
+    return now_ns < c->finish_by_ns;
+}
+
+/* How many connections are left there, for what may end. */
+static uint32_t
 close_shut_nodes(struct child *c)
 {
+    uint32_t left = 0;
     struct err err;
 
     for (uint32_t n = 0; n < c->judged->plan.node_count; n++) {
@@ -48,25 +72,36 @@ close_shut_nodes(struct child *c)
             continue;
         err_set(&err, "57P01", "node %u is not used any more: it is %s", n,
                 node_state_info(c->judged->plan.nodes[n].state)->name);
-        pool_lose_node(c->pool, (int)n, &err);
+        left += pool_lose_node(c->pool, (int)n, may_finish(c, (int)n), &err);
     }
+    return left;
+}
+
+static void
+act(void *ctx)
+{
+    struct child *c = ctx;
+    uint64_t epoch = c->judged->plan.epoch;
+
+    if (close_shut_nodes(c) > 0) {
+        io_timer_start(c->proc->io, &c->finish, LOOK_AGAIN_MS, act, c);
+        return;
+    }
+    io_timer_stop(&c->finish);
+    if (atomic_load(&c->slot->fenced_epoch) == epoch)
+        return;
+    atomic_store(&c->slot->fenced_epoch, epoch);
+    wake_send(c->proc->wakes, SLOT_FAILOVER);
 }
 
 void
 child_look_at_nodes(struct child *c)
 {
-    uint64_t epoch;
-
     child_look_at_freshness(c);
     if (c->judged_epoch == c->nodes_acted)
         return;
     c->nodes_acted = c->judged_epoch;
-    epoch = c->judged->plan.epoch;
-    close_shut_nodes(c);
-    if (atomic_load(&c->slot->fenced_epoch) == epoch)
-        return;
-    atomic_store(&c->slot->fenced_epoch, epoch);
-    wake_send(c->proc->wakes, SLOT_FAILOVER);
+    act(c);
 }
 
 /* ---- at the birth of a connection ---- */

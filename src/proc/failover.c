@@ -105,6 +105,7 @@ failover_handle(struct failover *f, struct plan_event *event)
 /* ---- configuration ----------------------------------------------------------------------------
  */
 
+/* A node that was drained is being worked on: nobody takes its place meanwhile. */
 static void
 make_config(struct failover *f)
 {
@@ -112,13 +113,15 @@ make_config(struct failover *f)
     struct plan_config *c = &f->config;
 
     memset(c, 0, sizeof(*c));
+    f->holds_epoch = holds_epoch(shared_holds(f->proc->shared));
     c->node_count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
     for (uint32_t n = 0; n < c->node_count; n++) {
         const struct config_backend *backend = &cfg->backends[n];
 
         c->nodes[n] = (struct plan_node_config){
             .configured = backend->configured,
-            .allow_failover = (backend->flag & CONFIG_BACKEND_DISALLOW_TO_FAILOVER) == 0,
+            .allow_failover = (backend->flag & CONFIG_BACKEND_DISALLOW_TO_FAILOVER) == 0 &&
+                              !holds_drained(shared_holds(f->proc->shared), (int)n, NULL),
             .always_primary = (backend->flag & CONFIG_BACKEND_ALWAYS_PRIMARY) != 0,
             .priority = backend->priority,
         };
@@ -308,6 +311,8 @@ on_wake(void *ctx)
 {
     struct failover *f = ctx;
 
+    if (holds_epoch(shared_holds(f->proc->shared)) != f->holds_epoch)
+        configure(f, PLAN_NODES_LOADED);
     look_at_freshness(f);
     failover_watch_fence(f);
 }

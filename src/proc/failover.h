@@ -43,6 +43,7 @@ struct failover {
     struct plan_steps *steps;
     struct failover_request requests[REQUESTS_MAX];
     uint32_t last_request;
+    uint32_t holds_epoch;  /* that was acted on */
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
     bool handling;
     bool loaded; /* the plan knows the nodes */

@@ -33,7 +33,7 @@ failover_watch_fence(struct failover *f)
     struct plan_event event = {.kind = PLAN_FENCED, .node_id = -1, .epoch = f->fence_wanted};
     uint32_t count = shared_layout(f->proc->shared)->child_slots;
 
-    if (f->fence_wanted == 0 || f->handling)
+    if (f->fence_wanted == 0 || f->handling || shared_elders(f->proc->shared) > 0)
         return;
     for (uint32_t n = 0; n < count; n++) {
         if (!has_acted(f, n, f->fence_wanted))
@@ -49,9 +49,14 @@ look_at_fence(void *ctx)
     failover_watch_fence(ctx);
 }
 
+/* Children of older generations hear nothing of a fence: they end, all of them. */
 static void
 wait_fenced(struct failover *f, uint64_t epoch)
 {
+    struct inbox_msg msg = {.kind = INBOX_END_ELDERS};
+
+    if (shared_elders(f->proc->shared) > 0)
+        proc_send(f->proc, SLOT_PARENT, &msg);
     f->fence_wanted = epoch;
     io_timer_start(f->proc->io, &f->fence, 0, look_at_fence, f);
 }

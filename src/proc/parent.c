@@ -291,6 +291,17 @@ on_signal(void *ctx, int signo)
     }
 }
 
+/* Their sessions may have connections to the old primary, and nobody fences them. */
+static void
+end_elders(struct parent *pa)
+{
+    if (!pa->took_over || pa->succeeded || peers_elder_count(pa) == 0)
+        return;
+    log_warning("there is going to be another primary: sessions of the generation before the "
+                "upgrade are ended");
+    peers_say_to_elders(pa, "stop %d", PROC_STOP_FAST);
+}
+
 static void
 on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
 {
@@ -313,6 +324,8 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
             parent_order_by_inbox(pa, &msg);
         else if (msg.kind == INBOX_END_CHILD)
             supervise_end_child(pa, msg.end.slot, msg.end.pid);
+        else if (msg.kind == INBOX_END_ELDERS)
+            end_elders(pa);
     }
 }
 
@@ -375,6 +388,7 @@ take_over(struct parent *pa)
                   shared_layout(pa->base.shared)->child_slots))
         notify_ready();
     shared_open_doors(pa->base.shared);
+    shared_set_elders(pa->base.shared, peers_elder_count(pa));
     wake_send_all(pa->base.wakes, SLOT_PARENT);
     supervise(pa);
     for (uint32_t n = 1; n < ELDERS_MAX; n++) {

@@ -323,6 +323,8 @@ gone(struct peer *peer)
     forget_relays(pa, peer);
     if (was_elder) {
         log_info("the older generation of parent process %d has ended", (int)peer->pid);
+        shared_set_elders(pa->base.shared, peers_elder_count(pa));
+        wake_send(pa->base.wakes, SLOT_FAILOVER);
         parent_finish_when_alone(pa);
     }
 }

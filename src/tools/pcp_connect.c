@@ -4,8 +4,10 @@
  */
 #include "tools/pcp.h"
 
+#include "base/err.h"
+#include "os/file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +20,14 @@
 enum { PASS_FILE_MAX = 1024 * 1024, PASSWORD_MAX = 4096, PATH_BYTES = 4096 };
 
 static const char default_hosts[] = "/tmp,localhost";
+
+static void
+wipe(struct buf *secret)
+{
+    if (secret->len > 0)
+        explicit_bzero(secret->data, secret->len);
+    buf_free(secret);
+}
 
 /* ---- .pcppass ---- */
 
@@ -39,28 +49,24 @@ find_pass_file(char path_r[PATH_BYTES])
 
 /* The whole file, when nobody else can read it. */
 static bool
-read_pass_file(const struct pcp *p, int fd, const char *path, struct buf *text)
+read_pass_file(const struct pcp *p, const char *path, struct buf *text)
 {
     struct stat st;
-    ssize_t n = 1;
+    struct err err;
 
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > PASS_FILE_MAX) {
-        fprintf(stderr, "%s: warning: password file \"%s\" is no plain file\n", p->tool, path);
+    if (stat(path, &st) != 0)
         return false;
-    }
-    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         fprintf(stderr,
                 "%s: warning: password file \"%s\" is not used: others can read it (hint: chmod "
                 "600)\n",
                 p->tool, path);
         return false;
     }
-    while (n > 0 && text->len < PASS_FILE_MAX) {
-        n = read(fd, buf_reserve(text, 4096), 4096);
-        if (n > 0)
-            text->len += (size_t)n;
-    }
-    return n == 0;
+    if (file_read(path, PASS_FILE_MAX, text, &err) == 0)
+        return true;
+    fprintf(stderr, "%s: warning: %s\n", p->tool, err.message);
+    return false;
 }
 
 static bool
@@ -70,19 +76,10 @@ look_up(const struct pcp *p, const char *user, struct buf *password)
     struct buf text = BUF_EMPTY;
     char path[PATH_BYTES];
     bool found = false;
-    int fd;
 
-    if (!find_pass_file(path))
-        return false;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    if (read_pass_file(p, fd, path, &text))
+    if (find_pass_file(path) && read_pass_file(p, path, &text))
         found = pcp_pass_find((const char *)text.data, text.len, &key, password);
-    close(fd);
-    if (text.len > 0)
-        explicit_bzero(text.data, text.len);
-    buf_free(&text);
+    wipe(&text);
     return found;
 }
 
@@ -152,14 +149,6 @@ try(const struct pcp *p, const char *user, const char *password)
     return PQconnectdbParams(names, values, 0);
 }
 
-static void
-wipe(struct buf *password)
-{
-    if (password->len > 0)
-        explicit_bzero(password->data, password->len);
-    buf_free(password);
-}
-
 PGconn *
 pcp_connect(const struct pcp *p)
 {
@@ -203,10 +192,14 @@ interrupted(int signo UNUSED)
     errno = error;
 }
 
+/* FATAL comes behind the answer, when pgpool ends as it was told to. */
 static void
-print_notice(void *ctx UNUSED, const char *message)
+print_notice(void *ctx UNUSED, const PGresult *notice)
 {
-    fputs(message, stderr);
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY);
+
+    if (severity == NULL || strcmp(severity, "FATAL") != 0)
+        fputs(PQresultErrorMessage(notice), stderr);
 }
 
 PGresult *
@@ -220,7 +213,7 @@ pcp_run(const struct pcp *p, PGconn *conn, const char *sql)
         fprintf(stderr, "%s: debug: %s\n", p->tool, sql);
     to_cancel = PQgetCancel(conn);
     sigaction(SIGINT, &act, NULL);
-    PQsetNoticeProcessor(conn, print_notice, NULL);
+    PQsetNoticeReceiver(conn, print_notice, NULL);
     r = PQexec(conn, sql);
     act.sa_handler = SIG_DFL;
     sigaction(SIGINT, &act, NULL);

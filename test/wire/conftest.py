@@ -19,7 +19,8 @@ from proxy import Pgpool  # noqa: E402
 from waiting import SLOW, wait_for  # noqa: E402
 
 # where a server connection stays with its client, each of them can be told what to do
-USUAL = {"num_init_children": 1, "health_check_period": 0, "connect_timeout": f"{int(5 * SLOW)}s", "pool_mode": "session",
+USUAL = {"num_init_children": 1, "health_check_period": 0,
+         "connect_timeout": f"{int(5 * SLOW)}s", "pool_mode": "session",
          "failover_wait": 0}
 
 
@@ -30,14 +31,16 @@ def servers_of(roles):
 class Bed:
     """Some fake servers and a pgpool."""
 
-    def __init__(self, engine, roles=("primary",), passwords="", **settings):
+    def __init__(self, engine, roles=("primary",), passwords="", users=None, **settings):
         self.servers = servers_of(roles)
         self.pgpool = Pgpool(types.SimpleNamespace(servers=self.servers), engine,
                              **USUAL | settings)
-        path = os.path.join(self.pgpool.directory, "pool_passwd")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(passwords)
-        os.chmod(path, 0o600)
+        for name, text in (("pool_passwd", passwords), ("pcp.conf", users)):
+            path = os.path.join(self.pgpool.directory, name)
+            if text is not None:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                os.chmod(path, 0o600)
 
     def start(self):
         self.pgpool.start()
@@ -65,10 +68,10 @@ class Bed:
 
 @pytest.fixture(scope="module", name="bed")
 def bed_fixture(request, engine):
-    """A module's ROLES, PASSWORDS and PGPOOL_SETTINGS make it another one."""
+    """A module's ROLES, PASSWORDS, PCP_USERS and PGPOOL_SETTINGS make it another one."""
     module = request.module
     bed = Bed(engine, getattr(module, "ROLES", ("primary",)), getattr(module, "PASSWORDS", ""),
-              **getattr(module, "PGPOOL_SETTINGS", {})).start()
+              getattr(module, "PCP_USERS", None), **getattr(module, "PGPOOL_SETTINGS", {})).start()
     pid = bed.child()
     yield bed
     same = bed.child() == pid

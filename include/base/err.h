@@ -14,7 +14,7 @@ struct err {
     char sqlstate[6]; /* five characters and NUL; "XX000" when nobody said better */
     char message[512];
     char detail[256]; /* empty when there is none */
-    char hint[256];   /* empty when there is none */
+    char hint[512];   /* empty when there is none */
 };
 
 /* Sets the message; sqlstate may be NULL for "XX000". Clears detail and hint. Always returns -1,

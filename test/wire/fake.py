@@ -1,7 +1,8 @@
 """A PostgreSQL server that does as a test tells it: threads, loopback, no database.
 
 Whoever watches servers (pgpool's lag and health processes) is answered by its role; clients'
-connections run a script, which the test gives by user name: a function of the connection, in a thread of its own.
+connections run a script, which the test gives by user name: a function of the connection, in a
+thread of its own.
 Without a script a connection logs in and serves: a query's text is its answer, unless the server's
 `replies` has another one.
 
@@ -351,7 +352,7 @@ class FakeServer:
         self.scripts = {}  # a user's name to the scripts of its connections, in order
         self.watch_login = None  # a script of connections that watch, in place of a login
         self.watch_answer = None  # to whatever they ask, in place of the truth
-        self.probe_login = self.probe_answer = None  # the same for connections that probe its health
+        self.probe_login = self.probe_answer = None  # the same for whoever probes its health
         self.hold_cancels = False  # cancel requests get no end of file
         self.connections = []  # of clients, in order
         self.watchers = []

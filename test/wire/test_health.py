@@ -216,7 +216,7 @@ def test_retries_are_counted_and_one_silence_is_not_death(start_bed):
 
 
 def test_our_own_silence_says_nothing(start_bed):
-    """The health process itself is kept from running while the answer arrives, past the deadline."""
+    """The health process itself does not run while the answer arrives, past the deadline."""
     bed = start(start_bed, health_check_max_retries=0)
     server = bed.servers[1]
     (pid,) = bed.pgpool.named("health 1")
@@ -265,7 +265,7 @@ def test_timeline_of_a_standby_that_receives_nothing(start_bed):
     shows(bed, "a standby on timeline 3$")
     files = error("42501", "permission denied for function pg_ls_waldir") + ready()
     shows(bed, "a standby on timeline 1$")
-    server.probe_answer = lambda _: server.probed(timeline=None, may_list="f", control="5") + ready()
+    server.probe_answer = server.probed(timeline=None, may_list="f", control="5") + ready()
     shows(bed, "a standby on timeline 5$")
     assert len(server.probers) == 1
 

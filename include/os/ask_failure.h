@@ -12,7 +12,8 @@
 
 enum ask_failure {
     ASK_REFUSED,     /* nobody listens: ECONNREFUSED; ENOENT of a unix socket */
-    ASK_RESET,       /* ECONNRESET, EPIPE, end of file without a message */
+    ASK_RESET,       /* ECONNRESET, EPIPE, end of file without a message, and the last word
+                      * of a server process whose postmaster has gone */
     ASK_TIMEOUT,     /* the deadline, or ETIMEDOUT */
     ASK_UNREACHABLE, /* EHOSTUNREACH, ENETUNREACH and the like */
     ASK_UNRESOLVED,  /* the name has no address */

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOST "08006" /* connection_failure: the connection ended */
+
 enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING };
 
 struct ask {
@@ -112,14 +114,34 @@ close_connection(struct ask *a)
     a->state = ASK_CLOSED;
 }
 
+/* A server process that has lost its postmaster says 57P01, as it does when somebody shuts the
+ * server down. Only the place in PostgreSQL's source tells them apart in every language. */
+static bool
+is_orphan_s(const PGresult *result, const char *code)
+{
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+
+    return code != NULL && strcmp(code, "57P01") == 0 && function != NULL &&
+           (strcmp(function, "secure_read") == 0 || strcmp(function, "secure_write") == 0);
+}
+
 static void
 take_error(const PGresult *result, struct err *err)
 {
     const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
+    if (is_orphan_s(result, code))
+        code = LOST;
+
     err_set(err, code != NULL ? code : "08P01", "%s",
             words != NULL ? words : "the server's answer was not understood");
+}
+
+static enum ask_failure
+failure_said(const struct err *err)
+{
+    return strcmp(err->sqlstate, LOST) == 0 ? ASK_RESET : ASK_SERVER;
 }
 
 /* After such an error the server closes the connection. */
@@ -162,10 +184,10 @@ fail_by_libpq(struct ask *a, const char *sqlstate)
 
     if (code != NULL) {
         take_error(a->result, &err);
-        fail(a, ASK_SERVER, &err);
+        fail(a, failure_said(&err), &err);
     } else if (a->parting.message[0] != '\0') {
         err = a->parting;
-        fail(a, ASK_SERVER, &err);
+        fail(a, failure_said(&err), &err);
     } else {
         enum ask_failure failure = ask_judge(PQerrorMessage(a->conn), sqlstate, &err);
 
@@ -212,8 +234,8 @@ answer(struct ask *a)
         a->ops->answered(a->ctx, &rows);
     } else {
         take_error(result, &err);
-        a->failure =
-            PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL ? ASK_SERVER : ASK_NONSENSE;
+        a->failure = PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL ? failure_said(&err)
+                                                                          : ASK_NONSENSE;
         if (a->failure == ASK_NONSENSE || is_fatal(result))
             close_connection(a);
         a->ops->failed(a->ctx, &err, true);

@@ -422,7 +422,7 @@ def test_pause_while_the_servers_are_down(start, own):
     run(pgpool, "pause")
     for server in own.servers:
         server.stop()
-    wait_for(lambda: [row[3] for row in show(pgpool, "pool_nodes")] == ["down"] * 2,
+    wait_for(lambda: [row[4] for row in show(pgpool, "pool_nodes")] == ["down"] * 2,
              "both to be down")
     asking = [Asking(pgpool, "INSERT INTO pause_t VALUES (9)"), Asking(pgpool, "SELECT 1")]
     wait_waiting(pgpool, 2, *asking)
@@ -482,7 +482,7 @@ def test_drained_primary(start, own):
         wait_waiting(pgpool, 1, writer)
         assert one.rows("SELECT count(*) FROM pause_t")
         own.primary.stop()
-        wait_for(lambda: show(pgpool, "pool_nodes")[0][3] == "down", "it to be down")
+        wait_for(lambda: show(pgpool, "pool_nodes")[0][4] == "down", "it to be down")
         second = Asking(pgpool, "INSERT INTO pause_t VALUES (6)")
         wait_waiting(pgpool, 2, writer, second)
         own.primary.start()

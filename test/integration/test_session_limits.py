@@ -570,7 +570,8 @@ def test_promotion_with_the_old_primary_alive(scratch):
         held.simple("CREATE TEMP TABLE held (a int)")
         copying.send(Q("COPY moved FROM STDIN"))
         copying.read_until("G")
-        new.rows("SELECT pg_promote()")
+        with Target(pgpool.directory, pgpool.pcp_port, "pgpool", "root").connect() as admin:
+            admin.execute("PGPOOL PROMOTE NODE 1")
         wait_for(lambda: writes_at(pgpool) == "node1", "writes to go to the new primary")
         assert codes(copying.read_until("Z")) == ["08007", "Z"]
         assert codes(within.simple("INSERT INTO moved VALUES (2)")) == ["40001", "Z"]

@@ -156,14 +156,15 @@ def test_role_is_asked_of_an_old_server(pgpool, server, user):
     """Before version 14 a server does not tell by itself whether it is a standby."""
     def script(c):
         c.send(AUTH_OK, parameter("server_version", "13.11"), key(c), ready())
-        c.expect("Q", "SELECT pg_catalog.pg_is_in_recovery()")
+        c.expect("Q")
         c.send(result("f"), ready())
         c.serve()
 
     server.script(user, script)
     with client(pgpool, user) as one:
         assert one.rows("SELECT 1") == [["1"]]
-    assert server.of(user)[0].texts[:2] == ["SELECT pg_catalog.pg_is_in_recovery()", "SELECT 1"]
+    first, second = server.of(user)[0].texts[:2]
+    assert first.startswith("SELECT pg_catalog.pg_is_in_recovery(),") and second == "SELECT 1"
 
 
 def test_close_during_login(pgpool, server, user):

@@ -105,6 +105,7 @@ struct plan_config {
     int64_t promote_wait_ns;    /* for PROMOTE_SQL */
     int64_t verify_wait_ns;     /* for the new primary to say so */
     int64_t follow_wait_ns;     /* for FOLLOW to be done, and again for streaming */
+    int64_t rejoin_wait_ns;     /* for FOLLOW of an old primary; at least follow_wait_ns counts */
     int64_t switchover_wait_ns; /* from its begin to the promotion */
     int64_t retry_wait_ns;      /* between rounds of what must succeed */
     int64_t search_wait_ns;     /* search_primary_node_timeout: when its event comes */

@@ -57,6 +57,9 @@ ask_to_follow(struct plan_turn *turn, int node_id)
 
     node->job = PLAN_JOB_FOLLOW;
     node->job_deadline_ns = turn->event->now_ns + turn->config->follow_wait_ns;
+    if (node->demote)
+        node->job_deadline_ns =
+            turn->event->now_ns + MAX(turn->config->follow_wait_ns, turn->config->rejoin_wait_ns);
     step = plan_do_until(turn, PLAN_DO_FOLLOW, node_id, node->job_deadline_ns);
     step->other_id = turn->plan->primary_id;
     step->was_primary = node->demote;

@@ -225,6 +225,8 @@ plan_commit(struct plan_turn *turn, int node_id)
         other->must_follow = op.kind != PLAN_IDLE && other_id != node_id;
         other->attempts = 0;
         other->next_follow_ns = 0;
+        if (other->job == PLAN_JOB_FOLLOW || other->job == PLAN_JOB_STREAM)
+            other->job = PLAN_JOB_NONE; /* that was about another primary */
     }
     primary->attach = primary->demote = primary->given_up = false;
     plan_set_state(turn, node_id, NODE_UP, "it is the primary, on timeline %u", plan->timeline);

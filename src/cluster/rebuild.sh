@@ -133,14 +133,16 @@ refuse_stranger() {
     esac
 }
 
+# A server that took writes is stopped abruptly, or it would write on the history that it has to
+# leave: the record of its own shutdown.
 stop_server() {
     look_for_server
     if [ -n "$server" ]; then
         say "stopping the server in \"$data\" (process $server)"
         kill -CONT "$server" # one that was halted would not hear
-        "$bin/pg_ctl" stop -D "$data" -s -m fast -w -t 60 ||
-            "$bin/pg_ctl" stop -D "$data" -s -m immediate -w -t 20 ||
-            kill -KILL "$server"
+        if [ "$1" = abruptly ] || ! "$bin/pg_ctl" stop -D "$data" -s -m fast -w -t 60; then
+            "$bin/pg_ctl" stop -D "$data" -s -m immediate -w -t 20 || kill -KILL "$server"
+        fi
         look_for_server
         [ -z "$server" ] || fail "could not stop the server in \"$data\" (process $server)"
     fi
@@ -243,6 +245,25 @@ check_primary() {
 
 # ---- the ways ----
 
+# Where the WAL of a server that was not shut down ends; nothing when that cannot be told.
+end_of_wal() {
+    redo=$(control "Latest checkpoint's REDO location")
+    "$bin/pg_waldump" -p "$data/pg_wal" -t "$here" -s "$redo" 2>&1 >/dev/null |
+        sed -n 's/.*invalid record length at \([0-9A-F]*\/[0-9A-F]*\).*/\1/p' | tail -n 1
+}
+
+# Does all that the node has lie on the primary's history, whose timeline $here ended at $left?
+lies_before() {
+    case $state in
+    'shut down') is_before "$reached" "$left" ;; # there begins the record of the shutdown
+    'shut down in recovery' | 'in archive recovery') ! is_before "$left" "$reached" ;;
+    *)
+        reached=$(end_of_wal)
+        [ -n "$reached" ] && ! is_before "$left" "$reached"
+        ;;
+    esac
+}
+
 # Says why not when pg_rewind cannot serve. Sets as_it_is when nothing has to be rewound: all that
 # the node has lies on the primary's history.
 can_rewind() {
@@ -271,11 +292,10 @@ can_rewind() {
             say "node $node_id has written on timeline $here itself: a base backup it is"
             return 1
         fi
-        [ "$state" = 'shut down' ] || here= # how far it came is not known
         ;;
     esac
     left=$(printf '%s\n' "$history" | sed -n "s/^${here:-none} //p")
-    if [ -n "$left" ] && ! is_before "$left" "$reached"; then
+    if [ -n "$left" ] && lies_before; then
         as_it_is=yes
         return 0
     fi
@@ -410,6 +430,8 @@ rebuild() {
     if [ $found = same ] && [ "$mode" = auto ] && can_rewind_stopped; then
         if [ -n "$as_it_is" ]; then
             say "node $node_id has nothing that the primary has not"
+            [ -e "$data/standby.signal" ] ||
+                rm -rf "$data"/pg_replslot/* # they are the slots of a primary
             status=10
         elif rewind; then
             status=10
@@ -439,9 +461,9 @@ can_rewind_stopped() {
         can_rewind || return 1
         stop_server
     else
-        stop_server
+        stop_server abruptly
         look_at_directory
-        if [ "$(control 'Database cluster state')" != 'shut down' ]; then
+        if [ "$(control 'Database cluster state')" != 'shut down' ] && ! can_follow; then
             say "recovering \"$data\" from its crash"
             find_config_file
             "$bin/postgres" --single -F -D "$data" ${config_file:+-c "config_file=$config_file"} \
@@ -450,6 +472,12 @@ can_rewind_stopped() {
     fi
     look_at_directory
     can_rewind
+}
+
+# One that has not been shut down, and has nothing that the primary has not, recovers as a standby.
+can_follow() {
+    can_rewind >/dev/null
+    [ -n "$as_it_is" ]
 }
 
 clean() {

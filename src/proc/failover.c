@@ -98,6 +98,7 @@ failover_handle(struct failover *f, struct plan_event *event)
     for (uint32_t n = 0; n < steps->count; n++)
         failover_do(f, &steps->list[n]);
     f->handling = false;
+    failover_look_at_recoveries(f);
     show(f);
     schedule(f);
 }
@@ -137,6 +138,7 @@ make_config(struct failover *f)
     c->promote_wait_ns = c->verify_wait_ns = cfg->promotion_timeout_ms * NS_PER_MS;
     c->follow_wait_ns = MAX(FOLLOW_WAIT_S * NS_PER_S,
                             cfg->follow_primary_command[0] != '\0' ? c->command_wait_ns : 0);
+    c->rejoin_wait_ns = MAX(c->follow_wait_ns, 2 * cfg->recovery_timeout_ms * NS_PER_MS);
     c->switchover_wait_ns = cfg->switchover_timeout_ms * NS_PER_MS;
     c->retry_wait_ns = RETRY_WAIT_S * NS_PER_S;
     c->search_wait_ns = cfg->search_primary_node_timeout_ms > 0
@@ -217,13 +219,51 @@ answer(struct failover *f, struct failover_request *r, const char *sqlstate, con
     tell_asker(f, r);
 }
 
-void
-failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words)
+static struct failover_request *
+waiting_request(struct failover *f, uint32_t request)
 {
     for (size_t n = 0; request != 0 && n < ARRAY_LEN(f->requests); n++) {
         if (f->requests[n].request == request && !f->requests[n].answered)
-            answer(f, &f->requests[n], sqlstate, words);
+            return &f->requests[n];
     }
+    return NULL;
+}
+
+void
+failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words)
+{
+    struct failover_request *r = waiting_request(f, request);
+
+    if (r != NULL)
+        answer(f, r, sqlstate, words);
+}
+
+void
+failover_tell_progress(struct failover *f, uint32_t request, const char *words)
+{
+    struct inbox_msg msg = {.kind = INBOX_NODE_COMMAND_DONE};
+    struct failover_request *r = waiting_request(f, request);
+
+    if (r == NULL)
+        return;
+    msg.command_done.token = r->token;
+    msg.command_done.done = NODE_COMMAND_PROGRESS;
+    str_copy(msg.command_done.sqlstate, sizeof(msg.command_done.sqlstate), "00000");
+    str_copy(msg.command_done.words, sizeof(msg.command_done.words), words);
+    proc_send(f->proc, r->from, &msg);
+}
+
+/* The plan's word on a command. To be allowed to begin is not yet the end of a recovery. */
+void
+failover_command_ended(struct failover *f, const struct plan_step *step)
+{
+    struct failover_request *r = waiting_request(f, step->request);
+    bool done = step->event == NODE_EVENT_COMMAND_DONE;
+
+    if (r != NULL && r->recovers && done)
+        failover_recover(f, step->node_id, step->request);
+    else
+        failover_answer(f, step->request, done ? NULL : "55000", step->text);
 }
 
 static struct failover_request *
@@ -264,7 +304,8 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
     static const enum plan_event_kind kinds[] = {[NODE_COMMAND_ATTACH] = PLAN_ATTACH,
                                                  [NODE_COMMAND_DETACH] = PLAN_DETACH,
                                                  [NODE_COMMAND_PROMOTE] = PLAN_PROMOTE,
-                                                 [NODE_COMMAND_SWITCHOVER] = PLAN_SWITCHOVER_TO};
+                                                 [NODE_COMMAND_SWITCHOVER] = PLAN_SWITCHOVER_TO,
+                                                 [NODE_COMMAND_RECOVER] = PLAN_RECOVERY_BEGUN};
     struct plan_event event = {.node_id = msg->command.node_id};
     struct failover_request *r = find_request(f, msg);
 
@@ -284,6 +325,7 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
     } else {
         event.kind = kinds[msg->command.verb];
         event.request = r->request;
+        r->recovers = event.kind == PLAN_RECOVERY_BEGUN;
         failover_handle(f, &event);
     }
 }
@@ -299,7 +341,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         hear_command(f, msg);
 }
 
-/* What the primary says of its standbys, when that is news. */
+/* What the primary says of its standbys: also when it says the same again, since the plan may have
+ * forgotten it meanwhile. */
 static void
 look_at_freshness(struct failover *f)
 {
@@ -318,10 +361,8 @@ look_at_freshness(struct failover *f)
         lag.stream[n] = f->seen.nodes[n].stream;
         lag.sync[n] = strcmp(sync, "sync") == 0 || strcmp(sync, "quorum") == 0;
     }
-    if (lag.primary_id < 0 || memcmp(&lag, &f->lag, sizeof(lag)) == 0)
-        return;
-    f->lag = lag;
-    failover_handle(f, &event);
+    if (lag.primary_id >= 0)
+        failover_handle(f, &event);
 }
 
 static void
@@ -374,12 +415,14 @@ failover_main(struct proc *p)
     f->proc = p;
     f->steps = xcalloc(1, sizeof(*f->steps));
     list_init(&f->jobs);
+    list_init(&f->recoveries);
     if (dns_new(p->io, &f->dns, &err) != 0) {
         log_fatal("%s", err.message);
         exit(1);
     }
     resume(f);
     proc_run(p, &ops, f);
+    failover_drop_recoveries(f);
     failover_drop_jobs(f);
     io_timer_stop(&f->tick);
     io_timer_stop(&f->again);

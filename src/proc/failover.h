@@ -5,6 +5,7 @@
  * failover_steps.c   the steps that the plan asks for
  * failover_jobs.c    those that take time: statements and commands
  * failover_file.c    the status file
+ * failover_recovery.c  online recovery
  */
 #ifndef PROC_FAILOVER_H
 #define PROC_FAILOVER_H
@@ -15,6 +16,7 @@
 #include "cluster/view.h"
 #include "os/dns.h"
 #include "proc/proc.h"
+#include "proc/recovery.h"
 
 struct passwd;
 
@@ -26,6 +28,7 @@ struct failover_request {
     uint32_t request; /* 0: free */
     uint32_t from;    /* slot and token of who asked */
     uint32_t token;
+    bool recovers; /* answered when the recovery has ended */
     bool answered;
     char sqlstate[6]; /* "": it was done */
     char words[PLAN_TEXT_BYTES];
@@ -39,11 +42,11 @@ struct failover {
     struct cluster_nodes now;
     struct cluster_freshness seen; /* what lag has published */
     uint64_t seen_epoch;
-    struct plan_lag lag; /* told to the plan last */
     struct io_timer tick;
     struct io_timer fence;
     struct io_timer again; /* the status file could not be written */
     struct list jobs;      /* struct failover_job */
+    struct list recoveries;
     struct plan_steps *steps;
     struct failover_request requests[REQUESTS_MAX];
     uint32_t last_request;
@@ -65,6 +68,10 @@ void failover_do(struct failover *f, const struct plan_step *step);
 void failover_hurry(struct failover *f, int node_id);
 /* An administrator's command has ended; sqlstate: NULL when it was done. */
 void failover_answer(struct failover *f, uint32_t request, const char *sqlstate, const char *words);
+/* COMMAND_DONE or COMMAND_REFUSED. */
+void failover_command_ended(struct failover *f, const struct plan_step *step);
+/* Words for the administrator who waits for the command's end. */
+void failover_tell_progress(struct failover *f, uint32_t request, const char *words);
 /* Have all children acted on the fence that is waited for? */
 void failover_watch_fence(struct failover *f);
 
@@ -75,6 +82,22 @@ void failover_start_job(struct failover *f, const struct plan_step *step);
 void failover_run_event_command(struct failover *f, const struct cluster_event *event);
 /* Without a word to anybody. */
 void failover_drop_jobs(struct failover *f);
+
+/* ---- failover_recovery.c ---- */
+
+struct failover_rebuilding {
+    int node_id;
+    int primary_id;
+    bool rejoin;
+};
+/* As recovery_start, with what the configuration says. */
+struct recovery *failover_rebuild(struct failover *f, const struct failover_rebuilding *what,
+                                  const struct recovery_ops *ops, void *ctx);
+/* The plan has let it begin. */
+void failover_recover(struct failover *f, int node_id, uint32_t request);
+/* Is a node that was rebuilt used now? Behind each event. */
+void failover_look_at_recoveries(struct failover *f);
+void failover_drop_recoveries(struct failover *f);
 
 /* ---- failover_file.c ---- */
 

@@ -37,6 +37,7 @@ struct failover_job {
     struct ask *ask;   /* at the node */
     struct ask *other; /* at the primary that it is to follow */
     struct run *run;
+    struct recovery *recovery;
     struct io_timer ending;
     struct buf sql;
     struct buf slot_sql;
@@ -56,6 +57,7 @@ free_job(struct failover_job *job)
     ask_free(job->ask);
     ask_free(job->other);
     run_free(job->run);
+    recovery_stop(job->recovery);
     io_timer_stop(&job->ending);
     list_remove(&job->link);
     buf_free(&job->sql);
@@ -395,6 +397,44 @@ new_job(struct failover *f, const struct plan_step *step)
 }
 
 static void
+rejoin_said(void *ctx, const char *words)
+{
+    const struct failover_job *job = ctx;
+
+    log_info("node %d becomes a standby: %s", job->step.node_id, words);
+}
+
+static void
+rejoin_ended(void *ctx, enum plan_result result, const char *words)
+{
+    struct failover_job *job = ctx;
+
+    end_job(job, result, "%s", words);
+}
+
+/* It runs as a primary, and only a restart makes it a standby. */
+static void
+rejoin(struct failover_job *job)
+{
+    static const struct recovery_ops ops = {rejoin_said, rejoin_ended};
+    struct failover_rebuilding what = {job->step.node_id, job->step.other_id, true};
+
+    job->recovery = failover_rebuild(job->f, &what, &ops, job);
+}
+
+/* A node is told to do one thing at a time: what it was told before has taken too long. */
+static void
+drop_former(struct failover *f, const struct plan_step *step)
+{
+    list_for_each_safe (it, next, &f->jobs) {
+        struct failover_job *job = list_entry(it, struct failover_job, link);
+
+        if (job->step.kind == PLAN_DO_FOLLOW && job->step.node_id == step->node_id)
+            free_job(job);
+    }
+}
+
+static void
 follow(struct failover_job *job)
 {
     const struct config *cfg = job->f->proc->config;
@@ -405,9 +445,7 @@ follow(struct failover_job *job)
             job, cfg->follow_primary_command,
             (int32_t[]){step->node_id, step->other_id, job->f->now.plan.operation.old_primary_id});
     else if (step->was_primary)
-        end_job(job, PLAN_FAILED,
-                "it runs as a primary, and only a restart makes it a standby; set "
-                "follow_primary_command, or rebuild it with pcp_recovery_node");
+        rejoin(job);
     else
         follow_by_sql(job);
 }
@@ -417,8 +455,11 @@ failover_start_job(struct failover *f, const struct plan_step *step)
 {
     const struct config *cfg = f->proc->config;
     int32_t primary_id = f->now.plan.primary_id;
-    struct failover_job *job = new_job(f, step);
+    struct failover_job *job;
 
+    if (step->kind == PLAN_DO_FOLLOW)
+        drop_former(f, step);
+    job = new_job(f, step);
     switch ((enum plan_step_kind)step->kind) {
     case PLAN_DO_PROMOTE_SQL:
         promote(job);

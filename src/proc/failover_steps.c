@@ -159,10 +159,8 @@ note_event(struct failover *f, const struct plan_step *step)
     log_write(level_of((enum node_event)step->event), "%s: %s",
               node_event_name((enum node_event)step->event), step->text);
     failover_run_event_command(f, event);
-    if (step->event == NODE_EVENT_COMMAND_DONE)
-        failover_answer(f, step->request, NULL, step->text);
-    else if (step->event == NODE_EVENT_COMMAND_REFUSED)
-        failover_answer(f, step->request, "55000", step->text);
+    if (step->event == NODE_EVENT_COMMAND_DONE || step->event == NODE_EVENT_COMMAND_REFUSED)
+        failover_command_ended(f, step);
 }
 
 void

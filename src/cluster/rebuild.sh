@@ -116,7 +116,7 @@ look_for_server() {
     case $(cat "/proc/${server:-0}/comm" 2>/dev/null) in
     postgres | postmaster) : "${at:=$data}" ;;
     esac
-    if [ "$at" != "$data" ] || [ -z "$(tr -d '\0' <"/proc/$server/cmdline")" ]; then
+    if [ "$at" != "$data" ] || [ -z "$(tr -d '\0' 2>/dev/null <"/proc/$server/cmdline")" ]; then
         server= # or it has ended, and its parent does not know yet
         return
     fi
@@ -124,6 +124,20 @@ look_for_server() {
     [ "$port" = "$node_port" ] ||
         fail "the server in \"$data\" (process $server) listens on port $port, and node $node_id" \
             "is on port $node_port: it is not stopped"
+}
+
+# A server that has died, and whose parent does not want to know (a container without an init),
+# keeps its number: PostgreSQL would take it for running. While a process of it lives, it is right.
+forget_dead_server() {
+    dead=$(sed -n 1p "$data/postmaster.pid" 2>/dev/null)
+    case $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/${dead:-none}/status" 2>/dev/null) in
+    Z) ;;
+    *) return ;;
+    esac
+    for process in /proc/[0-9]*; do
+        [ "$(readlink "$process/cwd" 2>/dev/null)" != "$data" ] || return
+    done
+    rm -f "$data/postmaster.pid"
 }
 
 refuse_stranger() {
@@ -146,6 +160,7 @@ stop_server() {
         look_for_server
         [ -z "$server" ] || fail "could not stop the server in \"$data\" (process $server)"
     fi
+    forget_dead_server
     refuse_stranger
 }
 

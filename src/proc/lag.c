@@ -519,6 +519,8 @@ log_primary(struct lag *lag, int before)
 
     if (lag->view.primary_id != before && lag->view.primary_id >= 0)
         log_info("node %d is the primary", lag->view.primary_id);
+    if (lag->judged->judging)
+        return; /* who judges tells why */
     for (uint32_t id = 0; id < lag->now.node_count; id++) {
         if (lag->now.nodes[id].configured && !lag->now.nodes[id].asked)
             return; /* too early to tell */

@@ -153,7 +153,7 @@ def test_sessions_live_through_a_failover(grave, pgpool):
 
 
 def test_statements_wait_as_long_as_failover_wait_says(grave, engine):
-    pgpool = Pgpool(grave.cluster, engine, failover_wait="2s").start()
+    pgpool = Pgpool(grave.cluster, engine, failover_wait="2s", health_check_period=0).start()
     try:
         with raw.connected(pgpool) as one:
             one.rows("INSERT INTO outage VALUES (1, 1)")

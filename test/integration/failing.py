@@ -8,6 +8,7 @@ must be true of them whatever was broken:
 
 The cluster is whole again by rebuild(), as long as nobody else does that."""
 
+import itertools
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import time
 
 import processes
 import raw
-from cluster import Cluster, Server, Target, as_owner, bin_dir, owner, run
+from cluster import Cluster, Server, Target, as_owner, bin_dir, original, owner, run
 from proxy import Pgpool
 from waiting import SLOW, wait_for, wait_learnt
 
@@ -125,6 +126,25 @@ class FailingCluster(Cluster):
         with self.primary.connect() as one:
             one.execute(TABLE)
         self.wait_replayed()
+
+    def _create(self):
+        """All at once: standbys wait for their primary and their slot."""
+        begin = original()
+        for server in self.servers:
+            run("cp", "-a", "--reflink=auto", begin, server.data)
+            if server is not self.primary:
+                server.follow(self.primary, f"standby{server.number}")
+            server.begin()
+        self.wait_answers(self.primary)
+        for server in self.servers[1:]:
+            self.primary.rows("SELECT pg_create_physical_replication_slot(%s, true)",
+                              f"standby{server.number}")
+            self.wait_answers(server)
+        self.wait_streaming()
+
+    @staticmethod
+    def wait_answers(server):
+        wait_for(lambda: server.ask("SELECT 1"), server.server_name, 60)
 
     def whole(self, primary):
         """All others stream from that one."""
@@ -315,10 +335,12 @@ class Reader(Application):
 class Load:
     """Writers and readers at work; finish() judges."""
 
+    numbers = itertools.count()  # each writer's own, where several loads write to one cluster
+
     def __init__(self, pgpool, writers=4, readers=2, patience=None):
         patience = patience or 75 * SLOW
         self.pgpool = pgpool
-        self.writers = [Writer(pgpool, n, patience) for n in range(writers)]
+        self.writers = [Writer(pgpool, next(Load.numbers), patience) for _ in range(writers)]
         self.readers = [Reader(pgpool, n, patience) for n in range(readers)]
         self.all = self.writers + self.readers
         try:

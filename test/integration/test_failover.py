@@ -94,8 +94,9 @@ def bed_fixture(engine):
     bed.finish()
 
 
-PROMOTE = (f"{' '.join(as_owner())} {bin_dir()}/pg_ctl" if as_owner() else f"{bin_dir()}/pg_ctl") \
-    + " -s -w -D {} promote"
+AS_OWNER = " ".join(as_owner())
+PG_CTL = f"{AS_OWNER} {bin_dir()}/pg_ctl -s -w"
+PROMOTE = PG_CTL + " -D {} promote"
 
 
 # ---- how a primary dies --------------------------------------------------------------------------
@@ -481,16 +482,25 @@ def test_switchover(bed):
     """There and back: the old primary is made a standby by follow_primary_command. Everybody
     waits, and nobody hears an error."""
     follow = bed.script("follow.sh", f"""echo "$@" >>calls
-[ -e $2/standby.signal ] && exec {bin_dir()}/psql -q -h 127.0.0.1 -p $3 -U postgres -d postgres \
--c "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=$5 user=postgres \
-application_name=node$1'" -c "SELECT pg_reload_conf()"
-{PROMOTE.format("$2").replace("promote", "-m fast stop")}
-cat >$2/postgresql.auto.conf <<END
-primary_conninfo = 'host=127.0.0.1 port=$5 user=postgres application_name=node$1'
+psql() {{ {bin_dir()}/psql -X -q -t -h 127.0.0.1 -U postgres -d postgres "$@"; }}
+psql -p $5 -c "SELECT pg_create_physical_replication_slot('standby$1', true)" 2>/dev/null
+conninfo="host=127.0.0.1 port=$5 user=postgres application_name=node$1"
+if [ -e $2/standby.signal ]; then
+psql -p $3 -c "ALTER SYSTEM SET primary_slot_name = 'standby$1'" \
+-c "ALTER SYSTEM SET primary_conninfo = '$conninfo'" -c "SELECT pg_reload_conf()"
+exit; fi
+{PG_CTL} -D $2 -m immediate stop && rm -rf $2 &&
+{AS_OWNER} {bin_dir()}/pg_basebackup -D $2 -d "$conninfo" -c fast -X stream -N &&
+{AS_OWNER} sh -c "cat >$2/postgresql.auto.conf; touch $2/standby.signal" <<END &&
+primary_conninfo = '$conninfo'
+primary_slot_name = 'standby$1'
 END
-touch $2/standby.signal
-chown postgres $2/standby.signal $2/postgresql.auto.conf
-{PROMOTE.format("$2").replace("promote", "-l node$1.log start")} >>node$1.log 2>&1""")
+{AS_OWNER} sh -c "echo port = $3 >$2/own.conf; cat >>$2/own.conf" <<END &&
+cluster_name = 'node$1'
+unix_socket_directories = '$PWD'
+synchronous_standby_names = 'ANY 1 (*)'
+END
+{PG_CTL} -D $2 -l node$1.log start""")
     pgpool = bed.begin(follow_primary_command=f"{follow} %d %D %p %m %r")
     load = Load(pgpool)
     assert pgpool.order("PROMOTE NODE 2 SWITCHOVER") is None

@@ -2,11 +2,25 @@
  * What is done to nodes beside operations: making them follow the primary, and failback_command.
  *
  * A node that must follow is told to, waited for until it streams, and told again, at first soon,
- * then rarely. Invariant: nobody is told to follow while it is open who the primary is.
+ * then rarely. The old primary of a switchover comes last: what it writes while it is stopped must
+ * not reach a standby that is still with it, which could follow nobody else then. Invariant: nobody
+ * is told to follow while it is open who the primary is.
  */
 #include "cluster/plan_internal.h"
 
 enum { FOLLOW_ATTEMPTS = 3, RARELY = 10 };
+
+/* Somebody who has not been turned away from the old primary yet. */
+static bool
+is_still_to_leave(const struct plan *plan, int node_id)
+{
+    const struct plan_node *node = &plan->nodes[node_id];
+
+    return node->must_follow && !node->demote && node->attempts == 0 &&
+           node->job != PLAN_JOB_STREAM && plan_is_known(plan, node_id) &&
+           node->answer.in_recovery && node->state != NODE_MAINTENANCE &&
+           node->state != NODE_UNUSED;
+}
 
 bool
 plan_follow_is_due(const struct plan *plan, int node_id)
@@ -19,6 +33,9 @@ plan_follow_is_due(const struct plan *plan, int node_id)
     primary = &plan->nodes[plan->primary_id];
     if (primary->state != NODE_UP && primary->state != NODE_SUSPECT)
         return false;
+    for (int other_id = 0; node->demote && other_id < (int)plan->node_count; other_id++)
+        if (other_id != node_id && is_still_to_leave(plan, other_id))
+            return false;
     return node->must_follow && node->job == PLAN_JOB_NONE && plan_is_known(plan, node_id) &&
            node->state != NODE_UNUSED && node->state != NODE_MAINTENANCE &&
            node->answer.in_recovery != node->demote && node->answer.timeline <= plan->timeline;

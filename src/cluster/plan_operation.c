@@ -8,20 +8,33 @@
  */
 #include "cluster/plan_internal.h"
 
+/* A command that is ended by force at its deadline tells its end a while later. Until then it may
+ * still promote somebody: nothing else is begun. */
+static const int64_t end_wait_ns = 5 * NS_PER_S;
+
+/* A step whose end the phase waits for. */
+static struct plan_step *
+begin_step(struct plan_turn *turn, enum plan_step_kind kind, int node_id, int64_t wait_ns)
+{
+    struct plan_operation *op = &turn->plan->operation;
+    int64_t deadline_ns = turn->event->now_ns + wait_ns;
+    struct plan_step *step = plan_do_until(turn, kind, node_id, deadline_ns);
+
+    op->deadline_ns = deadline_ns + end_wait_ns;
+    op->serial = step->serial;
+    return step;
+}
+
 static void
 ask_to_promote(struct plan_turn *turn)
 {
     struct plan_operation *op = &turn->plan->operation;
     const struct plan_config *config = turn->config;
-    bool command = config->failover_command;
-    struct plan_step *step;
 
-    op->deadline_ns =
-        turn->event->now_ns + (command ? config->command_wait_ns : config->promote_wait_ns);
-    step = plan_do_until(turn, command ? PLAN_DO_FAILOVER_COMMAND : PLAN_DO_PROMOTE_SQL,
-                         op->candidate_id, op->deadline_ns);
-    step->other_id = op->old_primary_id;
-    op->serial = step->serial;
+    begin_step(turn, config->failover_command ? PLAN_DO_FAILOVER_COMMAND : PLAN_DO_PROMOTE_SQL,
+               op->candidate_id,
+               config->failover_command ? config->command_wait_ns : config->promote_wait_ns)
+        ->other_id = op->old_primary_id;
 }
 
 /* The steps of the phase, from its beginning. */
@@ -41,9 +54,7 @@ ask_for(struct plan_turn *turn)
         plan_do(turn, PLAN_DO_WAIT_FENCED, op->old_primary_id);
         break;
     case PLAN_FENCE_COMMAND:
-        op->deadline_ns = now_ns + config->command_wait_ns;
-        op->serial =
-            plan_do_until(turn, PLAN_DO_FENCE_COMMAND, op->old_primary_id, op->deadline_ns)->serial;
+        begin_step(turn, PLAN_DO_FENCE_COMMAND, op->old_primary_id, config->command_wait_ns);
         break;
     case PLAN_CHOOSING:
         op->asked_since_ns = now_ns;
@@ -352,6 +363,27 @@ despair(struct plan_turn *turn, bool doubt)
     op->deadline_ns = turn->event->now_ns + turn->config->retry_wait_ns;
 }
 
+/* Nobody is to learn of a loss from what is missing. */
+static void
+tell_of_loss(struct plan_turn *turn, const struct plan_choice *choice)
+{
+    const struct plan *plan = turn->plan;
+    uint64_t received_lsn = plan->nodes[choice->node_id].answer.received_lsn;
+
+    if (choice->loses)
+        plan_tell(turn, NODE_EVENT_LOSS_POSSIBLE, choice->node_id,
+                  "no synchronous standby answers: node %d may not have all that was acknowledged",
+                  choice->node_id);
+    for (int node_id = 0; node_id < (int)plan->node_count; node_id++) {
+        const struct plan_node *node = &plan->nodes[node_id];
+
+        if (node->tried && node_id != choice->node_id && node->answer.received_lsn > received_lsn)
+            plan_tell(turn, NODE_EVENT_LOSS_POSSIBLE, choice->node_id,
+                      "node %d has received more than node %d, and could not be promoted", node_id,
+                      choice->node_id);
+    }
+}
+
 /* The one that an administrator wants: -1 none, or not yet. True when that was acted on. */
 static bool
 choose_wanted(struct plan_turn *turn)
@@ -409,10 +441,7 @@ choose(struct plan_turn *turn)
     }
     if (!op->ready || op->forced || doubt || (choice.wait && !op->waited))
         return;
-    if (choice.loses)
-        plan_tell(turn, NODE_EVENT_LOSS_POSSIBLE, choice.node_id,
-                  "no synchronous standby answers: node %d may not have all that was acknowledged",
-                  choice.node_id);
+    tell_of_loss(turn, &choice);
     promote(turn, choice.node_id);
 }
 

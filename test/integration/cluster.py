@@ -210,11 +210,13 @@ def original():
 class Cluster:
     """servers[0] is the primary at first."""
 
+    server_class = Server
+
     def __init__(self, standbys=2):
         self.directory = make_dir("pgpool-pg-")
         if owner():
             shutil.chown(self.directory, owner())
-        self.servers = [Server(self, f"node{n}") for n in range(standbys + 1)]
+        self.servers = [self.server_class(self, f"node{n}") for n in range(standbys + 1)]
         try:
             self._create()
         except BaseException:

@@ -292,7 +292,10 @@ failed_promotion_goes_to_the_next(void **state)
     stage_standby(1, 1, 1500);
     assert_phase(PLAN_PROMOTING);
     assert_int_equal(stage->plan.operation.candidate_id, 1);
-    stage_pass(3100); /* nobody says anything */
+    assert_non_null(strstr(stage_told(NODE_EVENT_LOSS_POSSIBLE)->text, "node 2"));
+    stage_pass(3100); /* a command is ended by force now, and says so soon */
+    assert_phase(PLAN_PROMOTING);
+    stage_pass(5100); /* nobody says anything */
     assert_phase(PLAN_VERIFYING);
     stage_pass(3100);
     assert_phase(PLAN_CHOOSING);
@@ -385,7 +388,9 @@ nothing_is_promoted_before_fence_command_has_succeeded(void **state)
     assert_phase(PLAN_FENCE_COMMAND);
     stage_pass(1100);
     assert_non_null(stage_step(PLAN_DO_FENCE_COMMAND, 0));
-    stage_pass(10100); /* it hangs, and nobody says so */
+    stage_pass(10100); /* it hangs */
+    assert_null(stage_told(NODE_EVENT_STEP_FAILED));
+    stage_pass(5100); /* and nobody says so */
     assert_non_null(stage_told(NODE_EVENT_STEP_FAILED));
     stage_pass(1100);
     assert_phase(PLAN_FENCE_COMMAND);

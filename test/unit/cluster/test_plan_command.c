@@ -63,6 +63,8 @@ switchover_loses_nothing(void **state)
     assert_int_equal(stage->plan.epoch, 2);
     assert_done();
     assert_non_null(stage_step(PLAN_DO_FOLLOW, 2));
+    assert_null(stage_step(PLAN_DO_FOLLOW, 0)); /* its end would be sent to node 2 */
+    stage_end(PLAN_DO_FOLLOW, 2, PLAN_DONE);
     assert_true(stage_step(PLAN_DO_FOLLOW, 0)->was_primary);
     stage_primary(0, 1, 2100);
     assert_state(0, NODE_FENCED); /* not a rogue: it is about to follow */
@@ -200,6 +202,7 @@ old_primary_that_does_not_follow_is_rogue(void **state)
     stage_primary(0, 1, 2000);
     stage_standby(1, 1, 2000);
     stage_primary(1, 2, 2000);
+    stage_end(PLAN_DO_FOLLOW, 2, PLAN_DONE);
     for (int attempt = 0; attempt < 3; attempt++) {
         assert_state(0, NODE_FENCED);
         assert_non_null(stage_step(PLAN_DO_FOLLOW, 0));

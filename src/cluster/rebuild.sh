@@ -260,8 +260,12 @@ check_primary() {
 
 # ---- the ways ----
 
-# Where the WAL of a server that was not shut down ends; nothing when that cannot be told.
+# Where the WAL of a server that was not shut down ends; nothing when that cannot be told, or when
+# it may have gone on to another timeline, of which the control file knows nothing yet.
 end_of_wal() {
+    last=$(ls "$data/pg_wal" |
+        sed -n 's/^\([0-9A-F]\{8\}\)[.0-9A-F].*/\1/p' | LC_ALL=C sort | tail -n 1)
+    [ "$last" = "$(printf '%08X' "$here")" ] || return
     redo=$(control "Latest checkpoint's REDO location")
     "$bin/pg_waldump" -p "$data/pg_wal" -t "$here" -s "$redo" 2>&1 >/dev/null |
         sed -n 's/.*invalid record length at \([0-9A-F]*\/[0-9A-F]*\).*/\1/p' | tail -n 1

@@ -276,6 +276,8 @@ follow_answered(void *ctx, const struct ask_rows *rows)
 {
     struct failover_job *job = ctx;
 
+    log_debug("node %d follows node %d: stage %d is done", job->step.node_id, job->step.other_id,
+              job->stage);
     switch ((enum follow_stage)job->stage) {
     case FOLLOW_LOOK:
         look_at_standby(job, rows);

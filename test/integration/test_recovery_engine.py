@@ -242,6 +242,7 @@ def test_same_timeline_of_another_history_is_copied(servers, node):
     text = servers.succeed(node)
     assert "has written on timeline 2 itself" in text and "taking a base backup" in text
     assert old.value("SELECT pg_is_in_recovery()") is False
+    assert old.value("INSERT INTO data SELECT max(id) + 1, 'alone' FROM data RETURNING 1") == 1
     text = servers.succeed(old, rejoin=1)  # still writable until now
     assert "rewinding" in text and "taking a base backup" not in text, text
 

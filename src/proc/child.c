@@ -131,8 +131,10 @@ child_look_at_freshness(struct child *c)
 
     if (area_epoch(a) == c->freshness_epoch && area_epoch(n) == c->judged_epoch)
         return;
-    if (area_epoch(n) != c->judged_epoch)
+    if (area_epoch(n) != c->judged_epoch) {
         c->judged_epoch = area_read(n, c->judged);
+        child_note_judged(c);
+    }
     c->freshness_epoch = area_read(a, c->freshness);
     child_rebuild_view(c);
 }

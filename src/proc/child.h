@@ -26,6 +26,7 @@ struct child {
     uint64_t freshness_epoch;
     struct cluster_nodes *judged;
     uint64_t judged_epoch;
+    bool any_shut;            /* by judged: asked for each statement */
     uint64_t nodes_acted;     /* the judged_epoch that was acted on */
     uint64_t finishing_epoch; /* of the switchover in which statements may finish */
     int64_t finish_by_ns;
@@ -79,6 +80,8 @@ bool child_is_on_hold(void *ctx, const char *database, int node_id);
 
 /* child_nodes.c: acts on what the failover process has decided. From the event loop. */
 void child_look_at_nodes(struct child *c);
+/* Behind each change of c->judged. */
+void child_note_judged(struct child *c);
 /* Nothing may be had from it: it is fenced, or not what it should be. */
 bool child_node_is_shut(const struct child *c, int node_id);
 /* For struct pool_callbacks. */

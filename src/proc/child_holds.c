@@ -49,7 +49,7 @@ child_is_on_hold(void *ctx, const char *database, int node_id)
     const struct holds *h = shared_holds(c->proc->shared);
 
     return holds_paused(h, database) || holds_drained(h, node_id, NULL) ||
-           child_node_is_shut(c, node_id);
+           (unlikely(c->any_shut) && child_node_is_shut(c, node_id));
 }
 
 void

@@ -43,6 +43,14 @@ child_node_is_shut(const struct child *c, int node_id)
     return node_id >= 0 && is_shut(c, node_id);
 }
 
+void
+child_note_judged(struct child *c)
+{
+    c->any_shut = false;
+    for (uint32_t n = 0; n < c->judged->plan.node_count; n++)
+        c->any_shut |= is_shut(c, (int)n);
+}
+
 /* The old primary of a switchover is well: what runs there may end, for a while. */
 static bool
 may_finish(struct child *c, int node_id)

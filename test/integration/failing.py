@@ -34,7 +34,12 @@ class Node(Server):
     """A server that is killed, stopped, cut, and made anew."""
 
     more = ""  # settings beside those that all have
+    prefix = ()  # of the command that starts it
     stopped = ()
+
+    def __init__(self, cluster, name):
+        super().__init__(cluster, name)
+        self.address = self.host  # where the others find it
 
     def configure(self, text):
         super().configure("synchronous_standby_names = 'ANY 1 (*)'\n" + self.more + text)
@@ -80,13 +85,20 @@ class Node(Server):
         self.tell(signal.SIGCONT, self.stopped)
         self.stopped = ()
 
+    def follow(self, primary, slot):
+        self._write("standby.signal", "")
+        self._write("postgresql.auto.conf",
+                    f"primary_conninfo = 'host={primary.address} port={primary.port} user=postgres "
+                    f"application_name={self.server_name}'\nprimary_slot_name = '{slot}'\n")
+
     def running(self):
         return os.path.exists(self.data + "/postmaster.pid")
 
     def begin(self):
         """start() on its own port, without waiting until it answers."""
         self.configure("")
-        run(*as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-W", "-l", self.log, "-s", "start"))
+        run(*self.prefix, *as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-W", "-l", self.log,
+                                    "-s", "start"))
 
     def ask(self, sql, *values):
         """The first row; None when it does not answer."""

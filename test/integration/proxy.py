@@ -101,6 +101,18 @@ class Pgpool(Target):
                 f"--log-file={self.directory}/sanitizer.%p"]
 
     def start(self):
+        self.launch()
+        try:
+            wait_for(self._answers, "pgpool to answer a query", 30)
+            self.wait_titles()
+        except BaseException as error:
+            text = self.log_text()
+            self.kill()
+            raise AssertionError(f"pgpool did not start: {error}\n{text[-6000:]}") from error
+        return self
+
+    def launch(self):
+        """Without waiting for anything."""
         self.write_config()
         sanitizer = f"log_path={self.directory}/sanitizer:exitcode=99:detect_leaks=1"
         with open(self.log, "ab") as log:
@@ -110,14 +122,6 @@ class Pgpool(Target):
                 env={**os.environ, "ASAN_OPTIONS": sanitizer,
                      "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})
         Pgpool.running.append(self)
-        try:
-            wait_for(self._answers, "pgpool to answer a query", 30)
-            self.wait_titles()
-        except BaseException as error:
-            text = self.log_text()
-            self.kill()
-            raise AssertionError(f"pgpool did not start: {error}\n{text[-6000:]}") from error
-        return self
 
     def _answers(self):
         if self.process.poll() is not None:

@@ -2,8 +2,11 @@
 group): what uses one set of servers or one pgpool stays together, all else may go anywhere, and
 what takes long begins first. Most tests wait more than they work."""
 
+import os
+
 import pytest
 
+SANITIZED = "sanitize" in os.environ.get("PGPOOL_BIN", "")
 USUAL_SECONDS = 0.2
 SHARED = ("module", "class", "package")  # scopes of fixtures that are worth sharing
 
@@ -11,6 +14,8 @@ SHARED = ("module", "class", "package")  # scopes of fixtures that are worth sha
 def pytest_configure(config):
     config.addinivalue_line("markers", "takes(seconds): it waits so long, whatever the machine")
     config.addinivalue_line("markers", "one_engine: what it looks at is the same with all of them")
+    config.addinivalue_line("markers", "plain: left out under the sanitizers, which would see there "
+                            "what they see elsewhere, and take long")
 
 
 def _shares(item):
@@ -39,6 +44,8 @@ def _seconds(item):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(config, items):
+    if SANITIZED:
+        items[:] = [item for item in items if not item.get_closest_marker("plain")]
     if not getattr(config.option, "loadgroup", False):  # xdist sets it in its workers
         return
     weights = {}

@@ -303,6 +303,12 @@ admin_is_full(const struct admin *a)
     return a->count >= ADMIN_CLIENTS_MAX + ADMIN_SPARE_CLIENTS;
 }
 
+bool
+admin_is_empty(const struct admin *a)
+{
+    return list_empty(&a->clients);
+}
+
 uint32_t
 admin_client_count(const struct admin *a)
 {

@@ -117,7 +117,7 @@ clients_changed(void *ctx)
                          !s->finishing);
     proc_title(s->proc, "%s%u client%s", s->finishing ? "finishing " : "", count,
                count == 1 ? "" : "s");
-    if (s->finishing && s->listener_count == 0 && count == 0)
+    if (s->finishing && s->listener_count == 0 && admin_is_empty(s->admin))
         proc_end(s->proc);
 }
 

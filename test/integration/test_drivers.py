@@ -16,6 +16,8 @@ from cluster import CACHE, run
 from drivers import asyncpg_script, psycopg_script
 from waiting import SLOW, wait_for
 
+pytestmark = pytest.mark.plain
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 NODE_PACKAGES = ("pg@8", "pg-cursor@2")
 

@@ -19,6 +19,8 @@ import raw
 from cluster import run
 from waiting import SLOW, Background, wait_for
 
+pytestmark = pytest.mark.plain
+
 MB = 1 << 20
 COPY_MB = 1024 if os.environ.get("PGPOOL_TEST_HEAVY") else 200
 PSS_LIMIT_KB = 20 * 1024

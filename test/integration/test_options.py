@@ -12,7 +12,7 @@ import pytest
 import raw
 from waiting import wait_for
 
-pytestmark = pytest.mark.one_engine  # nothing here is a matter of the engine
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
 
 PGPOOL_SETTINGS = {"recovery_password": "hidden", "sr_check_password": "hidden too"}
 

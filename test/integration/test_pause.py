@@ -142,7 +142,7 @@ def test_open_transaction_goes_on(start, own):
         one.rows("INSERT INTO pause_t VALUES (4)")
         assert pause.poll() is None
         one.rows("COMMIT")
-        assert "waiting for " in finish(pause)[0]
+        assert "pgpool is paused" in finish(pause)[0]
         wait_free(own)
         run(pgpool, "resume")
 

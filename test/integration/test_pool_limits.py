@@ -13,7 +13,7 @@ from cluster import Target, wait_for
 from waiting import SLOW, free_port
 
 # none of it is a matter of the engine
-pytestmark = pytest.mark.one_engine
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
 
 TOO_MANY = {"C": "53300", "S": "FATAL", "M": "sorry, too many clients already"}
 

@@ -14,7 +14,7 @@ from cluster import Cluster, Server, as_owner, bin_dir, owner, run
 from proxy import binary
 from waiting import SLOW, wait_for
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.takes(40)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.takes(40), pytest.mark.plain]
 
 USER, PASSWORD = "rebuilder", "it's a \\ \"secret\" $HOME"
 HBA = "host all,replication rebuilder 127.0.0.1/32 scram-sha-256\n"

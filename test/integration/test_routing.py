@@ -18,7 +18,7 @@ from server_log import ServerLog
 from waiting import wait_for
 
 # all of it is compared with one direct run; where statements go is no matter of the engine
-pytestmark = [pytest.mark.xdist_group("routing"), pytest.mark.one_engine]
+pytestmark = [pytest.mark.xdist_group("routing"), pytest.mark.one_engine, pytest.mark.plain]
 
 MODULES = (reads, writes, relations, names, calls, sessions)
 ROWS = [row for module in MODULES for row in module.ROWS]

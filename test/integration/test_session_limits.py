@@ -18,7 +18,7 @@ from waiting import SLOW, wait_for, wait_learnt
 from wire_cases.script import H, P, B, E, Q, S
 from wire_cases.session import cancel
 
-pytestmark = pytest.mark.one_engine  # nothing here is a matter of the engine
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
 
 MB = 1 << 20
 

@@ -20,7 +20,7 @@ from proxy import binary
 from waiting import SLOW, wait_for
 
 # none of it is a matter of the engine
-pytestmark = pytest.mark.one_engine
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
 
 
 make_fixture, daemon_fixture = makes(Upgradable)

@@ -70,7 +70,7 @@ void admin_free(struct admin *a);
 void admin_accept(struct admin *a, int fd);
 
 bool admin_is_full(const struct admin *a);
-bool admin_is_empty(const struct admin *a); /* nobody is there, not even in its login */
+bool admin_is_empty(const struct admin *a);         /* nobody is there, not even in its login */
 uint32_t admin_client_count(const struct admin *a); /* that have logged in */
 
 /* FATAL to every client; what is queued for them leaves at the end of the turn. */

@@ -117,6 +117,8 @@ child_rebuild_view(struct child *c)
     for (uint32_t n = 0; n < members.node_count; n++)
         members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
     cluster_view_build(&c->view, c->freshness, &members, c->judged);
+    if (c->view.primary_id < 0 && c->last_primary_id >= 0 && c->primary_lost_ns == 0)
+        c->primary_lost_ns = io_now_ns(c->proc->io);
     if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
         return;
     c->last_primary_id = c->view.primary_id;

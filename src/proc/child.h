@@ -64,7 +64,8 @@ struct child {
     struct io_timer sweep;
     struct io_timer recheck;
     struct io_timer follow;
-    int last_primary_id; /* the last that was known, -1: none yet */
+    int last_primary_id;     /* the last that was known, -1: none yet */
+    int64_t primary_lost_ns; /* 0: something was written since */
 };
 
 /* child.c: takes what lag has found out since. */

@@ -93,6 +93,11 @@ wrote(void *ctx, int64_t at_ns)
 {
     struct child *c = ctx;
 
+    if (unlikely(c->primary_lost_ns != 0) && c->view.primary_id >= 0) {
+        log_info("the first write at node %d has ended, %.3f s after there was no primary",
+                 c->view.primary_id, (double)(at_ns - c->primary_lost_ns) / (double)NS_PER_S);
+        c->primary_lost_ns = 0;
+    }
     shared_note_write(c->proc->shared, at_ns);
     if (shared_lag_sleeps(c->proc->shared))
         wake_send(c->proc->wakes, SLOT_LAG);

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 
+import psycopg
 import pytest
 
 import processes
@@ -588,3 +589,31 @@ def test_a_killed_process_is_replaced(daemon, kind):
     assert not processes.zombies(daemon.pid)
     assert daemon_answers(daemon)()
     daemon.wait_log(rf"{kind} process {victim} was terminated by signal 9")
+
+
+# ---- configtest --connect ------------------------------------------------------------------------
+
+def test_rights_at_the_nodes(cluster, start_pgpool):
+    pgpool = start_pgpool()
+    done = run(*pgpool.command("configtest", "--connect"), check=False)
+    assert done.returncode == 0, done.stderr
+    cluster.sql("CREATE ROLE watcher LOGIN")
+    try:
+        pgpool.write_config(sr_check_user="watcher")
+        done = run(*pgpool.command("configtest", "--connect"), check=False)
+        assert done.returncode == 1
+        for right in ("pg_promote(boolean, integer) TO watcher", "pg_reload_conf() TO watcher",
+                      "GRANT pg_monitor TO watcher", "PARAMETER primary_conninfo TO watcher"):
+            assert right in done.stderr
+        with psycopg.connect(cluster.primary.dsn(dbname="postgres"), autocommit=True) as one:
+            one.execute("GRANT pg_monitor TO watcher;"
+                        "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO watcher;"
+                        "GRANT EXECUTE ON FUNCTION pg_reload_conf() TO watcher;"
+                        "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watcher;"
+                        "ALTER ROLE watcher REPLICATION")
+        cluster.wait_replayed()
+        done = run(*pgpool.command("configtest", "--connect"), check=False)
+        assert done.returncode == 0, done.stderr
+    finally:
+        with psycopg.connect(cluster.primary.dsn(dbname="postgres"), autocommit=True) as one:
+            one.execute("DROP OWNED BY watcher; DROP ROLE watcher")

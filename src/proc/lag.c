@@ -28,12 +28,14 @@
 #include <string.h>
 
 enum {
-    OFTEN_MS = 25,        /* a session waits for freshness */
-    LESS_OFTEN_MS = 200,  /* it has waited for a second, a standby is far behind */
-    SELDOM_MS = 1000,     /* ... for ten seconds */
-    SEARCH_MS = 100,      /* there is no primary */
-    RETRY_MS = 500,       /* a node does not answer */
-    RETURNING_MS = 100,   /* a node is about to be used again */
+    OFTEN_MS = 25,            /* a session waits for freshness */
+    LESS_OFTEN_MS = 200,      /* it has waited for a second, a standby is far behind */
+    SELDOM_MS = 1000,         /* ... for ten seconds */
+    SEARCH_MS = 100,          /* there is no primary */
+    RETRY_MS = 500,           /* a node does not answer */
+    RETURNING_MS = 100,       /* a node is about to be used again */
+    RETURNING_LATE_MS = 1000, /* ... and has been so for RETURNING_S */
+    RETURNING_S = 60,
     NO_PERIOD_MS = 10000, /* sr_check_period = 0: roles are still watched */
     QUESTION_MS = 5000,   /* for an answer over an open connection */
     CONNECT_MS = 10000,   /* to dial, where connect_timeout sets no limit */
@@ -347,12 +349,16 @@ static int64_t
 period_ms(const struct lag *lag)
 {
     int64_t period = lag->proc->config->sr_check_period_ms;
+    int64_t since_us = clock_wall_us() - (int64_t)RETURNING_S * 1000000;
 
+    period = period > 0 ? period : NO_PERIOD_MS;
     for (uint32_t id = 0; id < lag->now.node_count; id++) {
         if (is_returning(lag, id))
-            return RETURNING_MS;
+            period = MIN(period, lag->judged->plan.nodes[id].since_us > since_us
+                                     ? (int64_t)RETURNING_MS
+                                     : (int64_t)RETURNING_LATE_MS);
     }
-    return period > 0 ? period : NO_PERIOD_MS;
+    return period;
 }
 
 static void

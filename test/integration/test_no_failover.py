@@ -98,6 +98,18 @@ def test_no_connection_left(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+def test_disk_is_full_for_a_statement(cluster, pgpool):
+    """The error is the statement's."""
+    load = Load(pgpool)
+    with raw.connected(pgpool) as one:
+        for _ in range(20):
+            assert raw.codes(one.simple("DO $$ BEGIN RAISE disk_full; END $$")) == ["53100"]
+        load.wait_going_on()
+        one.rows("SELECT 1")
+    load.finish(cluster.primary)
+    assert not pgpool.events("failover begun")
+
+
 def test_nobody_may_log_in_for_the_checks(cluster, pgpool):
     for server in cluster.servers:
         server.write_hba("host all nobody 127.0.0.1/32 reject\n" + HBA)

@@ -135,9 +135,10 @@ def test_typo_in_the_configuration(cluster, pgpool):
     load = Load(pgpool)
     good = pgpool.settings["health_check_timeout"]
     pgpool.write_config(health_check_timeout="often", backend_port1=1)
-    refused = pgpool.log_text().count("was not changed, because it contains faults")
+    words = "was not changed, because it contains faults"
+    refused = pgpool.log_text().count(words)
     pgpool.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: pgpool.log_text().count("was not changed, because it contains faults") > refused, "the refusal")
+    wait_for(lambda: pgpool.log_text().count(words) > refused, "the refusal")
     load.wait_going_on()
     assert pgpool.states() == ["up"] * 3
     pgpool.reload(health_check_timeout=good, backend_port1=cluster.servers[1].port)
@@ -235,7 +236,7 @@ def test_drained_primary_is_being_worked_on(cluster, pgpool):
     load.finish(cluster.primary)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root: what names mean is changed for one pgpool")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: names mean something else for one pgpool")
 def test_name_service_fails(cluster, engine):
     """The last address that was known stays good."""
     directory = make_dir("pgpool-names-")

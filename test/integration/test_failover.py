@@ -136,8 +136,9 @@ def test_killed_primary(bed):
 
 
 def test_killed_postmaster(bed):
-    """Its children linger for a while; what they had is gone from pgpool before."""
-    pgpool = bed.begin()
+    """Its children linger for a while; what they had is gone from pgpool before. What they say of
+    it is no shutdown, which would be given time."""
+    pgpool = bed.begin(shutdown_grace="1000s")
     load = Load(pgpool)
     pids = bed.nodes[0].pids()
     os.kill(pids[0], signal.SIGKILL)

@@ -20,7 +20,8 @@
  * - 57P03 shutting down: RECOVERING, and so is what is refused afterwards, for shutdown_grace: a
  *   restart is no failure.
  * - 57P01 on the kept connection: SUSPECT, asked again at once. Somebody may have ended just this
- *   connection; when it is refused after that, it is being shut down, see above.
+ *   connection; when it is refused after that, it is being shut down, see above. When it says that
+ *   the postmaster has died, that counts as a lost connection.
  * - a child's report: asked at once, no verdict. A child sees one connection, not the server.
  *
  * Any answer clears all suspicion. A slow query of a user never counts: the probe has a connection

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cluster/nodes.h"
+#include "cluster/outcome.h"
 #include "config/config.h"
 #include "os/clock.h"
 #include "os/dns.h"
@@ -251,7 +252,10 @@ connection_lost(void *ctx, const struct err *err)
     struct watch *w = ctx;
 
     log_debug("node %d: %s; asking again", w->proc->node_id, err->message);
-    health_lost(w->health, strcmp(err->sqlstate, "57P01") == 0, clock_monotonic_ns());
+    health_lost(w->health,
+                strcmp(err->sqlstate, "57P01") == 0 &&
+                    health_outcome_of_failure(ASK_SERVER, err) == HEALTH_TERMINATED,
+                clock_monotonic_ns());
     schedule(w);
 }
 

@@ -96,9 +96,16 @@ class Node(Server):
 
     def begin(self):
         """start() on its own port, without waiting until it answers."""
+        self.prepare()
         self.configure("")
         run(*self.prefix, *as_owner(bin_dir() + "/pg_ctl", "-D", self.data, "-W", "-l", self.log,
                                     "-s", "start"))
+
+    def prepare(self):
+        """Before each start."""
+
+    def release(self):
+        """When it has come to its end."""
 
     def ask(self, sql, *values):
         """The first row; None when it does not answer."""
@@ -126,6 +133,45 @@ class Node(Server):
                       str(primary.port), "-U", "postgres", "-c", "fast", "-X", "stream", "-N"))
         self.follow(primary, slot)
         self.begin()
+
+
+class SmallNode(Node):
+    """Its WAL is on a disk of its own, which can be filled. Needs root."""
+
+    def __init__(self, cluster, name):
+        super().__init__(cluster, name)
+        self.wal = self.data + "-wal"
+        self.filler = self.wal + "/filler"
+        os.mkdir(self.wal)
+        run("mount", "-t", "tmpfs", "-o", "size=128m,mode=700", "tmpfs", self.wal)
+        shutil.chown(self.wal, owner(), owner())
+
+    def prepare(self):
+        real = self.data + "/pg_wal"
+        if not os.path.islink(real):
+            run("sh", "-c", 'rm -rf "$1"/* && cp -a "$0"/. "$1" && rm -rf "$0" && ln -s "$1" "$0"',
+                real, self.wal)
+            run("chown", "-h", owner(), real)
+
+    def fill(self):
+        """The next segment that it needs is one too many."""
+        with open(self.filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 16))
+            except OSError:
+                pass
+        for _ in range(20):  # those that are there for later
+            if self.ask("SELECT pg_switch_wal() FROM (SELECT pg_logical_emit_message(false, 'a', "
+                        "'b')) AS one") is None:
+                return
+
+    def free(self):
+        if os.path.exists(self.filler):
+            os.remove(self.filler)
+
+    def release(self):
+        run("umount", "-l", self.wal)
 
 
 class FailingCluster(Cluster):
@@ -168,6 +214,10 @@ class FailingCluster(Cluster):
         for server in self.servers:
             if server.stopped:
                 server.thaw()
+        for server in reversed(self.servers):
+            if server.running():
+                server.stop("immediate")
+            server.release()
         super().destroy()
 
 

@@ -11,7 +11,7 @@ import pytest
 import processes
 import raw
 from cluster import as_owner, bin_dir, run
-from failing import FailingCluster, Keeper, Load
+from failing import FailingCluster, Keeper, Load, SmallNode
 from test_no_failover import SERVER_ENDS
 from waiting import SLOW, Background, wait_for
 
@@ -136,8 +136,9 @@ def test_killed_primary(bed):
 
 
 def test_killed_postmaster(bed):
-    """Its children linger for a while; what they had is gone from pgpool before."""
-    pgpool = bed.begin()
+    """Its children linger for a while; what they had is gone from pgpool before. What they say of
+    it is no shutdown, which would be given time."""
+    pgpool = bed.begin(shutdown_grace="1000s")
     load = Load(pgpool)
     pids = bed.nodes[0].pids()
     os.kill(pids[0], signal.SIGKILL)
@@ -172,6 +173,26 @@ def test_stopped_primary_wakes_up(bed):
     later = {row for row, ack in load.acknowledged().items() if ack[3] > "00000001"}
     assert later and not late & later
     load.finish(primary)
+
+
+class SmallCluster(FailingCluster):
+    server_class = SmallNode
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: a disk is mounted")
+def test_disk_of_the_primary_is_full(bed):
+    """It ends with a panic, again and again."""
+    bed.cluster.destroy()
+    bed.cluster = SmallCluster()
+    bed.nodes = bed.cluster.servers
+    pgpool = bed.begin()
+    load = Load(pgpool)
+    bed.nodes[0].fill()
+    primary = bed.promoted(1, 2)
+    load.wait_going_on()
+    bed.nodes[0].free()
+    bed.heal(primary, bed.nodes[0])
+    load.finish(primary, SERVER_ENDS | {"53100", "XX000"}, lost=10)
 
 
 def test_primary_and_a_standby_at_once(bed):

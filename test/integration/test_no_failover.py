@@ -98,6 +98,18 @@ def test_no_connection_left(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+def test_disk_is_full_for_a_statement(cluster, pgpool):
+    """The error is the statement's."""
+    load = Load(pgpool)
+    with raw.connected(pgpool) as one:
+        for _ in range(20):
+            assert raw.codes(one.simple("DO $$ BEGIN RAISE disk_full; END $$")) == ["53100"]
+        load.wait_going_on()
+        one.rows("SELECT 1")
+    load.finish(cluster.primary)
+    assert not pgpool.events("failover begun")
+
+
 def test_nobody_may_log_in_for_the_checks(cluster, pgpool):
     for server in cluster.servers:
         server.write_hba("host all nobody 127.0.0.1/32 reject\n" + HBA)
@@ -123,9 +135,10 @@ def test_typo_in_the_configuration(cluster, pgpool):
     load = Load(pgpool)
     good = pgpool.settings["health_check_timeout"]
     pgpool.write_config(health_check_timeout="often", backend_port1=1)
-    refused = pgpool.log_text().count("was not changed, because it contains faults")
+    words = "was not changed, because it contains faults"
+    refused = pgpool.log_text().count(words)
     pgpool.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: pgpool.log_text().count("was not changed, because it contains faults") > refused, "the refusal")
+    wait_for(lambda: pgpool.log_text().count(words) > refused, "the refusal")
     load.wait_going_on()
     assert pgpool.states() == ["up"] * 3
     pgpool.reload(health_check_timeout=good, backend_port1=cluster.servers[1].port)
@@ -223,7 +236,7 @@ def test_drained_primary_is_being_worked_on(cluster, pgpool):
     load.finish(cluster.primary)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root: what names mean is changed for one pgpool")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: names mean something else for one pgpool")
 def test_name_service_fails(cluster, engine):
     """The last address that was known stays good."""
     directory = make_dir("pgpool-names-")

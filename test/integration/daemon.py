@@ -43,7 +43,7 @@ class Daemon(Pgpool):
     def launch(self, *words, **kwargs):
         """As it is when the command has returned."""
         self.write_config()
-        self.run("-D", *words, check=0, **kwargs)
+        self.run(*words, check=0, **kwargs)
         self.read_pid()
         self.wait_titles()
         if self not in Pgpool.running:  # it may have run before

@@ -117,7 +117,7 @@ class Pgpool(Target):
         sanitizer = f"log_path={self.directory}/sanitizer:exitcode=99:detect_leaks=1"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.checker(), *self.command("-n", "-D")], stdin=subprocess.DEVNULL,
+                [*self.checker(), *self.command("-n")], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, cwd=self.directory, start_new_session=True,
                 env={**os.environ, "ASAN_OPTIONS": sanitizer,
                      "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})

@@ -165,7 +165,7 @@ class Client:
 
     def until_standby(self, what):
         if not self.storm.direct:
-            wait_for(lambda: self.run(f"SELECT {PORT}")[0][0] != self.storm.primary_port, what, 5,
+            wait_for(lambda: self.run(f"SELECT {PORT}")[0][0] != self.storm.primary_port, what, 30,
                      pause=0.005)
 
     def look_at(self, kind, turned):

@@ -200,8 +200,8 @@ def test_primary_and_a_standby_at_once(bed):
     bed.confirm_by_all()
     pgpool = bed.begin()
     load = Load(pgpool)
+    bed.nodes[1].kill()  # first: it must not be the primary for a moment
     bed.nodes[0].kill()
-    bed.nodes[1].kill()
     primary = bed.promoted(2)
     assert pgpool.states()[1] in ("down", "recovering")
     bed.nodes[1].begin()

@@ -33,7 +33,7 @@ make_fixture, daemon_fixture = makes(Upgradable)
 
 # ---- under load ----------------------------------------------------------------------------------
 
-SECONDS = 60 if os.environ.get("PGPOOL_TEST_HEAVY") else 8
+SECONDS = 60 if os.environ.get("PGPOOL_TEST_HEAVY") else int(4 + 4 * SLOW)
 
 SCRIPT = """\
 \\set aid random(1, 1000)
@@ -117,6 +117,7 @@ def test_under_load(make, table, engine):
     assert not re.search(r"^\S+ \S+ .*(ERROR|FATAL|PANIC):  ", daemon.log_text(), re.M)
 
 
+@pytest.mark.one_engine
 def test_thirty_two_clients(make, table, engine):
     """They stay in the old generation to their end, and others come to the new one."""
     daemon = make(engine=engine).start()

@@ -552,8 +552,8 @@ void statements_provide(struct session *s, struct server *server, struct stateme
 /* ... by the client's own name, for statements of SQL that name it. */
 void statements_provide_real(struct session *s, struct server *server, struct statement *st);
 /* Something that cannot be followed may have dropped it (empty: any): the server is asked by the
- * client's own name from now on. */
-void statements_doubt(struct session *s, struct sql_text name);
+ * client's own name from now on. True: there is one that may be gone. */
+bool statements_doubt(struct session *s, struct sql_text name);
 /* What it was parsed from; empty for one made by SQL's PREPARE. */
 struct wire_view statements_text(const struct statement *st);
 /* Its name on servers. */

@@ -217,9 +217,11 @@ settings_effects(struct session *s, const struct sql_facts *f, const char *text)
         e = one_effect(s, &f->statements[n], text);
         if (e == NULL)
             continue;
-        /* one of several in a string: whether it took effect cannot be told from the answer */
-        if (e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_DISCARD)
-            statements_doubt(s, (struct sql_text){e->bytes, e->name_len});
+        /* one of several in a string: whether it took effect cannot be told from the answer, and
+         * of a statement that may be gone only its own connection knows */
+        if ((e->kind == EFFECT_DEALLOCATE || e->kind == EFFECT_DISCARD) &&
+            statements_doubt(s, (struct sql_text){e->bytes, e->name_len}))
+            session_keep(s, SESSION_KEEPS_UNKNOWN);
         free(e);
         session_keep(s, SESSION_KEEPS_SETTING);
     }

@@ -431,18 +431,19 @@ doubt_one(void *ctx UNUSED, const void *key UNUSED, size_t key_len UNUSED, void 
     return true;
 }
 
-void
+bool
 statements_doubt(struct session *s, struct sql_text name)
 {
     struct statement *st;
 
     if (name.len == 0) {
         map_visit(&s->statements, doubt_one, NULL);
-        return;
+        return s->statements.count > 0;
     }
     st = map_get(&s->statements, name.data, name.len);
     if (st != NULL)
         st->own_name = true;
+    return st != NULL;
 }
 
 struct real_names {

@@ -14,8 +14,8 @@ SHARED = ("module", "class", "package")  # scopes of fixtures that are worth sha
 def pytest_configure(config):
     config.addinivalue_line("markers", "takes(seconds): it waits so long, whatever the machine")
     config.addinivalue_line("markers", "one_engine: what it looks at is the same with all of them")
-    config.addinivalue_line("markers", "plain: left out under the sanitizers, which would see there "
-                            "what they see elsewhere, and take long")
+    config.addinivalue_line("markers", "plain: left out under the sanitizers, which would see "
+                            "there what they see elsewhere, and take long")
 
 
 def _shares(item):

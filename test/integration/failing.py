@@ -16,11 +16,17 @@ import signal
 import threading
 import time
 
+import pytest
+
 import processes
 import raw
 from cluster import Cluster, Server, Target, as_owner, bin_dir, original, owner, run
 from proxy import Pgpool
 from waiting import SLOW, wait_for, wait_learnt
+
+# each of these needs a cluster of its own and seconds: the others are run always
+takes_long = pytest.mark.skipif(not os.environ.get("PGPOOL_TEST_HEAVY"),
+                                reason="takes long: PGPOOL_TEST_HEAVY=1 runs it")
 
 TABLE = """CREATE TABLE acks (who int, n int,
     wrote text DEFAULT current_setting('cluster_name'),

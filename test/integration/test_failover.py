@@ -11,12 +11,12 @@ import pytest
 import processes
 import raw
 from cluster import as_owner, bin_dir, run
-from failing import FailingCluster, Keeper, Load, SmallNode
+from failing import FailingCluster, Keeper, Load, SmallNode, takes_long
 from test_no_failover import SERVER_ENDS
 from waiting import SLOW, Background, wait_for
 
 # none of it is a matter of the engine
-pytestmark = [pytest.mark.one_engine, pytest.mark.takes(8)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.takes(8), pytest.mark.plain]
 
 
 class Bed:
@@ -135,6 +135,7 @@ def test_killed_primary(bed):
     assert all(re.fullmatch(r"\d+\.\d{6}", line[3]) and line[4] for line in lines)
 
 
+@takes_long
 def test_killed_postmaster(bed):
     """Its children linger for a while; what they had is gone from pgpool before. What they say of
     it is no shutdown, which would be given time."""
@@ -179,6 +180,7 @@ class SmallCluster(FailingCluster):
     server_class = SmallNode
 
 
+@takes_long
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root: a disk is mounted")
 def test_disk_of_the_primary_is_full(bed):
     """It ends with a panic, again and again."""
@@ -212,6 +214,7 @@ def test_primary_and_a_standby_at_once(bed):
                                   "WHERE state = 'streaming'") == [("node1",)], "node1 to stream")
 
 
+@takes_long
 def test_all_servers_at_once(bed):
     """The primary is the first to be back: it goes on as such, nobody was promoted."""
     pgpool = bed.begin(failover_wait=f"{90 * SLOW}s")
@@ -244,6 +247,7 @@ def test_standby_that_has_received_less(bed):
     load.finish(primary)
 
 
+@takes_long
 def test_preferred_standby(bed):
     pgpool = bed.begin(backend_priority2=100)
     bed.cluster.wait_streaming()
@@ -251,6 +255,7 @@ def test_preferred_standby(bed):
     assert bed.promoted(2) and pgpool.rows("SELECT 1 /* pgpool: primary */")
 
 
+@takes_long
 def test_standby_of_another_history(bed):
     """It was promoted beside the cluster, and is a standby again, of the same timeline's number."""
     side = bed.nodes[1]
@@ -277,6 +282,7 @@ def test_standby_of_another_history(bed):
 
 # ---- promotions that fail ------------------------------------------------------------------------
 
+@takes_long
 def test_data_directory_that_cannot_be_written(bed):
     pgpool = bed.begin(backend_priority1=100)
     bed.cluster.wait_streaming()
@@ -292,6 +298,7 @@ def test_data_directory_that_cannot_be_written(bed):
     assert primary.rows("SELECT application_name FROM pg_stat_replication") == [("node1",)]
 
 
+@takes_long
 def test_candidate_dies_in_the_middle(bed):
     """failover_command is told everything, and promotes; the first one it is called for dies of
     it."""
@@ -320,6 +327,7 @@ if [ ! -e killed ]; then touch killed; kill -9 $(cat $5/postmaster.pid | head -n
     load.finish(primary)
 
 
+@takes_long
 def test_failover_command_hangs(bed):
     """It is ended, with what it has begun; another one leaves something behind, which lives on."""
     command = bed.script("failover.sh", f"""if [ ! -e hung ]; then
@@ -362,6 +370,7 @@ def kill_in(pgpool, phase):
     pgpool.kill_named("failover")
 
 
+@takes_long
 def test_failover_process_is_killed_in_each_phase(bed):
     """The next one goes on where it was; one promotion, one new timeline."""
     fence = bed.script("fence.sh", "while [ ! -e go-fence ]; do sleep 0.05; done")
@@ -468,6 +477,7 @@ def test_promoted_by_hand(bed):
     load.finish(primary)
 
 
+@takes_long
 def test_detach_and_attach(bed):
     """Of a standby, of the primary, and of a node that is dead; without auto_failback nobody comes
     back by himself."""
@@ -539,6 +549,7 @@ END
     load.finish(primary)
 
 
+@takes_long
 def test_switchover_that_cannot_catch_up(bed):
     """The failover process is killed meanwhile, and then it takes too long: the old one goes on."""
     pgpool = bed.begin(switchover_timeout=f"{int(4 * SLOW)}s")

@@ -1,7 +1,7 @@
 """Loads: results and COPYs larger than any buffer, a thousand clients, processes killed under
 traffic, and where reads go.
 
-PGPOOL_TEST_HEAVY=1 makes each COPY a gigabyte instead of 200 MB.
+PGPOOL_TEST_HEAVY=1 makes each COPY a gigabyte instead of 100 MB.
 """
 
 import os
@@ -22,7 +22,7 @@ from waiting import SLOW, Background, wait_for
 pytestmark = pytest.mark.plain
 
 MB = 1 << 20
-COPY_MB = 1024 if os.environ.get("PGPOOL_TEST_HEAVY") else 200
+COPY_MB = 1024 if os.environ.get("PGPOOL_TEST_HEAVY") else 100
 PSS_LIMIT_KB = 20 * 1024
 SANITIZED = "sanitize" in os.environ.get("PGPOOL_BIN", "")
 

@@ -9,11 +9,11 @@ import pytest
 
 import raw
 from cluster import HBA, make_dir, run
-from failing import FATES, FailingCluster, Keeper, Load
+from failing import FATES, FailingCluster, Keeper, Load, takes_long
 from waiting import SLOW, Background, wait_for
 
 # none of it is a matter of the engine
-pytestmark = [pytest.mark.one_engine, pytest.mark.takes(40)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.takes(40), pytest.mark.plain]
 # a server that crashes or is shut down tells those who are with it
 SERVER_ENDS = FATES | {"57P01", "57P02"}
 
@@ -54,6 +54,7 @@ def test_crash_of_one_backend(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+@takes_long
 def test_crash_of_one_backend_of_a_standby(cluster, pgpool):
     load = Load(pgpool)
     with cluster.servers[2].connect() as one:
@@ -98,6 +99,7 @@ def test_no_connection_left(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+@takes_long
 def test_disk_is_full_for_a_statement(cluster, pgpool):
     """The error is the statement's."""
     load = Load(pgpool)
@@ -145,6 +147,7 @@ def test_typo_in_the_configuration(cluster, pgpool):
     load.finish(cluster.primary)
 
 
+@takes_long
 def test_slow_statements(cluster, pgpool):
     """Who works is not dead, however long it takes and whoever waits for it."""
     checks = int(pgpool.show("pool_health_check_stats")[0]["total_count"])
@@ -161,6 +164,7 @@ def test_slow_statements(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+@takes_long
 def test_processes_of_pgpool_die(cluster, pgpool):
     """A child's sessions end with it; all others do not notice."""
     load = Load(pgpool, writers=4, readers=4)

@@ -4,13 +4,14 @@ applications must go on."""
 import pytest
 
 import network
-from failing import FATES, Load
+from failing import FATES, Load, takes_long
 from network import FarCluster, FarKeeper
 from waiting import wait_for
 
 # none of it is a matter of the engine
 pytestmark = [pytest.mark.one_engine, pytest.mark.takes(15),
-              pytest.mark.skipif(not network.possible(), reason="needs root and namespaces")]
+              pytest.mark.skipif(not network.possible(), reason="needs root and namespaces"),
+              pytest.mark.plain]
 
 
 @pytest.fixture(name="cluster")
@@ -61,6 +62,7 @@ def test_primary_loses_its_standbys(cluster, pgpool):
     assert not pgpool.events("failover begun")
 
 
+@takes_long
 def test_pgpool_is_cut_off_from_all(cluster, pgpool):
     """Nobody can be promoted; when they can be reached again nothing has happened."""
     load = Load(pgpool)

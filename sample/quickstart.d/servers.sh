@@ -93,6 +93,12 @@ SELECT 'CREATE ROLE $APP_USER LOGIN PASSWORD ''$(password_of "$APP_USER")'''
 SELECT 'CREATE ROLE $CHECK_USER LOGIN IN ROLE pg_monitor PASSWORD ''$(password_of "$CHECK_USER")'''
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$CHECK_USER')
 \gexec
+-- what failover needs (see README): the database is that of sr_check_database
+GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_reload_conf() TO $CHECK_USER;
+ALTER ROLE $CHECK_USER REPLICATION;
+SELECT 'GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO $CHECK_USER'
+ WHERE current_setting('server_version_num')::int >= 150000
+\gexec
 SELECT 'CREATE DATABASE $DATABASE OWNER $APP_USER'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '$DATABASE')
 \gexec

@@ -48,11 +48,12 @@
  * on the committed one, and, promoted, would take a timeline number that is in use. Who was seen
  * not to stream, and never seen streaming since the primary was committed, may be on another
  * history whose timeline has the same number: out, too; who was never seen comes behind who was.)
- * If synchronous_standby_names was set, who was sync or quorum; others only if none of them answers
- *   in candidate_wait. Then most received WAL, then synchronous standing, backend_priority, lower
- *   number. A possible candidate that neither answers nor is dead is waited for up to
- *   candidate_wait: it may have more WAL. If the old primary answers, as before, it is UP again:
- *   nobody was promoted, its data is whole, and the failover is cancelled.
+ *   Most received WAL, then synchronous standing, backend_priority, lower number. If
+ *   synchronous_standby_names was set, and nobody answers who was sync or quorum, such a one is
+ *   waited for up to candidate_wait: what was acknowledged may be with it alone. So is a possible
+ *   candidate that neither answers nor is dead: it may have more WAL. If the old primary answers,
+ *   as before, it is UP again: nobody was promoted, its data is whole, and the failover is
+ *   cancelled.
  * - PROMOTING: failover_command or pg_promote(), bounded. However it ends:
  * - VERIFYING: the candidate says itself that it is a primary of a later timeline. A promotion that
  *   failed for the caller may have happened. If it has not by the deadline, or the candidate has

@@ -62,7 +62,7 @@ enum plan_standing { PLAN_CANDIDATE_NO, PLAN_CANDIDATE_SILENT, PLAN_CANDIDATE_RE
 struct plan_choice {
     int node_id; /* -1: none */
     bool wait;   /* a better one may answer yet */
-    bool loses;  /* not synchronous, and it ought to be */
+    bool loses;  /* no synchronous one answers */
 };
 
 enum plan_standing plan_standing_of(const struct plan *plan, const struct plan_config *config,

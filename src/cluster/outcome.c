@@ -24,20 +24,9 @@ static const struct rule rules[] = {
     {"53000", HEALTH_TOO_MANY},   /* it could not make a process for us */
 };
 
-/* One SQLSTATE for this and a shutdown on purpose, which is given a grace; so is what is said in
- * another language. */
-static bool
-tells_of_dead_postmaster(const struct err *err)
-{
-    return strcmp(err->sqlstate, "57P01") == 0 &&
-           strstr(err->message, "unexpected postmaster exit") != NULL;
-}
-
 static enum health_outcome
 outcome_of_error(const struct err *err)
 {
-    if (tells_of_dead_postmaster(err))
-        return HEALTH_RESET;
     /* one SQLSTATE for both; a server that speaks another language is given the longer grace */
     if (strcmp(err->sqlstate, "57P03") == 0 && strstr(err->message, "shutting down") != NULL)
         return HEALTH_SHUTTING_DOWN;

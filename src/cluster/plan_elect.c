@@ -70,8 +70,6 @@ is_better(const struct plan *plan, const struct plan_config *config, int a, int 
         return true;
     if (x->proven != y->proven)
         return x->proven;
-    if (plan->synchronous && x->synchronous != y->synchronous)
-        return x->synchronous;
     if (x->answer.received_lsn != y->answer.received_lsn)
         return x->answer.received_lsn > y->answer.received_lsn;
     if (x->synchronous != y->synchronous)
@@ -84,10 +82,12 @@ plan_elect(const struct plan *plan, const struct plan_config *config)
 {
     struct plan_choice choice = {.node_id = -1};
     bool synchronous_missing = false;
+    bool synchronous_ready = false;
 
     for (int node_id = 0; node_id < (int)plan->node_count; node_id++) {
         switch (plan_standing_of(plan, config, node_id)) {
         case PLAN_CANDIDATE_READY:
+            synchronous_ready |= plan->nodes[node_id].synchronous;
             if (is_better(plan, config, node_id, choice.node_id))
                 choice.node_id = node_id;
             break;
@@ -100,8 +100,8 @@ plan_elect(const struct plan *plan, const struct plan_config *config)
             break;
         }
     }
-    choice.loses =
-        plan->synchronous && choice.node_id >= 0 && !plan->nodes[choice.node_id].synchronous;
+    /* who has received as much as a synchronous one has all that was acknowledged through that */
+    choice.loses = plan->synchronous && choice.node_id >= 0 && !synchronous_ready;
     choice.wait |= choice.loses && synchronous_missing;
     return choice;
 }

@@ -236,6 +236,11 @@ def test_all_servers_at_once(bed):
 def test_standby_that_has_received_less(bed):
     """However much it is preferred."""
     pgpool = bed.begin(backend_priority1=100)
+
+    def streaming():
+        return [row["replication_state"] for row in pgpool.show("pool_nodes")].count("streaming")
+
+    wait_for(lambda: streaming() == 2, "pgpool to have seen both stream")
     receiver = bed.nodes[1].value("SELECT pid FROM pg_stat_wal_receiver")
     os.kill(receiver, signal.SIGSTOP)
     bed.nodes[2].rows("SELECT pg_wal_replay_pause()")  # it is not behind for that

@@ -23,7 +23,6 @@ static const struct example examples[] = {
     {ASK_SERVER, "57P03", "the database system is shutting down", HEALTH_SHUTTING_DOWN},
     {ASK_SERVER, "57P02", "terminating connection because of crash", HEALTH_STARTING},
     {ASK_SERVER, "57P01", "terminating connection due to administrator command", HEALTH_TERMINATED},
-    {ASK_SERVER, "57P01", "terminating connection due to unexpected postmaster exit", HEALTH_RESET},
     {ASK_SERVER, "57P05", "terminating connection due to idle-session timeout", HEALTH_TERMINATED},
     {ASK_SERVER, "53300", "sorry, too many clients already", HEALTH_TOO_MANY},
     {ASK_SERVER, "53000", "could not fork new process for connection", HEALTH_TOO_MANY},

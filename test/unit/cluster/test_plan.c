@@ -556,7 +556,21 @@ foreign_system_is_not_used(void **state)
 }
 
 static void
-only_synchronous_standbys_are_promoted(void **state)
+synchronous_standby_is_promoted_first(void **state)
+{
+    (void)state;
+    stage_sync(true, 2);
+    stage_verdict(0, HEALTH_DEAD);
+    stage_fenced();
+    stage_standby(1, 1, 2000);
+    stage_standby(2, 1, 2000);
+    assert_null(stage_told(NODE_EVENT_LOSS_POSSIBLE));
+    assert_non_null(stage_step(PLAN_DO_PROMOTE_SQL, 2));
+}
+
+/* Acknowledged was what the synchronous one has, and this one has that. */
+static void
+unless_another_has_more(void **state)
 {
     (void)state;
     stage_sync(true, 1);
@@ -564,11 +578,12 @@ only_synchronous_standbys_are_promoted(void **state)
     stage_fenced();
     stage_standby(2, 1, 9000);
     stage_standby(1, 1, 2000);
-    assert_non_null(stage_step(PLAN_DO_PROMOTE_SQL, 1));
+    assert_null(stage_told(NODE_EVENT_LOSS_POSSIBLE));
+    assert_non_null(stage_step(PLAN_DO_PROMOTE_SQL, 2));
 }
 
 static void
-unless_none_of_them_answers(void **state)
+or_none_of_them_answers(void **state)
 {
     (void)state;
     stage_sync(true, 1);
@@ -661,8 +676,9 @@ main(void)
         TEST(diverged_standby_is_not_promoted),
         TEST(standby_of_an_older_timeline_is_not_promoted),
         TEST(foreign_system_is_not_used),
-        TEST(only_synchronous_standbys_are_promoted),
-        TEST(unless_none_of_them_answers),
+        TEST(synchronous_standby_is_promoted_first),
+        TEST(unless_another_has_more),
+        TEST(or_none_of_them_answers),
         TEST(total_loss_and_return),
         TEST(flags_forbid_a_failover),
     };

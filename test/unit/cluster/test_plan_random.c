@@ -359,11 +359,11 @@ check_candidate(const struct plan_step *step)
             other->answer.timeline != plan->timeline || other->state != NODE_UP)
             continue;
         check(chosen->proven || !other->proven, "one of proven history answers, too");
-        check(!plan->synchronous || chosen->synchronous || !other->synchronous ||
-                  chosen->proven != other->proven,
-              "a synchronous one answers, too");
-        if ((plan->synchronous && !other->synchronous) || chosen->proven != other->proven)
+        if (chosen->proven != other->proven)
             continue;
+        check(chosen->synchronous || !other->synchronous ||
+                  other->answer.received_lsn < chosen->answer.received_lsn,
+              "a synchronous one has as much");
         check(other->answer.received_lsn <= chosen->answer.received_lsn,
               "another one that answers has more WAL");
     }

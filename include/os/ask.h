@@ -27,6 +27,7 @@ struct ask_target {
     const char *password; /* NULL or "": none */
     const char *database;
     const char *application_name;
+    const char *options; /* parameters of the session, as "-c search_path="; NULL: none */
 };
 
 /* The rows of an answer, valid during the callback. */
@@ -34,6 +35,8 @@ struct ask_rows;
 uint32_t ask_row_count(const struct ask_rows *rows);
 /* "" for null and for what is not there. */
 const char *ask_value(const struct ask_rows *rows, uint32_t row, uint32_t column);
+bool ask_is_null(const struct ask_rows *rows, uint32_t row, uint32_t column);
+uint32_t ask_column_count(const struct ask_rows *rows);
 /* As libpq counts: 150018. */
 int ask_server_version(const struct ask_rows *rows);
 
@@ -70,6 +73,9 @@ enum ask_failure ask_failure(const struct ask *a);
 /* Asks; a callback tells, never inside this call. sql is borrowed until then. Not while
  * ask_is_busy. */
 void ask_question(struct ask *a, const char *sql, int64_t limit_ms);
+
+/* The same with a value for $1, a text, which is borrowed as well. sql is one statement. */
+void ask_about(struct ask *a, const char *sql, const char *value, int64_t limit_ms);
 bool ask_is_busy(const struct ask *a);
 
 #endif

@@ -49,4 +49,13 @@ struct dns_query *dns_lookup(struct dns *dns, const char *host, uint16_t port, d
 /* done will not be called any more. Not allowed once it has been called. */
 void dns_cancel(struct dns_query *q);
 
+/* The name that an address has by /etc/hosts or the DNS, which whoever owns the address may choose
+ * as he likes; NULL: none, or nobody answered in time. Valid during the call only, which comes from
+ * io_run. Nothing is kept. */
+typedef void dns_named_fn(void *ctx, const char *name);
+struct dns_reverse;
+struct dns_reverse *dns_name_of(struct dns *dns, const struct sockaddr *addr, dns_named_fn *done,
+                                void *ctx);
+void dns_reverse_cancel(struct dns_reverse *r); /* as dns_cancel */
+
 #endif

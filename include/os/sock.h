@@ -40,6 +40,9 @@ void sock_address_text(const struct sock_address *addr, char *text, size_t text_
 bool sock_peer(int fd, char *host, size_t host_size, int *port_r);
 bool sock_peer_address(int fd, struct sock_address *addr_r);
 
+/* Of a unix socket: the user as whom the other side runs, by the kernel's word. */
+bool sock_peer_user(int fd, uid_t *uid_r);
+
 /* For a TCP connection, nothing for others: TCP_NODELAY and SO_KEEPALIVE. Cannot fail in a way
  * that matters. */
 void sock_set_usual_options(int fd);

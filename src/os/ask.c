@@ -35,6 +35,7 @@ struct ask {
     char *password;
     char *database;
     char *application_name;
+    char *options;
     uint16_t port;
     struct dns_query *query;
     PGconn *conn;
@@ -42,6 +43,7 @@ struct ask {
     struct io_timer deadline;
     struct io_timer start; /* a question to an open connection begins from the loop */
     const char *sql;       /* the question that waits, or NULL */
+    const char *value;     /* its $1, or NULL: it has none */
     PGresult *result;
     struct err parting; /* the server's last words while nothing was asked; "" when none */
     enum ask_failure failure;
@@ -64,6 +66,19 @@ ask_value(const struct ask_rows *rows, uint32_t row, uint32_t column)
     if (row >= ask_row_count(rows) || column >= (uint32_t)PQnfields(rows->result))
         return "";
     return PQgetvalue(rows->result, (int)row, (int)column);
+}
+
+bool
+ask_is_null(const struct ask_rows *rows, uint32_t row, uint32_t column)
+{
+    return row >= ask_row_count(rows) || column >= ask_column_count(rows) ||
+           PQgetisnull(rows->result, (int)row, (int)column);
+}
+
+uint32_t
+ask_column_count(const struct ask_rows *rows)
+{
+    return (uint32_t)PQnfields(rows->result);
 }
 
 int
@@ -300,8 +315,15 @@ flush(struct ask *a)
 static void
 send_question(struct ask *a)
 {
+    int sent;
+
     a->state = ASK_ASKING;
-    if (!PQsendQuery(a->conn, a->sql))
+    if (a->value == NULL)
+        sent = PQsendQuery(a->conn, a->sql);
+    else
+        sent = PQsendQueryParams(a->conn, a->sql, 1, NULL, (const char *const[]){a->value}, NULL,
+                                 NULL, 0);
+    if (!sent)
         fail_by_libpq(a, "08006");
     else
         flush(a);
@@ -376,16 +398,16 @@ dial(struct ask *a, const struct dns_answer *answer)
     struct buf hosts = BUF_EMPTY;
     struct buf addresses = BUF_EMPTY;
     char port[8];
-    const char *names[] = {"host",     "hostaddr",         "port",       "user", "dbname",
-                           "password", "application_name", "gssencmode", NULL};
+    const char *names[] = {"host",     "hostaddr",         "port",       "user",    "dbname",
+                           "password", "application_name", "gssencmode", "options", NULL};
 
     snprintf(port, sizeof(port), "%u", a->port);
     list_addresses(a, answer, &hosts, &addresses);
-    a->conn = PQconnectStartParams(names,
-                                   (const char *const[]){buf_cstr(&hosts), buf_cstr(&addresses),
-                                                         port, a->user, a->database, a->password,
-                                                         a->application_name, "disable", NULL},
-                                   0);
+    a->conn = PQconnectStartParams(
+        names,
+        (const char *const[]){buf_cstr(&hosts), buf_cstr(&addresses), port, a->user, a->database,
+                              a->password, a->application_name, "disable", a->options, NULL},
+        0);
     buf_free(&hosts);
     buf_free(&addresses);
     if (a->conn == NULL)
@@ -435,6 +457,7 @@ forget_target(struct ask *a)
     free(a->password);
     free(a->database);
     free(a->application_name);
+    free(a->options);
 }
 
 void
@@ -454,7 +477,8 @@ is_same(const struct ask *a, const struct ask_target *t)
     return a->host != NULL && a->port == t->port && strcmp(a->host, t->host) == 0 &&
            strcmp(a->user, t->user) == 0 && strcmp(a->database, t->database) == 0 &&
            strcmp(a->password, t->password != NULL ? t->password : "") == 0 &&
-           strcmp(a->application_name, t->application_name) == 0;
+           strcmp(a->application_name, t->application_name) == 0 &&
+           strcmp(a->options, t->options != NULL ? t->options : "") == 0;
 }
 
 void
@@ -478,6 +502,7 @@ ask_set_target(struct ask *a, const struct ask_target *t)
     a->password = xstrdup(t->password != NULL ? t->password : "");
     a->database = xstrdup(t->database);
     a->application_name = xstrdup(t->application_name);
+    a->options = xstrdup(t->options != NULL ? t->options : "");
     return true;
 }
 
@@ -490,8 +515,15 @@ begin(void *ctx)
 void
 ask_question(struct ask *a, const char *sql, int64_t limit_ms)
 {
+    ask_about(a, sql, NULL, limit_ms);
+}
+
+void
+ask_about(struct ask *a, const char *sql, const char *value, int64_t limit_ms)
+{
     BUG_UNLESS(a->sql == NULL && a->host != NULL);
     a->sql = sql;
+    a->value = value;
     io_timer_start(a->io, &a->deadline, limit_ms, too_late, a);
     if (a->state == ASK_CLOSED) {
         a->state = ASK_RESOLVING;

@@ -65,6 +65,7 @@ struct dns {
     struct map names;
     struct list names_by_age;
     struct list ready;
+    struct list reverses; /* struct dns_reverse, those that nobody waits for any more included */
     struct io_timer deliver;
     struct io_timer tick;
     struct {
@@ -368,6 +369,97 @@ ask(struct name *name)
     set_tick(dns);
 }
 
+/* ---- addresses to names ---- */
+
+/* c-ares may answer inside of the question, and answers each, also on the way out: so each ends by
+ * its timer, and its memory goes when c-ares has spoken and nobody waits. */
+struct dns_reverse {
+    struct list node;
+    struct dns *dns;
+    dns_named_fn *done; /* NULL: nobody waits any more */
+    void *ctx;
+    bool asking;
+    struct io_timer timer;
+    char name[NI_MAXHOST];
+};
+
+static void
+end_reverse(struct dns_reverse *r)
+{
+    io_timer_stop(&r->timer);
+    list_remove(&r->node);
+    free(r);
+}
+
+static void
+tell_name(void *ctx)
+{
+    struct dns_reverse *r = ctx;
+    dns_named_fn *done = r->done;
+    void *whose = r->ctx;
+    char name[NI_MAXHOST];
+
+    str_copy(name, sizeof(name), r->name);
+    r->done = NULL;
+    if (!r->asking)
+        end_reverse(r);
+    done(whose, name[0] != '\0' ? name : NULL);
+}
+
+static void
+named(void *ctx, int status, int timeouts UNUSED, struct hostent *host)
+{
+    struct dns_reverse *r = ctx;
+
+    r->asking = false;
+    r->dns->asking--;
+    if (r->dns->closing)
+        return;
+    if (r->done == NULL) {
+        end_reverse(r);
+        return;
+    }
+    if (status == ARES_SUCCESS && host->h_name != NULL && strlen(host->h_name) < sizeof(r->name))
+        str_copy(r->name, sizeof(r->name), host->h_name);
+    io_timer_start(r->dns->io, &r->timer, 0, tell_name, r);
+}
+
+struct dns_reverse *
+dns_name_of(struct dns *dns, const struct sockaddr *addr, dns_named_fn *done, void *ctx)
+{
+    struct dns_reverse *r = xcalloc(1, sizeof(*r));
+    const void *bytes = &((const struct sockaddr_in *)(const void *)addr)->sin_addr;
+    int len = sizeof(struct in_addr);
+
+    r->dns = dns;
+    r->done = done;
+    r->ctx = ctx;
+    list_append(&dns->reverses, &r->node);
+    io_timer_start(dns->io, &r->timer, DNS_TIMEOUT_MS, tell_name, r);
+    if (addr->sa_family == AF_INET6) {
+        bytes = &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr;
+        len = sizeof(struct in6_addr);
+    } else if (addr->sa_family != AF_INET) {
+        io_timer_start(dns->io, &r->timer, 0, tell_name, r);
+        return r;
+    }
+    follow_resolv_conf(dns);
+    r->asking = true;
+    dns->asking++;
+    ares_gethostbyaddr(dns->channel, bytes, len, addr->sa_family, named, r);
+    set_tick(dns);
+    return r;
+}
+
+void
+dns_reverse_cancel(struct dns_reverse *r)
+{
+    r->done = NULL;
+    io_timer_stop(&r->timer);
+    if (!r->asking)
+        end_reverse(r);
+}
+
 /* ---- the face ---- */
 
 int
@@ -378,6 +470,7 @@ dns_new(struct io *io, struct dns **dns_r, struct err *err)
     dns->io = io;
     list_init(&dns->names_by_age);
     list_init(&dns->ready);
+    list_init(&dns->reverses);
     if (open_channel(dns, err) != 0) {
         free(dns);
         return -1;
@@ -395,6 +488,8 @@ dns_free(struct dns *dns)
     io_timer_stop(&dns->deliver);
     io_timer_stop(&dns->tick);
     ares_destroy(dns->channel);
+    list_for_each_safe (it2, tmp2, &dns->reverses)
+        end_reverse(list_entry(it2, struct dns_reverse, node));
     list_for_each_safe (it, tmp, &dns->ready)
         free(list_entry(it, struct dns_query, node));
     map_clear(&dns->names, free_name, NULL);

@@ -124,6 +124,18 @@ sock_peer(int fd, char *host, size_t host_size, int *port_r)
     }
 }
 
+bool
+sock_peer_user(int fd, uid_t *uid_r)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || peer.uid == (uid_t)-1)
+        return false;
+    *uid_r = peer.uid;
+    return true;
+}
+
 void
 sock_set_usual_options(int fd)
 {

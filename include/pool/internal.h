@@ -22,6 +22,9 @@ struct pool_key {
     uint32_t group;   /* what its connections are counted in besides 0 */
     bool warm;        /* the pool holds it, to have min_pool_size connections for it */
     int64_t rest_ns;  /* not before this moment */
+    uint8_t means;    /* enum pool_means */
+    struct credentials *credentials; /* NULL: pool_passwd's */
+    int64_t shut_ns;                 /* when a server has asked a POOL_OPEN key for a password */
     struct buf welcome;
     int64_t welcome_ns;
     size_t key_len;
@@ -29,7 +32,7 @@ struct pool_key {
     char *database;
     char *parameters;
     size_t parameters_len;
-    char bytes[]; /* user\0database\0parameters */
+    char bytes[]; /* user\0database\0parameters, and the means */
 };
 
 /* Another child waits for the place of the next connection of the group that is given back. */

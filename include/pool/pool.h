@@ -9,6 +9,7 @@
 
 #include "pool/server.h"
 
+struct credentials;
 struct dns;
 struct passwd;
 struct session_slot;
@@ -84,6 +85,9 @@ struct pool_callbacks {
     bool (*asks_identity)(void *ctx, int node_id);
     /* A connection is about to be given to somebody; -1 with err: to nobody, it is closed. */
     int (*accepts)(void *ctx, int node_id, const struct pool_identity *who, struct err *err);
+    /* The node has refused what clients had proved to us of this user. Is that the last word? A
+     * standby may not have heard of a change yet. NULL: it is. */
+    bool (*refused)(void *ctx, int node_id, const char *user);
 };
 
 /* Somebody's place in the queue; the owner's memory, all zeroes at first. */
@@ -113,14 +117,35 @@ struct io *pool_io(const struct pool *p);
 /* ---- keys -------------------------------------------------------------------------------------
  */
 
-/* parameters: the pairs of the startup packet as name\0value\0..., without user, database,
- * replication and "_pq_." ones. The key lives while somebody holds it or a connection has it. */
-struct pool_key *pool_key_get(struct pool *p, const char *user, const char *database,
-                              const char *parameters, size_t parameters_len);
+/* How the sessions of a key have come in. None of one kind ever gets a connection of the other. */
+enum pool_means {
+    POOL_PROVED, /* they have proved to us or to a server who they are, or a rule of ours trusts
+                  * them: connections are made with the key's credentials, or pool_passwd's */
+    POOL_OPEN,   /* the servers let them in without any proof: connections are made without */
+};
+
+struct pool_login {
+    const char *user;
+    const char *database;
+    const char *parameters; /* the pairs of the startup packet as name\0value\0..., without user,
+                             * database, replication and "_pq_." ones */
+    size_t parameters_len;
+    enum pool_means means;
+};
+
+/* The key lives while somebody holds it or a connection has it. */
+struct pool_key *pool_key_get(struct pool *p, const struct pool_login *login);
 void pool_key_ref(struct pool_key *k); /* one more holder */
 void pool_key_put(struct pool_key *k);
 const char *pool_key_user(const struct pool_key *k);
 const char *pool_key_database(const struct pool_key *k);
+
+/* What a client has just proved (a reference is taken): from now on connections of the key are made
+ * with it. They are dropped when a server refuses them. Not for POOL_OPEN. */
+void pool_key_set_credentials(struct pool_key *k, struct credentials *credentials);
+
+/* Of a POOL_OPEN key: has a server asked for a password within the last minute? */
+bool pool_key_is_shut(const struct pool_key *k);
 
 /* The ParameterStatus messages that a server sent when it was last logged in to with this key, as
  * bytes; NULL when none did in the last minute. Borrowed until the next login. */
@@ -166,9 +191,18 @@ bool pool_key_has_recalled(const struct pool_key *k);
  * login or misbehaved in it? */
 bool pool_blames_node(const struct err *err);
 
-/* A new connection in place of an idle one, which is closed: the login is to be checked. */
-struct server *pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
-                         struct err *err);
+/* A login that is to be checked by a new connection. */
+struct pool_check {
+    struct pool_key *key;
+    int node_id;
+    const struct server_ops *ops;
+    void *owner;
+    struct credentials *proof; /* NULL: those of the key, and the connection takes the place of an
+                                * idle one, which is closed. Else it is made with these alone, which
+                                * nobody has proved yet, and no other connection of the key has to
+                                * go */
+};
+struct server *pool_dial(const struct pool_check *check, struct err *err);
 
 /* The owner is done with it. It is reset and kept, or closed when it is not clean or spoilt. */
 void pool_return(struct server *s);
@@ -253,7 +287,12 @@ const struct pool_callbacks *pool_callbacks(const struct pool *p);
 struct dns *pool_dns(const struct pool *p);
 const char *pool_key_parameters(const struct pool_key *k, size_t *len_r);
 void pool_key_set_welcome(struct pool_key *k, const struct buf *messages);
-void dial_start(struct server *s);
+/* What to log in with; NULL: nothing. A new reference. */
+struct credentials *pool_key_credentials(const struct pool_key *k);
+/* The node has refused them, or (with NULL) asks for some. */
+void pool_key_refused(struct pool_key *k, int node_id, const struct credentials *credentials);
+/* proof: see struct pool_check. */
+void dial_start(struct server *s, struct credentials *proof);
 void dial_stop(struct server *s);
 
 #endif

@@ -106,6 +106,8 @@ struct server {
     bool answering;              /* an answer in the running cycle has begun to arrive */
     bool swallow;                /* nothing of the running cycle is passed on */
     bool authenticated;          /* the server has accepted the login */
+    bool asked_proof;            /* it has asked for a password or its like, */
+    bool unproved;               /* and there was nothing to answer with */
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
     bool unwanted;               /* closed when it is given back */

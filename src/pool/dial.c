@@ -5,28 +5,36 @@
  * the whole way. Nothing that the server says before it is ready reaches a client, but for its
  * refusal.
  */
+#include "auth/credentials.h"
 #include "auth/login.h"
-#include "auth/passwd.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "os/dns.h"
+#include "os/tls.h"
 #include "pool/pool.h"
 #include "wire/build.h"
 #include "wire/proto.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOGIN_MESSAGE_MAX = 1024 * 1024, STARTUP_PAIRS_MAX = 256 };
+enum {
+    LOGIN_MESSAGE_MAX = 1024 * 1024,
+    STARTUP_PAIRS_MAX = 256,
+    AUTH_HEADER = WIRE_HEADER_BYTES + 4, /* of an Authentication message */
+};
 
 struct server_login {
     struct dns_query *query;
     struct io_timer timer;
     struct login auth;
+    struct credentials *credentials; /* NULL: none */
+    bool own;                        /* these alone, not those of the key */
     struct dns_answer addresses;
     uint32_t address_at;
     struct buf welcome; /* ParameterStatus messages for the client */
@@ -54,6 +62,7 @@ dial_stop(struct server *s)
     io_timer_stop(&l->timer);
     if (l->auth_started)
         login_fini(&l->auth);
+    credentials_unref(l->credentials);
     buf_free(&l->welcome);
     free(l);
 }
@@ -131,18 +140,31 @@ is_near(const struct sock_address *a)
     return false;
 }
 
-static int
-begin_login(struct server *s, struct err *err)
+static void
+begin_login(struct server *s)
 {
     struct server_login *l = s->login;
-    const struct passwd *passwords = pool_options(s->pool)->passwords;
-    const char *secret = NULL;
+    const struct tls_facts *tls = io_stream_tls(s->stream);
+    struct login_channel channel = {
+        .is_safe = tls != NULL || is_near(&l->addresses.list[l->address_at]),
+        .is_tls = tls != NULL,
+        .binding = tls != NULL ? tls->binding : NULL,
+        .binding_len = tls != NULL ? tls->binding_len : 0,
+    };
 
-    if (passwords != NULL && passwd_find(passwords, pool_key_user(s->key), &secret, err) != 0)
-        return -1;
-    login_init(&l->auth, pool_key_user(s->key), secret, is_near(&l->addresses.list[l->address_at]));
+    if (!l->own)
+        l->credentials = pool_key_credentials(s->key);
+    login_init(&l->auth, pool_key_user(s->key), l->credentials, &channel);
     l->auth_started = true;
-    return 0;
+}
+
+/* What one server does not take (28P01), or does not fit what it asks for (28000), is of no use to
+ * the next one either. */
+static void
+note_refusal(struct server *s, const char *sqlstate, const struct err *err)
+{
+    if (s->unproved || strcmp(err->sqlstate, sqlstate) == 0)
+        pool_key_refused(s->key, s->node_id, s->login->credentials);
 }
 
 /* Which of several primaries it is; and a server older than 14 does not tell by itself whether it
@@ -258,12 +280,20 @@ authentication(struct server *s, const uint8_t *msg, size_t len, struct err *err
     struct buf out = BUF_EMPTY;
     int rc;
 
-    if (!s->login->auth_started && begin_login(s, err) != 0)
-        return -1;
+    if (!s->login->auth_started)
+        begin_login(s);
+    if (len >= AUTH_HEADER && num_get_u32(msg + WIRE_HEADER_BYTES) != 0) {
+        s->asked_proof = true;
+        s->unproved = s->login->credentials == NULL;
+    }
     rc = login_step(&s->login->auth, msg, (uint32_t)len, &out, err);
+    if (rc != 0)
+        note_refusal(s, "28000", err);
     s->authenticated = rc == 0 && login_done(&s->login->auth);
     if (rc == 0 && out.len > 0)
         server_send(s, out.data, out.len);
+    if (out.len > 0)
+        OPENSSL_cleanse(out.data, out.len);
     buf_free(&out);
     return rc;
 }
@@ -296,6 +326,7 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
     case 'E':
         server_error_from_message(msg, len, err);
         s->fatal_seen = true;
+        note_refusal(s, "28P01", err);
         pool_dial_failed(s, err, msg, len);
         return 1;
     case 'D':
@@ -427,13 +458,15 @@ resolved(void *ctx, const struct dns_answer *answer, const struct err *err)
 }
 
 void
-dial_start(struct server *s)
+dial_start(struct server *s, struct credentials *proof)
 {
     const struct pool_node *node = node_of(s);
     struct server_login *l = xcalloc(1, sizeof(*l));
     int64_t limit_ms = pool_options(s->pool)->login_timeout_ms;
 
     s->login = l;
+    l->own = proof != NULL;
+    l->credentials = proof != NULL ? credentials_ref(proof) : NULL;
     s->state = SERVER_RESOLVING;
     if (!dns_known(pool_dns(s->pool), node->host, node->port, &l->addresses)) {
         l->query = dns_lookup(pool_dns(s->pool), node->host, node->port, resolved, s);

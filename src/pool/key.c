@@ -3,17 +3,21 @@
  * that have set the same.
  *
  * Called by session/ and by pool.c. Invariants: a key lives while a session holds it or a
- * connection has it; a connection is counted in its key's group.
+ * connection has it; a connection is counted in its key's group; credentials of a key are those
+ * that a client has proved, to us or to a server.
  */
 #include "pool/internal.h"
 
+#include "auth/credentials.h"
+#include "auth/passwd.h"
 #include "base/arena.h"
+#include "base/log.h"
 #include "os/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WELCOME_LIFE_S = 60 };
+enum { WELCOME_LIFE_S = 60, SHUT_LIFE_S = 60 };
 
 static uint32_t
 group_of(const struct pool_key *k)
@@ -23,27 +27,35 @@ group_of(const struct pool_key *k)
     return places->group(places->ctx, k->user, k->database);
 }
 
-struct pool_key *
-pool_key_get(struct pool *p, const char *user, const char *database, const char *parameters,
-             size_t parameters_len)
+static struct pool_key *
+key_new(struct pool *p, const struct pool_login *login)
 {
-    size_t user_len = strlen(user) + 1;
-    size_t database_len = strlen(database) + 1;
-    size_t len = user_len + database_len + parameters_len;
-    struct pool_key *k = xmalloc(sizeof(*k) + len + 1);
-    struct pool_key *known;
+    size_t user_len = strlen(login->user) + 1;
+    size_t database_len = strlen(login->database) + 1;
+    size_t len = user_len + database_len + login->parameters_len;
+    struct pool_key *k = xmalloc(sizeof(*k) + len + 2);
 
     memset(k, 0, sizeof(*k));
     k->pool = p;
-    k->key_len = len;
-    k->user = memcpy(k->bytes, user, user_len);
-    k->database = memcpy(k->bytes + user_len, database, database_len);
+    k->means = (uint8_t)login->means;
+    k->key_len = len + 1;
+    k->user = memcpy(k->bytes, login->user, user_len);
+    k->database = memcpy(k->bytes + user_len, login->database, database_len);
     k->parameters = k->bytes + user_len + database_len;
-    if (parameters_len > 0)
-        memcpy(k->parameters, parameters, parameters_len);
-    k->parameters_len = parameters_len;
-    k->bytes[len] = '\0';
-    known = map_get(&p->keys_by_name, k->bytes, len);
+    if (login->parameters_len > 0)
+        memcpy(k->parameters, login->parameters, login->parameters_len);
+    k->parameters_len = login->parameters_len;
+    k->bytes[len] = (char)login->means;
+    k->bytes[len + 1] = '\0';
+    return k;
+}
+
+struct pool_key *
+pool_key_get(struct pool *p, const struct pool_login *login)
+{
+    struct pool_key *k = key_new(p, login);
+    struct pool_key *known = map_get(&p->keys_by_name, k->bytes, k->key_len);
+
     if (known != NULL) {
         free(k);
         k = known;
@@ -51,7 +63,7 @@ pool_key_get(struct pool *p, const char *user, const char *database, const char 
     } else {
         list_init(&k->idle);
         k->group = group_of(k);
-        map_put(&p->keys_by_name, k->bytes, len, k);
+        map_put(&p->keys_by_name, k->bytes, k->key_len, k);
     }
     list_append(&p->keys, &k->link);
     k->refs++;
@@ -72,6 +84,7 @@ pool_key_put(struct pool_key *k)
     map_remove(&k->pool->keys_by_name, k->bytes, k->key_len);
     list_remove(&k->link);
     buf_free(&k->welcome);
+    credentials_unref(k->credentials);
     free(k);
 }
 
@@ -120,6 +133,52 @@ pool_key_set_welcome(struct pool_key *k, const struct buf *messages)
     buf_clear(&k->welcome);
     buf_add(&k->welcome, messages->data, messages->len);
     k->welcome_ns = io_now_ns(k->pool->io);
+    k->shut_ns = 0;
+}
+
+/* ---- credentials ---- */
+
+void
+pool_key_set_credentials(struct pool_key *k, struct credentials *credentials)
+{
+    struct credentials *before = k->credentials;
+
+    BUG_UNLESS(k->means == POOL_PROVED);
+    k->credentials = credentials_ref(credentials);
+    credentials_unref(before);
+}
+
+struct credentials *
+pool_key_credentials(const struct pool_key *k)
+{
+    if (k->means == POOL_OPEN)
+        return NULL;
+    if (k->credentials != NULL)
+        return credentials_ref(k->credentials);
+    return k->pool->options.passwords != NULL
+               ? passwd_credentials(k->pool->options.passwords, k->user)
+               : NULL;
+}
+
+void
+pool_key_refused(struct pool_key *k, int node_id, const struct credentials *credentials)
+{
+    const struct pool_callbacks *c = &k->pool->callbacks;
+    bool is_final = c->refused == NULL || c->refused(c->ctx, node_id, k->user);
+
+    if (k->means == POOL_OPEN)
+        k->shut_ns = io_now_ns(k->pool->io);
+    if (credentials == NULL || k->credentials != credentials || !is_final)
+        return;
+    log_debug("what a client has proved of user \"%s\" does not count any more", k->user);
+    credentials_unref(k->credentials);
+    k->credentials = NULL;
+}
+
+bool
+pool_key_is_shut(const struct pool_key *k)
+{
+    return k->shut_ns != 0 && io_now_ns(k->pool->io) - k->shut_ns < SHUT_LIFE_S * NS_PER_S;
 }
 
 /* ---- groups ---- */

@@ -272,10 +272,13 @@ pool_take(struct pool_waiter *w, bool even_waited_for)
 {
     struct server *s = pool_is_on_hold(w->key, w->node_id) ? NULL : take_idle(w->key, w->node_id);
 
-    if (s == NULL)
-        return take_place(w->key, w->node_id, even_waited_for, &w->full)
-                   ? dial(w->key, w->node_id, w->ops, w->owner)
-                   : NULL;
+    if (s == NULL) {
+        if (!take_place(w->key, w->node_id, even_waited_for, &w->full))
+            return NULL;
+        s = dial(w->key, w->node_id, w->ops, w->owner);
+        dial_start(s, NULL);
+        return s;
+    }
     s->ops = w->ops;
     s->owner = w->owner;
     lend(s);
@@ -301,22 +304,25 @@ pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r)
 }
 
 struct server *
-pool_dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner,
-          struct err *err)
+pool_dial(const struct pool_check *check, struct err *err)
 {
+    struct pool_key *k = check->key;
+    int node_id = check->node_id;
     struct server *s;
     uint32_t full;
 
     if (!has_node(k->pool, node_id, err))
         return NULL;
-    s = take_idle(k, node_id);
+    s = check->proof == NULL ? take_idle(k, node_id) : NULL;
     if (s != NULL)
         server_close(s, "a new one takes its place");
     if (!take_place(k, node_id, false, &full)) {
         err_set(err, "53300", "there are as many connections to node %d as there may be", node_id);
         return NULL;
     }
-    return dial(k, node_id, ops, owner);
+    s = dial(k, node_id, check->ops, check->owner);
+    dial_start(s, check->proof);
+    return s;
 }
 
 bool
@@ -328,11 +334,11 @@ pool_dial_spare(struct pool_key *k, int node_id, const struct server_ops *ops, v
     if (pool_is_on_hold(k, node_id) ||
         !places->take(places->ctx, (struct pool_place){k->group, node_id}, &full))
         return false;
-    dial(k, node_id, ops, owner);
+    dial_start(dial(k, node_id, ops, owner), NULL);
     return true;
 }
 
-/* Its place is taken. */
+/* Its place is taken; dial_start follows. */
 static struct server *
 dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
 {
@@ -353,7 +359,6 @@ dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
     list_init(&s->owner_link);
     list_append(&p->busy, &s->link);
     slot_fill(s);
-    dial_start(s);
     return s;
 }
 

@@ -11,6 +11,8 @@
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
+ * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
+ * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
 #ifndef SESSION_INTERNAL_H
 #define SESSION_INTERNAL_H
@@ -201,6 +203,7 @@ struct local_portal {
     char bytes[]; /* the portal's name, the statement's text */
 };
 
+struct session_login;
 struct session_own;
 
 struct session {
@@ -279,8 +282,7 @@ struct session {
     struct server *replaying;   /* settings are being run on it before the client's next unit */
     struct io_timer timer;      /* of a batch that is held, or of the end */
     struct log_context log;
-    struct server *login_server;
-    uint64_t tried[2];                 /* nodes tried for the login */
+    struct session_login *login;       /* until the welcome; NULL */
     char *names;                       /* owns user, database, application */
     struct local_portal *local_portal; /* NULL: none */
     struct buf notices;                /* for the client, as soon as no message is passing */
@@ -343,6 +345,11 @@ void session_release(struct session *s);
 
 /* startup.c */
 void startup_received(struct session *s);
+/* It has a key: the client comes in when the login of that is known to be good, or once a server
+ * has checked it. */
+void startup_enter(struct session *s);
+void startup_ask_a_server(struct session *s);
+bool startup_is_dialling(const struct session *s, const struct server *server);
 void startup_server_ready(struct session *s, struct server *server);
 /* It waited for one; NULL: in vain. */
 void startup_server_taken(struct session *s, struct server *server);

@@ -17,6 +17,7 @@
 #include "os/io.h"
 #include "pool/pool.h"
 #include "route/rules.h"
+#include "session/login.h"
 #include "sql/facts.h"
 
 #include <stdbool.h>
@@ -108,6 +109,7 @@ struct session_host {
     const struct cluster_view *view;
     struct cluster_cursor *cursor;
     struct session_options options;
+    struct login_host login;
     struct node_counters *counters; /* by node_id */
     uint64_t *routed;               /* units, by enum route_reason */
     void *ctx;

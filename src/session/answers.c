@@ -16,7 +16,7 @@ on_ready(void *ctx, struct server *server)
 {
     struct session *s = ctx;
 
-    if (s->login_server == server) {
+    if (startup_is_dialling(s, server)) {
         startup_server_ready(s, server);
         return;
     }
@@ -105,8 +105,7 @@ on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t
 {
     struct session *s = ctx;
 
-    if (s->login_server == server) {
-        s->login_server = NULL;
+    if (startup_is_dialling(s, server)) {
         startup_server_failed(s, server, err, fatal, fatal_len);
         return;
     }

@@ -9,7 +9,7 @@
  * counts. For a primary while there is none, or while it takes no connections, it waits as long as
  * failover_wait says. Invariant: who is on hold is in the host's list, and stalled or logging in.
  */
-#include "session/internal.h"
+#include "session/login_state.h"
 
 #include <string.h>
 
@@ -164,7 +164,7 @@ session_holds_changed(struct session *s)
     if (s->state == CLIENT_LOGIN && s->waiter.line != NULL &&
         ask(s, s->waiter.node_id) != SESSION_HOLD_NONE) {
         pool_wait_no_more(s->host->pool, &s->waiter);
-        memset(s->tried, 0, sizeof(s->tried));
+        memset(s->login->tried, 0, sizeof(s->login->tried));
         startup_go_on(s);
     }
     if (s->state != CLIENT_READY)

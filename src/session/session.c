@@ -5,7 +5,7 @@
  * Invariants: at most two links; a session that is closed has none and gets no callback; its
  * memory goes when the running callback has returned.
  */
-#include "session/internal.h"
+#include "session/login_state.h"
 
 #include "base/arena.h"
 #include "base/str.h"
@@ -71,12 +71,16 @@ client_received(void *ctx, struct io_rx *rx)
 
     if (s->state == CLIENT_READY)
         s->active_ns = io_now_ns(s->host->io);
-    if (s->state != CLIENT_READY) {
+    if (s->state == CLIENT_REFUSED) {
+        /* what it says counts no more */
+    } else if (s->state != CLIENT_READY) {
         buf_add(&s->in, rx->data, rx->len);
         if (s->in.len >= HOLD_MAX_BYTES)
             io_pause(s->client);
         if (s->state == CLIENT_STARTUP)
             startup_received(s);
+        else if (s->state == CLIENT_LOGIN)
+            login_received(s->login);
     } else if (s->in.len > 0 || s->stall != STALL_NONE) {
         buf_add(&s->in, rx->data, rx->len);
         if (s->stall == STALL_NONE && unit_is_due(s))
@@ -142,6 +146,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     settings_init(s);
     session_enter(s, CLIENT_STARTUP);
     s->client = io_stream_open(host->io, fd, &client_ops, s);
+    s->login = login_new(s);
     if (place->slot != NULL) {
         place->slot->load_balance_node = -1;
         place->slot->keeps = 0;
@@ -149,6 +154,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
         place->slot->statement[0] = '\0';
         session_show_state(s, SESSION_SLOT_LOGIN);
     }
+    login_hosts_sweep(&host->login);
     return s;
 }
 
@@ -196,7 +202,7 @@ session_end(struct session *s, const char *why)
 {
     if (s->state == CLIENT_CLOSED)
         return;
-    if (session_options(s)->log_disconnections && s->key != NULL)
+    if (session_options(s)->log_disconnections && s->key != NULL && s->login == NULL)
         log_info("disconnection: user=%s database=%s: %s", pool_key_user(s->key),
                  pool_key_database(s->key), why);
     session_enter(s, CLIENT_CLOSED);
@@ -205,9 +211,8 @@ session_end(struct session *s, const char *why)
         hold_leave(s);
     keeps_fini(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
-    if (s->login_server != NULL)
-        server_close(s->login_server, "its session has gone");
-    s->login_server = NULL;
+    login_free(s->login);
+    s->login = NULL;
     if (s->primary != NULL)
         session_drop_link(s, s->primary);
     if (s->reader != NULL)
@@ -523,6 +528,7 @@ session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
     list_init(&host->held);
+    list_init(&host->login.begun);
     host->suspect_node = -1;
     slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
     slab_init(&host->sessions, sizeof(struct session), SESSIONS_PER_PAGE);

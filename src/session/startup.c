@@ -1,12 +1,15 @@
 /*
  * From a client's first byte to its first ReadyForQuery.
  *
+ * Who may come in is login.c's; here are the packets in front of that, and the server behind it.
  * SSLRequest and GSSENCRequest are answered with N. A login is checked with the server once a
- * minute per user, database and parameters; in between, what the server said then is repeated.
- * When no server can be reached the client comes in all the same: SHOW pool_nodes must work.
+ * minute per user, database and parameters; in between, what the server said then is repeated, but
+ * to nobody whose password a server has to check. When no server can be reached the client comes in
+ * all the same: SHOW pool_nodes must work.
  */
-#include "session/internal.h"
+#include "session/login_state.h"
 
+#include "auth/credentials.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -158,6 +161,16 @@ note_parameters(struct session *s, const struct buf *messages)
 }
 
 static void
+log_welcome(const struct session *s)
+{
+    char how[256];
+
+    login_describe(s->login, how, sizeof(how));
+    log_info("connection authorized: user=%s database=%s application_name=%s %s", s->log.user,
+             s->log.database, s->log.application, how);
+}
+
+static void
 welcome(struct session *s, const struct buf *parameters)
 {
     struct buf b = BUF_EMPTY;
@@ -171,12 +184,13 @@ welcome(struct session *s, const struct buf *parameters)
     build_ready(&b, 'I');
     session_send(s, &b);
     buf_free(&b);
+    if (session_options(s)->log_connections)
+        log_welcome(s);
+    login_free(s->login);
+    s->login = NULL;
     session_enter(s, CLIENT_READY);
     s->active_ns = io_now_ns(s->host->io);
     session_show_state(s, SESSION_SLOT_IDLE);
-    if (session_options(s)->log_connections)
-        log_info("connection authorized: user=%s database=%s application_name=%s", s->log.user,
-                 s->log.database, s->log.application);
     client_go_on(s);
 }
 
@@ -210,7 +224,7 @@ welcome_alone(struct session *s)
 static bool
 was_tried(const struct session *s, int node_id)
 {
-    return (s->tried[node_id / 64] >> (node_id % 64) & 1) != 0;
+    return (s->login->tried[node_id / 64] >> (node_id % 64) & 1) != 0;
 }
 
 /* The first one is where the session will read: its connection is at hand then. */
@@ -232,93 +246,165 @@ next_node_to_ask(struct session *s)
     return -1;
 }
 
+/* Nobody has said that the password is right. */
 static void
-ask_a_server(struct session *s)
+nobody_to_check(struct session *s)
 {
+    struct err err;
+
+    err_set(&err, "57P03", "there is no server that could check the password of user \"%.64s\"",
+            s->log.user);
+    session_fatal(s, &err);
+}
+
+static void
+wait_for_place(struct session *s, int node_id)
+{
+    s->waiter = (struct pool_waiter){.key = s->key,
+                                     .ops = &session_server_ops,
+                                     .owner = s,
+                                     .slot = s->place.slot,
+                                     .node_id = (int16_t)node_id};
+    pool_wait(s->host->pool, &s->waiter);
+}
+
+void
+startup_ask_a_server(struct session *s)
+{
+    struct session_login *l = s->login;
     int node_id = next_node_to_ask(s);
+    struct pool_check check = {.key = s->key,
+                               .node_id = node_id,
+                               .ops = &session_server_ops,
+                               .owner = s,
+                               .proof = l->proof};
     struct err err;
 
     if (hold_may_stop(s, node_id) && hold_stops(s, node_id))
         return;
     if (node_id < 0) {
-        welcome_alone(s);
+        if (l->way == LOGIN_BY_SERVER)
+            nobody_to_check(s);
+        else
+            welcome_alone(s);
         return;
     }
-    s->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
-    s->login_server = pool_dial(s->key, node_id, &session_server_ops, s, &err);
-    if (s->login_server == NULL && strcmp(err.sqlstate, "53300") == 0) {
-        s->waiter = (struct pool_waiter){.key = s->key,
-                                         .ops = &session_server_ops,
-                                         .owner = s,
-                                         .slot = s->place.slot,
-                                         .node_id = (int16_t)node_id};
-        pool_wait(s->host->pool, &s->waiter);
-        return;
-    }
-    if (s->login_server == NULL)
+    l->tried[node_id / 64] |= UINT64_C(1) << (node_id % 64);
+    l->server = pool_dial(&check, &err);
+    if (l->server == NULL && strcmp(err.sqlstate, "53300") == 0)
+        wait_for_place(s, node_id);
+    else if (l->server == NULL)
         startup_server_failed(s, NULL, &err, NULL, 0);
-    else if (s->login_server->state == SERVER_LENT)
-        startup_server_ready(s, s->login_server);
+    else if (l->server->state == SERVER_LENT)
+        startup_server_ready(s, l->server);
+}
+
+void
+startup_enter(struct session *s)
+{
+    const struct buf *known = pool_key_welcome(s->key);
+
+    if (known != NULL)
+        welcome(s, known);
+    else
+        startup_ask_a_server(s);
 }
 
 void
 startup_go_on(struct session *s)
 {
-    ask_a_server(s);
+    startup_ask_a_server(s);
+}
+
+bool
+startup_is_dialling(const struct session *s, const struct server *server)
+{
+    return s->login != NULL && s->login->server == server;
 }
 
 void
 startup_server_taken(struct session *s, struct server *server)
 {
+    struct session_login *l = s->login;
     struct err err;
 
     if (server == NULL) {
         err_set(&err, "53300", "no server connection became free within query_wait_timeout");
         session_fatal(s, &err);
+    } else if (l->way == LOGIN_BY_SERVER) {
+        /* somebody else's login does not say that this password is right: only its place is ours */
+        l->tried[server->node_id / 64] &= ~(UINT64_C(1) << (server->node_id % 64));
+        server_close(server, "its place is needed");
+        startup_ask_a_server(s);
     } else if (server->state == SERVER_LENT) {
         startup_server_ready(s, server);
     } else {
-        s->login_server = server;
+        l->server = server;
     }
 }
 
 void
 startup_server_ready(struct session *s, struct server *server)
 {
+    struct session_login *l = s->login;
     const struct buf *parameters = pool_key_welcome(s->key);
+    bool asked_proof = server->asked_proof;
+    struct err err;
 
-    s->login_server = NULL;
+    l->server = NULL;
     pool_return(server);
+    if (l->way == LOGIN_BY_SERVER && !asked_proof) {
+        login_failure(l, &err);
+        login_refuse(l, &err,
+                     "no secret is known here, and a server has let it in without a look "
+                     "at its password");
+        return;
+    }
+    if (l->way == LOGIN_BY_SERVER)
+        pool_key_set_credentials(s->key, l->proof);
     if (parameters != NULL)
         welcome(s, parameters);
     else
-        ask_a_server(s);
+        startup_ask_a_server(s);
+}
+
+/* What the server itself says to the client. */
+static void
+pass_refusal(struct session *s, bool authenticated, const uint8_t *fatal, size_t fatal_len)
+{
+    struct buf b = BUF_EMPTY;
+
+    if (authenticated) {
+        build_auth_ok(&b);
+        session_send(s, &b);
+        buf_free(&b);
+    }
+    io_send_copy(s->client, fatal, fatal_len);
 }
 
 void
 startup_server_failed(struct session *s, const struct server *server, const struct err *err,
                       const uint8_t *fatal, size_t fatal_len)
 {
-    bool authenticated = server != NULL && server->authenticated;
+    struct session_login *l = s->login;
     int primary_id = s->host->view->primary_id;
 
+    l->server = NULL;
+    if (l->way == LOGIN_OPEN && server != NULL && server->unproved) {
+        login_needs_text(l);
+        return;
+    }
     /* a standby may not have heard yet of the role or the database */
     if (pool_blames_node(err) || (primary_id >= 0 && !was_tried(s, primary_id))) {
-        ask_a_server(s);
-        return;
-    }
-    if (fatal == NULL) {
+        startup_ask_a_server(s);
+    } else if (fatal == NULL) {
         session_fatal(s, err);
-        return;
+    } else if (strncmp(err->sqlstate, "28", 2) == 0) {
+        login_refuse_with(l, err, fatal, fatal_len);
+    } else {
+        pass_refusal(s, server != NULL && server->authenticated, fatal, fatal_len);
+        session_end(s, err->message);
     }
-    if (authenticated) {
-        struct buf b = BUF_EMPTY;
-        build_auth_ok(&b);
-        session_send(s, &b);
-        buf_free(&b);
-    }
-    io_send_copy(s->client, fatal, fatal_len);
-    session_end(s, err->message);
 }
 
 /* ---- packets ---- */
@@ -347,8 +433,6 @@ take_pool_mode(struct session *s)
 static void
 begin(struct session *s, const struct wire_startup *p)
 {
-    struct buf parameters = BUF_EMPTY;
-    const struct buf *known;
     struct err err;
 
     if (p->replication) {
@@ -368,17 +452,10 @@ begin(struct session *s, const struct wire_startup *p)
     negotiate(s, p);
     make_wish(s);
     take_pool_mode(s);
-    collect_parameters(p, &parameters);
-    s->key = pool_key_get(s->host->pool, s->log.user, s->log.database,
-                          (const char *)parameters.data, parameters.len);
-    buf_free(&parameters);
+    collect_parameters(p, &s->login->parameters);
     buf_drop(&s->in, p->total_bytes);
     session_enter(s, CLIENT_LOGIN);
-    known = pool_key_welcome(s->key);
-    if (known != NULL)
-        welcome(s, known);
-    else
-        ask_a_server(s);
+    login_begin(s->login);
 }
 
 static void

@@ -26,7 +26,10 @@ enum { PASSWD_FILE_MAX = 16 * 1024 * 1024, PASSWD_LINE_MAX = 4096 };
 int passwd_parse(const char *text, size_t len, const struct passwd_source *source,
                  struct passwd **p_r, struct err *err);
 
-/* NULL is allowed. Wipes the secrets. */
+/* One holder more, in one process and thread; returns p. NULL is allowed. */
+struct passwd *passwd_ref(struct passwd *p);
+
+/* One less; with the last one the secrets are wiped. NULL is allowed. */
 void passwd_free(struct passwd *p);
 
 /* What a client must prove. 1: found; 0: no entry; -1 with err: the entry cannot be used. p may be

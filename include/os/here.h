@@ -14,6 +14,16 @@
  * interfaces. */
 bool here_has_address(const struct sock_address *address);
 
+/* An address of one of its interfaces and the mask of that network, in network byte order; IPv4
+ * uses the first 4 bytes. */
+struct here_network {
+    int family; /* AF_INET or AF_INET6 */
+    uint8_t address[16];
+    uint8_t mask[16];
+};
+/* All of them, as far as there is room; returns how many. Asks the kernel. */
+uint32_t here_networks(struct here_network *list, uint32_t room);
+
 /* Who owns a path or, when that does not exist, the nearest directory above it that does, and the
  * group of that user. root when it cannot be told. */
 void here_owner(const char *path, uid_t *uid_r, gid_t *gid_r);

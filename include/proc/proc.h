@@ -67,6 +67,7 @@ struct proc {
                                      * but who accepts no more closes his own copies */
     struct sock_listeners *pcp;     /* for administration; the same */
     bool forgets_status;            /* the status file is not read */
+    uint8_t mock_key[32];           /* of passwords for roles that there are not (auth/secret.h) */
     struct proc_frame *frame;       /* proc.c's own */
 };
 

@@ -19,13 +19,14 @@
 /* Immutable, reference-counted. */
 struct login_rules {
     uint32_t refs;
-    struct hba *hba;          /* NULL: enable_pool_hba is off */
+    bool by_lines;            /* enable_pool_hba: without lines nobody may come in */
+    struct hba *hba;          /* NULL: there are none */
     struct ident *ident;      /* NULL: none */
     struct passwd *passwords; /* pool_passwd; NULL: none */
 };
 
-/* Takes them over; the caller holds the only reference. */
-struct login_rules *login_rules_new(struct hba *hba, struct ident *ident, struct passwd *passwords);
+/* Takes the references over (refs does not count); the caller holds the only one of the result. */
+struct login_rules *login_rules_new(const struct login_rules *content);
 struct login_rules *login_rules_ref(struct login_rules *r);
 void login_rules_unref(struct login_rules *r); /* NULL is allowed */
 

@@ -28,6 +28,7 @@ struct passwd {
     char *key;            /* NULL: none */
     bool has_fault;
     struct err fault; /* the first */
+    uint32_t more;    /* holders besides one */
 };
 
 static void
@@ -45,10 +46,18 @@ wipe_text(void *ctx UNUSED, void *value)
     saslprep_free(value);
 }
 
+struct passwd *
+passwd_ref(struct passwd *p)
+{
+    if (p != NULL)
+        p->more++;
+    return p;
+}
+
 void
 passwd_free(struct passwd *p)
 {
-    if (p == NULL)
+    if (p == NULL || p->more-- > 0)
         return;
     map_clear(&p->by_user, wipe_entry, NULL);
     map_clear(&p->decrypted, wipe_text, NULL);

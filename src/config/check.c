@@ -112,6 +112,15 @@ check_socket_directories(const struct check *check, enum option_id id,
     }
 }
 
+/* Without it everybody would be asked about, or nobody. */
+static void
+check_auth_query(const struct check *check)
+{
+    if (check->cfg->auth_user[0] != '\0' && strstr(check->cfg->auth_query, "$1") == NULL)
+        fault(check, ID(auth_query), "\"auth_query\" does not ask for $1, the user",
+              "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1");
+}
+
 static void
 check_listening(const struct check *check)
 {
@@ -381,6 +390,7 @@ check_all(const struct check *check)
 {
     check_mode(check);
     check_listening(check);
+    check_auth_query(check);
     check_places(check);
     check_log_prefix(check);
     check_files(check);

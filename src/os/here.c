@@ -47,6 +47,43 @@ here_has_address(const struct sock_address *address)
     return found;
 }
 
+static void
+copy_bytes(const struct sockaddr *from, uint8_t to[16])
+{
+    const struct sockaddr_in *in = (const void *)from;
+    const struct sockaddr_in6 *in6 = (const void *)from;
+
+    if (from->sa_family == AF_INET)
+        memcpy(to, &in->sin_addr, sizeof(in->sin_addr));
+    else
+        memcpy(to, &in6->sin6_addr, sizeof(in6->sin6_addr));
+}
+
+uint32_t
+here_networks(struct here_network *out, uint32_t room)
+{
+    struct ifaddrs *list;
+    uint32_t count = 0;
+
+    if (getifaddrs(&list) != 0)
+        return 0;
+    for (const struct ifaddrs *at = list; at != NULL && count < room; at = at->ifa_next) {
+        struct here_network *n = &out[count];
+
+        if (at->ifa_addr == NULL || at->ifa_netmask == NULL ||
+            (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6) ||
+            at->ifa_addr->sa_family != at->ifa_netmask->sa_family)
+            continue;
+        memset(n, 0, sizeof(*n));
+        n->family = at->ifa_addr->sa_family;
+        copy_bytes(at->ifa_addr, n->address);
+        copy_bytes(at->ifa_netmask, n->mask);
+        count++;
+    }
+    freeifaddrs(list);
+    return count;
+}
+
 void
 here_owner(const char *path, uid_t *uid_r, gid_t *gid_r)
 {

@@ -7,7 +7,6 @@
  */
 #include "child.h"
 
-#include "auth/passwd.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -88,7 +87,7 @@ configure(struct child *c)
     struct err err;
 
     limits_configure(&c->limits);
-    proc_read_passwords(cfg, c->proc->files->pool_key, &c->passwords);
+    child_configure_login(c);
     make_rules(c);
     if (catalog_configure(c->host.catalog, cfg, &err) != 0)
         log_error("%s", err.message);
@@ -463,6 +462,7 @@ sweep(void *ctx)
             session_sweep(c->sessions[n]);
     }
     pool_sweep(c->pool);
+    child_sweep_login(c);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_nodes(c);
     child_look_at_holds(c);
@@ -520,6 +520,7 @@ child_new(struct proc *p)
     };
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
+    child_fill_login(c, &c->host);
     configure(c);
     child_rebuild_view(c);
     child_look_at_nodes(c);
@@ -527,9 +528,11 @@ child_new(struct proc *p)
     return c;
 }
 
-static void
+static bool
 child_free(struct child *c)
 {
+    bool left;
+
     for (uint32_t n = 0; n < c->listener_count; n++)
         io_listener_close(c->listeners[n]);
     for (uint32_t n = 0; n < c->held_count; n++)
@@ -540,17 +543,18 @@ child_free(struct child *c)
     io_timer_stop(&c->closing);
     io_timer_stop(&c->finish);
     session_host_fini(&c->host);
+    left = child_drop_login(c);
     pool_free(c->pool);
     dns_free(c->dns);
     catalog_free(c->host.catalog);
     sql_cache_free((struct sql_cache *)c->host.sql);
-    passwd_free(c->passwords);
     route_rules_free(c->rules);
     free(c->freshness);
     free(c->judged);
     free(c->free_indexes);
     free(c->sessions);
     free(c);
+    return left;
 }
 
 void
@@ -566,5 +570,6 @@ child_main(struct proc *p)
         c->listeners[c->listener_count++] = io_listen(p->io, p->clients->list[n].fd, accepted, c);
     sweep(c);
     proc_run(p, &ops, c);
-    child_free(c);
+    if (child_free(c))
+        _exit(0);
 }

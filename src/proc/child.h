@@ -4,6 +4,7 @@
  * child.c        clients come and go
  * child_host.c   what its sessions and its pool ask of it
  * child_holds.c  what is paused and drained
+ * child_login.c  who may come in
  * child_nodes.c  what the failover process has decided
  */
 #ifndef PROC_CHILD_H
@@ -14,8 +15,11 @@
 #include "ipc/inbox.h"
 #include "os/sock.h"
 #include "pool/pool.h"
+#include "proc/hba.h"
 #include "proc/limits.h"
 #include "session/session.h"
+
+enum { CHILD_NETS_MAX = 128 };
 
 struct child {
     struct proc *proc;
@@ -36,6 +40,10 @@ struct child {
     struct pool *pool;
     struct limits limits;
     struct passwd *passwords;
+    struct proc_hba hba;
+    struct hba_net nets[CHILD_NETS_MAX]; /* this host's */
+    struct hba_nets net_list;
+    int64_t nets_ns; /* when they were looked at */
     struct route_rules *rules;
     struct pool_node nodes[CONFIG_NODES_MAX];
     struct io_listener *listeners[SOCK_LISTEN_MAX];
@@ -78,6 +86,13 @@ void child_rebuild_view(struct child *c);
 void child_look_at_holds(struct child *c);
 void child_fill_holds(struct child *c, struct session_host *host);
 bool child_is_on_hold(void *ctx, const char *database, int node_id);
+
+/* child_login.c: who may come in, and what is asked for that. */
+void child_fill_login(struct child *c, struct session_host *host);
+void child_configure_login(struct child *c);
+void child_sweep_login(struct child *c);
+/* True when something is left on threads: the process must end by _exit. */
+bool child_drop_login(struct child *c);
 
 /* child_nodes.c: acts on what the failover process has decided. From the event loop. */
 void child_look_at_nodes(struct child *c);

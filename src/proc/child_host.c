@@ -248,6 +248,17 @@ child_cancel_for(struct child *c, const struct inbox_msg *msg)
     cancel_here(c, msg->cancel.pid, msg->cancel.key, msg->cancel.key_len, o);
 }
 
+/* A standby may not have heard of the new password yet; what is known of it is asked anew. */
+static bool
+refused(void *ctx, int node_id, const char *user)
+{
+    struct child *c = ctx;
+
+    if (role_query_is_on(c->host.login.roles))
+        role_query_forget(c->host.login.roles, user);
+    return c->view.primary_id < 0 || c->view.primary_id == node_id;
+}
+
 /* ---- all of it ---- */
 
 void
@@ -276,5 +287,6 @@ child_pool_callbacks(struct child *c)
                                    .on_hold = child_is_on_hold,
                                    .usable = is_of_use,
                                    .asks_identity = child_asks_identity,
-                                   .accepts = child_accepts};
+                                   .accepts = child_accepts,
+                                   .refused = refused};
 }

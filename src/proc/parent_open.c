@@ -217,11 +217,12 @@ raise_limits(const struct parent *pa)
 }
 
 static int
-seed(struct err *err)
+seed(struct parent *pa, struct err *err)
 {
     uint64_t value;
 
-    if (random_bytes(&value, sizeof(value), err) != 0)
+    if (random_bytes(&value, sizeof(value), err) != 0 ||
+        random_bytes(pa->base.mock_key, sizeof(pa->base.mock_key), err) != 0)
         return -1;
     hash_seed(value);
     return 0;
@@ -287,7 +288,7 @@ parent_open(struct parent *pa, struct err *err)
     pa->base.child_target = children > 0 ? (uint32_t)children : limits_cpus();
     choose_child_numbers(pa);
     raise_limits(pa);
-    if (seed(err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
+    if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
         open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);

@@ -38,11 +38,12 @@ enum {
 /* ---- rules ---- */
 
 struct login_rules *
-login_rules_new(struct hba *hba, struct ident *ident, struct passwd *passwords)
+login_rules_new(const struct login_rules *content)
 {
     struct login_rules *r = xcalloc(1, sizeof(*r));
 
-    *r = (struct login_rules){.refs = 1, .hba = hba, .ident = ident, .passwords = passwords};
+    *r = *content;
+    r->refs = 1;
     return r;
 }
 
@@ -615,10 +616,10 @@ login_begin(struct session_login *l)
         session_end(s, "the client is gone");
         return;
     }
-    if (l->rules->hba == NULL)
-        find_secret(l);
-    else
+    if (l->rules->by_lines)
         go_by_rules(l);
+    else
+        find_secret(l);
 }
 
 /* ---- what the client answers ---- */

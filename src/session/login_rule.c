@@ -41,6 +41,10 @@ login_match(struct session_login *l, struct err *err)
         .nets = s->host->login.nets,
     };
 
+    if (l->rules->hba == NULL) {
+        refuse_by_file(l, "there is no pool_hba.conf that could let in", err);
+        return LOGIN_REFUSED;
+    }
     switch (hba_match(l->rules->hba, &client, &l->line)) {
     case HBA_NEEDS_ROLES:
         return LOGIN_TAKES_ROLES;

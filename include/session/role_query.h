@@ -12,6 +12,7 @@
 #include "auth/secret.h"
 #include "base/list.h"
 #include "cluster/view.h"
+#include "os/ask.h"
 #include "os/dns.h"
 #include "os/io.h"
 #include "pool/pool.h"
@@ -25,7 +26,8 @@ struct role_query_options {
     const char *user;     /* auth_user; "": nothing is asked */
     const char *password; /* NULL: none */
     const char *database;
-    const char *sql; /* gives name and password, and perhaps until when that is valid */
+    const char *sql;    /* gives name and password, and perhaps until when that is valid */
+    struct ask_tls tls; /* its texts are borrowed until the next configuration */
     int64_t keep_ms;
     int64_t limit_ms; /* of one question at one node */
 };

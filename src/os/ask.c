@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PAIRS_MAX = 9 };
+
 #define LOST "08006" /* connection_failure: the connection ended */
 
 enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING };
@@ -36,6 +38,7 @@ struct ask {
     char *database;
     char *application_name;
     char *options;
+    char *tls[ASK_TLS_WORDS]; /* values of tls_keywords */
     uint16_t port;
     struct dns_query *query;
     PGconn *conn;
@@ -48,6 +51,9 @@ struct ask {
     struct err parting; /* the server's last words while nothing was asked; "" when none */
     enum ask_failure failure;
 };
+
+static const char *const tls_keywords[ASK_TLS_WORDS] = {
+    "sslmode", "sslrootcert", "sslcrl", "sslcert", "sslkey", "ssl_min_protocol_version"};
 
 struct ask_rows {
     const PGresult *result;
@@ -398,16 +404,22 @@ dial(struct ask *a, const struct dns_answer *answer)
     struct buf hosts = BUF_EMPTY;
     struct buf addresses = BUF_EMPTY;
     char port[8];
-    const char *names[] = {"host",     "hostaddr",         "port",       "user",    "dbname",
-                           "password", "application_name", "gssencmode", "options", NULL};
+    const char *names[PAIRS_MAX + ASK_TLS_WORDS + 1] = {
+        "host",     "hostaddr",         "port",       "user",   "dbname",
+        "password", "application_name", "gssencmode", "options"};
+    const char *values[PAIRS_MAX + ASK_TLS_WORDS + 1];
 
     snprintf(port, sizeof(port), "%u", a->port);
     list_addresses(a, answer, &hosts, &addresses);
-    a->conn = PQconnectStartParams(
-        names,
-        (const char *const[]){buf_cstr(&hosts), buf_cstr(&addresses), port, a->user, a->database,
-                              a->password, a->application_name, "disable", a->options, NULL},
-        0);
+    memcpy(values,
+           (const char *const[PAIRS_MAX]){buf_cstr(&hosts), buf_cstr(&addresses), port, a->user,
+                                          a->database, a->password, a->application_name, "disable",
+                                          a->options},
+           PAIRS_MAX * sizeof(values[0]));
+    memcpy(names + PAIRS_MAX, tls_keywords, sizeof(tls_keywords));
+    memcpy(values + PAIRS_MAX, a->tls, sizeof(a->tls));
+    values[PAIRS_MAX + ASK_TLS_WORDS] = NULL;
+    a->conn = PQconnectStartParams(names, values, 0);
     buf_free(&hosts);
     buf_free(&addresses);
     if (a->conn == NULL)
@@ -458,6 +470,8 @@ forget_target(struct ask *a)
     free(a->database);
     free(a->application_name);
     free(a->options);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        free(a->tls[n]);
 }
 
 void
@@ -471,6 +485,29 @@ ask_free(struct ask *a)
     free(a);
 }
 
+static void
+list_tls(const struct ask_tls *tls, const char **values)
+{
+    const char *const list[ASK_TLS_WORDS] = {tls->mode, tls->ca_cert, tls->crl_file,
+                                             tls->cert, tls->key,     tls->min_version};
+
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        values[n] = list[n] != NULL ? list[n] : "";
+}
+
+static bool
+is_same_tls(const struct ask *a, const struct ask_tls *tls)
+{
+    const char *values[ASK_TLS_WORDS];
+
+    list_tls(tls, values);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++) {
+        if (strcmp(a->tls[n], values[n]) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool
 is_same(const struct ask *a, const struct ask_target *t)
 {
@@ -478,7 +515,7 @@ is_same(const struct ask *a, const struct ask_target *t)
            strcmp(a->user, t->user) == 0 && strcmp(a->database, t->database) == 0 &&
            strcmp(a->password, t->password != NULL ? t->password : "") == 0 &&
            strcmp(a->application_name, t->application_name) == 0 &&
-           strcmp(a->options, t->options != NULL ? t->options : "") == 0;
+           strcmp(a->options, t->options != NULL ? t->options : "") == 0 && is_same_tls(a, &t->tls);
 }
 
 void
@@ -492,6 +529,8 @@ ask_close(struct ask *a)
 bool
 ask_set_target(struct ask *a, const struct ask_target *t)
 {
+    const char *tls[ASK_TLS_WORDS];
+
     if (is_same(a, t))
         return false;
     ask_close(a);
@@ -503,6 +542,9 @@ ask_set_target(struct ask *a, const struct ask_target *t)
     a->database = xstrdup(t->database);
     a->application_name = xstrdup(t->application_name);
     a->options = xstrdup(t->options != NULL ? t->options : "");
+    list_tls(&t->tls, tls);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        a->tls[n] = xstrdup(tls[n]);
     return true;
 }
 

@@ -17,6 +17,7 @@
 #include "pool/pool.h"
 #include "proc/hba.h"
 #include "proc/limits.h"
+#include "proc/tls.h"
 #include "session/session.h"
 
 enum { CHILD_NETS_MAX = 128 };
@@ -45,6 +46,7 @@ struct child {
     struct hba_nets net_list;
     int64_t nets_ns; /* when they were looked at */
     struct route_rules *rules;
+    struct tls_sides tls;
     struct pool_node nodes[CONFIG_NODES_MAX];
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;

@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/here.h"
 #include "proc/proc.h"
+#include "proc/tls.h"
 
 #include <string.h>
 
@@ -79,6 +80,7 @@ configure_query(struct child *c)
                         : NULL,
         .database = cfg->auth_dbname,
         .sql = cfg->auth_query,
+        .tls = proc_ask_tls(cfg),
         .keep_ms = cfg->auth_query_cache_time_ms,
         .limit_ms = QUESTION_MS,
     };

@@ -21,6 +21,7 @@
 #include "os/clock.h"
 #include "os/conninfo.h"
 #include "os/run.h"
+#include "proc/tls.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -131,7 +132,8 @@ open_ask(struct failover_job *job, int node_id, const struct ask_ops *ops)
         .password = proc_password(f->passwords, user,
                                   own ? cfg->recovery_password : cfg->sr_check_password),
         .database = own ? cfg->recovery_database : cfg->sr_check_database,
-        .application_name = "pgpool failover"};
+        .application_name = "pgpool failover",
+        .tls = proc_ask_tls(cfg)};
 
     ask_set_target(ask, &target);
     return ask;

@@ -66,6 +66,7 @@ struct role_query {
     char *password;
     char *database;
     char *sql;
+    struct ask_tls tls;
     int64_t keep_ms;
     int64_t limit_ms;
     struct map entries;
@@ -318,7 +319,8 @@ ask_next(struct role_query *q)
                                 .password = q->password,
                                 .database = q->database,
                                 .application_name = "pgpool auth_query",
-                                .options = session_options};
+                                .options = session_options,
+                                .tls = q->tls};
     struct role_entry *e;
     int node_id;
 
@@ -422,6 +424,7 @@ role_query_configure(struct role_query *q, const struct role_query_options *o)
     q->password = o->password != NULL ? xstrdup(o->password) : NULL;
     q->database = xstrdup(o->database);
     q->sql = xstrdup(o->sql);
+    q->tls = o->tls;
     q->keep_ms = o->keep_ms;
     q->limit_ms = o->limit_ms;
     /* what is being asked is asked again, by the new options */

@@ -28,6 +28,7 @@ enum {
 };
 
 struct admin;
+struct explain_login;
 struct pcp_users;
 
 /* A client came, logged in or went. */
@@ -43,6 +44,9 @@ struct admin_host {
     /* INBOX_ORDER to the parent, INBOX_NODE_COMMAND to the failover process; admin_order_done tells
      * what has come of it, or it is sent again. */
     void (*send)(void *ctx, uint32_t slot, struct inbox_msg *msg);
+    /* Fills in the rules and secrets that are in force, borrowed until the next turn of the loop.
+     */
+    void (*login_rules)(void *ctx, struct explain_login *login_r);
     /* Before a reload: the files that the parent does not read. -1: one is faulty. */
     int (*check_files)(void *ctx, struct err *err);
 };

@@ -7,6 +7,7 @@
  * query.c    simple queries          extended.c  the extended protocol
  * hold.c     pause, resume, drain, undrain
  * order.c    commands that another process carries out
+ * explain.c  what would become of a login
  */
 #ifndef ADMIN_INTERNAL_H
 #define ADMIN_INTERNAL_H
@@ -15,6 +16,7 @@
 #include "auth/pcp_users.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "os/sock.h"
 #include "sql/command.h"
 #include "sql/facts.h"
 #include "wire/handshake.h"
@@ -60,11 +62,21 @@ struct order_request {
     bool gracefully;
 };
 
+/* PGPOOL EXPLAIN LOGIN. */
+struct admin_login {
+    char user[SQL_COMMAND_NAME_BYTES]; /* "": nothing of that kind */
+    char database[SQL_COMMAND_NAME_BYTES];
+    struct sock_address address;
+    bool is_local;
+    bool tls;
+};
+
 /* What a statement asks for. */
 struct admin_target {
     struct inspect_target view; /* its view is admin_nothing when there is nothing to be shown */
     struct hold_request hold;   /* verb 0: nothing of that kind */
     struct order_request order; /* the same */
+    struct admin_login login;
 };
 
 /* A pause or its like that a client waits for: its next messages wait, too. */
@@ -174,6 +186,14 @@ extern const struct inspect_view admin_nothing; /* what an empty text asks for: 
 
 /* Borrowed until the next call. Has at least one statement. */
 const struct sql_facts *admin_facts(struct admin_client *c, struct wire_view text);
+
+/* explain.c */
+extern const struct inspect_view admin_login_view;
+/* -1 with err: it is none that could be. */
+int admin_login_find(struct admin_client *c, const struct sql_command *command,
+                     struct admin_target *target_r, struct err *err);
+void admin_login_run(struct admin_client *c, const struct admin_login *login, inspect_row_fn *row,
+                     void *ctx);
 
 /* What a statement of the text asks for; its view is admin_nothing when it is empty. -1 with err
  * when it is none of ours. */

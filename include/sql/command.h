@@ -30,9 +30,14 @@ enum sql_command_verb {
     SQL_COMMAND_RELOAD,
     SQL_COMMAND_ROTATE_LOG,
     SQL_COMMAND_INVALIDATE_CACHE, /* INVALIDATE QUERY CACHE */
+    SQL_COMMAND_EXPLAIN_LOGIN,    /* EXPLAIN LOGIN name, value: database, address; over_ssl */
 };
 
-enum { SQL_COMMAND_NAME_BYTES = 64, SQL_COMMAND_VALUE_BYTES = 256 };
+enum {
+    SQL_COMMAND_NAME_BYTES = 64,
+    SQL_COMMAND_VALUE_BYTES = 256,
+    SQL_COMMAND_ADDRESS_BYTES = 64,
+};
 
 struct sql_command {
     enum sql_command_verb verb;
@@ -41,7 +46,9 @@ struct sql_command {
     bool switchover;                     /* PROMOTE NODE ... SWITCHOVER */
     char name[SQL_COMMAND_NAME_BYTES];   /* in lower case unless quoted */
     char value[SQL_COMMAND_VALUE_BYTES]; /* without its quotes */
-    struct sql_text rest;                /* in the caller's text */
+    char address[SQL_COMMAND_ADDRESS_BYTES];
+    bool over_ssl;
+    struct sql_text rest; /* in the caller's text */
 };
 
 /* text: of a statement of the kind SQL_POOL, from its first token to its last. -1 with 42601 when

@@ -208,7 +208,9 @@ take_execute(struct admin_client *c, const uint8_t *msg, uint32_t len, struct bu
     p.first = portal->sent;
     if (e.max_rows > 0 && e.max_rows <= INT32_MAX)
         p.most = e.max_rows;
-    if (!portal->done)
+    if (!portal->done && portal->target.view.view == &admin_login_view)
+        admin_login_run(c, &portal->target.login, take_row, &p);
+    else if (!portal->done)
         inspect_run(c->admin->input, &portal->target.view, take_row, &p);
     portal->sent += p.count;
     portal->done |= p.count < p.most;

@@ -79,6 +79,8 @@ find_command(struct admin_client *c, struct sql_text text, struct admin_target *
 
     if (sql_command_parse(text, &options, &command, err) != 0)
         return -1;
+    if (command.verb == SQL_COMMAND_EXPLAIN_LOGIN)
+        return admin_login_find(c, &command, target_r, err);
     if (command.verb >= SQL_COMMAND_ATTACH) {
         target_r->view.view = &admin_nothing;
         return order_find(c, &command, &target_r->order, err);
@@ -119,6 +121,12 @@ admin_find(struct admin_client *c, const struct sql_statement *st, struct wire_v
 
 /* ---- simple queries ---- */
 
+static void
+add_row(void *ctx, const char *const *values, uint16_t count)
+{
+    build_data_row(ctx, values, count);
+}
+
 static int
 answer_statement(struct admin_client *c, const struct sql_statement *st, struct wire_view text,
                  struct buf *out, struct err *err)
@@ -140,7 +148,12 @@ answer_statement(struct admin_client *c, const struct sql_statement *st, struct 
         return 0;
     }
     inspect_describe(&target.view, out);
-    inspect_rows(c->admin->input, &target.view, out);
+    if (target.view.view == &admin_login_view) {
+        admin_login_run(c, &target.login, add_row, out);
+        build_command_complete(out, "EXPLAIN");
+    } else {
+        inspect_rows(c->admin->input, &target.view, out);
+    }
     return 0;
 }
 
@@ -157,7 +170,7 @@ has_command(const struct sql_facts *f, struct wire_view text)
         if (st->kind == SQL_POOL &&
             sql_command_parse((struct sql_text){text.data + st->start, st->end - st->start},
                               &options, &command, &err) == 0 &&
-            command.verb >= SQL_COMMAND_PAUSE)
+            command.verb >= SQL_COMMAND_PAUSE && command.verb != SQL_COMMAND_EXPLAIN_LOGIN)
             return true;
     }
     return false;

@@ -9,12 +9,14 @@
  * goes on for the clients that it has.
  */
 #include "admin/admin.h"
+#include "auth/explain.h"
 #include "auth/pcp_users.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "inspect/inspect.h"
+#include "proc/hba.h"
 #include "proc/proc.h"
 
 #include <stdlib.h>
@@ -23,7 +25,9 @@
 struct pcp {
     struct proc *proc;
     struct admin *admin;
-    struct pcp_users *users; /* of pcp.conf; NULL: there is no such file */
+    struct pcp_users *users;  /* of pcp.conf; NULL: there is no such file */
+    struct passwd *passwords; /* of pool_passwd, for EXPLAIN LOGIN */
+    struct proc_hba hba;
     struct inspect_input input;
     struct cluster_view view;
     struct cluster_freshness freshness;
@@ -89,6 +93,24 @@ read_users(struct pcp *s, bool at_start)
     admin_set_users(s->admin, fresh);
     pcp_users_free(s->users);
     s->users = fresh;
+}
+
+/* ---- clients of the other port, for those who ask about them ---- */
+
+static void
+read_rules(struct pcp *s)
+{
+    proc_read_passwords(s->proc->config, s->proc->files->pool_key, &s->passwords);
+    proc_read_hba(s->proc, &s->hba);
+}
+
+static void
+tell_rules(void *ctx, struct explain_login *login_r)
+{
+    const struct pcp *s = ctx;
+
+    login_r->hba = s->hba.rules;
+    login_r->passwords = s->passwords;
 }
 
 /* ---- clients ---- */
@@ -218,6 +240,7 @@ on_config(void *ctx, const struct config *before UNUSED)
     s->input.config = s->proc->config;
     rebuild_view(s);
     read_users(s, false);
+    read_rules(s);
 }
 
 static void
@@ -258,6 +281,7 @@ pcp_new(struct proc *p)
                                     .changed = clients_changed,
                                     .hold = ask_parent,
                                     .send = send_order,
+                                    .login_rules = tell_rules,
                                     .check_files = check_files};
 
     s->proc = p;
@@ -274,6 +298,7 @@ pcp_new(struct proc *p)
     look_at_freshness(s);
     s->admin = admin_new(p->io, &s->input, &host);
     read_users(s, true);
+    read_rules(s);
     return s;
 }
 
@@ -285,6 +310,8 @@ pcp_free(struct pcp *s)
     io_timer_stop(&s->closing);
     admin_free(s->admin);
     pcp_users_free(s->users);
+    proc_free_hba(&s->hba);
+    passwd_free(s->passwords);
     free(s);
 }
 

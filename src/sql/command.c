@@ -337,11 +337,52 @@ take_order(struct words *w, const struct order *o, struct sql_command *c, struct
     return 0;
 }
 
+/* A name, or what stands in quotes of either kind, as it is written. */
+static int
+take_operand_text(struct words *w, char *to, size_t room, struct err *err)
+{
+    if (w->kind == WORD_END || w->kind == WORD_OTHER)
+        return unexpected(w, err);
+    if (!take(w, to, room))
+        return err_set(err, "42622", "the name \"%.*s...\" is too long", 32, w->start);
+    next_word(w);
+    return 0;
+}
+
+/* EXPLAIN LOGIN user database address [SSL] */
+static int
+take_login(struct words *w, struct sql_command *c, struct err *err)
+{
+    c->verb = SQL_COMMAND_EXPLAIN_LOGIN;
+    next_word(w);
+    if (take_operand_text(w, c->name, sizeof(c->name), err) != 0 ||
+        take_operand_text(w, c->value, sizeof(c->value), err) != 0 ||
+        take_operand_text(w, c->address, sizeof(c->address), err) != 0)
+        return -1;
+    if (is_word(w, "ssl")) {
+        c->over_ssl = true;
+        next_word(w);
+    }
+    return 0;
+}
+
+static int
+take_explain(struct words *w, struct sql_command *c, struct err *err)
+{
+    struct words ahead = *w;
+
+    next_word(&ahead);
+    if (!is_word(&ahead, "login"))
+        return take_rest(w, c, err);
+    *w = ahead;
+    return take_login(w, c, err);
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
     if (is_word(w, "explain"))
-        return take_rest(w, c, err);
+        return take_explain(w, c, err);
     if (is_word(w, "show")) {
         c->verb = SQL_COMMAND_SHOW;
         next_word(w);

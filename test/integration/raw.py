@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 
+from prove import Prover
 from waiting import SLOW
 
 V3_0 = 196608
@@ -172,6 +173,7 @@ class Raw:
         self.pid = 0
         self.key = b""
         self.parameters = {}
+        self.prover = None
         self.buffer = b""
         if target.host.startswith("/"):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -264,9 +266,20 @@ class Raw:
             taken, self.buffer = self.buffer, b""
             return taken
 
-    def login(self, user="postgres", database="test", version=V3_0, **params):
+    def login(self, user="postgres", database="test", version=V3_0, password=None, **params):
+        """All messages up to ReadyForQuery, an error, or a question that there is no answer to."""
         self.send(startup({"user": user, "database": database, **params}, version))
-        return self.read_until("ZE")
+        self.prover = Prover(user, password or "")
+        messages = []
+        while not messages or messages[-1].kind not in "ZE":
+            messages.append(self.read())
+            if messages[-1].kind != "R":
+                continue
+            answer = self.prover.answer(messages[-1].body)
+            if answer is not None and password is None:
+                return messages
+            self.send(answer or b"")
+        return messages
 
     def simple(self, sql):
         """Messages of one simple query, ReadyForQuery included."""

@@ -13,7 +13,8 @@ sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 
 from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
                     pytest_runtest_makereport, pytest_runtest_setup)
-from clients import nodes  # noqa: E402
+from clients import client, nodes  # noqa: E402
+from cluster import run  # noqa: E402
 from fake import FakeServer  # noqa: E402
 from proxy import Pgpool  # noqa: E402
 from waiting import SLOW, wait_for  # noqa: E402
@@ -31,16 +32,28 @@ def servers_of(roles):
 class Bed:
     """Some fake servers and a pgpool."""
 
-    def __init__(self, engine, roles=("primary",), passwords="", users=None, **settings):
+    def __init__(self, engine, roles=("primary",), files=None, **settings):
         self.servers = servers_of(roles)
         self.pgpool = Pgpool(types.SimpleNamespace(servers=self.servers), engine,
                              **USUAL | settings)
-        for name, text in (("pool_passwd", passwords), ("pcp.conf", users)):
-            path = os.path.join(self.pgpool.directory, name)
-            if text is not None:
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(text)
-                os.chmod(path, 0o600)
+        for name, text in (files or {}).items():
+            self.write(name, text)
+
+    def write(self, name, text):
+        """A file beside pgpool.conf."""
+        path = os.path.join(self.pgpool.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o600)
+
+    def reload(self, **settings):
+        """Until every process has what the files say now."""
+        self.pgpool.write_config(**settings)
+        run(*self.pgpool.command("reload"))
+        with client(self.pgpool, "postgres", database="postgres") as one:
+            for name, value in settings.items():
+                wait_for(lambda n=name, v=value: one.rows(f"PGPOOL SHOW {n}")[0][-1] == str(v),
+                         f"{name} to be {value}")
 
     def start(self):
         self.pgpool.start()
@@ -70,8 +83,11 @@ class Bed:
 def bed_fixture(request, engine):
     """A module's ROLES, PASSWORDS, PCP_USERS and PGPOOL_SETTINGS make it another one."""
     module = request.module
-    bed = Bed(engine, getattr(module, "ROLES", ("primary",)), getattr(module, "PASSWORDS", ""),
-              getattr(module, "PCP_USERS", None), **getattr(module, "PGPOOL_SETTINGS", {})).start()
+    files = {"pool_passwd": getattr(module, "PASSWORDS", "")}
+    if hasattr(module, "PCP_USERS"):
+        files["pcp.conf"] = module.PCP_USERS
+    bed = Bed(engine, getattr(module, "ROLES", ("primary",)), files,
+              **getattr(module, "PGPOOL_SETTINGS", {})).start()
     pid = bed.child()
     yield bed
     same = bed.child() == pid
@@ -103,8 +119,8 @@ def start_bed_fixture(engine):
     """A function that starts servers and a pgpool of the test's own."""
     started = []
 
-    def start(roles=("primary",), **settings):
-        started.append(Bed(engine, roles, **settings).start())
+    def start(roles=("primary",), files=None, **settings):
+        started.append(Bed(engine, roles, files, **settings).start())
         return started[-1]
 
     yield start

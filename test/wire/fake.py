@@ -104,6 +104,19 @@ def usual(sql):
     return complete("DISCARD ALL" if word == "DISCARD" else word) if word else EMPTY
 
 
+def bound_values(body):
+    """The values that a Bind has."""
+    at = body.index(b"\0", body.index(b"\0") + 1) + 1
+    (formats,) = struct.unpack_from("!H", body, at)
+    at += 2 + 2 * formats
+    (count,), at, values = struct.unpack_from("!H", body, at), at + 2, []
+    for _ in range(count):
+        (size,) = struct.unpack_from("!i", body, at)
+        values.append(None if size < 0 else body[at + 4:at + 4 + size])
+        at += 4 + max(size, 0)
+    return values
+
+
 LOOKUP = "BEGIN READ ONLY;"
 
 
@@ -139,6 +152,7 @@ class Connection:
         self.status = "I"
         self.statements = {}
         self.portals = {}
+        self.values = []  # of the last Bind, as bytes
         self.texts = []  # of simple queries and Parse messages
         self.kinds = ""  # of all messages
         self.answered = 0  # of a watcher's questions
@@ -312,12 +326,16 @@ class Connection:
         elif kind == "B":
             portal, name = body.split(b"\0")[:2]
             self.portals[portal] = self.statements[name]
+            self.values = bound_values(body)
             self.send(BOUND)
         elif kind == "D":
             named = self.statements if body[:1] == b"S" else self.portals
-            rows = usual(named[body[1:-1]]).startswith(b"T")
+            sql = named[body[1:-1]]
+            answer = self.reply(sql) if sql in self.server.replies else usual(sql)
             types = message("t", b"\0\0") if body[:1] == b"S" else b""
-            self.send(types + (columns("c0") if rows else NO_DATA))
+            head = answer[:1 + struct.unpack_from("!I", answer, 1)[0]] \
+                if sql in self.server.replies else columns("c0")
+            self.send(types + (head if answer.startswith(b"T") else NO_DATA))
         elif kind == "E":
             answer = self.reply(self.portals[body.split(b"\0")[0]])
             if answer.startswith(b"T"):  # Execute describes nothing

@@ -23,10 +23,11 @@ def attributes(text):
 class Exchange:
     """One login. lie is the message that changes, and how: a function of its right text."""
 
-    def __init__(self, password, iterations=4096, lie=None, change=None, offer=(b"SCRAM-SHA-256",)):
+    def __init__(self, password, iterations=4096, lie=None, change=None, offer=(b"SCRAM-SHA-256",),
+                 salt=None):
         self.password = password.encode()
         self.iterations = iterations
-        self.salt = os.urandom(16)
+        self.salt = salt or os.urandom(16)
         self.lie, self.change = lie, change
         self.offer = offer
         self.proved = False

@@ -61,8 +61,13 @@ METHODS = pytest.mark.parametrize("asks", [asks_cleartext, asks_md5, asks_scram]
                                   ids=["cleartext", "md5", "scram"])
 
 
+def refused(pgpool, user, **params):
+    """One who proves his password to us, and is refused all the same."""
+    return refusal(pgpool, user, password="secret", **params)
+
+
 def served(pgpool, user):
-    with client(pgpool, user) as one:
+    with client(pgpool, user, password="secret") as one:
         assert one.rows("SELECT 1") == [["1"]]
 
 
@@ -77,7 +82,7 @@ def test_password_from_pool_passwd(pgpool, server, user, asks):
 def test_forms_of_an_entry(pgpool, server, asks, name, password):
     """The key differs by the application's name, so that each test logs in."""
     server.script(name, asks(password))
-    with client(pgpool, name, application_name=asks.__name__) as one:
+    with client(pgpool, name, password=password, application_name=asks.__name__) as one:
         assert one.rows("SELECT 1") == [["1"]]
 
 
@@ -86,7 +91,7 @@ def test_wrong_password(pgpool, server, user, asks):
     """The server's own words reach the client; the node is not blamed."""
     server.script(user, asks("another"))
     with client(pgpool, "bystander") as other:
-        fields = refusal(pgpool, user)
+        fields = refused(pgpool, user)
         assert (fields["S"], fields["C"], fields["M"]) == \
             ("FATAL", "28P01", "password authentication failed")
         assert other.rows("SELECT 1") == [["1"]]
@@ -94,8 +99,7 @@ def test_wrong_password(pgpool, server, user, asks):
 
 
 @METHODS
-@pytest.mark.parametrize("name", ["stranger", "encrypted", "hashed", "verifier"])
-def test_no_usable_password(pgpool, server, asks, name):
+def test_nothing_known(pgpool, server, asks):
     """The client hears what to do; it is not let in, and nobody else is harmed."""
     def script(c):
         try:
@@ -103,18 +107,27 @@ def test_no_usable_password(pgpool, server, asks, name):
         finally:
             assert c.kinds == "", "nothing may be answered"
 
-    server.script(name, script)
+    server.script("stranger", script)
     with client(pgpool, "bystander") as other:
-        fields = refusal(pgpool, name, application_name=asks.__name__)
+        fields = refusal(pgpool, "stranger", application_name=asks.__name__)
         assert (fields["S"], fields["C"]) == ("FATAL", "28000")
-        assert f"{name}:TEXT" in fields["H"]
+        assert "auth_user" in fields["H"] and "pool_passwd" in fields["H"]
         assert other.rows("SELECT 1") == [["1"]]
+
+
+@pytest.mark.parametrize("name", ["encrypted", "verifier"])
+def test_entry_that_cannot_be_used(pgpool, server, name):
+    """It is as good as a wrong password; the servers are not asked."""
+    fields = refused(pgpool, name)
+    assert (fields["S"], fields["C"]) == ("FATAL", "28P01")
+    assert not server.of(name)
+    assert "H" not in fields and "D" not in fields
 
 
 @pytest.mark.parametrize("kind", [2, 6, 7, 8, 9, 13, 1000, 0xffffffff])
 def test_unsupported_method(pgpool, server, user, kind):
     server.script(user, lambda c: (c.send(auth(kind, b"x" * 4)), c.wait_gone()))
-    fields = refusal(pgpool, user)
+    fields = refused(pgpool, user)
     assert (fields["S"], fields["C"]) == ("FATAL", "0A000")
     still_serves(pgpool)
 
@@ -131,7 +144,7 @@ def test_offered_mechanisms(pgpool, server, user, offer, works):
         served(pgpool, user)
         return
     server.script(user, lambda c: (c.send(auth(SASL, b"\0".join(offer) + b"\0\0")), c.wait_gone()))
-    assert refusal(pgpool, user)["C"] == "0A000"
+    assert refused(pgpool, user)["C"] == "0A000"
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 4096, 100_000])
@@ -190,7 +203,7 @@ def test_hostile_first_message(pgpool, server, user, name):
 
     server.script(user, script)
     with client(pgpool, "bystander") as other:
-        fields = refusal(pgpool, user)
+        fields = refused(pgpool, user)
         assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
         assert "SCRAM" in fields["M"]
         assert other.rows("SELECT 1") == [["1"]]
@@ -209,7 +222,7 @@ def test_server_that_does_not_prove_itself(pgpool, server, user, final, code):
         c.wait_gone()
 
     server.script(user, script)
-    fields = refusal(pgpool, user)
+    fields = refused(pgpool, user)
     assert (fields["S"], fields["C"]) == ("FATAL", code)
     wait_for(server.of(user)[0].ended.is_set, "the server's connection to end")
 
@@ -237,6 +250,6 @@ def test_messages_out_of_order(pgpool, server, user, steps):
 
     server.script(user, script)
     with raw.Raw(pgpool) as one:
-        fields = one.login(user=user)[-1].fields()
+        fields = one.login(user=user, password="secret")[-1].fields()
     assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
     still_serves(pgpool)

@@ -12,6 +12,7 @@
 #ifndef IPC_SHARED_H
 #define IPC_SHARED_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "ipc/area.h"
@@ -183,5 +184,15 @@ uint8_t *shared_read_tls(const struct shared *sh, size_t *len_r);
 /* Keys of TLS tickets: the parent changes them, children use them. */
 struct tls_tickets;
 struct tls_tickets *shared_tickets(struct shared *sh);
+
+enum { SHARED_HBA_MAX = 2 * 1024 * 1024 };
+
+/* The files for client authentication in one (auth/hba_copy.h), published before the configuration
+ * that they belong to. Fails when it is longer than SHARED_HBA_MAX. */
+int shared_publish_hba(struct shared *sh, const void *bytes, size_t len, struct err *err);
+
+/* A copy of what was published last, in place of what the buffer holds; nothing when there is
+ * none. */
+void shared_read_hba(const struct shared *sh, struct buf *bytes_r);
 
 #endif

@@ -14,6 +14,7 @@
 #include "proc/proc.h"
 #include "proc/tls.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -45,15 +46,22 @@ read_passwords(struct child *c)
 static void
 look_at_nets(struct child *c)
 {
-    struct here_network found[CHILD_NETS_MAX];
+    struct here_network *found;
+    uint32_t count;
+    struct err err;
 
     c->nets_ns = io_now_ns(c->proc->io);
-    c->net_list = (struct hba_nets){c->nets, here_networks(found, CHILD_NETS_MAX)};
+    if (here_networks(&found, &count, &err) != 0) {
+        log_warning("%s", err.message);
+        return;
+    }
+    c->net_list = (struct hba_nets){c->nets, MIN(count, (uint32_t)CHILD_NETS_MAX)};
     for (uint32_t n = 0; n < c->net_list.count; n++) {
         c->nets[n].family = found[n].family;
         memcpy(c->nets[n].address, found[n].address, sizeof(c->nets[n].address));
         memcpy(c->nets[n].mask, found[n].mask, sizeof(c->nets[n].mask));
     }
+    free(found);
 }
 
 static bool
@@ -104,7 +112,7 @@ child_configure_login(struct child *c)
     h->rules = login_rules_new(&content);
     if (asks_for_nets(c))
         look_at_nets(c);
-    h->nets = &c->net_list;
+    h->nets = c->nets_ns != 0 ? &c->net_list : NULL;
     h->allow_clear_text = cfg->allow_clear_text_frontend_auth;
     h->failure_delay_ms = cfg->auth_failure_delay_ms;
     h->begun_max = (uint32_t)cfg->max_unauthenticated_clients;

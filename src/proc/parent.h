@@ -87,7 +87,9 @@ int parent_drop_rights(struct parent *pa, struct err *err);
 /* Turns stderr into the logger's pipe, when there is to be a logger. */
 void parent_use_log_pipe(struct parent *pa);
 
-/* The configuration becomes the current one of all processes; they are not told yet. Numbers it. */
+/* The configuration becomes the current one of all processes, and with enable_pool_hba the rules
+ * for clients; they are not told yet. Numbers it. -1: nothing has changed; faults of rules are in
+ * the log, all of them. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);
 
 /* Certificates and keys of this configuration are read and published, before it is. -1: nothing

@@ -293,6 +293,9 @@ pcp_new(struct proc *p)
         .view = &s->view,
         .nodes = &s->nodes,
         .load_balance_node = -1,
+        .hba_reader = &proc_hba_reader,
+        .hba_path = p->files->hba,
+        .ident_path = p->files->ident,
     };
     rebuild_view(s);
     look_at_freshness(s);

@@ -29,6 +29,7 @@ missing_packages() {
     have_library liburing || printf 'liburing-dev '
     have_library libcares || printf 'libc-ares-dev '
     have_library openssl || printf 'libssl-dev '
+    have_library libidn || printf 'libidn-dev '
     have_library libpq || printf 'libpq-dev '
     have_header security/pam_appl.h || printf 'libpam0g-dev '
     have_header ldap.h || printf 'libldap-dev '

@@ -29,6 +29,7 @@ struct ldap_options {
     const char *bindpasswd;
     const char *searchattribute; /* "uid" when not given */
     const char *searchfilter;    /* with $username */
+    const char *scope;           /* of a search: "base", "one" or "sub", the default */
     const char *url;             /* gives scheme, server, port, basedn, attribute, scope, filter */
 };
 

@@ -258,6 +258,8 @@ static int
 settle(const struct ldap_options *options, struct settings *s, struct err *err)
 {
     *s = (struct settings){.o = *options, .scope = LDAP_SCOPE_IS_SUB};
+    if (options->scope != NULL && parse_scope(options->scope, &s->scope) != 0)
+        return err_set(err, "F0000", "the scope of the LDAP search is none of base, one and sub");
     if (given(options->url) && read_url(s, err) != 0)
         return -1;
     return check_forms(&s->o, err) == 0 ? check_connection(&s->o, err) : -1;

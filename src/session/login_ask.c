@@ -234,6 +234,15 @@ fill_pam(const struct session_login *l, struct login_job *j)
                                                      : host);
 }
 
+static const char *
+scope_of(enum hba_ldap_scope scope)
+{
+    static const char *const scopes[] = {
+        [HBA_LDAP_BASE] = "base", [HBA_LDAP_ONE] = "one", [HBA_LDAP_SUBTREE] = "sub"};
+
+    return scopes[scope];
+}
+
 static void
 fill_ldap(const struct session_login *l, struct login_job *j)
 {
@@ -253,6 +262,7 @@ fill_ldap(const struct session_login *l, struct login_job *j)
                 .bindpasswd = copy_text(j, o->bindpasswd),
                 .searchattribute = copy_text(j, o->searchattribute),
                 .searchfilter = copy_text(j, o->searchfilter),
+                .scope = scope_of(o->scope),
             },
         .user = arena_strdup(&j->arena, l->session->log.user),
         .password = j->password,

@@ -220,6 +220,27 @@ long_words_are_refused(void **state)
     assert_string_equal(err.sqlstate, "42622");
 }
 
+static void
+logins_are_explained(void **state)
+{
+    struct sql_command c;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("PGPOOL EXPLAIN LOGIN joe \"My DB\" '::1' SSL", true, &c, &err), 0);
+    assert_int_equal(c.verb, SQL_COMMAND_EXPLAIN_LOGIN);
+    assert_string_equal(c.name, "joe");
+    assert_string_equal(c.value, "My DB");
+    assert_string_equal(c.address, "::1");
+    assert_true(c.over_ssl);
+    assert_int_equal(parse("pgpool explain login 'a' b 10.0.0.1", true, &c, &err), 0);
+    assert_string_equal(c.address, "10.0.0.1");
+    assert_false(c.over_ssl);
+    assert_int_equal(parse("PGPOOL EXPLAIN LOGIN a b", true, &c, &err), -1);
+    assert_string_equal(err.sqlstate, "42601");
+    assert_int_equal(parse("PGPOOL EXPLAIN LOGIN a b local tls", true, &c, &err), -1);
+}
+
 int
 main(void)
 {
@@ -230,6 +251,7 @@ main(void)
         cmocka_unit_test(backslashes_are_as_the_session_reads_them),
         cmocka_unit_test(anything_else_is_a_syntax_error),
         cmocka_unit_test(what_is_explained_is_taken_as_it_stands),
+        cmocka_unit_test(logins_are_explained),
         cmocka_unit_test(long_words_are_refused),
     };
 

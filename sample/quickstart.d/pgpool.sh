@@ -88,8 +88,8 @@ start_pgpool() {
 }
 
 through_pgpool() {
-    PGCONNECT_TIMEOUT=5 psql -X -w -h localhost -p "$(settings_get pgpool_port)" \
-        -U "$app_user" -d "$database" "$@" </dev/null
+    PGPASSFILE=$dir/pgpass PGCONNECT_TIMEOUT=5 psql -X -w -h localhost \
+        -p "$(settings_get pgpool_port)" -U "$app_user" -d "$database" "$@" </dev/null
 }
 
 count_nodes() { wc -l <"$dir/servers"; }
@@ -106,14 +106,16 @@ nodes_up() {
 }
 
 show_end() {
-    local connection psql
+    local connection psql passfile
     connection="-h localhost -p $(settings_get pgpool_port) -U $app_user $database"
     psql="psql $connection"
+    passfile="PGPASSFILE=$(printf '%q' "$dir/pgpass")"
     step 'SHOW pool_nodes'
     through_pgpool -P pager=off -c 'SHOW pool_nodes' ||
         fail 'SHOW pool_nodes failed' "$dir/log/pgpool.log"
     cat <<TEXT
 Try it:
+    export $passfile
     $psql
     pgbench -i -s 10 $connection
     pgbench -S -c 8 -T 10 $connection
@@ -134,7 +136,7 @@ TEXT
     node0 node1 node2    the servers' data, on ports $(node_port 0), $(node_port 1), $(node_port 2)
     node0.log ...        the servers' logs
     pgpass               passwords; to log in to a server as superuser, past pgpool:
-        PGPASSFILE=$(printf '%q' "$dir/pgpass") psql -h 127.0.0.1 -p $(node_port 0) -U postgres
+        $passfile psql -h 127.0.0.1 -p $(node_port 0) -U postgres
 TEXT
     fi
 }

@@ -166,4 +166,7 @@ check_servers() {
     mv -f -- "$dir/servers.new" "$dir/servers"
     { [ -z "$password" ] || printf '%s:TEXT%s\n' "$user" "$password"; } |
         private_file "$dir/pool_passwd"
+    { [ -z "$password" ] ||
+        printf '*:*:*:%s:%s\n' "$user" "$(printf '%s' "$password" | sed 's/[\\:]/\\&/g')"; } |
+        private_file "$dir/pgpass"
 }

@@ -224,21 +224,22 @@ on_event(void *ctx, int fd, unsigned events UNUSED)
 {
     struct worker *w = ctx;
     struct worker_job *job;
-    bool freed = false;
+    bool *freed = xcalloc(1, sizeof(*freed)); /* w may go in a callback */
     uint64_t count;
     ssize_t n;
 
     do {
         n = read(fd, &count, sizeof(count));
     } while (n < 0 && errno == EINTR);
-    w->freed = &freed;
-    while (!freed && (job = take_finished(w->crew)) != NULL) {
+    w->freed = freed;
+    while (!*freed && (job = take_finished(w->crew)) != NULL) {
         w->busy--;
         job->call->done(job->ctx, job->arg);
         discard(job);
     }
-    if (!freed)
+    if (!*freed)
         w->freed = NULL;
+    free(freed);
 }
 
 static int

@@ -56,6 +56,7 @@ dial_stop(struct server *s)
         login_fini(&l->auth);
     buf_free(&l->welcome);
     free(l);
+    pool_login_over(s);
 }
 
 static void

@@ -463,6 +463,7 @@ sweep(void *ctx)
             session_sweep(c->sessions[n]);
     }
     pool_sweep(c->pool);
+    child_sweep_nodes(c);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_nodes(c);
     child_look_at_holds(c);

@@ -137,9 +137,8 @@ def bed_fixture(engine):
 
     for server in cluster.servers:
         server.write_hba("host all soak_locked 127.0.0.1/32 scram-sha-256\n" + HBA)
-    cluster.primary.rows("CREATE ROLE soak_locked LOGIN PASSWORD 'unknown to all'")
-    cluster.primary.rows("CREATE TABLE soak (n int)")
-    cluster.primary.rows("CREATE TABLE soak_lock (n int)")
+    cluster.sql("CREATE ROLE soak_locked LOGIN PASSWORD 'unknown to all'; "
+                "CREATE TABLE soak (n int); CREATE TABLE soak_lock (n int)")
     names = {f"backend_hostname{n}": f"db{n}.example" for n in range(3)}
     pgpool = Elsewhere(cluster, engine, **names).start()
     pgpool.wait_whole()

@@ -404,6 +404,8 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
         if (primary && s->ticket != 0)
             pool_prefer(s->key, node_id, s->ticket);
         *link = checkout(s, node_id, waits_r, err);
+        if (*waits_r && pool_waits_for_pace(&s->waiter))
+            return NULL;
         if (*waits_r)
             return instead_of_waiting(s, primary, waits_r);
         if (*link != NULL)

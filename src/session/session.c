@@ -359,6 +359,7 @@ checkout(struct session *s, int node_id, bool *waits_r, struct err *err)
     s->waiter.ops = &session_server_ops;
     s->waiter.owner = s;
     s->waiter.slot = s->place.slot;
+    s->waiter.proof = NULL;
     s->waiter.node_id = (int16_t)node_id;
     for (;;) {
         server = pool_checkout(&s->waiter, err, waits_r);

@@ -19,6 +19,7 @@ struct cluster_nodes;
 struct cluster_view;
 struct config;
 struct config_overrides;
+struct hba_reader;
 struct shared;
 
 /* What the asking process knows. All borrowed. */
@@ -27,9 +28,12 @@ struct inspect_input {
     struct shared *shared;
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
-    const struct cluster_nodes *nodes;  /* NULL: nobody judges */
-    int load_balance_node;              /* of the asking session; -1: none */
-    const struct config_overrides *own; /* what it has set for itself; NULL: nothing */
+    const struct cluster_nodes *nodes;   /* NULL: nobody judges */
+    int load_balance_node;               /* of the asking session; -1: none */
+    const struct config_overrides *own;  /* what it has set for itself; NULL: nothing */
+    const struct hba_reader *hba_reader; /* how pool_hba.conf is read; blocks on the disk */
+    const char *hba_path;                /* of pool_hba.conf */
+    const char *ident_path;              /* of pool_ident.conf */
 };
 
 enum { INSPECT_COLUMNS_MAX = 32 };

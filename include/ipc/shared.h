@@ -12,6 +12,7 @@
 #ifndef IPC_SHARED_H
 #define IPC_SHARED_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "ipc/area.h"
@@ -168,5 +169,15 @@ uint64_t shared_config_generation(const struct shared *sh);
 
 /* A copy of the current text, ends in NUL, free() it; NULL when nothing was published. */
 char *shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_r);
+
+enum { SHARED_HBA_MAX = 2 * 1024 * 1024 };
+
+/* The files for client authentication in one (auth/hba_copy.h), published before the configuration
+ * that they belong to. Fails when it is longer than SHARED_HBA_MAX. */
+int shared_publish_hba(struct shared *sh, const void *bytes, size_t len, struct err *err);
+
+/* A copy of what was published last, in place of what the buffer holds; nothing when there is
+ * none. */
+void shared_read_hba(const struct shared *sh, struct buf *bytes_r);
 
 #endif

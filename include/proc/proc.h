@@ -45,6 +45,7 @@ struct proc_files {
     const char *config;    /* pgpool.conf */
     const char *pcp_conf;  /* pcp.conf */
     const char *hba;       /* pool_hba.conf */
+    const char *ident;     /* pool_ident.conf, beside it */
     const char *pool_key;  /* ".pgpoolkey", "" when there is none */
     const char *directory; /* of pgpool.conf: other relative names start there */
 };

@@ -24,6 +24,12 @@ struct config_text {
     char text[CONFIG_TEXT_MAX];
 };
 
+/* pool_hba.conf and all that goes with it (auth/hba_copy.h) */
+struct hba_bytes {
+    uint32_t len;
+    uint8_t bytes[SHARED_HBA_MAX];
+};
+
 /* Read on every write of every session: a line of its own, and so is the word of writes. */
 struct activity {
     _Alignas(64) _Atomic bool lag_sleeps;
@@ -532,4 +538,36 @@ shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_
         }
         free(text);
     }
+}
+
+int
+shared_publish_hba(struct shared *sh, const void *bytes, size_t len, struct err *err)
+{
+    struct hba_bytes *area;
+
+    if (len > SHARED_HBA_MAX)
+        return err_set(err, "54000",
+                       "the files for client authentication have %zu bytes, and may have %d", len,
+                       (int)SHARED_HBA_MAX);
+    area = area_write_anew(sh->areas[AREA_HBA]);
+    if (len > 0)
+        memcpy(area->bytes, bytes, len);
+    area->len = (uint32_t)len;
+    area_publish(sh->areas[AREA_HBA]);
+    return 0;
+}
+
+void
+shared_read_hba(const struct shared *sh, struct buf *bytes_r)
+{
+    const struct hba_bytes *area;
+    uint64_t epoch;
+
+    do {
+        buf_clear(bytes_r);
+        area = area_peek(sh->areas[AREA_HBA], &epoch);
+        if (area == NULL)
+            return;
+        buf_add(bytes_r, area->bytes, MIN(area->len, (uint32_t)SHARED_HBA_MAX));
+    } while (!area_unchanged(sh->areas[AREA_HBA], epoch));
 }

@@ -3,8 +3,10 @@
  */
 #include "os/here.h"
 
+#include "base/arena.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -45,6 +47,50 @@ here_has_address(const struct sock_address *address)
         found = is_same(wanted, at->ifa_addr);
     freeifaddrs(list);
     return found;
+}
+
+/* The address's bytes; 0 of other families than IP. */
+static size_t
+address_bytes(const struct sockaddr *addr, uint8_t bytes_r[16])
+{
+    if (addr == NULL)
+        return 0;
+    if (addr->sa_family == AF_INET) {
+        memcpy(bytes_r, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
+        return 4;
+    }
+    if (addr->sa_family == AF_INET6) {
+        memcpy(bytes_r, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16);
+        return 16;
+    }
+    return 0;
+}
+
+int
+here_networks(struct here_network **list_r, uint32_t *count_r, struct err *err)
+{
+    struct ifaddrs *list;
+    uint32_t most = 0;
+
+    *count_r = 0;
+    if (getifaddrs(&list) != 0)
+        return err_set_errno(err, "58000", errno, "could not list network interfaces");
+    for (const struct ifaddrs *at = list; at != NULL; at = at->ifa_next)
+        most++;
+    *list_r = xcalloc(MAX(most, 1U), sizeof(**list_r));
+    for (const struct ifaddrs *at = list; at != NULL; at = at->ifa_next) {
+        struct here_network *one = &(*list_r)[*count_r];
+        size_t len = address_bytes(at->ifa_addr, one->address);
+
+        if (len == 0)
+            continue;
+        one->family = at->ifa_addr->sa_family;
+        if (address_bytes(at->ifa_netmask, one->mask) != len)
+            memset(one->mask, 0xff, sizeof(one->mask));
+        ++*count_r;
+    }
+    freeifaddrs(list);
+    return 0;
 }
 
 void

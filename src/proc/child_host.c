@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "inspect/inspect.h"
+#include "proc/hba.h"
 #include "proc/proc.h"
 
 #include <stdlib.h>
@@ -156,6 +157,9 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .nodes = c->judged,
         .load_balance_node = session_load_balance_node(s),
         .own = session_overrides(s),
+        .hba_reader = &proc_hba_reader,
+        .hba_path = c->proc->files->hba,
+        .ident_path = c->proc->files->ident,
     };
     struct inspect_question question = {q->name, q->parameter};
     struct inspect_target target;

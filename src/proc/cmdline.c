@@ -224,6 +224,18 @@ join(const char *directory, const char *name)
     return joined;
 }
 
+/* In the directory of an absolute path. */
+static const char *
+beside(const char *path, const char *name)
+{
+    size_t length = (size_t)(strrchr(path, '/') - path) + 1;
+    size_t size = length + strlen(name) + 1;
+    char *joined = xmalloc(size);
+
+    snprintf(joined, size, "%.*s%s", (int)length, path, name);
+    return joined;
+}
+
 /* PGPOOLKEYFILE, then the file in the home directory when it is there. */
 static const char *
 default_key(void)
@@ -259,6 +271,7 @@ complete_files(struct proc_files *files)
     files->pcp_conf =
         files->pcp_conf != NULL ? absolute(files->pcp_conf) : join(directory, "pcp.conf");
     files->hba = files->hba != NULL ? absolute(files->hba) : join(directory, "pool_hba.conf");
+    files->ident = beside(files->hba, "pool_ident.conf");
     files->pool_key = files->pool_key != NULL ? absolute(files->pool_key) : default_key();
 }
 
@@ -355,7 +368,8 @@ command_parse(int argc, char **argv, struct command *cmd_r, struct err *err)
 static void
 free_files(struct proc_files *files)
 {
-    const char *const owned[] = {files->config, files->directory, files->pcp_conf, files->hba};
+    const char *const owned[] = {files->config, files->directory, files->pcp_conf, files->hba,
+                                 files->ident};
 
     for (size_t n = 0; n < ARRAY_LEN(owned); n++)
         free((char *)(uintptr_t)owned[n]);

@@ -16,6 +16,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "parent.h"
+#include "proc/hba.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -386,6 +387,27 @@ check_passwords(const char *path)
     return result;
 }
 
+static void
+print_hba_finding(void *ctx, bool is_fault, const char *words)
+{
+    const bool *counts = ctx;
+
+    fprintf(stderr, "pgpool: %s%s\n", is_fault && *counts ? "" : "warning: ", words);
+}
+
+/* Where the files count for nothing, what is wrong in them does no harm yet. */
+static int
+check_hba(const struct command *cmd, const struct config *cfg)
+{
+    bool counts = cfg == NULL || cfg->enable_pool_hba;
+    struct proc_hba_check check = {&cmd->files, print_hba_finding, &counts};
+    struct err err;
+
+    if ((cfg == NULL || !cfg->enable_pool_hba) && !file_exists(cmd->files.hba))
+        return 0;
+    return proc_check_hba(&check, NULL, &err) != 0 && counts ? -1 : 0;
+}
+
 int
 control_configtest(const struct command *cmd)
 {
@@ -394,7 +416,7 @@ control_configtest(const struct command *cmd)
 
     if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
         status = 1;
-    if (check_pcp_users(cmd) != 0)
+    if (check_pcp_users(cmd) != 0 || check_hba(cmd, cfg) != 0)
         status = 1;
     if (status == 0 && cmd->connect && control_check_nodes(cfg) != 0)
         status = 1;

@@ -13,6 +13,7 @@
 #include "os/limits.h"
 #include "os/random.h"
 #include "parent.h"
+#include "proc/hba.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,15 +159,42 @@ open_sockets(struct parent *pa, struct err *err)
 
 /* ---- shared memory ---- */
 
+static void
+log_hba_finding(void *ctx UNUSED, bool is_fault, const char *words)
+{
+    if (is_fault)
+        log_error("%s", words);
+    else
+        log_warning("%s", words);
+}
+
+/* Nothing when the files do not count. */
+static int
+publish_hba(struct parent *pa, const struct config *cfg, struct err *err)
+{
+    struct proc_hba_check check = {&pa->cmd->files, log_hba_finding, NULL};
+    struct buf copy = BUF_EMPTY;
+    int rc = 0;
+
+    if (cfg->enable_pool_hba)
+        rc = proc_check_hba(&check, &copy, err);
+    if (rc == 0)
+        rc = shared_publish_hba(pa->base.shared, copy.data, copy.len, err);
+    buf_free(&copy);
+    return rc;
+}
+
 int
 parent_publish(struct parent *pa, struct config *cfg, struct err *err)
 {
     struct buf text = BUF_EMPTY;
-    int result;
+    int result = publish_hba(pa, cfg, err);
 
-    config_print(cfg, &text);
-    result = shared_publish_config(pa->base.shared, buf_cstr(&text), text.len, err);
-    buf_free(&text);
+    if (result == 0) {
+        config_print(cfg, &text);
+        result = shared_publish_config(pa->base.shared, buf_cstr(&text), text.len, err);
+        buf_free(&text);
+    }
     cfg->generation = shared_config_generation(pa->base.shared);
     return result;
 }

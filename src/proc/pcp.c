@@ -15,6 +15,7 @@
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "inspect/inspect.h"
+#include "proc/hba.h"
 #include "proc/proc.h"
 
 #include <stdlib.h>
@@ -269,6 +270,9 @@ pcp_new(struct proc *p)
         .view = &s->view,
         .nodes = &s->nodes,
         .load_balance_node = -1,
+        .hba_reader = &proc_hba_reader,
+        .hba_path = p->files->hba,
+        .ident_path = p->files->ident,
     };
     rebuild_view(s);
     look_at_freshness(s);

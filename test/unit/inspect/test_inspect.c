@@ -1,6 +1,7 @@
 /*
  * The views of SHOW, from slots and freshness filled by hand.
  */
+#include "auth/hba_file.h"
 #include "base/str.h"
 #include "cluster/health.h"
 #include "cluster/view.h"
@@ -20,6 +21,31 @@
 #include <time.h>
 
 #include <cmocka.h>
+
+/* pool_hba.conf of these tests; there is no pool_ident.conf unless ident_text is set. */
+static const char *ident_text;
+
+static int
+read_text(void *ctx, const char *path, struct buf *text, struct err *err)
+{
+    const char *content = ident_text;
+
+    (void)ctx;
+    (void)err;
+    if (strcmp(path, "/e/pool_hba.conf") == 0)
+        content = "local all \"x y\",+b peer map=m\n"
+                  "\n"
+                  "hostssl sameuser all 10.0.0.0/8 ldap ldapserver=s ldapprefix=p "
+                  "ldapbindpasswd=secret\n"
+                  "host all all samenet ldap ldapserver=s ldapbasedn=b ldapbindpasswd=secret\n"
+                  "host all all all gss\n";
+    if (content == NULL)
+        return 1;
+    buf_add_str(text, content);
+    return 0;
+}
+
+static const struct hba_reader hba_reader = {NULL, read_text, NULL};
 
 enum { ROWS_MAX = 400 };
 static const int64_t JANUARY_US = 1769860800LL * 1000000; /* 2026-01-31 12:00:00 UTC */
@@ -103,7 +129,13 @@ setup(void **state)
     freshness.nodes[2].delay_us = 1500000;
     str_copy(freshness.nodes[2].replication_state, 16, "streaming");
     str_copy(freshness.nodes[2].replication_sync_state, 16, "async");
-    in = (struct inspect_input){NULL, shared, &freshness, &view, NULL, 2, NULL};
+    in = (struct inspect_input){.shared = shared,
+                                .freshness = &freshness,
+                                .view = &view,
+                                .load_balance_node = 2,
+                                .hba_reader = &hba_reader,
+                                .hba_path = "/e/pool_hba.conf",
+                                .ident_path = "/e/pool_ident.conf"};
     load("");
     return 0;
 }
@@ -594,6 +626,41 @@ holds_are_shown_with_who_waits_and_what_is_left(void **state)
     assert_string_equal(rows[1] + strlen(rows[1]) - 4, "|0|0");
 }
 
+static void
+rules_are_shown_as_the_file_has_them_now(void **state)
+{
+    (void)state;
+    run("pool_hba_file_rules");
+    assert_int_equal(row_count, 4);
+    assert_string_equal(rows[0], "1|/e/pool_hba.conf|1|local|{all}|{\"x y\",+b}|(null)|(null)|peer|"
+                                 "{map=m}|(null)");
+    assert_memory_equal(rows[1],
+                        "(null)|/e/pool_hba.conf|3|(null)|(null)|(null)|(null)|(null)|"
+                        "(null)|(null)|\"ldapprefix\"",
+                        84);
+    assert_string_equal(rows[2], "2|/e/pool_hba.conf|4|host|{all}|{all}|samenet|(null)|ldap|"
+                                 "{ldapserver=s,ldapbasedn=b,ldapbindpasswd=****,ldapscope=2}|"
+                                 "(null)");
+    assert_non_null(
+        strstr(rows[3], "|authentication method \"gss\" is not offered by pgpool (hint"));
+}
+
+static void
+maps_are_shown_as_the_file_has_them_now(void **state)
+{
+    (void)state;
+    ident_text = NULL;
+    run("pool_ident_file_mappings");
+    assert_int_equal(row_count, 0);
+    ident_text = "m /^(.*)@x$ \\1\nm a\n";
+    run("pool_ident_file_mappings");
+    assert_int_equal(row_count, 2);
+    assert_string_equal(rows[0], "1|/e/pool_ident.conf|1|m|/^(.*)@x$|\\1|(null)");
+    assert_string_equal(rows[1], "(null)|/e/pool_ident.conf|2|(null)|(null)|(null)|the line ends "
+                                 "before the role (hint: A line reads: map system-name role.)");
+    ident_text = NULL;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -603,6 +670,8 @@ main(void)
         TEST(nodes_are_shown_as_routing_sees_them),
         TEST(status_tells_waiting_down_and_quarantine),
         TEST(holds_are_shown_with_who_waits_and_what_is_left),
+        TEST(rules_are_shown_as_the_file_has_them_now),
+        TEST(maps_are_shown_as_the_file_has_them_now),
         TEST(health_checks_are_counted),
         TEST(delay_is_in_seconds_when_judged_by_time),
         TEST(replication_tells_how_fresh_each_node_is),

@@ -80,9 +80,9 @@ int parent_open(struct parent *pa, struct err *err);
 /* Turns stderr into the logger's pipe, when there is to be a logger. */
 void parent_use_log_pipe(struct parent *pa);
 
-/* The configuration becomes the current one of all processes, and with enable_pool_hba the rules for
- * clients; they are not told yet. Numbers it. -1: nothing has changed; faults of rules are in the
- * log, all of them. */
+/* The configuration becomes the current one of all processes, and with enable_pool_hba the rules
+ * for clients; they are not told yet. Numbers it. -1: nothing has changed; faults of rules are in
+ * the log, all of them. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);
 
 /* The unix sockets that we listen on come to stand under their names; the log tells where not. */

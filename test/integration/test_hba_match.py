@@ -1,5 +1,5 @@
-"""Which rule of pool_hba.conf a client gets: what a real server does with the same file and the same
-client is right."""
+"""Which rule of pool_hba.conf a client gets: what a real server does with the same file and the
+same client is right."""
 
 import itertools
 import os
@@ -26,10 +26,11 @@ GRANT staff TO joe; GRANT boss TO staff; GRANT "a b" TO ann;
 USERS = ["joe", "ann", "+staff", "root2", "staff", "lone", "nobody"]
 PLACES = ["local", "127.0.0.1"]
 
-USER_FIELDS = ["all", "joe", "ann,joe", "+staff", '"+staff"', "+boss", '"all"', '+"a b"', "+lone,ann",
-               "+nobody", "JOE", '"joe"', "+root2", "@who"]
-ADDRESSES = ["127.0.0.1/32", "127.0.0.0/8", "10.0.0.0/8", "127.0.0.1 255.0.0.255", "0.0.0.0/0", "::/0",
-             "all", "samehost", "samenet", "127.0.0.2/32", "127.0.0.2/31", "127.9.9.1 255.0.0.255"]
+USER_FIELDS = ["all", "joe", "ann,joe", "+staff", '"+staff"', "+boss", '"all"', '+"a b"',
+               "+lone,ann", "+nobody", "JOE", '"joe"', "+root2", "@who"]
+ADDRESSES = ["127.0.0.1/32", "127.0.0.0/8", "10.0.0.0/8", "127.0.0.1 255.0.0.255",
+             "0.0.0.0/0", "::/0", "all", "samehost", "samenet", "127.0.0.2/32",
+             "127.0.0.2/31", "127.9.9.1 255.0.0.255"]
 EXPRESSIONS = ["/^j", "/n$", '"/^(joe|ann)$"', "/^\\w{3}$", "/\\d", "/^[^a]+$"]
 
 
@@ -51,10 +52,11 @@ def rules_of(version, sets=40):
         if version >= 16:
             fields += [f"/^r{number}[xy]$", f'"/^r{number}.$"']
         lines += [rule(rng, version, rng.choice(fields)) for _ in range(rng.randrange(1, 5))]
-    lines += ["local sameuser ann trust", "host samerole joe all trust", "local samegroup joe reject",
-              '"host" replication,"sameuser" all all trust', "host \"samerole\" all all reject",
-              "local \"replication\" joe trust"]
-    databases += ["joe", "ann", "staff", "boss", "a b", "sameuser", "samerole", "replication", "lone"]
+    lines += ["local sameuser ann trust", "host samerole joe all trust",
+              "local samegroup joe reject", '"host" replication,"sameuser" all all trust',
+              "host \"samerole\" all all reject", "local \"replication\" joe trust"]
+    databases += ["joe", "ann", "staff", "boss", "a b", "sameuser", "samerole", "replication",
+                  "lone"]
     return lines, databases
 
 

@@ -1,5 +1,5 @@
 """pool_hba.conf and pool_ident.conf: PostgreSQL's own reading of the same lines (pg_hba_file_rules,
-pg_ident_file_mappings) is right, but for what we refuse on purpose; configtest, start and reload."""
+pg_ident_file_mappings) is right, but for what we refuse on purpose; configtest, start, reload."""
 
 import os
 import random
@@ -35,19 +35,20 @@ class Strict(str):
 TYPES = ["local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc", '"host"', "hosts",
          "LOCAL", "local,host"]
 DATABASES = ["all", "a", "a,b", "a, b", '"a b"', "sameuser", "samerole", "samegroup", "replication",
-             '"all"', '"a""b"', 'a"b c"d', '""', "@names", "a,@names,b", "@missing", '"@names"', "@",
-             "null", "a\\b", "{a}", "Ä", "@empty"]
-USERS = ["all", "joe", "joe,ann", "+staff", '"+staff"', "joe,+staff,@names", '"a,b"', "'x'", "@names"]
+             '"all"', '"a""b"', 'a"b c"d', '""', "@names", "a,@names,b", "@missing", '"@names"',
+             "@", "null", "a\\b", "{a}", "Ä", "@empty"]
+USERS = ["all", "joe", "joe,ann", "+staff", '"+staff"', "joe,+staff,@names", '"a,b"', "'x'",
+         "@names"]
 ADDRESSES = ["127.0.0.1/32", "10.1.2.3/8", "0.0.0.0/0", "::1/128", "2001:db8::1/33", "::/0",
-             "10.0.0.1 255.255.0.0", "10.0.0.1 255.0.255.0", "::1 ffff::", "all", '"all"', "samehost",
-             "samenet", "db.example.com", ".example.com", "127.0.0.1", "::1", "10.0.0.1/33",
-             "::1/129", "10.0.0.1/x", "10.0.0.1/", "10.0.0.1/+8x", "10.0.0.1 x", "10.0.0.1 ffff::",
+             "10.0.0.1 255.255.0.0", "10.0.0.1 255.0.255.0", "::1 ffff::", "all", '"all"',
+             "samehost", "samenet", "db.example.com", ".example.com", "127.0.0.1", "::1",
+             "10.0.0.1/33", "::1/129", "10.0.0.1/x", "10.0.0.1/", "10.0.0.1/+8x", "10.0.0.1 x", "10.0.0.1 ffff::",
              "db.example.com/24", "all,samenet", "1.2.3.4/8,1.2.3.5/8", "::ffff:10.0.0.1/128",
              "10.0.0.1 255.0.0.0,255.255.0.0", "300.1.1.1/8",
              Strict("10.1/16"), Strict("127 255.0.0.0")]
 METHODS = ["trust", "reject", "md5", "password", "scram-sha-256", "cert", "peer", "pam", "ldap",
-           "nothing", "trust,md5", '"trust"', "MD5", "", Strict("gss"), Strict("radius radiusservers=a "
-                                                                        "radiussecrets=b")]
+           "nothing", "trust,md5", '"trust"', "MD5", "", Strict("gss"),
+           Strict("radius radiusservers=a radiussecrets=b")]
 LDAP = ["ldapserver=a ldapprefix=x", 'ldapserver="a b" ldapsuffix=", dc=x" ldaptls=1',
         'ldapserver=a ldapport=1389 ldapbasedn="dc=a,dc=b"', "ldapserver=a",
         "ldapserver=a ldapbasedn=x ldapbinddn=y ldapbindpasswd=z ldapsearchattribute=u",
@@ -238,8 +239,9 @@ def test_lines_at_random(server, dark, seed):
 
 
 def test_continued_lines(server, dark):
-    text = ("local all all \\\ntrust\n# a comment \\\nlocal all all md5\nlocal \\\n\\\n  all,\\\n b "
-            "all trust\nlocal all all trust \\\\\n\nlocal all \"a\\\nb\" trust\nlocal all all \\\n")
+    text = ("local all all \\\ntrust\n# a comment \\\nlocal all all md5\nlocal \\\n\\\n  all,\\\n "
+            "b all trust\nlocal all all trust \\\\\n\nlocal all \"a\\\nb\" trust\n"
+            "local all all \\\n")
     write_both(server, dark, {"pg_hba.conf": text})
     right, got = theirs(server), ours(dark)
     assert right.keys() == got.keys()
@@ -286,7 +288,8 @@ def test_maps(server, dark):
     right = {row[0]: row[1:] for row in server.connection.execute(
         "SELECT line_number, error IS NOT NULL, map_name, sys_name, pg_username "
         "FROM pg_ident_file_mappings").fetchall()}
-    got = {int(row["line_number"]): (row["error"] is not None, *(row[name] for name in IDENT_COLUMNS))
+    got = {int(row["line_number"]): (row["error"] is not None,
+                                     *(row[name] for name in IDENT_COLUMNS))
            for row in dark.ask("SHOW pool_ident_file_mappings")}
     assert got.keys() == right.keys()
     for number, row in got.items():

@@ -58,7 +58,8 @@ enum ldap_scope { LDAP_SCOPE_IS_BASE, LDAP_SCOPE_IS_ONE, LDAP_SCOPE_IS_SUB };
 
 /* What the options come to: the URL taken apart, defaults filled in. */
 struct ldap_plan {
-    struct buf uris; /* "ldap://one:389 ldap://two:389" */
+    struct buf uris; /* "ldap://one:389", each with a NUL behind it */
+    unsigned uri_count;
     bool start_tls;
     bool searches;
     enum ldap_scope scope;
@@ -67,9 +68,9 @@ struct ldap_plan {
     struct buf name;   /* to bind as, without a search */
 };
 
-/* Checks options and user; the plan must be freed after success only. Errors as ldap_check. */
-int ldap_plan(const struct ldap_options *options, const char *user, struct ldap_plan *plan_r,
-              struct err *err);
+/* Checks options and user. Errors as ldap_check. The plan is to be freed in any case. */
+int ldap_plan_make(const struct ldap_options *options, const char *user, struct ldap_plan *plan_r,
+                   struct err *err);
 void ldap_plan_free(struct ldap_plan *plan);
 
 /* A value as it stands in a distinguished name (RFC 4514, 2.4) and in a filter (RFC 4515, 3). */

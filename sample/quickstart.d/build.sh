@@ -5,6 +5,7 @@
 
 have() { command -v "$1" >/dev/null 2>&1; }
 have_library() { have pkg-config && pkg-config --exists "$1"; }
+have_header() { [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]; }
 
 find_pg_bin() {
     local candidate
@@ -29,6 +30,8 @@ missing_packages() {
     have_library libcares || printf 'libc-ares-dev '
     have_library openssl || printf 'libssl-dev '
     have_library libpq || printf 'libpq-dev '
+    have_header security/pam_appl.h || printf 'libpam0g-dev '
+    have_header ldap.h || printf 'libldap-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
 }

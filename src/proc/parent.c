@@ -491,7 +491,7 @@ start(struct parent *pa, struct err *err)
         return -1;
     if (pa->from == NULL && !pa->cmd->foreground && daemon_detach(err) != 0)
         return -1;
-    if (parent_open(pa, err) != 0 || make_loop(pa, err) != 0)
+    if (parent_open(pa, err) != 0 || parent_drop_rights(pa, err) != 0 || make_loop(pa, err) != 0)
         return -1;
     if (pa->from != NULL)
         let_go_of_command(pa);

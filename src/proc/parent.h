@@ -47,6 +47,8 @@ struct parent {
     struct config *config;
     struct io *io;
     struct pidfile pidfile;
+    bool made_pid_directory;
+    bool made_log_directory;
     struct sock_listeners clients;
     struct sock_listeners pcp;
     int life[2];     /* [1] stays open as long as we live; the others see the end of [0] */
@@ -72,10 +74,14 @@ struct parent {
     struct io_timer deadline;   /* of a fast or immediate stop */
 };
 
-/* ---- parent_open.c: what is opened before the first fork ---- */
+/* ---- parent_open.c, parent_rights.c: what is done before the first fork ---- */
 
 /* Everything that can fail at start. -1: err says what and why. */
 int parent_open(struct parent *pa, struct err *err);
+
+/* Becomes run_as_user, and lets nobody look into our memory; what was opened before is that user's
+ * from then on. -1: the user does not exist, or could not go on with the files that there are. */
+int parent_drop_rights(struct parent *pa, struct err *err);
 
 /* Turns stderr into the logger's pipe, when there is to be a logger. */
 void parent_use_log_pipe(struct parent *pa);

@@ -29,18 +29,21 @@ enum {
 
 /* ---- pid file ---- */
 
-static void
+/* Whether it was not there. */
+static bool
 make_directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *directory = xstrdup(path);
     struct err ignored; /* opening the file will say it better */
+    bool made = false;
 
     if (slash != NULL && slash != path) {
         directory[slash - path] = '\0';
-        file_make_directory(directory, 0755, &ignored);
+        made = !file_exists(directory) && file_make_directory(directory, 0755, &ignored) == 0;
     }
     free(directory);
+    return made;
 }
 
 static int
@@ -59,7 +62,7 @@ take_pidfile(struct parent *pa, struct err *err)
     }
     if (pa->from != NULL)
         return 0; /* it is taken over when all is ready */
-    make_directory_of(path);
+    pa->made_pid_directory = make_directory_of(path);
     if (pidfile_take(&pa->pidfile, path, &owner, err) == 0)
         return 0;
     if (owner > 0) {
@@ -231,6 +234,7 @@ open_log_pipe(struct parent *pa, struct err *err)
 
     if (!pa->config->logging_collector)
         return 0;
+    pa->made_log_directory = !file_exists(directory);
     if (file_make_directory(directory, 0700, err) != 0)
         return -1;
     if (access(directory, W_OK | X_OK) != 0) {

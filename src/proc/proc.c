@@ -15,6 +15,7 @@
 #include "frame.h"
 #include "os/clock.h"
 #include "os/logsink.h"
+#include "os/rights.h"
 #include "os/title.h"
 
 #include <signal.h>
@@ -243,6 +244,7 @@ proc_enter(struct proc *p, int life_fd, bool debug)
     const char *name = proc_row(p->kind)->name;
 
     set_signal_defaults();
+    rights_limit(p->kind == PROC_FAILOVER);
     p->frame = &frame;
     if (p->kind == PROC_CHILD)
         snprintf(frame.name, sizeof(frame.name), "%s %u", name, p->child_no);

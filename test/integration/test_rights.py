@@ -116,7 +116,7 @@ def test_that_user_may_start_it(given):
     try:
         wait_for(lambda: answers(daemon), "it to serve", 30)
         # although /proc/PID of the daemon is root's
-        assert "runs" in run(*as_owner(*daemon.command("status"))).stdout
+        assert "is running" in run(*as_owner(*daemon.command("status"))).stdout
     finally:
         for pid in processes.children(process.pid):  # runuser waits for it
             os.kill(pid, signal.SIGINT)

@@ -1,7 +1,8 @@
 /*
  * Logging in to a server: what to answer to each Authentication message.
  *
- * A machine without I/O, fed by pool/. It knows trust, cleartext, md5 and SCRAM-SHA-256.
+ * A machine without I/O, fed by pool/. It knows trust, cleartext, md5, SCRAM-SHA-256 and
+ * SCRAM-SHA-256-PLUS.
  * Source: PostgreSQL's manual, section "Start-up".
  */
 #ifndef AUTH_LOGIN_H
@@ -17,15 +18,28 @@ enum login_state {
     LOGIN_DONE,        /* AuthenticationOk came */
 };
 
+struct login_channel {
+    bool is_safe; /* a password may cross it in the clear */
+    bool is_tls;
+    const uint8_t
+        *binding; /* tls-server-end-point of the server's certificate; NULL: none. Copied */
+    size_t binding_len;
+};
+
 struct login {
-    const char *user;     /* borrowed */
-    const char *password; /* borrowed; NULL: none known */
-    bool channel_is_safe; /* a password may cross it in the clear */
+    const char *user;                /* borrowed */
+    struct credentials *credentials; /* a reference of our own; NULL: none known */
+    bool is_safe;
+    struct scram_binding binding;
     enum login_state state;
     struct scram scram;
 };
 
-void login_init(struct login *l, const char *user, const char *password, bool channel_is_safe);
+/* The credentials: NULL when nothing is known that could be proved; we take a reference. */
+void login_init(struct login *l, const char *user, const struct credentials *credentials,
+                const struct login_channel *channel);
+
+/* Safe on what is all zeroes. */
 void login_fini(struct login *l);
 
 /* msg: a whole Authentication message ('R'). Appends what is to be sent. -1: the login has failed,

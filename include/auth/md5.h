@@ -16,6 +16,9 @@ int md5_response(const char *user, const char *password, const uint8_t salt[4],
 int md5_response_of_hash(const char *hash, const uint8_t salt[4],
                          char response_r[MD5_RESPONSE_BYTES], struct err *err);
 
+/* md5(password + user) in 32 lower case hexadecimal digits and NUL: what a server keeps. */
+int md5_of_password(const char *user, const char *password, char hex_r[33], struct err *err);
+
 /* md5(text) in 32 lower case hexadecimal digits and NUL. */
 int md5_of(const char *text, size_t len, char hex_r[33], struct err *err);
 

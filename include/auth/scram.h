@@ -1,40 +1,37 @@
 /*
- * SCRAM-SHA-256, the client's side: we prove a password to a server, and it proves that it has
- * the verifier.
+ * SCRAM-SHA-256, the client's side: we prove a password or its keys to a server, and it proves that
+ * it has the verifier.
  *
- * Source: RFC 5802, RFC 7677; PostgreSQL's manual, section "SASL Authentication". Without channel
- * binding ("n,,"). A password that is not ASCII is used as the bytes that it is, which is what
- * PostgreSQL does when a password cannot be prepared.
+ * Source: RFC 5802, RFC 7677, RFC 5929; PostgreSQL's manual, section "SASL Authentication".
  */
 #ifndef AUTH_SCRAM_H
 #define AUTH_SCRAM_H
 
-#include "base/buf.h"
-#include "base/err.h"
-
-#include <stdbool.h>
+#include "auth/credentials.h"
 
 enum {
-    SCRAM_KEY_BYTES = 32,
-    SCRAM_NONCE_BYTES = 24, /* as text: 32 */
-    SCRAM_ITERATIONS_MAX = 1000000,
-    SCRAM_MESSAGE_MAX = 4096,
+    SCRAM_NONCE_BYTES = 24,   /* as text: 32 */
+    SCRAM_MESSAGE_MAX = 4096, /* of a server's */
 };
 
 struct scram {
-    const char *user;     /* borrowed */
-    const char *password; /* borrowed */
-    char nonce[33];       /* ours, as text */
-    struct buf bare;      /* client-first-message-bare */
+    const char *user;                      /* borrowed */
+    const struct credentials *credentials; /* borrowed */
+    struct scram_binding binding;
+    char nonce[33];  /* ours, as text */
+    struct buf bare; /* client-first-message-bare */
     uint8_t server_signature[SCRAM_KEY_BYTES];
     bool proved;   /* we sent our proof */
     bool verified; /* the server's signature was right */
 };
 
 /* user may be "": PostgreSQL takes the name from the startup packet. nonce NULL: random. */
-int scram_init(struct scram *s, const char *user, const char *password, const char *nonce,
-               struct err *err);
+int scram_init(struct scram *s, const char *user, const struct credentials *credentials,
+               const char *nonce, struct err *err);
 void scram_fini(struct scram *s);
+
+/* Before scram_first; without it there is nothing to bind to. Copied. */
+void scram_bind(struct scram *s, const struct scram_binding *binding);
 
 /* client-first-message, then client-final-message for the server's first, then the check of the
  * server's last. Each appends to out what is to be sent. */

@@ -6,9 +6,7 @@
 #ifndef AUTH_SCRAM_TEXT_H
 #define AUTH_SCRAM_TEXT_H
 
-#include "auth/scram.h"
-
-#include <stdbool.h>
+#include "auth/scram_keys.h"
 
 enum { SCRAM_DECODED_MAX = 1024 };
 
@@ -24,6 +22,12 @@ bool scram_take(const char **at, const char *end, char letter, const char **valu
 
 /* Strict base64 of at most SCRAM_DECODED_MAX bytes; returns their number, or -1. */
 int scram_decode(const char *text, size_t len, uint8_t *out, size_t room);
+
+/* Printable ASCII without blanks, of which nonces consist. */
+bool scram_is_printable(const char *text, size_t len);
+
+/* Appends base64. */
+void scram_encode(struct buf *out, const void *data, size_t len);
 
 /* HMAC-SHA-256; false when OpenSSL cannot. */
 bool scram_hmac(const uint8_t key[SCRAM_KEY_BYTES], const void *data, size_t len,

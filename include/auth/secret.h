@@ -46,4 +46,9 @@ void secret_fini(struct secret *secret);
 void secret_mock(const char *user, const uint8_t mock_key[SECRET_MOCK_KEY_BYTES],
                  struct secret *secret_r);
 
+/* The salt and the iterations (SCRAM_ITERATIONS) of that secret, which a SECRET_TEXT is asked with,
+ * too. */
+void secret_salt(const char *user, const uint8_t mock_key[SECRET_MOCK_KEY_BYTES],
+                 struct scram_keys *keys_r);
+
 #endif

@@ -124,13 +124,18 @@ bool proc_retire(struct proc *p);
 
 struct passwd;
 
-/* Reads pool_passwd in place of *passwords_io, which stays when the file is faulty (the log says
- * why). No file: NULL. Blocks on the disk. */
-void proc_read_passwords(const struct config *cfg, struct passwd **passwords_io);
+/* Reads pool_passwd, and the key for its AES entries ("": there is none); what is not there counts
+ * as empty, for pool_passwd only. -1: one is faulty, or others can read it. Blocks on the disk. */
+int proc_load_passwords(const char *path, const char *key_path, struct passwd **p_r,
+                        struct err *err);
 
-/* The password of a user of our own: the configured one ("TEXT" in front of it does not count), or
- * that of pool_passwd where that is ""; NULL when there is none. Borrowed from either. */
-const char *proc_password(const struct passwd *passwords, const char *user, const char *configured);
+/* The same in place of *passwords_io, which stays when a file is faulty (the log says why). */
+void proc_read_passwords(const struct config *cfg, const char *key_path,
+                         struct passwd **passwords_io);
+
+/* The password of a user of our own: the configured one (TEXT..., AES... or bare), or that of
+ * pool_passwd where that is ""; NULL when there is none. Borrowed from either. */
+const char *proc_password(struct passwd *passwords, const char *user, const char *configured);
 
 struct pcp_users;
 

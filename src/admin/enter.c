@@ -93,7 +93,8 @@ ask_password(struct admin_client *c, const struct wire_startup *p, bool is_local
 
     log_why(user, how);
     c->login = xcalloc(1, sizeof(*c->login));
-    challenge_init(c->login, user, &found.secret);
+    challenge_init(c->login, challenge_method_for(&found.secret), user, &found.secret, NULL);
+    secret_fini(&found.secret);
     c->login->doomed = how != PCP_USER_KNOWN;
     c->promised = found.role;
     rc = challenge_begin(c->login, &b, err);

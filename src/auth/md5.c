@@ -1,8 +1,9 @@
 /*
- * md5 authentication. Called by auth/login.
+ * md5 authentication. Called by auth/login, auth/challenge and auth/passwd.
  */
 #include "auth/md5.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -42,6 +43,12 @@ md5_of(const char *text, size_t len, char hex_r[HEX_BYTES], struct err *err)
 }
 
 int
+md5_of_password(const char *user, const char *password, char hex_r[HEX_BYTES], struct err *err)
+{
+    return md5_hex(password, strlen(password), user, strlen(user), hex_r) == 0 ? 0 : no_md5(err);
+}
+
+int
 md5_response_of_hash(const char *hash, const uint8_t salt[4], char response_r[MD5_RESPONSE_BYTES],
                      struct err *err)
 {
@@ -56,8 +63,10 @@ md5_response(const char *user, const char *password, const uint8_t salt[4],
              char response_r[MD5_RESPONSE_BYTES], struct err *err)
 {
     char inner[HEX_BYTES];
+    int rc = md5_of_password(user, password, inner, err);
 
-    if (md5_hex(password, strlen(password), user, strlen(user), inner) != 0)
-        return no_md5(err);
-    return md5_response_of_hash(inner, salt, response_r, err);
+    if (rc == 0)
+        rc = md5_response_of_hash(inner, salt, response_r, err);
+    OPENSSL_cleanse(inner, sizeof(inner));
+    return rc;
 }

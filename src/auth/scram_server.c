@@ -7,7 +7,6 @@
 #include "auth/scram_server.h"
 
 #include "auth/scram_text.h"
-#include "base/num.h"
 #include "base/str.h"
 
 #include <openssl/crypto.h>
@@ -22,64 +21,13 @@ bad(struct err *err, const char *what)
     return -1;
 }
 
-/* ---- verifiers ---- */
-
-static int
-bad_verifier(struct err *err, const char *what)
-{
-    return err_set(err, "F0000", "the SCRAM-SHA-256 verifier is malformed: %s", what);
-}
-
-/* Up to the letter or the end; *at moves behind it. False: the letter is not there. */
-static bool
-cut(const char **at, const char *end, char letter, struct scram_part *part_r)
-{
-    const char *found = letter != '\0' ? memchr(*at, letter, (size_t)(end - *at)) : end;
-
-    if (found == NULL)
-        return false;
-    part_r->text = *at;
-    part_r->len = (size_t)(found - *at);
-    *at = found < end ? found + 1 : end;
-    return true;
-}
-
-int
-scram_verifier_parse(const char *text, size_t len, struct scram_verifier *v_r, struct err *err)
-{
-    static const char scheme[] = "SCRAM-SHA-256";
-    const char *at = text;
-    const char *end = text + len;
-    struct scram_part p[5];
-    char number[16];
-    int salt_len;
-
-    memset(v_r, 0, sizeof(*v_r));
-    if (!cut(&at, end, '$', &p[0]) || !cut(&at, end, ':', &p[1]) || !cut(&at, end, '$', &p[2]) ||
-        !cut(&at, end, ':', &p[3]) || !cut(&at, end, '\0', &p[4]) ||
-        p[0].len != sizeof(scheme) - 1 || memcmp(p[0].text, scheme, p[0].len) != 0)
-        return bad_verifier(err, "it is not SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey");
-    str_copy_n(number, sizeof(number), p[1].text, p[1].len);
-    if (p[1].len >= sizeof(number) || !num_parse_u32(number, &v_r->iterations) ||
-        v_r->iterations == 0 || v_r->iterations > SCRAM_ITERATIONS_MAX)
-        return bad_verifier(err, "the iteration count is out of range");
-    salt_len = scram_decode(p[2].text, p[2].len, v_r->salt, sizeof(v_r->salt));
-    if (salt_len <= 0)
-        return bad_verifier(err, "the salt is no base64 of 1 to 64 bytes");
-    v_r->salt_len = (uint32_t)salt_len;
-    if (scram_decode(p[3].text, p[3].len, v_r->stored_key, SCRAM_KEY_BYTES) != SCRAM_KEY_BYTES ||
-        scram_decode(p[4].text, p[4].len, v_r->server_key, SCRAM_KEY_BYTES) != SCRAM_KEY_BYTES)
-        return bad_verifier(err, "a key is no base64 of 32 bytes");
-    return 0;
-}
-
-/* ---- the exchange ---- */
-
 void
-scram_server_init(struct scram_server *s, const struct scram_verifier *verifier)
+scram_server_init(struct scram_server *s, const struct scram_verifier *verifier,
+                  const struct scram_binding *binding)
 {
     memset(s, 0, sizeof(*s));
     s->verifier = verifier;
+    s->binding = binding;
 }
 
 void
@@ -87,36 +35,61 @@ scram_server_fini(struct scram_server *s)
 {
     buf_free(&s->nonce);
     buf_free(&s->message);
+    buf_free(&s->header);
+    OPENSSL_cleanse(s->client_key, sizeof(s->client_key));
 }
 
-/* "n,," or "y,,": the client wants no channel binding, or thinks that we have none, which is true.
- */
+/* What the client says of channel binding, up to the first comma, must be what it chose. */
 static int
-read_header(struct scram_server *s, const char **at, const char *end, struct err *err)
+check_flag(const struct scram_server *s, const char *flag, size_t len, struct err *err)
 {
-    const char *text = *at;
+    static const char bound[] = "p=tls-server-end-point";
 
-    if (end - text >= 2 && text[0] == 'p' && text[1] == '=')
-        return bad(err, "The client asks for channel binding, which was not offered.");
-    if (end - text < 3 || (text[0] != 'n' && text[0] != 'y') || text[1] != ',')
+    if (len >= 2 && flag[0] == 'p' && flag[1] == '=') {
+        if (s->binding->state != SCRAM_BOUND)
+            return bad(err, "The client asks for channel binding, but did not choose "
+                            "SCRAM-SHA-256-PLUS.");
+        if (len != sizeof(bound) - 1 || memcmp(flag, bound, len) != 0)
+            return err_set(err, "08P01", "the client asks for an unknown type of channel binding");
+        return 0;
+    }
+    if (len != 1 || (flag[0] != 'n' && flag[0] != 'y'))
         return bad(err, "It does not begin with a header.");
-    if (text[2] == 'a')
-        return err_set(err, "0A000", "authorization identities are not supported");
-    if (text[2] != ',')
-        return bad(err, "Something stands in its header.");
-    str_copy(s->header, sizeof(s->header), text[0] == 'n' ? "biws" : "eSws");
-    *at = text + 3;
+    if (s->binding->state == SCRAM_BOUND)
+        return bad(err, "The client chose SCRAM-SHA-256-PLUS, but asks for no channel binding.");
+    if (flag[0] == 'y' && s->binding->state == SCRAM_BINDABLE) {
+        err_set(err, "28000", "channel binding was not negotiated as it should have been");
+        err_detail(err, "The client could bind, but was told that we cannot, which is not true: "
+                        "somebody may be listening in between.");
+        return -1;
+    }
     return 0;
 }
 
-static bool
-is_printable(const char *text, size_t len)
+/* RFC 5802, section 7: gs2-header; *at moves behind it. */
+static int
+read_header(struct scram_server *s, const char **at, const char *end, struct err *err)
 {
-    for (size_t n = 0; n < len; n++) {
-        if (text[n] < 0x21 || text[n] > 0x7e)
-            return false;
-    }
-    return true;
+    struct buf channel = BUF_EMPTY;
+    const char *text = *at;
+    const char *comma = memchr(text, ',', (size_t)(end - text));
+
+    if (comma == NULL || end - comma < 2)
+        return bad(err, "It does not begin with a header.");
+    if (check_flag(s, text, (size_t)(comma - text), err) != 0)
+        return -1;
+    if (comma[1] == 'a')
+        return err_set(err, "0A000", "authorization identities are not supported");
+    if (comma[1] != ',')
+        return bad(err, "Something stands in its header.");
+    *at = comma + 2;
+    buf_add(&channel, text, (size_t)(*at - text));
+    if (s->binding->state == SCRAM_BOUND)
+        buf_add(&channel, s->binding->data, s->binding->len);
+    buf_clear(&s->header);
+    scram_encode(&s->header, channel.data, channel.len);
+    buf_free(&channel);
+    return 0;
 }
 
 int
@@ -125,14 +98,13 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
 {
     const char *at = (const char *)client_first->data;
     const char *end;
-    unsigned char salt[SCRAM_SALT_MAX * 2];
     struct scram_part user;
     struct scram_part theirs;
     const char *bare;
     char ours[33];
     size_t begun = out->len;
 
-    if (client_first->len == 0 || client_first->len > SCRAM_MESSAGE_MAX)
+    if (client_first->len == 0 || client_first->len > SCRAM_CLIENT_MESSAGE_MAX)
         return bad(err, "Its length is out of range.");
     end = at + client_first->len;
     if (read_header(s, &at, end, err) != 0)
@@ -143,9 +115,10 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
     if (!scram_take(&at, end, 'n', &user.text, &user.len) ||
         !scram_take(&at, end, 'r', &theirs.text, &theirs.len))
         return bad(err, "It has no name and nonce.");
-    if (theirs.len == 0 || theirs.len > SCRAM_MESSAGE_MAX / 4 ||
-        !is_printable(theirs.text, theirs.len))
-        return bad(err, "Its nonce is empty, too long or not printable.");
+    if (theirs.len == 0 || !scram_is_printable(theirs.text, theirs.len))
+        return bad(err, "Its nonce is empty or not printable.");
+    if (memchr(bare, '\0', (size_t)(end - bare)) != NULL)
+        return bad(err, "A NUL stands in it.");
     if (nonce != NULL)
         str_copy(ours, sizeof(ours), nonce);
     else if (!scram_nonce(ours))
@@ -153,9 +126,9 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
     buf_clear(&s->nonce);
     buf_add(&s->nonce, theirs.text, theirs.len);
     buf_add_str(&s->nonce, ours);
-    EVP_EncodeBlock(salt, s->verifier->salt, (int)s->verifier->salt_len);
-    buf_printf(out, "r=%s,s=%s,i=%u", buf_cstr(&s->nonce), (const char *)salt,
-               s->verifier->iterations);
+    buf_printf(out, "r=%s,s=", buf_cstr(&s->nonce));
+    scram_encode(out, s->verifier->salt, s->verifier->salt_len);
+    buf_printf(out, ",i=%u", s->verifier->iterations);
     buf_clear(&s->message);
     buf_add(&s->message, bare, (size_t)(end - bare));
     buf_add_u8(&s->message, ',');
@@ -166,18 +139,19 @@ scram_server_first(struct scram_server *s, const struct buf *client_first, const
 
 /* RFC 5802, section 3: the proof gives the client's key back, which only its password makes. */
 static bool
-is_proof(const struct scram_server *s, const uint8_t proof[SCRAM_KEY_BYTES])
+is_proof(struct scram_server *s, const uint8_t proof[SCRAM_KEY_BYTES])
 {
-    uint8_t client_key[SCRAM_KEY_BYTES];
     uint8_t signature[SCRAM_KEY_BYTES];
     uint8_t stored_key[SCRAM_KEY_BYTES];
     bool ok = scram_hmac(s->verifier->stored_key, s->message.data, s->message.len, signature);
 
     for (int n = 0; n < SCRAM_KEY_BYTES; n++)
-        client_key[n] = proof[n] ^ signature[n];
-    ok = ok && EVP_Digest(client_key, SCRAM_KEY_BYTES, stored_key, NULL, EVP_sha256(), NULL) == 1 &&
+        s->client_key[n] = proof[n] ^ signature[n];
+    ok = ok &&
+         EVP_Digest(s->client_key, SCRAM_KEY_BYTES, stored_key, NULL, EVP_sha256(), NULL) == 1 &&
          CRYPTO_memcmp(stored_key, s->verifier->stored_key, SCRAM_KEY_BYTES) == 0;
-    OPENSSL_cleanse(client_key, sizeof(client_key));
+    if (!ok)
+        OPENSSL_cleanse(s->client_key, sizeof(s->client_key));
     return ok;
 }
 
@@ -192,6 +166,27 @@ find_proof(const char *begin, const char *end)
     return NULL;
 }
 
+/* The channel, as it was in the first message, and the nonce. *at moves behind both. */
+static int
+check_repeated(const struct scram_server *s, const char **at, const char *end, struct err *err)
+{
+    struct scram_part part;
+
+    if (!scram_take(at, end, 'c', &part.text, &part.len))
+        return bad(err, "It does not begin with the channel binding.");
+    if (part.len != s->header.len || CRYPTO_memcmp(part.text, s->header.data, part.len) != 0) {
+        if (s->binding->state != SCRAM_BOUND)
+            return bad(err, "Its header is not that of the first message.");
+        err_set(err, "28000", "the client is bound to another channel than this one");
+        err_detail(err, "Somebody may be listening in between.");
+        return -1;
+    }
+    if (!scram_take(at, end, 'r', &part.text, &part.len) || part.len != s->nonce.len ||
+        CRYPTO_memcmp(part.text, s->nonce.data, part.len) != 0)
+        return bad(err, "Its nonce is not the one that was agreed on.");
+    return 0;
+}
+
 int
 scram_server_final(struct scram_server *s, const struct buf *client_final, struct buf *out,
                    bool *right_r, struct err *err)
@@ -200,21 +195,15 @@ scram_server_final(struct scram_server *s, const struct buf *client_final, struc
     const char *end;
     const char *at = begin;
     const char *proof_at;
-    struct scram_part part;
     uint8_t bytes[SCRAM_KEY_BYTES];
     uint8_t signature[SCRAM_KEY_BYTES];
-    char text[SCRAM_KEY_BYTES * 2];
 
     *right_r = false;
-    if (client_final->len < 3 || client_final->len > SCRAM_MESSAGE_MAX)
+    if (client_final->len < 3 || client_final->len > SCRAM_CLIENT_MESSAGE_MAX)
         return bad(err, "Its length is out of range.");
     end = begin + client_final->len;
-    if (!scram_take(&at, end, 'c', &part.text, &part.len) || part.len != strlen(s->header) ||
-        memcmp(part.text, s->header, part.len) != 0)
-        return bad(err, "Its header is not that of the first message.");
-    if (!scram_take(&at, end, 'r', &part.text, &part.len) || part.len != s->nonce.len ||
-        CRYPTO_memcmp(part.text, s->nonce.data, part.len) != 0)
-        return bad(err, "Its nonce is not the one that was agreed on.");
+    if (check_repeated(s, &at, end, err) != 0)
+        return -1;
     proof_at = find_proof(begin, end);
     if (proof_at == NULL || proof_at + 1 < at ||
         scram_decode(proof_at + 3, (size_t)(end - proof_at - 3), bytes, sizeof(bytes)) !=
@@ -225,8 +214,8 @@ scram_server_final(struct scram_server *s, const struct buf *client_final, struc
         return 0;
     if (!scram_hmac(s->verifier->server_key, s->message.data, s->message.len, signature))
         return err_set(err, "XX000", "OpenSSL could not compute the SCRAM signature");
-    EVP_EncodeBlock((unsigned char *)text, signature, sizeof(signature));
-    buf_printf(out, "v=%s", text);
+    buf_add_str(out, "v=");
+    scram_encode(out, signature, sizeof(signature));
     *right_r = true;
     return 0;
 }

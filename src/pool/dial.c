@@ -18,6 +18,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,18 +133,17 @@ is_near(const struct sock_address *a)
     return false;
 }
 
-static int
-begin_login(struct server *s, struct err *err)
+static void
+begin_login(struct server *s)
 {
     struct server_login *l = s->login;
-    const struct passwd *passwords = pool_options(s->pool)->passwords;
-    const char *secret = NULL;
+    const char *user = pool_key_user(s->key);
+    struct credentials *c = passwd_credentials(pool_options(s->pool)->passwords, user);
+    struct login_channel channel = {.is_safe = is_near(&l->addresses.list[l->address_at])};
 
-    if (passwords != NULL && passwd_find(passwords, pool_key_user(s->key), &secret, err) != 0)
-        return -1;
-    login_init(&l->auth, pool_key_user(s->key), secret, is_near(&l->addresses.list[l->address_at]));
+    login_init(&l->auth, user, c, &channel);
+    credentials_unref(c);
     l->auth_started = true;
-    return 0;
 }
 
 /* Which of several primaries it is; and a server older than 14 does not tell by itself whether it
@@ -259,12 +259,14 @@ authentication(struct server *s, const uint8_t *msg, size_t len, struct err *err
     struct buf out = BUF_EMPTY;
     int rc;
 
-    if (!s->login->auth_started && begin_login(s, err) != 0)
-        return -1;
+    if (!s->login->auth_started)
+        begin_login(s);
     rc = login_step(&s->login->auth, msg, (uint32_t)len, &out, err);
     s->authenticated = rc == 0 && login_done(&s->login->auth);
     if (rc == 0 && out.len > 0)
         server_send(s, out.data, out.len);
+    if (out.len > 0)
+        OPENSSL_cleanse(out.data, out.len); /* it may be a password */
     buf_free(&out);
     return rc;
 }

@@ -88,7 +88,7 @@ configure(struct child *c)
     struct err err;
 
     limits_configure(&c->limits);
-    proc_read_passwords(cfg, &c->passwords);
+    proc_read_passwords(cfg, c->proc->files->pool_key, &c->passwords);
     make_rules(c);
     if (catalog_configure(c->host.catalog, cfg, &err) != 0)
         log_error("%s", err.message);

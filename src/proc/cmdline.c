@@ -369,6 +369,10 @@ start(const struct command *cmd)
 
     if (cfg == NULL)
         return 1;
+    if (control_check_passwords(cmd, cfg) != 0) {
+        config_free(cfg);
+        return 1;
+    }
     fflush(NULL);
     return parent_main(cmd, cfg);
 }

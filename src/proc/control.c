@@ -190,6 +190,29 @@ control_stop(const struct command *cmd)
     return 1;
 }
 
+static void
+print_fault(const char *what, const struct err *err)
+{
+    fprintf(stderr, "pgpool: %s%s%s%s%s\n", what, err->message,
+            err->hint[0] != '\0' ? " (hint: " : "", err->hint, err->hint[0] != '\0' ? ")" : "");
+}
+
+int
+control_check_passwords(const struct command *cmd, const struct config *cfg)
+{
+    struct passwd *passwords;
+    struct err err;
+
+    if (proc_load_passwords(cfg->pool_passwd, cmd->files.pool_key, &passwords, &err) != 0) {
+        print_fault("", &err);
+        return -1;
+    }
+    if (passwd_fault(passwords, &err))
+        print_fault("warning: ", &err);
+    passwd_free(passwords);
+    return 0;
+}
+
 static int
 check_pcp_users(const struct command *cmd)
 {
@@ -197,8 +220,7 @@ check_pcp_users(const struct command *cmd)
     struct err err;
 
     if (proc_read_pcp_users(cmd->files.pcp_conf, &users, &err) != 0) {
-        fprintf(stderr, "pgpool: %s%s%s%s\n", err.message, err.hint[0] != '\0' ? " (hint: " : "",
-                err.hint, err.hint[0] != '\0' ? ")" : "");
+        print_fault("", &err);
         return -1;
     }
     pcp_users_free(users);
@@ -209,7 +231,7 @@ int
 control_reload(const struct command *cmd)
 {
     struct config *cfg = control_load(cmd);
-    bool fine = cfg != NULL && check_pcp_users(cmd) == 0;
+    bool fine = cfg != NULL && control_check_passwords(cmd, cfg) == 0 && check_pcp_users(cmd) == 0;
     char pid_file[TITLE_BYTES];
     pid_t pid;
 
@@ -361,42 +383,17 @@ control_upgrade(const struct command *cmd)
 
 /* ---- configtest ---- */
 
-static int
-check_passwords(const char *path)
-{
-    struct buf text = BUF_EMPTY;
-    struct passwd *passwords = NULL;
-    struct stat st;
-    struct err err;
-    int result = 0;
-
-    if (path[0] == '\0' || !file_exists(path))
-        return 0;
-    if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        fprintf(stderr,
-                "pgpool: warning: %s: others than its owner can use this file (hint: chmod 600)\n",
-                path);
-    if (file_read(path, PASSWD_FILE_MAX, &text, &err) != 0 ||
-        passwd_parse(buf_cstr(&text), text.len, path, &passwords, &err) != 0) {
-        fprintf(stderr, "pgpool: %s\n", err.message);
-        result = -1;
-    }
-    passwd_free(passwords);
-    buf_free(&text);
-    return result;
-}
-
 int
 control_configtest(const struct command *cmd)
 {
     struct config *cfg = control_load(cmd);
     int status = cfg == NULL;
 
-    if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
+    if (cfg != NULL && control_check_passwords(cmd, cfg) != 0)
         status = 1;
     if (check_pcp_users(cmd) != 0)
         status = 1;
-    if (status == 0 && cmd->connect && control_check_nodes(cfg) != 0)
+    if (status == 0 && cmd->connect && control_check_nodes(cfg, cmd->files.pool_key) != 0)
         status = 1;
     config_free(cfg);
     if (status == 0)

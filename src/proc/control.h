@@ -26,7 +26,7 @@ int control_ask(const struct control_question *q, char *answer, struct err *err)
 
 /* control_connect.c: what pgpool's own users may do at the nodes; -1 after words about what is
  * missing. */
-int control_check_nodes(const struct config *cfg);
+int control_check_nodes(const struct config *cfg, const char *key_path);
 
 /* control_holds.c: prints what is paused and drained; nothing when nothing is, or nobody says. */
 void control_print_holds(const char *pid_file);

@@ -177,7 +177,7 @@ visit_node(struct visits *all, uint32_t node_id)
 }
 
 int
-control_check_nodes(const struct config *cfg)
+control_check_nodes(const struct config *cfg, const char *key_path)
 {
     struct visits *all = xcalloc(1, sizeof(*all));
     struct io_options options = {.engine = IO_ENGINE_EPOLL};
@@ -185,7 +185,7 @@ control_check_nodes(const struct config *cfg)
     int rc = -1;
 
     all->cfg = cfg;
-    proc_read_passwords(cfg, &all->passwords);
+    proc_read_passwords(cfg, key_path, &all->passwords);
     if (io_new(&options, &all->io, &err) != 0 || dns_new(all->io, &all->dns, &err) != 0) {
         fprintf(stderr, "pgpool: error: %s\n", err.message);
     } else {

@@ -162,7 +162,7 @@ configure(struct failover *f, enum plan_event_kind kind)
 {
     struct plan_event event = {.kind = kind, .node_id = -1};
 
-    proc_read_passwords(f->proc->config, &f->passwords);
+    proc_read_passwords(f->proc->config, f->proc->files->pool_key, &f->passwords);
     make_config(f);
     f->now.config_generation = f->proc->config_generation;
     f->now.judging = has_failover(f->proc->config);

@@ -309,7 +309,7 @@ configure(struct watch *w)
 
     if (!backend->configured)
         return; /* the parent is about to end this process */
-    proc_read_passwords(cfg, &w->passwords);
+    proc_read_passwords(cfg, w->proc->files->pool_key, &w->passwords);
     target.password = password(w, user);
     note_server(w);
     w->cfg = (struct health_config){

@@ -619,7 +619,7 @@ configure(struct lag *lag)
     uint32_t count = MAX(lag->now.node_count, cfg->backend_count);
     const char *secret;
 
-    proc_read_passwords(cfg, &lag->passwords);
+    proc_read_passwords(cfg, lag->proc->files->pool_key, &lag->passwords);
     cluster_members_from_config(&lag->members, cfg);
     secret = proc_password(lag->passwords, cfg->sr_check_user, cfg->sr_check_password);
     lag->now.config_generation = cfg->generation;

@@ -1,7 +1,9 @@
 /*
- * The files with passwords, read when a process starts and at every reload: pool_passwd by each
- * that logs in to servers, pcp.conf by the one for administration; and the passwords of the users
- * that watch servers.
+ * The files with passwords, read when a process starts and at every reload: pool_passwd and its key
+ * by each that logs in to servers or lets clients in, pcp.conf by the one for administration; and
+ * the passwords of the users that watch servers.
+ *
+ * A file that others can read is not used. What was read is wiped from the buffers here.
  */
 #include "auth/passwd.h"
 #include "auth/pcp_users.h"
@@ -17,47 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void
-proc_read_passwords(const struct config *cfg, struct passwd **passwords_io)
-{
-    struct passwd *fresh = NULL;
-    struct buf text = BUF_EMPTY;
-    struct err err;
-    int rc;
-
-    if (cfg->pool_passwd[0] != '\0' && file_exists(cfg->pool_passwd)) {
-        rc = file_read(cfg->pool_passwd, PASSWD_FILE_MAX, &text, &err);
-        if (rc == 0)
-            rc = passwd_parse((const char *)text.data, text.len, cfg->pool_passwd, &fresh, &err);
-        if (text.len > 0)
-            OPENSSL_cleanse(text.data, text.len);
-        buf_free(&text);
-        if (rc != 0) {
-            log_warning("%s; the passwords known before stay", err.message);
-            return;
-        }
-    }
-    passwd_free(*passwords_io);
-    *passwords_io = fresh;
-}
-
-const char *
-proc_password(const struct passwd *passwords, const char *user, const char *configured)
-{
-    const char *found = NULL;
-    struct err err;
-
-    if (strncmp(configured, "TEXT", 4) == 0)
-        return configured + 4;
-    if (configured[0] != '\0')
-        return configured;
-    if (passwd_find(passwords, user, &found, &err) != 0)
-        log_warning("%s", err.message);
-    return found;
-}
+enum { KEY_FILE_MAX = 64 * 1024 };
 
 /* Nobody else may read it, and nobody else may have written it; a file of root's may be readable by
- * a group, which pgpool's user then is in. */
+ * a group, which pgpool's user then is in. Root itself (configtest) looks at pgpool's files. */
 static int
 check_access(const char *path, struct err *err)
 {
@@ -65,7 +30,7 @@ check_access(const char *path, struct err *err)
 
     if (stat(path, &st) != 0)
         return err_set_errno(err, "58P01", errno, "could not look at \"%s\"", path);
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+    if (st.st_uid != 0 && geteuid() != 0 && st.st_uid != geteuid()) {
         err_set(err, "F0000", "%s: the file belongs to another user", path);
         err_hint(err, "It must belong to pgpool's own user or root.");
         return -1;
@@ -79,6 +44,88 @@ check_access(const char *path, struct err *err)
     return 0;
 }
 
+static int
+read_private(const char *path, size_t limit_bytes, struct buf *text, struct err *err)
+{
+    return check_access(path, err) != 0 ? -1 : file_read(path, limit_bytes, text, err);
+}
+
+static void
+forget(struct buf *text)
+{
+    if (text->cap > 0)
+        OPENSSL_cleanse(text->data, text->cap);
+    buf_free(text);
+}
+
+/* The first line. */
+static int
+read_key(const char *path, struct buf *key, struct err *err)
+{
+    if (read_private(path, KEY_FILE_MAX, key, err) != 0)
+        return -1;
+    key->len = strcspn(buf_cstr(key), "\r\n");
+    buf_cstr(key);
+    if (key->len > 0)
+        return 0;
+    return err_set(err, "F0000", "%s:1: the key of encrypted passwords is empty", path);
+}
+
+int
+proc_load_passwords(const char *path, const char *key_path, struct passwd **p_r, struct err *err)
+{
+    struct passwd_source source = {.name = path};
+    struct buf text = BUF_EMPTY;
+    struct buf key = BUF_EMPTY;
+    int rc = 0;
+
+    if (key_path[0] != '\0') {
+        rc = read_key(key_path, &key, err);
+        source.key = (const char *)key.data;
+    }
+    if (rc == 0 && path[0] != '\0' && file_exists(path))
+        rc = read_private(path, PASSWD_FILE_MAX, &text, err);
+    if (rc == 0)
+        rc = passwd_parse((const char *)text.data, text.len, &source, p_r, err);
+    forget(&text);
+    forget(&key);
+    return rc;
+}
+
+void
+proc_read_passwords(const struct config *cfg, const char *key_path, struct passwd **passwords_io)
+{
+    struct passwd *fresh;
+    struct err err;
+
+    if (proc_load_passwords(cfg->pool_passwd, key_path, &fresh, &err) != 0) {
+        log_warning("%s%s%s%s; the passwords known before stay", err.message,
+                    err.hint[0] != '\0' ? " (hint: " : "", err.hint,
+                    err.hint[0] != '\0' ? ")" : "");
+        return;
+    }
+    passwd_free(*passwords_io);
+    *passwords_io = fresh;
+}
+
+const char *
+proc_password(struct passwd *passwords, const char *user, const char *configured)
+{
+    const char *found = NULL;
+    struct err err;
+    int rc = 0;
+
+    if (configured[0] == '\0')
+        rc = passwd_find(passwords, user, &found, &err);
+    else
+        found = passwd_configured(passwords, configured, &err);
+    if (rc != 0 || (found == NULL && configured[0] != '\0'))
+        log_warning("no password for user \"%s\": %s%s%s%s", user, err.message,
+                    err.hint[0] != '\0' ? " (hint: " : "", err.hint,
+                    err.hint[0] != '\0' ? ")" : "");
+    return found;
+}
+
 int
 proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *err)
 {
@@ -88,13 +135,9 @@ proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *er
     *users_r = NULL;
     if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return 0;
-    if (check_access(path, err) != 0)
-        return -1;
-    rc = file_read(path, PCP_FILE_MAX, &text, err);
+    rc = read_private(path, PCP_FILE_MAX, &text, err);
     if (rc == 0)
         rc = pcp_users_parse(buf_cstr(&text), text.len, path, users_r, err);
-    if (text.len > 0)
-        OPENSSL_cleanse(text.data, text.len);
-    buf_free(&text);
+    forget(&text);
     return rc;
 }

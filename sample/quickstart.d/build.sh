@@ -28,6 +28,7 @@ missing_packages() {
     have_library liburing || printf 'liburing-dev '
     have_library libcares || printf 'libc-ares-dev '
     have_library openssl || printf 'libssl-dev '
+    have_library libidn || printf 'libidn-dev '
     have_library libpq || printf 'libpq-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '

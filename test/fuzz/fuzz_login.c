@@ -14,7 +14,8 @@
 
 #include <openssl/evp.h>
 
-enum { HAS_PASSWORD = 1, IS_SAFE = 2, KEEPS_ON = 4, KIND_SASL = 10, KIND_CONTINUE = 11 };
+enum { HAS_PASSWORD = 1, IS_SAFE = 2, KEEPS_ON = 4, IS_TLS = 8, HAS_MD5 = 16, HAS_KEYS = 32 };
+enum { PROOFS = HAS_PASSWORD | HAS_MD5 | HAS_KEYS, KIND_SASL = 10, KIND_CONTINUE = 11 };
 
 static const char password[] = "hunter2 is secret";
 
@@ -62,7 +63,7 @@ check_sent(const struct login *l, const struct buf *out, uint8_t flags)
     if (out->len > 0 && (out->data[0] != 'p' || out->len < WIRE_HEADER_BYTES ||
                          num_get_u32(out->data + 1) + 1 != out->len))
         BUG("what is sent is not one message");
-    if (out->len > 0 && (flags & HAS_PASSWORD) == 0)
+    if (out->len > 0 && (flags & PROOFS) == 0)
         BUG("something is sent without a password");
     if (tells && (flags & IS_SAFE) == 0)
         BUG("the password leaves over a channel that is not safe");
@@ -81,6 +82,19 @@ check_state(const struct login *l, bool begun_scram, bool done)
         BUG("a login that was done is not");
     if (l->scram.verified && !l->scram.proved)
         BUG("verified before we proved anything");
+}
+
+/* Keys for the salt and the iterations that the corpus has. */
+static struct credentials *
+known(uint8_t flags)
+{
+    struct scram_keys keys = {.iterations = 10, .salt_len = 4, .salt = "salt"};
+
+    if ((flags & HAS_PASSWORD) != 0)
+        return credentials_password(password);
+    if ((flags & HAS_KEYS) != 0)
+        return credentials_scram(&keys);
+    return (flags & HAS_MD5) != 0 ? credentials_md5("aabbccddaabbccddaabbccddaabbccdd") : NULL;
 }
 
 /* Returns false when the login has failed. */
@@ -113,11 +127,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_bytes b = {data, data + size};
     uint8_t flags = fuzz_byte(&b);
     struct buf msg = BUF_EMPTY;
+    struct credentials *credentials = known(flags);
+    struct login_channel channel = {.is_safe = (flags & IS_SAFE) != 0,
+                                    .is_tls = (flags & IS_TLS) != 0,
+                                    .binding = (const uint8_t *)password,
+                                    .binding_len = sizeof(password)};
     struct login l;
     bool scram = false;
     bool goes_on = true;
 
-    login_init(&l, "user", (flags & HAS_PASSWORD) != 0 ? password : NULL, (flags & IS_SAFE) != 0);
+    login_init(&l, "user", credentials, &channel);
+    credentials_unref(credentials);
     while (goes_on && b.at < b.end) {
         size_t len = fuzz_byte(&b);
         buf_clear(&msg);

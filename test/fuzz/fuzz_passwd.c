@@ -45,6 +45,27 @@ last_secret(const uint8_t *data, size_t size, const char *user)
     return found;
 }
 
+/* What is asked of a client and what we can prove to a server fit each other. */
+static void
+check_proofs(const struct passwd *p, const char *user)
+{
+    struct credentials *c = passwd_credentials(p, user);
+    struct secret secret;
+    struct err err = {0};
+    int rc = passwd_secret(p, user, &secret, &err);
+
+    if (rc == 0)
+        BUG("a user who stands in the file has no secret");
+    if (rc < 0)
+        fuzz_check_error(&err);
+    if ((c != NULL) != (rc == 1 && secret.kind != SECRET_SCRAM))
+        BUG("a secret proves nothing, or nothing proves something");
+    if (rc == 1 && secret.kind == SECRET_TEXT && c != secret.text)
+        BUG("other credentials than the secret has");
+    secret_fini(&secret);
+    credentials_unref(c);
+}
+
 static void
 check_user(const struct passwd *p, const uint8_t *data, size_t size, const char *user)
 {
@@ -52,10 +73,13 @@ check_user(const struct passwd *p, const uint8_t *data, size_t size, const char 
     const char *password;
     struct err err = {0};
 
+    check_proofs(p, user);
     if (passwd_find(p, user, &password, &err) != 0) {
         fuzz_check_error(&err);
         return;
     }
+    if (secret.len >= 3 && memcmp(secret.data, "AES", 3) == 0)
+        return;
     if (password == NULL)
         BUG("a user who stands in the file has no password");
     if (secret.len >= 4 && memcmp(secret.data, "TEXT", 4) == 0)
@@ -90,8 +114,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *password;
     struct err err = {0};
     struct passwd *p;
+    struct passwd_source source = {.name = file_name, .key = "key"};
 
-    if (passwd_parse((const char *)data, size, file_name, &p, &err) != 0) {
+    if (passwd_parse((const char *)data, size, &source, &p, &err) != 0) {
         fuzz_check_error(&err);
         if (strncmp(err.message, file_name, strlen(file_name)) != 0)
             BUG("a fault without its place");
@@ -100,6 +125,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_users(p, data, size);
     if (passwd_find(p, "", &password, &err) != 0 || password != NULL)
         BUG("nobody has a password");
+    if (passwd_fault(p, &err))
+        fuzz_check_error(&err);
     passwd_free(p);
     return 0;
 }

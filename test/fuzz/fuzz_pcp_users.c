@@ -21,8 +21,8 @@ attack(const struct pcp_user *user, bool doomed, const uint8_t *data, size_t siz
     struct challenge c;
     struct err err = {0};
 
-    challenge_init(&c, "fuzz", &user->secret);
-    c.doomed = doomed;
+    challenge_init(&c, challenge_method_for(&user->secret), "fuzz", &user->secret, NULL);
+    c.doomed |= doomed;
     if (challenge_begin(&c, &out, &err) != 0)
         BUG("no question");
     while (b.at < b.end) {

@@ -85,7 +85,7 @@ faults_are_named_with_their_line(void **state)
         {"a:" ALONE "\n#\na:" WITH_USER "\n", "pcp.conf:3: user \"a\" stands in line 1"},
         {"a:SCRAM-SHA-256$x:QUJD$QUJD:QUJD\n", "iteration count"},
         {"a:SCRAM-SHA-256$0:QUJD$QUJD:QUJD\n", "iteration count"},
-        {"a:SCRAM-SHA-256$9999999:QUJD$QUJD:QUJD\n", "iteration count"},
+        {"a:SCRAM-SHA-256$4294967295:QUJD$QUJD:QUJD\n", "iteration count"},
         {"a:SCRAM-SHA-256$4096:Q$QUJD:QUJD\n", "salt"},
         {"a:SCRAM-SHA-256$4096:QUJD$QUJD:QUJD\n", "key"},
         {"a:SCRAM-SHA-256$4096\n", "malformed"},
@@ -144,11 +144,24 @@ nobody_learns_who_is_known(void **state)
 
 /* ---- SCRAM ---- */
 
+static const struct scram_binding unbound = {.state = SCRAM_UNBOUND};
+
 static void
 add_text(struct buf *b, const char *text)
 {
     buf_clear(b);
     buf_add_str(b, text);
+}
+
+static bool
+is_key_of(const uint8_t *client_key, const char *password, const struct scram_verifier *v)
+{
+    struct scram_keys keys = {.iterations = v->iterations, .salt_len = v->salt_len};
+    struct err err;
+
+    memcpy(keys.salt, v->salt, sizeof(keys.salt));
+    assert_int_equal(scram_derive(password, &keys, &err), 0);
+    return memcmp(keys.client_key, client_key, SCRAM_KEY_BYTES) == 0;
 }
 
 static void
@@ -163,7 +176,7 @@ example_of_the_rfc(void **state)
 
     (void)state;
     assert_int_equal(scram_verifier_parse(VERIFIER, strlen(VERIFIER), &v, &err), 0);
-    scram_server_init(&s, &v);
+    scram_server_init(&s, &v, &unbound);
     add_text(&in, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
     assert_int_equal(scram_server_first(&s, &in, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", &out, &err), 0);
     assert_string_equal(buf_cstr(&out), "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
@@ -174,6 +187,7 @@ example_of_the_rfc(void **state)
     assert_int_equal(scram_server_final(&s, &in, &out, &right, &err), 0);
     assert_true(right);
     assert_string_equal(buf_cstr(&out), "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    assert_true(is_key_of(s.client_key, "pencil", &v));
     scram_server_fini(&s);
     buf_free(&in);
     buf_free(&out);
@@ -196,6 +210,11 @@ nonsense_in_scram_messages(void **state)
         "n,,n=",
         "n,,n=,r=a\x01z",
         "n,,n=,r=a b",
+        "y",
+        "y,",
+        "n,",
+        "nn,,n=,r=abc",
+        "p=tls-server-end-point,,n=,r=abc",
     };
     static const char *const finals[] = {
         "",
@@ -221,7 +240,7 @@ nonsense_in_scram_messages(void **state)
     for (size_t n = 0; n < sizeof(firsts) / sizeof(firsts[0]); n++) {
         struct scram_server s;
 
-        scram_server_init(&s, &v);
+        scram_server_init(&s, &v, &unbound);
         add_text(&in, firsts[n]);
         if (scram_server_first(&s, &in, "OURS", &out, &err) != -1)
             fail_msg("accepted: %s", firsts[n]);
@@ -230,7 +249,7 @@ nonsense_in_scram_messages(void **state)
     for (size_t n = 0; n < sizeof(finals) / sizeof(finals[0]); n++) {
         struct scram_server s;
 
-        scram_server_init(&s, &v);
+        scram_server_init(&s, &v, &unbound);
         add_text(&in, "n,,n=,r=abc");
         assert_int_equal(scram_server_first(&s, &in, "OURS", &out, &err), 0);
         add_text(&in, finals[n]);
@@ -246,22 +265,27 @@ nonsense_in_scram_messages(void **state)
 
 /* ---- whole logins ---- */
 
+static const uint8_t mock_key[SECRET_MOCK_KEY_BYTES] = "the key of this pgpool, 32 byte";
+static const uint8_t our_binding[32] = "the hash of our certificate....";
+static const uint8_t their_binding[32] = "of somebody in between's, rather";
+
 /* Lets our client's machine log in to our server's. Returns 0 when it passed. */
 static int
-log_in(struct challenge *c, const char *user, const char *password, struct err *err)
+log_in(struct challenge *c, const char *user, const struct credentials *credentials,
+       const struct login_channel *channel, struct err *err)
 {
     struct buf to_client = BUF_EMPTY;
     struct buf to_server = BUF_EMPTY;
     struct login l;
     int rc = challenge_begin(c, &to_client, err);
 
-    login_init(&l, user, password, true);
+    login_init(&l, user, credentials, channel);
     while (rc == 0 && c->state != CHALLENGE_PASSED) {
         buf_clear(&to_server);
-        assert_int_equal(login_step(&l, to_client.data, (uint32_t)to_client.len, &to_server, err),
-                         0);
+        rc = login_step(&l, to_client.data, (uint32_t)to_client.len, &to_server, err);
         buf_clear(&to_client);
-        rc = challenge_step(c, to_server.data, (uint32_t)to_server.len, &to_client, err);
+        if (rc == 0)
+            rc = challenge_step(c, to_server.data, (uint32_t)to_server.len, &to_client, err);
     }
     if (rc == 0 && to_client.len > 0) /* our signature */
         assert_int_equal(login_step(&l, to_client.data, (uint32_t)to_client.len, &to_server, err),
@@ -272,22 +296,82 @@ log_in(struct challenge *c, const char *user, const char *password, struct err *
     return rc;
 }
 
-static const char *const forms[] = {ALONE, WITH_USER, VERIFIER};
+static const struct login_channel safe = {.is_safe = true};
 
-static int
-try(const char *form, const char *password, bool doomed, struct err *err)
+/* text: the password of a SECRET_TEXT, or one of the other forms. */
+static void
+secret_of(const char *text, struct secret *secret)
 {
+    struct credentials *c;
+    struct err err;
+
+    if (secret_parse(text, strlen(text), secret, &err) == 0)
+        return;
+    c = credentials_password(text);
+    secret_of_text(c, secret);
+    credentials_unref(c);
+}
+
+struct attempt {
+    enum challenge_method method;
+    const char *secret;
+    const char *password;
+    bool doomed;
+};
+
+/* *proved_r: what was proved, or NULL; the caller's. */
+static int
+attempt(const struct attempt *a, struct credentials **proved_r, struct err *err)
+{
+    const struct challenge_channel channel = {.mock_key = mock_key};
+    struct credentials *credentials = credentials_password(a->password);
     struct secret secret;
     struct challenge c;
     int rc;
 
-    assert_int_equal(secret_parse(form, strlen(form), &secret, err), 0);
-    challenge_init(&c, "user", &secret);
-    c.doomed = doomed;
-    rc = log_in(&c, "user", password, err);
+    secret_of(a->secret, &secret);
+    challenge_init(&c, a->method, "user", &secret, &channel);
+    secret_fini(&secret);
+    if (a->doomed)
+        c.doomed = true;
+    rc = log_in(&c, "user", credentials, &safe, err);
+    *proved_r = challenge_credentials(&c);
+    assert_int_equal(rc == 0, *proved_r != NULL);
     challenge_fini(&c);
+    credentials_unref(credentials);
     return rc;
 }
+
+static int
+try(enum challenge_method method, const char *secret, const char *password, struct err *err)
+{
+    struct attempt a = {method, secret, password, false};
+    struct credentials *proved;
+    int rc = attempt(&a, &proved, err);
+
+    credentials_unref(proved);
+    return rc;
+}
+
+static const struct {
+    enum challenge_method method;
+    const char *secret;
+    bool possible;
+    enum credentials_kind proved;
+} logins[] = {
+    {CHALLENGE_CLEAR, ALONE, true, CREDENTIALS_PASSWORD},
+    {CHALLENGE_CLEAR, WITH_USER, true, CREDENTIALS_PASSWORD},
+    {CHALLENGE_CLEAR, VERIFIER, true, CREDENTIALS_PASSWORD},
+    {CHALLENGE_CLEAR, "pencil", true, CREDENTIALS_PASSWORD},
+    {CHALLENGE_MD5, ALONE, false, 0},
+    {CHALLENGE_MD5, WITH_USER, true, CREDENTIALS_MD5},
+    {CHALLENGE_MD5, VERIFIER, true, CREDENTIALS_SCRAM},
+    {CHALLENGE_MD5, "pencil", true, CREDENTIALS_PASSWORD},
+    {CHALLENGE_SCRAM, ALONE, false, 0},
+    {CHALLENGE_SCRAM, WITH_USER, false, 0},
+    {CHALLENGE_SCRAM, VERIFIER, true, CREDENTIALS_SCRAM},
+    {CHALLENGE_SCRAM, "pencil", true, CREDENTIALS_PASSWORD},
+};
 
 static void
 passwords_are_checked(void **state)
@@ -295,15 +379,297 @@ passwords_are_checked(void **state)
     struct err err;
 
     (void)state;
-    for (size_t n = 0; n < 3; n++) {
-        assert_int_equal(try(forms[n], "pencil", false, &err), 0);
-        assert_int_equal(try(forms[n], "pencil", true, &err), -1);
+    for (size_t n = 0; n < sizeof(logins) / sizeof(logins[0]); n++) {
+        struct attempt a = {logins[n].method, logins[n].secret, "pencil", false};
+        struct credentials *proved;
+        int rc = attempt(&a, &proved, &err);
+
+        assert_int_equal(rc, logins[n].possible ? 0 : -1);
+        if (rc == 0)
+            assert_int_equal(proved->kind, logins[n].proved);
+        else
+            assert_string_equal(err.sqlstate, "28P01");
+        credentials_unref(proved);
+        a.doomed = true;
+        assert_int_equal(attempt(&a, &proved, &err), -1);
         assert_string_equal(err.sqlstate, "28P01");
-        assert_int_equal(try(forms[n], "Pencil", false, &err), -1);
+        assert_int_equal(try(a.method, a.secret, "Pencil", &err), -1);
         assert_string_equal(err.sqlstate, "28P01");
         assert_string_equal(err.message, "password authentication failed for user \"user\"");
-        assert_int_equal(try(forms[n], "", false, &err), -1);
+        assert_int_equal(try(a.method, a.secret, "pencil2", &err), -1);
     }
+}
+
+static void
+no_empty_password(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(try(CHALLENGE_CLEAR, "pencil", "", &err), -1);
+    assert_string_equal(err.sqlstate, "28P01");
+    assert_non_null(strstr(err.message, "empty password"));
+    assert_int_equal(try(CHALLENGE_CLEAR, VERIFIER, "", &err), -1);
+    assert_int_equal(try(CHALLENGE_SCRAM, VERIFIER, "", &err), -1);
+}
+
+/* What a client has proved logs us in to a server that keeps the same, and to no other. */
+static void
+proofs_log_in_to_servers(void **state)
+{
+    static const struct {
+        enum challenge_method method;
+        const char *secret;
+        enum challenge_method servers;
+        const char *servers_secret;
+        int rc;
+    } cases[] = {
+        {CHALLENGE_SCRAM, VERIFIER, CHALLENGE_SCRAM, VERIFIER, 0},
+        {CHALLENGE_SCRAM, VERIFIER, CHALLENGE_MD5, VERIFIER, 0},
+        {CHALLENGE_SCRAM, VERIFIER, CHALLENGE_MD5, WITH_USER, -1},
+        {CHALLENGE_SCRAM, VERIFIER, CHALLENGE_CLEAR, VERIFIER, -1},
+        {CHALLENGE_SCRAM, VERIFIER, CHALLENGE_SCRAM, "pencil", -1}, /* another salt */
+        {CHALLENGE_MD5, WITH_USER, CHALLENGE_MD5, WITH_USER, 0},
+        {CHALLENGE_MD5, WITH_USER, CHALLENGE_SCRAM, VERIFIER, -1},
+        {CHALLENGE_SCRAM, "pencil", CHALLENGE_SCRAM, VERIFIER, 0},
+        {CHALLENGE_SCRAM, "pencil", CHALLENGE_MD5, WITH_USER, 0},
+        {CHALLENGE_SCRAM, "pencil", CHALLENGE_CLEAR, ALONE, 0},
+        {CHALLENGE_CLEAR, VERIFIER, CHALLENGE_CLEAR, ALONE, 0},
+    };
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct attempt a = {cases[n].method, cases[n].secret, "pencil", false};
+        struct credentials *proved;
+        struct secret secret;
+        struct challenge c;
+        struct err err;
+
+        assert_int_equal(attempt(&a, &proved, &err), 0);
+        secret_of(cases[n].servers_secret, &secret);
+        challenge_init(&c, cases[n].servers, "user", &secret, NULL);
+        secret_fini(&secret);
+        if (log_in(&c, "user", proved, &safe, &err) != cases[n].rc)
+            fail_msg("%zu: %s", n, err.message);
+        challenge_fini(&c);
+        credentials_unref(proved);
+    }
+}
+
+static void
+channel_binding(void **state)
+{
+    static const struct {
+        struct challenge_channel ours;
+        struct login_channel theirs;
+        const char *sqlstate; /* NULL: it works */
+    } cases[] = {
+        {{true, our_binding, 32, NULL}, {true, true, our_binding, 32}, NULL},
+        {{true, our_binding, 32, NULL}, {true, true, NULL, 0}, NULL},
+        {{true, our_binding, 32, NULL}, {true, true, their_binding, 32}, "28000"},
+        {{true, our_binding, 31, NULL}, {true, true, our_binding, 32}, "28000"},
+        {{true, NULL, 0, NULL}, {true, true, our_binding, 32}, NULL}, /* "y", and true */
+        {{false, our_binding, 32, NULL}, {true, true, our_binding, 32}, NULL},
+    };
+    struct credentials *credentials = credentials_password("pencil");
+    struct secret secret;
+
+    (void)state;
+    secret_of(VERIFIER, &secret);
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct challenge c;
+        struct err err;
+        int rc;
+
+        challenge_init(&c, CHALLENGE_SCRAM, "user", &secret, &cases[n].ours);
+        rc = log_in(&c, "user", credentials, &cases[n].theirs, &err);
+        assert_int_equal(rc, cases[n].sqlstate == NULL ? 0 : -1);
+        if (rc != 0)
+            assert_string_equal(err.sqlstate, cases[n].sqlstate);
+        challenge_fini(&c);
+    }
+    secret_fini(&secret);
+    credentials_unref(credentials);
+}
+
+/* SCRAM's first message by itself, behind an empty one of ours; and what binds wrongly. */
+static int
+say_first(struct challenge *c, const char *mechanism, const char *first, struct err *err)
+{
+    struct buf msg = BUF_EMPTY;
+    struct buf out = BUF_EMPTY;
+    int rc;
+
+    assert_int_equal(challenge_begin(c, &out, err), 0);
+    build_sasl_initial(&msg, mechanism, first, strlen(first));
+    rc = challenge_step(c, msg.data, (uint32_t)msg.len, &out, err);
+    buf_free(&msg);
+    buf_free(&out);
+    return rc;
+}
+
+static void
+clients_that_bind_wrongly(void **state)
+{
+    static const struct challenge_channel channel = {true, our_binding, 32, NULL};
+    static const struct {
+        const char *mechanism;
+        const char *first;
+        const char *sqlstate;
+    } cases[] = {
+        {"SCRAM-SHA-256", "y,,n=,r=abc", "28000"}, /* somebody took our offer away */
+        {"SCRAM-SHA-256", "p=tls-server-end-point,,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-256-PLUS", "n,,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-256-PLUS", "y,,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-256-PLUS", "p=tls-unique,,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-256-PLUS", "p=tls-server-end-point,x,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-256-PLUS", "p=tls-server-end-point,a=me,n=,r=abc", "0A000"},
+        {"SCRAM-SHA-256-PLUS", "p=,,n=,r=abc", "08P01"},
+        {"SCRAM-SHA-512", "n,,n=,r=abc", "08P01"},
+    };
+    struct secret secret;
+    struct challenge c;
+    struct err err;
+
+    (void)state;
+    secret_of(VERIFIER, &secret);
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        challenge_init(&c, CHALLENGE_SCRAM, "user", &secret, &channel);
+        if (say_first(&c, cases[n].mechanism, cases[n].first, &err) != -1)
+            fail_msg("accepted: %s", cases[n].first);
+        assert_string_equal(err.sqlstate, cases[n].sqlstate);
+        challenge_fini(&c);
+    }
+    challenge_init(&c, CHALLENGE_SCRAM, "user", &secret, &channel);
+    assert_int_equal(say_first(&c, "SCRAM-SHA-256", "n,,n=,r=abc", &err), 0);
+    challenge_fini(&c);
+    secret_fini(&secret);
+}
+
+static void
+mechanism_without_a_message(void **state)
+{
+    static const char body[] = "SCRAM-SHA-256\0\xff\xff\xff\xff";
+    struct secret secret;
+    struct challenge c;
+    struct buf msg = BUF_EMPTY;
+    struct buf out = BUF_EMPTY;
+    struct err err;
+
+    (void)state;
+    secret_of(VERIFIER, &secret);
+    challenge_init(&c, CHALLENGE_SCRAM, "user", &secret, NULL);
+    secret_fini(&secret);
+    assert_int_equal(challenge_begin(&c, &out, &err), 0);
+    buf_add_u8(&msg, 'p');
+    buf_add_u32(&msg, sizeof(body) - 1 + 4);
+    buf_add(&msg, body, sizeof(body) - 1);
+    buf_clear(&out);
+    assert_int_equal(challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err), 0);
+    assert_int_equal(out.len, 9);
+    assert_int_equal(c.state, CHALLENGE_FIRST);
+    buf_clear(&msg);
+    build_sasl_response(&msg, "n,,n=,r=abc", 11);
+    assert_int_equal(challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err), 0);
+    assert_int_equal(c.state, CHALLENGE_PROOF);
+    challenge_fini(&c);
+    buf_free(&msg);
+    buf_free(&out);
+}
+
+static void
+unknown_roles_look_like_others(void **state)
+{
+    static const uint8_t other_key[SECRET_MOCK_KEY_BYTES] = "another";
+    struct secret one, again, other, third;
+    struct scram_keys salt;
+    struct err err;
+
+    (void)state;
+    secret_mock("nobody", mock_key, &one);
+    secret_mock("nobody", mock_key, &again);
+    secret_mock("nobody2", mock_key, &other);
+    secret_mock("nobody", other_key, &third);
+    assert_memory_equal(&one, &again, sizeof(one));
+    assert_int_equal(one.kind, SECRET_SCRAM);
+    assert_int_equal(one.scram.iterations, 4096);
+    assert_int_equal(one.scram.salt_len, 16);
+    assert_int_equal(strlen(one.md5), 32);
+    assert_memory_not_equal(one.scram.salt, other.scram.salt, 16);
+    assert_memory_not_equal(one.scram.salt, third.scram.salt, 16);
+    assert_memory_not_equal(one.md5, other.md5, 32);
+    /* the same salt as of a role whose password stands in pool_passwd */
+    secret_salt("nobody", mock_key, &salt);
+    assert_memory_equal(salt.salt, one.scram.salt, 16);
+    for (enum challenge_method m = CHALLENGE_CLEAR; m <= CHALLENGE_SCRAM; m++) {
+        struct credentials *c = credentials_password("pencil");
+        struct challenge ch;
+
+        challenge_init(&ch, m, "nobody", &one, NULL);
+        assert_int_equal(log_in(&ch, "nobody", c, &safe, &err), -1);
+        assert_string_equal(err.sqlstate, "28P01");
+        challenge_fini(&ch);
+        one.kind = SECRET_MD5;
+        challenge_init(&ch, m, "nobody", &one, NULL);
+        assert_int_equal(log_in(&ch, "nobody", c, &safe, &err), -1);
+        assert_string_equal(err.sqlstate, "28P01");
+        challenge_fini(&ch);
+        one.kind = SECRET_SCRAM;
+        credentials_unref(c);
+    }
+}
+
+/* A verifier with too many iterations costs nothing where the client derives; in the clear we would
+ * have to. */
+static void
+many_iterations(void **state)
+{
+    struct secret secret;
+    struct challenge c;
+    struct credentials *credentials = credentials_password("pencil");
+    struct err err;
+
+    (void)state;
+    secret_of(VERIFIER, &secret);
+    secret.scram.iterations = 2000000;
+    challenge_init(&c, CHALLENGE_SCRAM, "user", &secret, NULL);
+    assert_int_equal(say_first(&c, "SCRAM-SHA-256", "n,,n=,r=abc", &err), 0);
+    challenge_fini(&c);
+    challenge_init(&c, CHALLENGE_CLEAR, "user", &secret, NULL);
+    assert_int_equal(log_in(&c, "user", credentials, &safe, &err), -1);
+    assert_string_equal(err.sqlstate, "0A000");
+    challenge_fini(&c);
+    secret_fini(&secret);
+    credentials_unref(credentials);
+}
+
+static void
+nothing_comes_behind_the_end(void **state)
+{
+    struct credentials *credentials = credentials_password("pencil");
+    struct buf msg = BUF_EMPTY;
+    struct buf out = BUF_EMPTY;
+    struct secret secret;
+    struct challenge c = {0};
+    struct err err;
+
+    (void)state;
+    challenge_fini(&c);
+    secret_of("pencil", &secret);
+    challenge_init(&c, CHALLENGE_CLEAR, "user", &secret, NULL);
+    assert_null(challenge_credentials(&c));
+    assert_int_equal(log_in(&c, "user", credentials, &safe, &err), 0);
+    build_password(&msg, "pencil");
+    assert_int_equal(challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err), -1);
+    assert_string_equal(err.sqlstate, "08P01");
+    msg.data[0] = 'Q';
+    assert_int_equal(challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err), -1);
+    assert_null(challenge_text(msg.data, (uint32_t)msg.len, &err));
+    challenge_fini(&c);
+    secret_fini(&secret);
+    credentials_unref(credentials);
+    buf_free(&msg);
+    buf_free(&out);
 }
 
 static void
@@ -317,13 +683,16 @@ malformed_messages_fail(void **state)
         {ALONE, "", 0},
         {ALONE, "pencil", 6},
         {ALONE, "pen\0il", 7},
+        {ALONE, "pencil\0\0", 8},
         {WITH_USER, "", 0},
         {WITH_USER, "md5", 3},
         {VERIFIER, "", 0},
         {VERIFIER, "SCRAM", 5},
         {VERIFIER, "SCRAM-SHA-256", 14},
         {VERIFIER, "SCRAM-SHA-256\0\0\0\0\7n,,n=,r=a", 28},
-        {VERIFIER, "SCRAM-SHA-256\0\xff\xff\xff\xff", 18},
+        {VERIFIER, "SCRAM-SHA-256\0\xff\xff\xff\xffx", 19},
+        {VERIFIER, "SCRAM-SHA-256\0\xff\xff\xff\xfe", 18},
+        {VERIFIER, "SCRAM-SHA-256-PLUS\0\0\0\0\1x", 24},
         {VERIFIER, "PLAIN\0\0\0\0\1x", 11},
     };
 
@@ -336,7 +705,7 @@ malformed_messages_fail(void **state)
         struct err err;
 
         secret_parse(wrong[n].form, strlen(wrong[n].form), &secret, &err);
-        challenge_init(&c, "user", &secret);
+        challenge_init(&c, challenge_method_for(&secret), "user", &secret, NULL);
         assert_int_equal(challenge_begin(&c, &out, &err), 0);
         buf_add_u8(&msg, 'p');
         buf_add_u32(&msg, (uint32_t)wrong[n].len + 4);
@@ -344,6 +713,7 @@ malformed_messages_fail(void **state)
         if (challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err) != -1)
             fail_msg("accepted: %zu", n);
         assert_string_equal(err.sqlstate, "08P01");
+        assert_null(challenge_credentials(&c));
         challenge_fini(&c);
         buf_free(&msg);
         buf_free(&out);
@@ -360,6 +730,14 @@ main(void)
         cmocka_unit_test(example_of_the_rfc),
         cmocka_unit_test(nonsense_in_scram_messages),
         cmocka_unit_test(passwords_are_checked),
+        cmocka_unit_test(no_empty_password),
+        cmocka_unit_test(proofs_log_in_to_servers),
+        cmocka_unit_test(channel_binding),
+        cmocka_unit_test(clients_that_bind_wrongly),
+        cmocka_unit_test(mechanism_without_a_message),
+        cmocka_unit_test(unknown_roles_look_like_others),
+        cmocka_unit_test(many_iterations),
+        cmocka_unit_test(nothing_comes_behind_the_end),
         cmocka_unit_test(malformed_messages_fail),
     };
 

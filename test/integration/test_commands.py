@@ -156,11 +156,35 @@ def test_configtest_looks_at_passwords(make):
     assert f"{path}:4: the line is not of the form user:password" in \
         daemon.run("configtest", check=1).stderr
     with open(path, "w", encoding="utf-8") as file:
-        file.write("a:TEXTb\n")
-    os.chmod(path, 0o644)
+        file.write("a:TEXTb\nb:AESQUJD\n")
     done = daemon.run("configtest", check=0)
-    assert f"warning: {path}: others than its owner can use this file" in done.stderr
-    assert "TEXTb" not in done.stderr
+    assert f"warning: {path}:2: there is no key for an AES password" in done.stderr
+    os.chmod(path, 0o640)
+    for words in (("configtest",), ("-n",)):
+        done = daemon.run(*words, check=1)
+        assert f"{path}: others than its owner can use this file (hint: chmod 600" in done.stderr
+        assert "TEXTb" not in done.stderr
+    assert not os.path.exists(daemon.settings["pid_file_name"])
+
+
+def test_configtest_looks_at_the_key(make):
+    daemon = make()
+    with open(os.path.join(daemon.directory, "pool_passwd"), "w", encoding="utf-8") as file:
+        file.write("a:AESQUJD\n")
+    key = os.path.join(daemon.directory, "key")
+    assert f'could not look at "{key}"' in daemon.run("-k", key, "configtest", check=1).stderr
+    with open(key, "w", encoding="utf-8") as file:
+        file.write("\nsecond\n")
+    os.chmod(key, 0o644)
+    done = daemon.run("-k", key, "configtest", check=1)
+    assert f"{key}: others than its owner can use this file" in done.stderr
+    os.chmod(key, 0o600)
+    assert f"{key}:1: the key of encrypted passwords is empty" in \
+        daemon.run("-k", key, "configtest", check=1).stderr
+    with open(key, "w", encoding="utf-8") as file:
+        file.write("key\n")
+    done = daemon.run("-k", key, "configtest", check=0)
+    assert "cannot be decrypted with this key" in done.stderr
 
 
 def test_faulty_file_does_not_start(make):

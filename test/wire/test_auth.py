@@ -97,6 +97,9 @@ def test_wrong_password(pgpool, server, user, asks):
 @pytest.mark.parametrize("name", ["stranger", "encrypted", "hashed", "verifier"])
 def test_no_usable_password(pgpool, server, asks, name):
     """The client hears what to do; it is not let in, and nobody else is harmed."""
+    if (asks, name) == (asks_md5, "hashed"):
+        pytest.skip("that proves it to a server that asks for md5")
+
     def script(c):
         try:
             asks("secret")(c)
@@ -130,7 +133,8 @@ def test_offered_mechanisms(pgpool, server, user, offer, works):
         server.script(user, asks_scram("secret", offer=offer))
         served(pgpool, user)
         return
-    server.script(user, lambda c: (c.send(auth(SASL, b"\0".join(offer) + b"\0\0")), c.wait_gone()))
+    listed = b"".join(name + b"\0" for name in offer) + b"\0"
+    server.script(user, lambda c: (c.send(auth(SASL, listed)), c.wait_gone()))
     assert refusal(pgpool, user)["C"] == "0A000"
 
 
@@ -200,8 +204,9 @@ def test_hostile_first_message(pgpool, server, user, name):
     ("v=" + base64.b64encode(b"\0" * 32).decode(), "28P01"),
     ("v=" + base64.b64encode(b"\0" * 31).decode(), "08P01"),
     ("v=", "08P01"), ("", "08P01"), ("v=!!!!", "08P01"), ("e=invalid-proof", "28P01"),
-    ("e=" + "x" * 5000, "28P01"),
-], ids=["wrong", "short", "empty", "nothing", "no_base64", "error", "long_error"])
+    ("e=" + "x" * 1500, "28P01"), ("e=" + "x" * 5000, "08P01"),
+], ids=["wrong", "short", "empty", "nothing", "no_base64", "error", "long_error",
+        "too_long_error"])
 def test_server_that_does_not_prove_itself(pgpool, server, user, final, code):
     def script(c):
         assert Exchange("secret", lie="final", change=lambda _: final).run(c)

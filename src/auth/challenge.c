@@ -333,7 +333,7 @@ take_first(struct challenge *c, const uint8_t *msg, uint32_t len, struct buf *ou
     if (at + 4 > len)
         return malformed(err);
     length = num_get_u32(msg + at);
-    if (length != (length == UINT32_MAX && len == at + 4 ? UINT32_MAX : len - at - 4))
+    if (length == UINT32_MAX ? len != at + 4 : length != len - at - 4)
         return malformed(err);
     if (!take_mechanism(c, (const char *)msg + HEADER, name_len))
         return err_set(err, "08P01", "the client chose a SASL mechanism that was not offered");

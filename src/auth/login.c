@@ -21,7 +21,7 @@ enum {
     AUTH_SASL = 10,
     AUTH_SASL_CONTINUE = 11,
     AUTH_SASL_FINAL = 12,
-    HEADER = 9, /* type, length, kind */
+    HEADER = 9,         /* type, length, kind */
     MESSAGE_MAX = 2000, /* as libpq's */
 };
 

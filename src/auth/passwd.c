@@ -82,12 +82,17 @@ decrypt(const struct passwd *p, const char *base64, struct err *err)
 
 /* ---- the file ---- */
 
+/* PostgreSQL has no empty passwords: whoever keeps one would let in everybody. */
 static void
 take_text(struct entry *e, const char *password)
 {
     struct credentials *c = credentials_password(password);
 
-    secret_of_text(c, &e->secret);
+    e->is_usable = password[0] != '\0';
+    if (e->is_usable)
+        secret_of_text(c, &e->secret);
+    else
+        err_set(&e->why, "F0000", "the password is empty");
     credentials_unref(c);
 }
 

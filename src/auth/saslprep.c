@@ -24,7 +24,8 @@ is_ascii(const char *text)
     return true;
 }
 
-/* U+0340 and U+0341 are prohibited, but gone after the normalisation: PostgreSQL looks before it. */
+/* U+0340 and U+0341 are prohibited, but gone after the normalisation: PostgreSQL looks before it.
+ */
 static bool
 has_tone_mark(const char *text)
 {

@@ -24,8 +24,9 @@ scram_derive(const char *password, struct scram_keys *keys_io, struct err *err)
 
     if (keys_io->iterations == 0 || keys_io->iterations > SCRAM_DERIVE_MAX) {
         err_set(err, "0A000", "cannot derive SCRAM keys with %u iterations", keys_io->iterations);
-        err_detail(err, "At most %d are possible, since everybody else in the process waits "
-                        "meanwhile.",
+        err_detail(err,
+                   "At most %d are possible, since everybody else in the process waits "
+                   "meanwhile.",
                    SCRAM_DERIVE_MAX);
         err_hint(err, "Let clients log in by scram-sha-256, where nothing is derived, or set the "
                       "password again with a lower scram_iterations.");

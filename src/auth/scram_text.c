@@ -1,6 +1,6 @@
 /*
- * Attributes, base64 and hashes of SCRAM-SHA-256. Called by the files of auth/, with bytes of a peer
- * that is not trusted.
+ * Attributes, base64 and hashes of SCRAM-SHA-256. Called by the files of auth/, with bytes of a
+ * peer that is not trusted.
  */
 #include "auth/scram_text.h"
 

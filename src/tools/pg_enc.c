@@ -246,10 +246,14 @@ run(const struct pg_enc *p)
 /* ---- the command line ---- */
 
 static const struct option md5_options[] = {
-    {"help", no_argument, NULL, 'h'},           {"version", no_argument, NULL, 'V'},
-    {"prompt", no_argument, NULL, 'p'},         {"md5auth", no_argument, NULL, 'm'},
-    {"username", required_argument, NULL, 'u'}, {"config-file", required_argument, NULL, 'f'},
-    {"input-file", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"prompt", no_argument, NULL, 'p'},
+    {"md5auth", no_argument, NULL, 'm'},
+    {"username", required_argument, NULL, 'u'},
+    {"config-file", required_argument, NULL, 'f'},
+    {"input-file", required_argument, NULL, 'i'},
+    {NULL, 0, NULL, 0},
 };
 
 static const struct option enc_options[] = {

@@ -3,10 +3,10 @@
  *
  * The first byte says how it is asked, of which kind its secret is, and whether there is a channel
  * to bind to; then come messages, each as one byte of length and the body. In a body byte 1 stands
- * for the nonce that was agreed on, and byte 2 for the base64 of the header and the binding, so that
- * SCRAM gets further than chance would. Checked besides memory: nobody passes, since nobody here
- * knows the password; nothing is proved; whatever is said to the client is one whole message of
- * authentication, and holds nothing of the secret.
+ * for the nonce that was agreed on, and byte 2 for the base64 of the header and the binding, so
+ * that SCRAM gets further than chance would. Checked besides memory: nobody passes, since nobody
+ * here knows the password; nothing is proved; whatever is said to the client is one whole message
+ * of authentication, and holds nothing of the secret.
  */
 #include "fuzz.h"
 

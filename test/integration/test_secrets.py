@@ -1,5 +1,5 @@
-"""Odd passwords: what PostgreSQL keeps of them is matched by the right one and no other, they log in
-to servers from pool_passwd, and pg_enc and pg_md5 make what PostgreSQL and Pgpool-II make."""
+"""Odd passwords: what PostgreSQL keeps of them is matched by the right one and no other, they log
+in to servers from pool_passwd, and pg_enc and pg_md5 make what PostgreSQL and Pgpool-II make."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ ODD = {
     "roman": ("\u2168", ("IX", "I\u00adX")),
     "soft_hyphen": ("I\u00adX", ("IX", "\u2168")),
     "only_hyphen": ("\u00ad", ()),
-    "umlauts": ("Z\u00fcrich \u00fcn\u00efc\u00f6d\u00e9", ("Zu\u0308rich \u00fcn\u00efc\u00f6d\u00e9",)),
+    "umlauts": ("Z\u00fcrich \u00fcn\u00efc", ("Zu\u0308rich \u00fcn\u00efc",)),
     "combined": ("e\u0301", ("\u00e9",)),
     "fullwidth": ("\uff41\uff42", ("ab",)),
     "no_break": ("a\u00a0b", ("a b", "a\u2003b")),

@@ -324,8 +324,8 @@ lists_and_messages_that_are_none(void **state)
         fails(&l, &msg, "08P01", "too long");
         msg.len = 10;
         start(&l, credentials_password("p"), true, false);
-        fails(&l, &msg, kind == 0 || kind == 3 || kind == 5 || (kind >= 10 && kind <= 12) ? "08P01"
-                                                                                        : "0A000",
+        fails(&l, &msg,
+              kind == 0 || kind == 3 || kind == 5 || (kind >= 10 && kind <= 12) ? "08P01" : "0A000",
               "server");
     }
     buf_free(&msg);

@@ -1,5 +1,6 @@
 /*
- * pool_passwd with entries of all kinds, Pgpool-II's AES texts, credentials, and prepared passwords.
+ * pool_passwd with entries of all kinds, Pgpool-II's AES texts, credentials, and prepared
+ * passwords.
  */
 #include "auth/aes.h"
 #include "auth/passwd.h"
@@ -52,7 +53,7 @@ what_clients_must_prove(void **state)
         {"carol", 1, SECRET_MD5, NULL},
         {"erin", 1, SECRET_SCRAM, NULL},
         {"frank", 1, SECRET_TEXT, "md5 is no hash here"},
-        {"iris", 1, SECRET_TEXT, ""},
+        {"iris", -1, 0, "empty"},
         {"gina", -1, 0, "base64"},
         {"henry", -1, 0, "malformed"},
         {"nobody", 0, 0, NULL},
@@ -178,9 +179,7 @@ static const struct {
     const char *key;
     const char *password;
     const char *base64;
-} of_pgpool_ii[] = {
-    VECTORS
-};
+} of_pgpool_ii[] = {VECTORS};
 
 static void
 texts_of_pgpool_ii(void **state)
@@ -351,8 +350,8 @@ stored_passwords_of_roles(void **state)
     (void)state;
     assert_int_equal(secret_parse_role(VERIFIER, strlen(VERIFIER), &secret, &err), 0);
     assert_int_equal(secret.kind, SECRET_SCRAM);
-    assert_int_equal(
-        secret_parse_role("md5aabbccddaabbccddaabbccddaabbccdd", 35, &secret, &err), 0);
+    assert_int_equal(secret_parse_role("md5aabbccddaabbccddaabbccddaabbccdd", 35, &secret, &err),
+                     0);
     assert_int_equal(secret.kind, SECRET_MD5);
     assert_int_equal(secret_parse_role("aabbccddaabbccddaabbccddaabbccdd", 32, &secret, &err), -1);
     assert_int_equal(secret_parse_role("", 0, &secret, &err), -1);
@@ -367,19 +366,21 @@ prepared_passwords(void **state)
         {"", ""},
         {"user", "user"},
         {"USER", "USER"},
-        {"I\xc2\xadX", "IX"},                       /* soft hyphen */
-        {"\xc2\xaa", "a"},                          /* feminine ordinal */
-        {"\xe2\x85\xa8", "IX"},                     /* roman numeral nine */
-        {"\x07", "\x07"},                           /* ASCII is not looked at */
-        {"\x07\xc2\xaa", "\x07\xc2\xaa"},           /* prohibited */
-        {"\xd8\xa7\x31", "\xd8\xa7\x31"},           /* both directions */
-        {"a\xc2\xa0z", "a z"},                      /* no-break space */
-        {"\xc2\xad", "\xc2\xad"},                   /* nothing would be left */
-        {"\xff\xfe", "\xff\xfe"},                   /* no UTF-8 */
-        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},   /* not assigned in Unicode 3.2 */
-        {"a\xcd\x80", "a\xcd\x80"},                 /* U+0340 */
-        {"e\xcc\x81", "\xc3\xa9"},                  /* composed */
-        {"\xe2\x80\x8b" "a", " a"},                 /* zero width space */
+        {"I\xc2\xadX", "IX"},                     /* soft hyphen */
+        {"\xc2\xaa", "a"},                        /* feminine ordinal */
+        {"\xe2\x85\xa8", "IX"},                   /* roman numeral nine */
+        {"\x07", "\x07"},                         /* ASCII is not looked at */
+        {"\x07\xc2\xaa", "\x07\xc2\xaa"},         /* prohibited */
+        {"\xd8\xa7\x31", "\xd8\xa7\x31"},         /* both directions */
+        {"a\xc2\xa0z", "a z"},                    /* no-break space */
+        {"\xc2\xad", "\xc2\xad"},                 /* nothing would be left */
+        {"\xff\xfe", "\xff\xfe"},                 /* no UTF-8 */
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}, /* not assigned in Unicode 3.2 */
+        {"a\xcd\x80", "a\xcd\x80"},               /* U+0340 */
+        {"e\xcc\x81", "\xc3\xa9"},                /* composed */
+        {"\xe2\x80\x8b"
+         "a",
+         " a"}, /* zero width space */
     };
 
     (void)state;

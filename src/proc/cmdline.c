@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "os/exec.h"
 #include "os/file.h"
 #include "proc/start.h"

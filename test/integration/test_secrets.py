@@ -232,7 +232,8 @@ def test_pg_md5_writes_entries(place):
     assert stat.S_IMODE(os.stat(place / "passwords").st_mode) == 0o600
     (place / "users").write_text("ann:one\n\njoe:two:three\n")
     out = tool("pg_md5", "--md5auth", "--config-file", conf, "--input-file", str(place / "users"))
-    assert out == f"trying to read username:password pairs from file {place / 'users'}\n"
+    assert out == (f"trying to read username:password pairs from file {place / 'users'}\n"
+                   "LINE#01: USER: <ann>\nLINE#03: USER: <joe>\n")
     assert entries(place) == ["joe:md5" + hashlib.md5(b"two:threejoe").hexdigest(),
                               "ann:md5" + hashlib.md5(b"oneann").hexdigest()]
 

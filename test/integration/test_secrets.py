@@ -147,9 +147,11 @@ def served_fixture(cluster, engine, roles):
     os.environ["PGPOOLKEYFILE"] = key
     try:
         pgpool.start()
-        yield pgpool
     finally:
         del os.environ["PGPOOLKEYFILE"]
+    try:
+        yield pgpool
+    finally:
         for server in cluster.servers:
             server.write_hba(HBA)
     pgpool.finish()
@@ -167,7 +169,7 @@ def test_login_to_servers(served, name, way):
 
 def test_encrypted_entries_are_written(served, roles):
     with open(os.path.join(served.directory, "pool_passwd"), encoding="utf-8") as file:
-        lines = file.read().splitlines()
+        lines = file.read().rstrip("\n").split("\n")
     assert len(lines) == len(roles)
     assert sum(":AES" in line and ":TEXT" not in line for line in lines) == len(roles) // 2
 

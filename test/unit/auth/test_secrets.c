@@ -382,7 +382,8 @@ prepared_passwords(void **state)
         {"\xff\xfe", "\xff\xfe"},                 /* no UTF-8 */
         {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}, /* not assigned in Unicode 3.2 */
         {"a\xcd\x80", "a\xcd\x80"},               /* U+0340 */
-        {"e\xcc\x81", "\xc3\xa9"},                /* composed */
+        {"\xf0\xaf\xa1\xa8\xf0\xaf\xa6\xbf.", "\xe3\x9b\xbc\xe4\xb5\x97."}, /* corrected */
+        {"e\xcc\x81", "\xc3\xa9"},                                          /* composed */
         {"\xe2\x80\x8b"
          "a",
          " a"}, /* zero width space */

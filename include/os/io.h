@@ -88,6 +88,10 @@ struct io_stream_ops {
     /* The peer closed (error 0) or the connection failed (an errno). Called once, after the last
      * received. What is still queued may or may not leave. Call io_stream_close. */
     void (*closed)(void *ctx, int error);
+    /* Ends io_stream_start_tls: err is NULL, or says why there is no TLS. After an error, which may
+     * be that the connection was closed meanwhile, the stream is dead: call io_stream_close, with
+     * flush, so that the peer hears the reason. */
+    void (*secured)(void *ctx, const struct err *err);
 };
 
 /* Takes over a connected, nonblocking socket and starts to receive. Never fails. */
@@ -109,6 +113,25 @@ struct io_stream *io_connect(struct io *io, const struct io_target *target,
 void io_stream_set_ops(struct io_stream *s, const struct io_stream_ops *ops, void *ctx);
 
 int io_stream_fd(const struct io_stream *s);
+
+/* ---- TLS: os/tls.h tells of contexts ---- */
+
+struct tls_context;
+struct tls_facts;
+
+/* From here on the stream is TLS: what was queued before leaves as it is, what is sent from now on
+ * leaves encrypted once ops->secured was called; received hands out plaintext. Who connects says
+ * hello; host_name is then whom the certificate has to name (TLS_VERIFY_FULL), and is told to the
+ * server when it is a name; else NULL. Takes a reference of the context, copies the name. */
+void io_stream_start_tls(struct io_stream *s, struct tls_context *context, const char *host_name);
+
+/* The same for a client who began with TLS at once: these bytes are the beginning of its hello.
+ * It must agree on the protocol "postgresql" (ALPN). */
+void io_stream_start_direct_tls(struct io_stream *s, struct tls_context *context, const void *hello,
+                                size_t len);
+
+/* NULL: plain, or not secured yet. Lives as long as the stream. */
+const struct tls_facts *io_stream_tls(const struct io_stream *s);
 
 /* Sends are queued and leave at the end of the turn, all of a stream in one call. */
 void io_send_copy(struct io_stream *s, const void *bytes, size_t len);

@@ -85,6 +85,7 @@ io_free(struct io *io)
         io->timers[n]->heap_at = 0;
     free(io->timers);
     io_out_fini(io);
+    io_tls_fini(io);
     slab_fini(&io->stream_slab);
     slab_fini(&io->piece_slab);
     if (io->signal_fd >= 0)

@@ -105,6 +105,8 @@ send_queued(struct io_stream *s)
     struct iovec iov[IO_PIECES_MAX];
     ssize_t sent;
 
+    if (unlikely(s->tls != NULL))
+        io_tls_flush(s);
     while (io_stream_may_send(s)) {
         size_t bytes;
         int count = io_out_gather(s, iov, &bytes);

@@ -1,5 +1,6 @@
 /*
- * The queue of bytes that a stream still has to send: a list of pieces.
+ * Queues of bytes that a stream still has to send: a list of pieces. A stream has one, with TLS
+ * two: of plaintext, which is encrypted at the end of the turn, and of what goes to the kernel.
  *
  * A piece is a part of a receive buffer, which it keeps from going back to the engine, or a chunk
  * of heap memory. Called by io_stream.c for the callers' io_send_*, and by the back ends, which
@@ -71,13 +72,13 @@ io_out_fini(struct io *io)
 }
 
 static void
-append(struct io_stream *s, struct io_piece *p)
+append(struct io_queue *q, struct io_piece *p)
 {
-    if (s->last == NULL)
-        s->first = p;
+    if (q->last == NULL)
+        q->first = p;
     else
-        s->last->next = p;
-    s->last = p;
+        q->last->next = p;
+    q->last = p;
 }
 
 static size_t
@@ -89,28 +90,42 @@ room_behind(const struct io_piece *p)
 }
 
 static void
-append_copy(struct io_stream *s, const uint8_t *bytes, size_t len)
+append_copy(struct io *io, struct io_queue *q, const uint8_t *bytes, size_t len)
 {
-    size_t part = MIN(len, room_behind(s->last));
+    size_t part = MIN(len, room_behind(q->last));
 
     if (part > 0) {
-        memcpy(s->last->bytes + (s->last->data - s->last->bytes) + s->last->len, bytes, part);
-        s->last->len += part;
+        memcpy(q->last->bytes + (q->last->data - q->last->bytes) + q->last->len, bytes, part);
+        q->last->len += part;
     }
     if (part < len) {
-        struct io_piece *p = chunk_new(s->io, len - part);
+        struct io_piece *p = chunk_new(io, len - part);
 
         memcpy(p->bytes, bytes + part, len - part);
         p->len = len - part;
-        append(s, p);
+        append(q, p);
     }
 }
 
-static void
-grown(struct io_stream *s, size_t len)
+/* Where the callers' bytes go: with TLS they are encrypted first, at the end of the turn. */
+static struct io_queue *
+queue_of(struct io_stream *s)
 {
-    s->unsent += len;
-    if (s->unsent >= IO_HIGH_WATER)
+    return unlikely(s->tls != NULL) ? io_tls_queue(s) : &s->out;
+}
+
+void
+io_queue_add(struct io *io, struct io_queue *q, const uint8_t *bytes, size_t len)
+{
+    append_copy(io, q, bytes, len);
+    q->bytes += len;
+}
+
+static void
+grown(struct io_stream *s, struct io_queue *q, size_t len)
+{
+    q->bytes += len;
+    if (io_unsent_bytes(s) >= IO_HIGH_WATER)
         s->full = true;
     io_stream_dirty(s);
 }
@@ -118,10 +133,12 @@ grown(struct io_stream *s, size_t len)
 void
 io_send_copy(struct io_stream *s, const void *bytes, size_t len)
 {
+    struct io_queue *q = queue_of(s);
+
     if (len == 0 || s->discards)
         return;
-    append_copy(s, bytes, len);
-    grown(s, len);
+    append_copy(s->io, q, bytes, len);
+    grown(s, q, len);
 }
 
 void
@@ -129,7 +146,8 @@ io_send_rx(struct io_stream *s, struct io_rx *rx, size_t offset, size_t len)
 {
     struct io_buffer *b = rx->engine_private;
     const uint8_t *data = rx->data + offset;
-    struct io_piece *last = s->last;
+    struct io_queue *q = queue_of(s);
+    struct io_piece *last = q->last;
 
     BUG_UNLESS(offset <= rx->len && len <= rx->len - offset);
     if (len == 0 || s->discards)
@@ -137,7 +155,7 @@ io_send_rx(struct io_stream *s, struct io_rx *rx, size_t offset, size_t len)
     if (last != NULL && last->buffer == b && last->data + last->len == data) {
         last->len += len;
     } else if (len <= COPY_AT_MOST && len <= room_behind(last)) {
-        append_copy(s, data, len);
+        append_copy(s->io, q, data, len);
     } else {
         struct io_piece *p = slab_get(&s->io->piece_slab);
 
@@ -145,46 +163,59 @@ io_send_rx(struct io_stream *s, struct io_rx *rx, size_t offset, size_t len)
         p->len = len;
         p->buffer = b;
         b->refs++;
-        append(s, p);
+        append(q, p);
     }
-    grown(s, len);
+    grown(s, q, len);
+}
+
+size_t
+io_unsent_bytes(const struct io_stream *s)
+{
+    return s->out.bytes + (unlikely(s->tls != NULL) ? io_tls_queue(s)->bytes : 0);
+}
+
+void
+io_queue_drop(struct io *io, struct io_queue *q)
+{
+    struct io_piece *next;
+
+    for (struct io_piece *p = q->first; p != NULL; p = next) {
+        next = p->next;
+        piece_free(io, p);
+    }
+    *q = (struct io_queue){0};
 }
 
 void
 io_out_drop(struct io_stream *s)
 {
-    struct io_piece *next;
-
-    for (struct io_piece *p = s->first; p != NULL; p = next) {
-        next = p->next;
-        piece_free(s->io, p);
-    }
-    s->first = s->last = NULL;
-    s->unsent = 0;
+    io_queue_drop(s->io, &s->out);
+    if (s->tls != NULL)
+        io_queue_drop(s->io, io_tls_queue(s));
 }
 
 void
-io_out_set_aside(struct io_stream *s)
+io_queue_set_aside(struct io *io, struct io_queue *q)
 {
-    struct io_piece *p = s->first;
+    struct io_piece *p = q->first;
     struct io_piece *next;
 
     while (p != NULL && p->buffer == NULL)
         p = p->next;
     if (p == NULL)
         return;
-    p = s->first;
-    s->first = s->last = NULL;
+    p = q->first;
+    q->first = q->last = NULL;
     for (; p != NULL; p = next) {
         next = p->next;
         p->next = NULL;
         if (p->buffer == NULL) {
-            append(s, p);
+            append(q, p);
             continue;
         }
-        append_copy(s, p->data, p->len);
-        s->io->stats.copied_bytes += p->len;
-        piece_free(s->io, p);
+        append_copy(io, q, p->data, p->len);
+        io->stats.copied_bytes += p->len;
+        piece_free(io, p);
     }
 }
 
@@ -194,7 +225,7 @@ io_out_gather(const struct io_stream *s, struct iovec *iov, size_t *bytes_r)
     int count = 0;
 
     *bytes_r = 0;
-    for (const struct io_piece *p = s->first; p != NULL && count < IO_PIECES_MAX; p = p->next) {
+    for (const struct io_piece *p = s->out.first; p != NULL && count < IO_PIECES_MAX; p = p->next) {
         iov[count].iov_base = (void *)(uintptr_t)p->data;
         iov[count].iov_len = p->len;
         *bytes_r += p->len;
@@ -204,11 +235,11 @@ io_out_gather(const struct io_stream *s, struct iovec *iov, size_t *bytes_r)
 }
 
 void
-io_out_take(struct io_stream *s, size_t bytes)
+io_queue_take(struct io *io, struct io_queue *q, size_t bytes)
 {
-    s->unsent -= bytes;
+    q->bytes -= bytes;
     while (bytes > 0) {
-        struct io_piece *p = s->first;
+        struct io_piece *p = q->first;
 
         if (bytes < p->len) {
             p->data += bytes;
@@ -216,9 +247,9 @@ io_out_take(struct io_stream *s, size_t bytes)
             return;
         }
         bytes -= p->len;
-        s->first = p->next;
-        if (s->first == NULL)
-            s->last = NULL;
-        piece_free(s->io, p);
+        q->first = p->next;
+        if (q->first == NULL)
+            q->last = NULL;
+        piece_free(io, p);
     }
 }

@@ -31,17 +31,20 @@ enum {
     IO_LINGER_MS = 5000,      /* for closing with flush */
     IO_ACCEPT_RETRY_MS = 100, /* after EMFILE and its like */
     IO_CONNECT_RETRY_MS = 10, /* a unix socket's full backlog */
+    IO_RECORD_BYTES = 16384,  /* of plaintext, the most that a TLS record takes */
     IO_KIND_STREAM = 1,
     IO_KIND_LISTENER,
     IO_KIND_WATCH,
 };
 
-/* A receive buffer. While out it has refs: the running callback and the pieces inside it. */
+/* A receive buffer. While out it has refs: the running callback and the pieces inside it. Those of
+ * TLS hold plaintext and are not the engine's. */
 struct io_buffer {
     uint8_t *data;
-    struct io_buffer *next_free; /* epoll */
+    struct io_buffer *next_free; /* epoll, TLS */
     uint32_t refs;
     uint16_t id;
+    bool plain; /* of TLS */
 };
 
 /* A part of a stream's queue: a part of a receive buffer (buffer set), or a chunk of its own
@@ -55,6 +58,12 @@ struct io_piece {
     uint8_t bytes[];
 };
 
+struct io_queue {
+    struct io_piece *first;
+    struct io_piece *last;
+    size_t bytes;
+};
+
 enum io_stream_state {
     IO_STREAM_CONNECTING,
     IO_STREAM_OPEN,
@@ -63,22 +72,28 @@ enum io_stream_state {
 };
 
 /* Callbacks that are due but not from a kernel event. */
-enum { IO_DEFER_CONNECTED = 1, IO_DEFER_DRAINED = 2, IO_DEFER_READ = 4, IO_DEFER_END = 8 };
+enum {
+    IO_DEFER_CONNECTED = 1,
+    IO_DEFER_DRAINED = 2,
+    IO_DEFER_READ = 4,
+    IO_DEFER_END = 8,
+    IO_DEFER_HELLO = 16, /* TLS: what came before it began */
+};
 
 enum io_receive_state { IO_RECEIVE_OFF, IO_RECEIVE_ONCE, IO_RECEIVE_MULTI };
 
 struct io_connect_state;
+struct io_tls;
 
 struct io_stream {
     struct io *io;
     const struct io_stream_ops *ops;
     void *ctx;
     struct list all;
-    struct list dirty; /* to be looked at by the next wait */
-    struct list ready; /* has deferred callbacks */
-    struct io_piece *first;
-    struct io_piece *last;
-    size_t unsent;
+    struct list dirty;                   /* to be looked at by the next wait */
+    struct list ready;                   /* has deferred callbacks */
+    struct io_queue out;                 /* as it goes to the kernel */
+    struct io_tls *tls;                  /* NULL: plain */
     struct io_connect_state *connecting; /* also the deadline of a closing stream */
     int fd;
     int error;           /* for the deferred connected or closed */
@@ -172,6 +187,9 @@ struct io {
     struct slab piece_slab;
     struct io_piece *chunk_cache;
     uint32_t chunk_cached;
+    struct io_buffer *plain_cache; /* buffers for plaintext that are free */
+    uint32_t plain_cached;
+    uint8_t *record; /* IO_RECORD_BYTES, where pieces are put together; NULL: not needed yet */
     struct list streams;
     struct list listeners;
     struct list watches;
@@ -191,19 +209,42 @@ void io_timers_fire(struct io *io);
 /* -1 when none runs. */
 int64_t io_timers_wait_ns(const struct io *io);
 
-/* ---- io_out.c: a stream's queue ---- */
-void io_out_drop(struct io_stream *s);
+/* ---- io_out.c: queues ---- */
+void io_queue_drop(struct io *io, struct io_queue *q);
 /* Copies what lies in receive buffers to memory of the queue's own. */
-void io_out_set_aside(struct io_stream *s);
+void io_queue_set_aside(struct io *io, struct io_queue *q);
+void io_queue_take(struct io *io, struct io_queue *q, size_t bytes);
+/* Behind all else, as it is. */
+void io_queue_add(struct io *io, struct io_queue *q, const uint8_t *bytes, size_t len);
 /* Fills at most IO_PIECES_MAX vectors; returns how many, and their bytes. */
 int io_out_gather(const struct io_stream *s, struct iovec *iov, size_t *bytes_r);
-void io_out_take(struct io_stream *s, size_t bytes);
 void io_out_fini(struct io *io);
+/* What the stream is to send, in whichever form, is dropped. */
+void io_out_drop(struct io_stream *s);
+
+/* ---- io_tls.c ---- */
+/* Ciphertext that has arrived. */
+void io_tls_received(struct io_stream *s, const uint8_t *bytes, size_t len);
+/* IO_DEFER_HELLO. */
+void io_tls_hello(struct io_stream *s);
+/* Encrypts what the callbacks of this turn have left. */
+void io_tls_flush(struct io_stream *s);
+struct io_queue *io_tls_queue(const struct io_stream *s); /* of plaintext */
+/* The connection has ended: true when it did in the handshake, which has been told. */
+bool io_tls_ended(struct io_stream *s, int error);
+/* Says goodbye (flush) and forgets everything but what is queued to the kernel. */
+void io_tls_close(struct io_stream *s, bool flush);
+void io_plain_free(struct io *io, struct io_buffer *b);
+void io_tls_fini(struct io *io);
 
 static inline void
 io_buffer_unref(struct io *io, struct io_buffer *b)
 {
     if (--b->refs == 0) {
+        if (unlikely(b->plain)) {
+            io_plain_free(io, b);
+            return;
+        }
         io->stats.buffers_out--;
         io->backend->buffer_free(io, b);
     }
@@ -243,10 +284,10 @@ io_stream_wants_receive(const struct io_stream *s)
 static inline bool
 io_stream_may_send(struct io_stream *s)
 {
-    if (s->unsent == 0)
+    if (s->out.bytes == 0)
         return false;
     if (s->blocked || s->state == IO_STREAM_CONNECTING) {
-        io_out_set_aside(s);
+        io_queue_set_aside(s->io, &s->out);
         return false;
     }
     return true;

@@ -220,6 +220,8 @@ run_deferred(struct io_stream *s)
         run_connected(s);
     if ((what & IO_DEFER_DRAINED) != 0 && s->state != IO_STREAM_CLOSING && s->ops->drained != NULL)
         s->ops->drained(s->ctx);
+    if ((what & IO_DEFER_HELLO) != 0 && s->state == IO_STREAM_OPEN)
+        io_tls_hello(s);
     if ((what & IO_DEFER_READ) != 0 && s->state != IO_STREAM_CLOSING)
         s->io->backend->read(s);
     if ((what & IO_DEFER_END) != 0)
@@ -251,7 +253,9 @@ io_stream_received(struct io_stream *s, struct io_buffer *b, size_t len)
     struct io_rx rx = {.data = b->data, .len = len, .engine_private = b};
 
     s->io->stats.receives++;
-    if (s->state == IO_STREAM_OPEN)
+    if (unlikely(s->tls != NULL))
+        io_tls_received(s, b->data, len);
+    else if (s->state == IO_STREAM_OPEN)
         s->ops->received(s->ctx, &rx);
     io_buffer_unref(s->io, b);
 }
@@ -264,7 +268,8 @@ io_stream_ended(struct io_stream *s, int error)
     if (s->state != IO_STREAM_OPEN)
         return;
     enter(s, IO_STREAM_ENDED);
-    s->ops->closed(s->ctx, error);
+    if (s->tls == NULL || !io_tls_ended(s, error))
+        s->ops->closed(s->ctx, error);
 }
 
 void
@@ -275,15 +280,15 @@ io_stream_sent(struct io_stream *s, ssize_t result)
         s->send_failed = s->discards = true;
         io_out_drop(s);
     } else {
-        io_out_take(s, (size_t)MAX(result, 0));
+        io_queue_take(s->io, &s->out, (size_t)MAX(result, 0));
         if (result < (ssize_t)s->sending) {
             s->blocked = true;
-            io_out_set_aside(s);
+            io_queue_set_aside(s->io, &s->out);
         }
     }
-    if (s->unsent > 0 || s->state == IO_STREAM_CLOSING)
+    if (s->out.bytes > 0 || s->state == IO_STREAM_CLOSING)
         io_stream_dirty(s);
-    if (s->full && s->unsent <= IO_LOW_WATER) {
+    if (s->full && io_unsent_bytes(s) <= IO_LOW_WATER) {
         s->full = false;
         if (s->state != IO_STREAM_CLOSING)
             io_defer(s, IO_DEFER_DRAINED);
@@ -303,12 +308,6 @@ int
 io_stream_fd(const struct io_stream *s)
 {
     return s->fd;
-}
-
-size_t
-io_unsent_bytes(const struct io_stream *s)
-{
-    return s->unsent;
 }
 
 void
@@ -373,6 +372,8 @@ io_stream_close(struct io_stream *s, bool flush)
     list_remove(&s->ready);
     s->deferred = 0;
     forget_connecting(s);
+    if (s->tls != NULL)
+        io_tls_close(s, flush);
     enter(s, IO_STREAM_CLOSING);
     s->ops = NULL;
     s->ctx = NULL;
@@ -380,7 +381,7 @@ io_stream_close(struct io_stream *s, bool flush)
     if (!flush)
         io_out_drop(s);
     s->flushes = flush && was_open;
-    if (s->unsent > 0) {
+    if (s->out.bytes > 0) {
         s->connecting = xcalloc(1, sizeof(*s->connecting));
         io_timer_start(s->io, &s->connecting->deadline, IO_LINGER_MS, linger_deadline, s);
     }
@@ -389,7 +390,7 @@ io_stream_close(struct io_stream *s, bool flush)
 bool
 io_stream_is_done(const struct io_stream *s)
 {
-    return s->state == IO_STREAM_CLOSING && s->unsent == 0;
+    return s->state == IO_STREAM_CLOSING && s->out.bytes == 0;
 }
 
 void
@@ -404,6 +405,8 @@ io_stream_release(struct io_stream *s)
 {
     struct io *io = s->io;
 
+    if (s->tls != NULL)
+        io_tls_close(s, false);
     io_out_drop(s);
     forget_connecting(s);
     list_remove(&s->dirty);

@@ -378,7 +378,7 @@ request_send(struct io_stream *s)
     s->sending = (uint32_t)bytes;
     s->send_result = (int32_t)bytes;
     list_append(&u->sent, &s->dirty);
-    if (bytes < s->unsent || s->full || s->state == IO_STREAM_CLOSING)
+    if (bytes < s->out.bytes || s->full || s->state == IO_STREAM_CLOSING)
         u->must_not_wait = true;
 }
 
@@ -400,6 +400,8 @@ finish(struct io_stream *s)
 static void
 update_stream(struct io_stream *s)
 {
+    if (unlikely(s->tls != NULL))
+        io_tls_flush(s);
     list_remove(&s->dirty);
     update_receive(s);
     update_poll(s);

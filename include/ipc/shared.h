@@ -27,6 +27,7 @@ enum {
     SLOT_FAILOVER = 4,
     SLOT_FIRST_HEALTH = 5,
     CONFIG_TEXT_MAX = 1024 * 1024,
+    TLS_FILES_MAX = 8 * 1024 * 1024,
 };
 
 struct shared;
@@ -168,5 +169,19 @@ uint64_t shared_config_generation(const struct shared *sh);
 
 /* A copy of the current text, ends in NUL, free() it; NULL when nothing was published. */
 char *shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_r);
+
+/* ---- TLS: written by the parent -------------------------------------------------------------- */
+
+/* Certificates, keys and their like as the parent has read them (proc/tls_files knows the form);
+ * published before the configuration that goes with them. Private keys are among them: whoever
+ * copies them wipes his copy. */
+int shared_publish_tls(struct shared *sh, const void *bytes, size_t len, struct err *err);
+
+/* A copy, free() it; NULL when nothing was published. */
+uint8_t *shared_read_tls(const struct shared *sh, size_t *len_r);
+
+/* Keys of TLS tickets: the parent changes them, children use them. */
+struct tls_tickets;
+struct tls_tickets *shared_tickets(struct shared *sh);
 
 #endif

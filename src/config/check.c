@@ -363,6 +363,30 @@ note_not_built(const struct check *check)
     buf_free(&names);
 }
 
+static void
+check_tls(const struct check *check)
+{
+    const struct config *cfg = check->cfg;
+
+    if (cfg->ssl && cfg->ssl_cert[0] == '\0')
+        fault(check, ID(ssl), "\"ssl\" is on, and \"ssl_cert\" is not set", NULL);
+    if (cfg->ssl && cfg->ssl_key[0] == '\0')
+        fault(check, ID(ssl), "\"ssl\" is on, and \"ssl_key\" is not set", NULL);
+    if (cfg->ssl_max_protocol_version != CONFIG_TLS_ANY &&
+        cfg->ssl_max_protocol_version < cfg->ssl_min_protocol_version)
+        fault(check, ID(ssl_max_protocol_version),
+              "\"ssl_max_protocol_version\" is older than \"ssl_min_protocol_version\"", NULL);
+    if (cfg->backend_sslmode >= CONFIG_SSLMODE_VERIFY_CA && cfg->backend_ssl_ca_cert[0] == '\0')
+        fault(check, ID(backend_sslmode), "this \"backend_sslmode\" needs \"backend_ssl_ca_cert\"",
+              NULL);
+    if ((cfg->backend_ssl_cert[0] == '\0') != (cfg->backend_ssl_key[0] == '\0'))
+        fault(check, ID(backend_ssl_cert),
+              "\"backend_ssl_cert\" and \"backend_ssl_key\" belong together", NULL);
+    if (cfg->backend_ssl_crl_file[0] != '\0' && cfg->backend_ssl_ca_cert[0] == '\0')
+        fault(check, ID(backend_ssl_crl_file),
+              "\"backend_ssl_crl_file\" needs \"backend_ssl_ca_cert\"", NULL);
+}
+
 /* The other processes are handed this text in a place of limited size. */
 static void
 check_printed_size(const struct check *check)
@@ -386,6 +410,7 @@ check_all(const struct check *check)
     check_files(check);
     check_routing(check);
     check_backends(check);
+    check_tls(check);
     check_printed_size(check);
     note_not_built(check);
 }

@@ -13,7 +13,9 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/shm.h"
+#include "os/tls.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,11 @@ enum { PART_ALIGN = 4096 };
 struct config_text {
     uint32_t len;
     char text[CONFIG_TEXT_MAX];
+};
+
+struct tls_files {
+    uint32_t len;
+    char bytes[TLS_FILES_MAX];
 };
 
 /* Read on every write of every session: a line of its own, and so is the word of writes. */
@@ -63,6 +70,7 @@ struct shared {
     struct area *areas[AREA_COUNT];
     struct memo *memo;
     struct holds *holds;
+    struct tls_tickets *tickets;
     uint8_t *health; /* health_slots times health_stride */
     size_t health_stride;
     struct group_total *groups; /* GROUPS_MAX */
@@ -138,6 +146,7 @@ struct parts {
     size_t memo_at;
     size_t groups_at;
     size_t holds_at;
+    size_t tickets_at;
     size_t health_at;
     size_t children_at;
 };
@@ -166,6 +175,7 @@ lay_out(struct shared *sh, struct parts *parts)
     parts->memo_at = place_part(&end, memo_bytes(sh->layout.memo_entries));
     parts->groups_at = place_part(&end, GROUPS_MAX * sizeof(struct group_total));
     parts->holds_at = place_part(&end, holds_bytes());
+    parts->tickets_at = place_part(&end, sizeof(struct tls_tickets));
     parts->health_at = place_part(&end, sh->layout.health_slots * sh->health_stride);
     parts->children_at = place_part(&end, sh->layout.child_slots * sh->child_stride);
     sh->map_bytes = end;
@@ -202,6 +212,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     memo_init(sh->memo, layout->memo_entries);
     sh->groups = (struct group_total *)(void *)(map + parts.groups_at);
     sh->holds = (struct holds *)(void *)(map + parts.holds_at);
+    sh->tickets = (struct tls_tickets *)(void *)(map + parts.tickets_at);
     sh->health = map + parts.health_at;
     sh->children = map + parts.children_at;
     *sh_r = sh;
@@ -254,6 +265,12 @@ struct holds *
 shared_holds(struct shared *sh)
 {
     return sh->holds;
+}
+
+struct tls_tickets *
+shared_tickets(struct shared *sh)
+{
+    return sh->tickets;
 }
 
 static uint8_t *
@@ -531,5 +548,43 @@ shared_read_config(const struct shared *sh, size_t *len_r, uint64_t *generation_
             return text;
         }
         free(text);
+    }
+}
+
+int
+shared_publish_tls(struct shared *sh, const void *bytes, size_t len, struct err *err)
+{
+    struct tls_files *files;
+
+    if (len > TLS_FILES_MAX)
+        return err_set(err, "54000", "certificates and their like are %zu bytes of at most %d", len,
+                       (int)TLS_FILES_MAX);
+    files = area_write_anew(sh->areas[AREA_TLS]);
+    memcpy(files->bytes, bytes, len);
+    files->len = (uint32_t)len;
+    area_publish(sh->areas[AREA_TLS]);
+    return 0;
+}
+
+uint8_t *
+shared_read_tls(const struct shared *sh, size_t *len_r)
+{
+    for (;;) {
+        uint64_t epoch;
+        const struct tls_files *files = area_peek(sh->areas[AREA_TLS], &epoch);
+        uint8_t *bytes;
+        size_t len;
+
+        if (files == NULL)
+            return NULL;
+        len = MIN(files->len, (uint32_t)TLS_FILES_MAX);
+        bytes = xmalloc(len + 1);
+        memcpy(bytes, files->bytes, len);
+        if (area_unchanged(sh->areas[AREA_TLS], epoch)) {
+            *len_r = len;
+            return bytes;
+        }
+        OPENSSL_cleanse(bytes, len);
+        free(bytes);
     }
 }

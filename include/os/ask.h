@@ -19,6 +19,17 @@
 
 struct ask;
 
+/* With libpq's words (sslmode and so on); NULL or "": libpq's own idea. */
+struct ask_tls {
+    const char *mode;
+    const char *ca_cert;
+    const char *crl_file;
+    const char *cert;
+    const char *key;
+    const char *min_version;
+};
+enum { ASK_TLS_WORDS = 6 };
+
 /* Copied. */
 struct ask_target {
     const char *host; /* a name, a literal, or an absolute path: a unix socket's directory */
@@ -27,6 +38,7 @@ struct ask_target {
     const char *password; /* NULL or "": none */
     const char *database;
     const char *application_name;
+    struct ask_tls tls;
 };
 
 /* The rows of an answer, valid during the callback. */

@@ -4,8 +4,8 @@
  *
  * A context is of one side: it accepts (for our clients) or connects (to servers). It is immutable
  * and reference-counted; streams keep the one that they began with, so that another one may take
- * its place at any time. Everything is made from texts in memory: nothing here reads a file, and
- * no call does anything but compute.
+ * its place at any time. Everything is made from texts in memory: but for
+ * tls_read_directory nothing here reads a file, and no call does anything but compute.
  * Sources: PostgreSQL's manual, sections "Secure TCP/IP Connections with SSL", "SSL Support"
  * (libpq) and "SSL Session Encryption" (protocol); RFC 5929 for the binding, RFC 5077 and 8446 for
  * tickets, RFC 7301 for ALPN.
@@ -77,6 +77,14 @@ bool tls_context_warns(const struct tls_context *context, struct err *warning_r)
 struct buf;
 int tls_decrypt_key(struct tls_text key, const char *passphrase, struct buf *out, struct err *err);
 bool tls_key_is_encrypted(struct tls_text key);
+
+/* Adds the certificates and revocation lists of a directory as "openssl rehash" makes it. Blocks on
+ * the disk. More than `limit` bytes of either are an error. */
+struct tls_found {
+    struct buf *authorities;
+    struct buf *revocations;
+};
+int tls_read_directory(const char *path, size_t limit, struct tls_found *found, struct err *err);
 
 /* Of one connection, from `secured` on. */
 struct tls_facts {

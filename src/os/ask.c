@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PAIRS_MAX = 8 };
+
 #define LOST "08006" /* connection_failure: the connection ended */
 
 enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING };
@@ -35,6 +37,7 @@ struct ask {
     char *password;
     char *database;
     char *application_name;
+    char *tls[ASK_TLS_WORDS]; /* values of tls_keywords */
     uint16_t port;
     struct dns_query *query;
     PGconn *conn;
@@ -46,6 +49,9 @@ struct ask {
     struct err parting; /* the server's last words while nothing was asked; "" when none */
     enum ask_failure failure;
 };
+
+static const char *const tls_keywords[ASK_TLS_WORDS] = {
+    "sslmode", "sslrootcert", "sslcrl", "sslcert", "sslkey", "ssl_min_protocol_version"};
 
 struct ask_rows {
     const PGresult *result;
@@ -376,16 +382,20 @@ dial(struct ask *a, const struct dns_answer *answer)
     struct buf hosts = BUF_EMPTY;
     struct buf addresses = BUF_EMPTY;
     char port[8];
-    const char *names[] = {"host",     "hostaddr",         "port",       "user", "dbname",
-                           "password", "application_name", "gssencmode", NULL};
+    const char *names[PAIRS_MAX + ASK_TLS_WORDS + 1] = {
+        "host", "hostaddr", "port", "user", "dbname", "password", "application_name", "gssencmode"};
+    const char *values[PAIRS_MAX + ASK_TLS_WORDS + 1];
 
     snprintf(port, sizeof(port), "%u", a->port);
     list_addresses(a, answer, &hosts, &addresses);
-    a->conn = PQconnectStartParams(names,
-                                   (const char *const[]){buf_cstr(&hosts), buf_cstr(&addresses),
-                                                         port, a->user, a->database, a->password,
-                                                         a->application_name, "disable", NULL},
-                                   0);
+    memcpy(values,
+           (const char *const[PAIRS_MAX]){buf_cstr(&hosts), buf_cstr(&addresses), port, a->user,
+                                          a->database, a->password, a->application_name, "disable"},
+           PAIRS_MAX * sizeof(values[0]));
+    memcpy(names + PAIRS_MAX, tls_keywords, sizeof(tls_keywords));
+    memcpy(values + PAIRS_MAX, a->tls, sizeof(a->tls));
+    values[PAIRS_MAX + ASK_TLS_WORDS] = NULL;
+    a->conn = PQconnectStartParams(names, values, 0);
     buf_free(&hosts);
     buf_free(&addresses);
     if (a->conn == NULL)
@@ -435,6 +445,8 @@ forget_target(struct ask *a)
     free(a->password);
     free(a->database);
     free(a->application_name);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        free(a->tls[n]);
 }
 
 void
@@ -448,13 +460,36 @@ ask_free(struct ask *a)
     free(a);
 }
 
+static void
+list_tls(const struct ask_tls *tls, const char **values)
+{
+    const char *const list[ASK_TLS_WORDS] = {tls->mode, tls->ca_cert, tls->crl_file,
+                                             tls->cert, tls->key,     tls->min_version};
+
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        values[n] = list[n] != NULL ? list[n] : "";
+}
+
+static bool
+is_same_tls(const struct ask *a, const struct ask_tls *tls)
+{
+    const char *values[ASK_TLS_WORDS];
+
+    list_tls(tls, values);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++) {
+        if (strcmp(a->tls[n], values[n]) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool
 is_same(const struct ask *a, const struct ask_target *t)
 {
     return a->host != NULL && a->port == t->port && strcmp(a->host, t->host) == 0 &&
            strcmp(a->user, t->user) == 0 && strcmp(a->database, t->database) == 0 &&
            strcmp(a->password, t->password != NULL ? t->password : "") == 0 &&
-           strcmp(a->application_name, t->application_name) == 0;
+           strcmp(a->application_name, t->application_name) == 0 && is_same_tls(a, &t->tls);
 }
 
 void
@@ -476,6 +511,8 @@ ask_set_ops(struct ask *a, const struct ask_ops *ops, void *ctx)
 bool
 ask_set_target(struct ask *a, const struct ask_target *t)
 {
+    const char *tls[ASK_TLS_WORDS];
+
     if (is_same(a, t))
         return false;
     ask_close(a);
@@ -486,6 +523,9 @@ ask_set_target(struct ask *a, const struct ask_target *t)
     a->password = xstrdup(t->password != NULL ? t->password : "");
     a->database = xstrdup(t->database);
     a->application_name = xstrdup(t->application_name);
+    list_tls(&t->tls, tls);
+    for (size_t n = 0; n < ASK_TLS_WORDS; n++)
+        a->tls[n] = xstrdup(tls[n]);
     return true;
 }
 

@@ -113,8 +113,10 @@ make_printable(char *line, size_t len)
 static void
 release(struct run *r)
 {
-    if (r->freed && r->reaped && !r->calling)
-        free(r);
+    if (!r->freed || !r->reaped || r->calling)
+        return;
+    explicit_bzero(r->line, sizeof(r->line)); /* it may have been a passphrase */
+    free(r);
 }
 
 /* False when r may be gone. */

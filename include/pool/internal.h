@@ -3,6 +3,7 @@
  *
  * pool.c  lending and taking back     key.c   keys, their groups, settings of sessions
  * wait.c  who waits, and his turn     warm.c  min_pool_size
+ * dial_tls.c  TLS towards a server
  */
 #ifndef POOL_INTERNAL_H
 #define POOL_INTERNAL_H
@@ -31,6 +32,24 @@ struct pool_key {
     size_t parameters_len;
     char bytes[]; /* user\0database\0parameters */
 };
+
+/* ---- dial_tls.c ---- */
+
+struct dial_tls {
+    bool wanted;     /* the connection begins with SSLRequest */
+    bool asked;      /* and waits for the answer */
+    bool may_change; /* the other way has not been tried, and may be */
+};
+void dial_tls_init(struct dial_tls *t, const struct server *s);
+/* Right after connecting: false: nothing to ask, the startup packet is due. */
+bool dial_tls_ask(struct dial_tls *t, struct io_stream *stream, const struct sock_address *to);
+/* What has come while `asked`. SECURE: the handshake is due; PLAIN: the startup packet is. */
+enum dial_tls_answer { DIAL_TLS_SECURE, DIAL_TLS_PLAIN, DIAL_TLS_BAD };
+enum dial_tls_answer dial_tls_answer(struct dial_tls *t, const struct io_rx *rx, int node_id,
+                                     struct err *err);
+/* It did not work out so: true when another connection is to be tried the other way. sqlstate: of
+ * the server's refusal; NULL: it was the handshake. */
+bool dial_tls_change(struct dial_tls *t, const struct sock_address *to, const char *sqlstate);
 
 /* Another child waits for the place of the next connection of the group that is given back. */
 struct pool_owed {

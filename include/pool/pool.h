@@ -11,6 +11,7 @@
 
 struct dns;
 struct passwd;
+struct tls_context;
 struct session_slot;
 
 /* What the configuration says; the pool keeps the pointer's content by copy (strings borrowed:
@@ -22,16 +23,25 @@ struct pool_node {
 
 enum { POOL_NODES_MAX = 128 };
 
+/* What libpq calls sslmode; what is checked in the server's certificate is the context's matter. */
+enum pool_tls_mode {
+    POOL_TLS_ALLOW,   /* when the server does not let us in without */
+    POOL_TLS_PREFER,  /* when the server offers it; without, when it does not let us in so */
+    POOL_TLS_REQUIRE, /* or not at all */
+};
+
 struct pool_options {
     const struct pool_node *nodes; /* by node_id; host NULL: no such node */
     uint32_t node_count;
     const char *const *reset_queries;
     uint32_t reset_query_count;
     const struct passwd *passwords; /* may be NULL */
-    uint32_t max_keys;              /* max_pool: keys whose idle connections are kept */
-    uint32_t min_size;              /* min_pool_size */
-    bool keep;                      /* connection_cache */
-    int64_t life_time_ms;           /* connection_life_time, 0: no limit */
+    struct tls_context *tls;        /* towards servers; NULL: never. Never over a unix socket. */
+    enum pool_tls_mode tls_mode;
+    uint32_t max_keys;    /* max_pool: keys whose idle connections are kept */
+    uint32_t min_size;    /* min_pool_size */
+    bool keep;            /* connection_cache */
+    int64_t life_time_ms; /* connection_life_time, 0: no limit */
     int connect_timeout_ms;
     int64_t login_timeout_ms;
     int64_t query_wait_ms; /* query_wait_timeout, 0: for ever */

@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "cluster/plan.h"
+#include "os/ask.h"
 #include "os/dns.h"
 #include "os/io.h"
 
@@ -49,8 +50,9 @@ struct recovery_options {
     const char *second_stage;  /* run after it; for native_replication only, else "" */
     const char *command;       /* recovery_command, with its placeholders */
     const char *bin_directory; /* recovery_bin_directory */
-    int64_t timeout_ms;        /* recovery_timeout: for the node to start and to stream */
-    bool rejoin;               /* follow the primary again: scripts are not for that */
+    struct ask_tls tls;
+    int64_t timeout_ms; /* recovery_timeout: for the node to start and to stream */
+    bool rejoin;        /* follow the primary again: scripts are not for that */
 };
 
 struct recovery_ops {

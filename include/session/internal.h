@@ -8,6 +8,7 @@
  * transaction.c explicit transactions               retry.c      reads that survive their standby
  * lookup.c   what the catalog says of a text        place.c      where a unit goes
  * explain.c  PGPOOL EXPLAIN                         hold.c       paused databases, drained nodes
+ * secure.c   TLS with the client
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
@@ -340,6 +341,14 @@ void session_note_parameter(struct session *s, struct wire_view name, struct wir
 void session_drop_link(struct session *s, struct server *server);
 /* Gives back what it does not need between transactions, as pool_mode says. */
 void session_release(struct session *s);
+
+/* secure.c: TLS with the client */
+bool secure_is_offered(const struct session *s);
+/* SSLRequest: takes the session's bytes. -1: err is for the client. */
+int secure_accept(struct session *s, const struct wire_startup *p, struct err *err);
+/* The client did not ask. False: it is not offered, or too late. */
+bool secure_begin_at_once(struct session *s);
+void secure_done(void *ctx, const struct err *err); /* the stream's */
 
 /* startup.c */
 void startup_received(struct session *s);

@@ -23,6 +23,7 @@
 
 struct config;
 struct config_overrides;
+struct tls_context;
 struct session;
 
 enum session_consistency {
@@ -91,7 +92,8 @@ struct session_host {
     struct io *io;
     struct pool *pool;
     struct sql_cache *sql;
-    struct memo *memo; /* what `catalog` knows */
+    struct tls_context *tls; /* what clients are offered; NULL: nothing */
+    struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
     struct buf scratch; /* of whoever needs one for a moment */
     struct slab small;  /* what sessions keep while a statement runs */

@@ -26,6 +26,10 @@ struct wire_asked {
 int wire_refuse_encryption(const struct wire_startup *p, size_t received_bytes,
                            struct wire_asked *asked, struct buf *out, struct err *err);
 
+/* The same where it is accepted, once: the letter S is due, and then the handshake. */
+int wire_accept_encryption(const struct wire_startup *p, size_t received_bytes,
+                           struct wire_asked *asked, struct err *err);
+
 /* The protocol that is spoken with this client. A newer minor version than ours and options of the
  * protocol, of which we know none, are answered with NegotiateProtocolVersion, appended to out. */
 uint32_t wire_negotiate(const struct wire_startup *p, struct buf *out);

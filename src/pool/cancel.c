@@ -7,7 +7,8 @@
  */
 #include "base/arena.h"
 #include "base/log.h"
-#include "pool/pool.h"
+#include "os/tls.h"
+#include "pool/internal.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct cancel {
     struct io_timer timer;
     pool_cancel_fn *done;
     void *ctx;
+    struct dial_tls tls; /* the request leaves as safely as the connection came about */
 };
 
 static void
@@ -44,10 +46,20 @@ cancel_timed_out(void *ctx)
 }
 
 static void
+send_request(struct cancel *c)
+{
+    struct buf b = BUF_EMPTY;
+
+    build_cancel_request(&b, c->server->backend_pid, c->server->cancel_key,
+                         c->server->cancel_key_len);
+    io_send_copy(c->stream, b.data, b.len);
+    buf_free(&b);
+}
+
+static void
 cancel_connected(void *ctx, int error)
 {
     struct cancel *c = ctx;
-    struct buf b = BUF_EMPTY;
 
     if (error != 0) {
         log_warning("could not send a cancel request to node %d: error %d", c->server->node_id,
@@ -55,10 +67,26 @@ cancel_connected(void *ctx, int error)
         finish(c);
         return;
     }
-    build_cancel_request(&b, c->server->backend_pid, c->server->cancel_key,
-                         c->server->cancel_key_len);
-    io_send_copy(c->stream, b.data, b.len);
-    buf_free(&b);
+    if (!dial_tls_ask(&c->tls, c->stream, &c->server->address))
+        send_request(c);
+}
+
+static void
+not_secured(struct cancel *c, const struct err *err)
+{
+    log_warning("could not send a cancel request to node %d: %s", c->server->node_id, err->message);
+    finish(c);
+}
+
+static void
+cancel_secured(void *ctx, const struct err *err)
+{
+    struct cancel *c = ctx;
+
+    if (err != NULL)
+        not_secured(c, err);
+    else
+        send_request(c);
 }
 
 static void
@@ -67,10 +95,24 @@ cancel_closed(void *ctx, int error UNUSED)
     finish(ctx);
 }
 
+/* The server says nothing here, but to SSLRequest. */
 static void
-cancel_received(void *ctx UNUSED, struct io_rx *rx UNUSED)
+cancel_received(void *ctx, struct io_rx *rx)
 {
-    /* the server says nothing here */
+    struct cancel *c = ctx;
+    const struct pool_options *o = pool_options(c->server->pool);
+    struct err err;
+
+    if (!c->tls.asked)
+        return;
+    if (dial_tls_answer(&c->tls, rx, c->server->node_id, &err) != DIAL_TLS_SECURE) {
+        not_secured(c, &err);
+    } else if (o->tls == NULL) {
+        err_set(&err, NULL, "TLS has been switched off meanwhile");
+        not_secured(c, &err);
+    } else {
+        io_stream_start_tls(c->stream, o->tls, o->nodes[c->server->node_id].host);
+    }
 }
 
 void
@@ -80,6 +122,7 @@ pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx)
         .connected = cancel_connected,
         .received = cancel_received,
         .closed = cancel_closed,
+        .secured = cancel_secured,
     };
     struct cancel *c;
     struct io_stream *stream;
@@ -97,6 +140,7 @@ pool_cancel(struct server *s, pool_cancel_fn *done, void *ctx)
             done(ctx);
         return;
     }
+    c->tls.wanted = io_stream_tls(s->stream) != NULL;
     c->server = s;
     c->stream = stream;
     c->done = done;

@@ -12,7 +12,8 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "os/dns.h"
-#include "pool/pool.h"
+#include "os/tls.h"
+#include "pool/internal.h"
 #include "wire/build.h"
 #include "wire/proto.h"
 
@@ -29,6 +30,7 @@ struct server_login {
     struct login auth;
     struct dns_answer addresses;
     uint32_t address_at;
+    struct dial_tls tls;
     struct buf welcome; /* ParameterStatus messages for the client */
     bool auth_started;
     bool asked;
@@ -82,6 +84,28 @@ timed_out(void *ctx)
 }
 
 static int try_next_address(struct server *s, struct err *err);
+
+static const struct sock_address *
+current_address(const struct server *s)
+{
+    return &s->login->addresses.list[s->login->address_at];
+}
+
+/* The other way, as to TLS. */
+static int
+connect_again(struct server *s, struct err *err)
+{
+    struct server_login *l = s->login;
+
+    io_stream_close(s->stream, false);
+    s->stream = NULL;
+    buf_clear(&s->in);
+    buf_clear(&l->welcome);
+    if (l->auth_started)
+        login_fini(&l->auth);
+    l->auth_started = false;
+    return try_next_address(s, err);
+}
 
 static uint32_t
 collect_pairs(const struct server *s, const char **pairs)
@@ -141,7 +165,8 @@ begin_login(struct server *s, struct err *err)
 
     if (passwords != NULL && passwd_find(passwords, pool_key_user(s->key), &secret, err) != 0)
         return -1;
-    login_init(&l->auth, pool_key_user(s->key), secret, is_near(&l->addresses.list[l->address_at]));
+    login_init(&l->auth, pool_key_user(s->key), secret,
+               is_near(&l->addresses.list[l->address_at]) || io_stream_tls(s->stream) != NULL);
     l->auth_started = true;
     return 0;
 }
@@ -296,6 +321,8 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
         return backend_key(s, msg, len, err);
     case 'E':
         server_error_from_message(msg, len, err);
+        if (!s->authenticated && dial_tls_change(&s->login->tls, current_address(s), err->sqlstate))
+            return connect_again(s, err) == 0 ? 1 : -1;
         s->fatal_seen = true;
         pool_dial_failed(s, err, msg, len);
         return 1;
@@ -322,6 +349,45 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
 }
 
 static void
+tls_answered(struct server *s, const struct io_rx *rx)
+{
+    struct err err;
+
+    switch (dial_tls_answer(&s->login->tls, rx, s->node_id, &err)) {
+    case DIAL_TLS_SECURE:
+        io_stream_start_tls(s->stream, pool_options(s->pool)->tls, node_of(s)->host);
+        break;
+    case DIAL_TLS_PLAIN:
+        send_startup(s);
+        break;
+    case DIAL_TLS_BAD:
+        fail(s, &err);
+        break;
+    }
+}
+
+static void
+dial_secured(void *ctx, const struct err *failure)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (failure == NULL) {
+        send_startup(s);
+        return;
+    }
+    err = *failure;
+    if (dial_tls_change(&s->login->tls, current_address(s), NULL)) {
+        if (connect_again(s, &err) != 0)
+            fail(s, &err);
+        return;
+    }
+    err_prefix(&err, "TLS with node %d \"%s:%u\": ", s->node_id, node_of(s)->host,
+               node_of(s)->port);
+    fail(s, &err);
+}
+
+static void
 dial_received(void *ctx, struct io_rx *rx)
 {
     struct server *s = ctx;
@@ -330,6 +396,10 @@ dial_received(void *ctx, struct io_rx *rx)
     size_t at = 0;
     int rc = 0;
 
+    if (s->login->tls.asked) {
+        tls_answered(s, rx);
+        return;
+    }
     buf_add(&s->in, rx->data, rx->len);
     for (;;) {
         enum wire_result r = wire_server_header(s->in.data + at, s->in.len - at, &h, &err);
@@ -364,13 +434,15 @@ dial_connected(void *ctx, int error)
         io_stream_close(s->stream, false);
         s->stream = NULL;
         s->login->address_at++;
+        dial_tls_init(&s->login->tls, s);
         if (try_next_address(s, &err) != 0)
             fail(s, &err);
         return;
     }
     s->address = s->login->addresses.list[s->login->address_at];
     s->state = SERVER_LOGIN;
-    send_startup(s);
+    if (!dial_tls_ask(&s->login->tls, s->stream, &s->address))
+        send_startup(s);
 }
 
 static void
@@ -396,6 +468,7 @@ try_next_address(struct server *s, struct err *err)
         .connected = dial_connected,
         .received = dial_received,
         .closed = dial_closed,
+        .secured = dial_secured,
     };
     struct server_login *l = s->login;
 
@@ -435,6 +508,7 @@ dial_start(struct server *s)
     int64_t limit_ms = pool_options(s->pool)->login_timeout_ms;
 
     s->login = l;
+    dial_tls_init(&l->tls, s);
     s->state = SERVER_RESOLVING;
     if (!dns_known(pool_dns(s->pool), node->host, node->port, &l->addresses)) {
         l->query = dns_lookup(pool_dns(s->pool), node->host, node->port, resolved, s);

@@ -71,6 +71,10 @@ configure_pool(struct child *c)
     o.reset_queries = cfg->reset_query_list.items;
     o.reset_query_count = cfg->reset_query_list.count;
     o.passwords = c->passwords;
+    o.tls = c->tls.connects;
+    o.tls_mode = cfg->backend_sslmode == CONFIG_SSLMODE_ALLOW    ? POOL_TLS_ALLOW
+                 : cfg->backend_sslmode == CONFIG_SSLMODE_PREFER ? POOL_TLS_PREFER
+                                                                 : POOL_TLS_REQUIRE;
     o.max_keys = (uint32_t)cfg->max_pool;
     o.min_size = c->stopping || c->retiring ? 0 : (uint32_t)cfg->min_pool_size;
     o.keep = cfg->connection_cache;
@@ -89,6 +93,8 @@ configure(struct child *c)
 
     limits_configure(&c->limits);
     proc_read_passwords(cfg, &c->passwords);
+    tls_sides_take(cfg, c->proc->shared, &c->tls);
+    c->host.tls = c->tls.accepts;
     make_rules(c);
     if (catalog_configure(c->host.catalog, cfg, &err) != 0)
         log_error("%s", err.message);
@@ -546,6 +552,7 @@ child_free(struct child *c)
     catalog_free(c->host.catalog);
     sql_cache_free((struct sql_cache *)c->host.sql);
     passwd_free(c->passwords);
+    tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);
     free(c->judged);

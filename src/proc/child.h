@@ -15,6 +15,7 @@
 #include "os/sock.h"
 #include "pool/pool.h"
 #include "proc/limits.h"
+#include "proc/tls.h"
 #include "session/session.h"
 
 struct child {
@@ -37,6 +38,7 @@ struct child {
     struct limits limits;
     struct passwd *passwords;
     struct route_rules *rules;
+    struct tls_sides tls;
     struct pool_node nodes[CONFIG_NODES_MAX];
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;

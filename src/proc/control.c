@@ -16,6 +16,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "parent.h"
+#include "proc/tls.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -386,6 +387,21 @@ check_passwords(const char *path)
     return result;
 }
 
+static int
+check_tls(const struct config *cfg)
+{
+    struct buf files = BUF_EMPTY;
+    struct err err;
+
+    if (tls_files_read(cfg, &files, &err) != 0) {
+        fprintf(stderr, "pgpool: %s%s%s%s\n", err.message, err.hint[0] != '\0' ? " (hint: " : "",
+                err.hint, err.hint[0] != '\0' ? ")" : "");
+        return -1;
+    }
+    tls_files_free(&files);
+    return 0;
+}
+
 int
 control_configtest(const struct command *cmd)
 {
@@ -393,6 +409,8 @@ control_configtest(const struct command *cmd)
     int status = cfg == NULL;
 
     if (cfg != NULL && check_passwords(cfg->pool_passwd) != 0)
+        status = 1;
+    if (cfg != NULL && check_tls(cfg) != 0)
         status = 1;
     if (check_pcp_users(cmd) != 0)
         status = 1;

@@ -12,6 +12,7 @@
 #include "os/ask.h"
 #include "os/dns.h"
 #include "os/io.h"
+#include "proc/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +142,8 @@ visit(struct visits *all, uint32_t node_id, const struct user *user)
                                 .password =
                                     proc_password(all->passwords, user->name, user->password),
                                 .database = user->database,
-                                .application_name = "pgpool configtest"};
+                                .application_name = "pgpool configtest",
+                                .tls = proc_ask_tls(all->cfg)};
 
     *v = (struct visit){.all = all,
                         .user = user->name,

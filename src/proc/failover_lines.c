@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "os/ask.h"
+#include "proc/tls.h"
 
 enum { KEPT_FOR_MS = 15000, LOGIN_MS = 5000 };
 
@@ -42,7 +43,8 @@ aim(struct failover *f, struct ask *ask, int node_id)
         .password = proc_password(f->passwords, user,
                                   own ? cfg->recovery_password : cfg->sr_check_password),
         .database = own ? cfg->recovery_database : cfg->sr_check_database,
-        .application_name = "pgpool failover"};
+        .application_name = "pgpool failover",
+        .tls = proc_ask_tls(cfg)};
 
     ask_set_target(ask, &target);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "proc/tls.h"
 
 #include <stdlib.h>
 
@@ -58,6 +59,7 @@ failover_rebuild(struct failover *f, const struct failover_rebuilding *what,
         .second_stage = "",
         .command = cfg->recovery_command,
         .bin_directory = cfg->recovery_bin_directory,
+        .tls = proc_ask_tls(cfg),
         .timeout_ms = cfg->recovery_timeout_ms,
         .rejoin = what->rejoin,
     };

@@ -24,6 +24,7 @@
 #include "os/dns.h"
 #include "probe.h"
 #include "proc/proc.h"
+#include "proc/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +306,8 @@ configure(struct watch *w)
                                 .port = (uint16_t)backend->port,
                                 .user = user,
                                 .database = database,
-                                .application_name = "pgpool health"};
+                                .application_name = "pgpool health",
+                                .tls = proc_ask_tls(cfg)};
 
     if (!backend->configured)
         return; /* the parent is about to end this process */

@@ -23,6 +23,7 @@
 #include "os/ask.h"
 #include "os/clock.h"
 #include "proc/proc.h"
+#include "proc/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -595,7 +596,8 @@ configure_node(struct lag *lag, uint32_t id, const char *secret)
                                 .user = cfg->sr_check_user,
                                 .password = secret,
                                 .database = cfg->sr_check_database,
-                                .application_name = "pgpool lag"};
+                                .application_name = "pgpool lag",
+                                .tls = proc_ask_tls(cfg)};
 
     n->lag = lag;
     n->node_id = (int)id;

@@ -31,6 +31,7 @@
 #include "os/notify.h"
 #include "os/process.h"
 #include "os/title.h"
+#include "os/tls.h"
 #include "parent.h"
 
 #include <fcntl.h>
@@ -47,6 +48,7 @@ enum {
     FIRST_LOOK_LIMIT_MS = 2000,
     TITLE_BYTES = 512,
     MESSAGES_PER_TURN = 32,
+    TICKETS_LIFE_MS = 3600 * 1000,
 };
 
 static const char *const stop_names[] = {
@@ -116,7 +118,7 @@ parent_reload(struct parent *pa, const char *why, struct err *err)
     config_report_init(&report);
     if (config_load_file(path, &next, &report) == 0 &&
         config_reload_check(pa->config, next, &report) == 0) {
-        taken = parent_publish(pa, next, err) == 0;
+        taken = parent_publish_tls(pa, next, err) == 0 && parent_publish(pa, next, err) == 0;
         if (!taken)
             log_error("%s", err->message);
     } else {
@@ -329,6 +331,19 @@ on_inbox(void *ctx, int fd UNUSED, unsigned events UNUSED)
     }
 }
 
+/* ---- TLS tickets ---- */
+
+static void
+renew_tickets(void *ctx)
+{
+    struct parent *pa = ctx;
+    struct err err;
+
+    if (tls_tickets_renew(shared_tickets(pa->base.shared), &err) != 0)
+        log_error("%s", err.message);
+    io_timer_start(pa->io, &pa->tickets, TICKETS_LIFE_MS, renew_tickets, pa);
+}
+
 /* ---- the first look at the nodes ---- */
 
 static bool
@@ -506,6 +521,7 @@ start(struct parent *pa, struct err *err)
     daemon_let_go();
     parent_use_log_pipe(pa);
     proc_configure_log(pa->config, pa->cmd->debug);
+    io_timer_start(pa->io, &pa->tickets, TICKETS_LIFE_MS, renew_tickets, pa);
     io_timer_start(pa->io, &pa->first_look, FIRST_LOOK_LIMIT_MS, on_first_look_limit, pa);
     supervise(pa);
     return 0;

@@ -68,6 +68,7 @@ struct parent {
     bool failed;
     int last_status;            /* of a process that ended and was none of ours */
     struct io_timer first_look; /* how long the children wait for that */
+    struct io_timer tickets;    /* when the key of TLS tickets is changed */
     struct io_timer again;      /* when a fork was put off */
     struct io_timer deadline;   /* of a fast or immediate stop */
 };
@@ -82,6 +83,10 @@ void parent_use_log_pipe(struct parent *pa);
 
 /* The configuration becomes the current one of all processes; they are not told yet. Numbers it. */
 int parent_publish(struct parent *pa, struct config *cfg, struct err *err);
+
+/* Certificates and keys of this configuration are read and published, before it is. -1: nothing
+ * has changed. */
+int parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err);
 
 /* The unix sockets that we listen on come to stand under their names; the log tells where not. */
 void parent_own_sockets(struct parent *pa);

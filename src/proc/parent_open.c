@@ -12,7 +12,9 @@
 #include "os/file.h"
 #include "os/limits.h"
 #include "os/random.h"
+#include "os/tls.h"
 #include "parent.h"
+#include "proc/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +173,18 @@ parent_publish(struct parent *pa, struct config *cfg, struct err *err)
     return result;
 }
 
+int
+parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
+{
+    struct buf files = BUF_EMPTY;
+    int rc = tls_files_read(cfg, &files, err);
+
+    if (rc == 0)
+        rc = shared_publish_tls(pa->base.shared, files.data, files.len, err);
+    tls_files_free(&files);
+    return rc;
+}
+
 static int
 open_shared(struct parent *pa, struct err *err)
 {
@@ -194,7 +208,8 @@ open_shared(struct parent *pa, struct err *err)
     if (inboxes_new(pa->slot_count, &pa->base.inboxes, err) != 0 ||
         wakes_new(pa->slot_count, &pa->base.wakes, err) != 0)
         return -1;
-    if (parent_publish(pa, pa->config, err) != 0)
+    if (tls_tickets_renew(shared_tickets(pa->base.shared), err) != 0 ||
+        parent_publish_tls(pa, pa->config, err) != 0 || parent_publish(pa, pa->config, err) != 0)
         return -1;
     pa->base.config_generation = pa->config->generation;
     return 0;

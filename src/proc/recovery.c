@@ -299,7 +299,8 @@ recovery_ask(struct recovery *r, const struct recovery_node *node, const struct 
                                              .user = r->options.user,
                                              .password = r->options.password,
                                              .database = r->options.database,
-                                             .application_name = "pgpool recovery"});
+                                             .application_name = "pgpool recovery",
+                                             .tls = r->options.tls});
     return ask;
 }
 
@@ -355,6 +356,12 @@ copy_options(struct recovery *r, const struct recovery_options *options)
     mine->second_stage = arena_strdup(&r->arena, options->second_stage);
     mine->command = arena_strdup(&r->arena, options->command);
     mine->bin_directory = arena_strdup(&r->arena, options->bin_directory);
+    mine->tls.mode = arena_strdup(&r->arena, options->tls.mode);
+    mine->tls.ca_cert = arena_strdup(&r->arena, options->tls.ca_cert);
+    mine->tls.crl_file = arena_strdup(&r->arena, options->tls.crl_file);
+    mine->tls.cert = arena_strdup(&r->arena, options->tls.cert);
+    mine->tls.key = arena_strdup(&r->arena, options->tls.key);
+    mine->tls.min_version = arena_strdup(&r->arena, options->tls.min_version);
 }
 
 static void

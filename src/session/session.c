@@ -118,6 +118,7 @@ static const struct io_stream_ops client_ops = {
     .received = client_received,
     .drained = client_drained,
     .closed = client_closed,
+    .secured = secure_done,
 };
 
 /* ---- life ---- */

@@ -1,9 +1,10 @@
 /*
  * From a client's first byte to its first ReadyForQuery.
  *
- * SSLRequest and GSSENCRequest are answered with N. A login is checked with the server once a
- * minute per user, database and parameters; in between, what the server said then is repeated.
- * When no server can be reached the client comes in all the same: SHOW pool_nodes must work.
+ * GSSENCRequest is answered with N, and so is SSLRequest unless TLS is offered (secure.c). A login
+ * is checked with the server once a minute per user, database and parameters; in between, what the
+ * server said then is repeated. When no server can be reached the client comes in all the same:
+ * SHOW pool_nodes must work.
  */
 #include "session/internal.h"
 
@@ -410,9 +411,16 @@ startup_received(struct session *s)
         }
         switch (p.kind) {
         case WIRE_TLS_HELLO:
-            session_end(s, "the client began with TLS at once, which is not offered yet");
+            if (!secure_begin_at_once(s))
+                session_end(s, "the client began with TLS at once, which is not offered");
             return;
         case WIRE_SSL:
+            if (secure_is_offered(s)) {
+                if (secure_accept(s, &p, &err) != 0)
+                    session_fatal(s, &err);
+                return;
+            }
+            /* fall through */
         case WIRE_GSSENC:
             rc = refuse_encryption(s, &p, &err);
             break;

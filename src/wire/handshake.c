@@ -15,8 +15,8 @@ enum { OPTIONS_MAX = 64 };
 static const char option_prefix[] = "_pq_.";
 
 int
-wire_refuse_encryption(const struct wire_startup *p, size_t received_bytes,
-                       struct wire_asked *asked, struct buf *out, struct err *err)
+wire_accept_encryption(const struct wire_startup *p, size_t received_bytes,
+                       struct wire_asked *asked, struct err *err)
 {
     bool ssl = p->kind == WIRE_SSL;
     bool *before = ssl ? &asked->ssl : &asked->gss;
@@ -33,6 +33,15 @@ wire_refuse_encryption(const struct wire_startup *p, size_t received_bytes,
                         "man-in-the-middle attack.");
         return -1;
     }
+    return 0;
+}
+
+int
+wire_refuse_encryption(const struct wire_startup *p, size_t received_bytes,
+                       struct wire_asked *asked, struct buf *out, struct err *err)
+{
+    if (wire_accept_encryption(p, received_bytes, asked, err) != 0)
+        return -1;
     buf_add_u8(out, 'N');
     return 0;
 }

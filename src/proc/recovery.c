@@ -341,6 +341,12 @@ copy_node(struct recovery *r, struct recovery_node *node)
     node->application_name = arena_strdup(&r->arena, node->application_name);
 }
 
+static const char *
+copy_word(struct recovery *r, const char *word)
+{
+    return arena_strdup(&r->arena, word != NULL ? word : "");
+}
+
 static void
 copy_options(struct recovery *r, const struct recovery_options *options)
 {
@@ -356,12 +362,12 @@ copy_options(struct recovery *r, const struct recovery_options *options)
     mine->second_stage = arena_strdup(&r->arena, options->second_stage);
     mine->command = arena_strdup(&r->arena, options->command);
     mine->bin_directory = arena_strdup(&r->arena, options->bin_directory);
-    mine->tls.mode = arena_strdup(&r->arena, options->tls.mode);
-    mine->tls.ca_cert = arena_strdup(&r->arena, options->tls.ca_cert);
-    mine->tls.crl_file = arena_strdup(&r->arena, options->tls.crl_file);
-    mine->tls.cert = arena_strdup(&r->arena, options->tls.cert);
-    mine->tls.key = arena_strdup(&r->arena, options->tls.key);
-    mine->tls.min_version = arena_strdup(&r->arena, options->tls.min_version);
+    mine->tls.mode = copy_word(r, options->tls.mode);
+    mine->tls.ca_cert = copy_word(r, options->tls.ca_cert);
+    mine->tls.crl_file = copy_word(r, options->tls.crl_file);
+    mine->tls.cert = copy_word(r, options->tls.cert);
+    mine->tls.key = copy_word(r, options->tls.key);
+    mine->tls.min_version = copy_word(r, options->tls.min_version);
 }
 
 static void

@@ -198,6 +198,17 @@ class Raw:
         for at in range(0, len(data), size):
             self.socket.sendall(data[at:at + size])
 
+    def start_tls(self, context, ask=True, host=None):
+        """ask False: begins with TLS at once."""
+        if ask:
+            self.send(SSL_REQUEST)
+            answer = self.read_bytes(1)
+            if answer != b"S":
+                raise AssertionError(f"SSLRequest was answered with {answer!r}")
+        self.socket.settimeout(self.timeout)
+        self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        return self
+
     def quiet(self, seconds):
         """True when nothing arrives within that time."""
         return not self.buffer and not select.select([self.socket], [], [], seconds)[0]

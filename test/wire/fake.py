@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -136,6 +137,8 @@ class Connection:
         self.pid = next(Connection.pids)
         self.key = os.urandom(4)
         self.params = {}
+        self.tls = None  # the version of TLS
+        self.certificate = None  # of the other side
         self.status = "I"
         self.statements = {}
         self.portals = {}
@@ -222,7 +225,32 @@ class Connection:
             body = self._take(size - 8)
             if code not in (SSL_CODE, GSS_CODE):
                 return code, body
+            if code == SSL_CODE:
+                self._answer_ssl()
+            else:
+                self.send(b"N")
+
+    def _answer_ssl(self):
+        with self.server.lock:
+            answer = self.server.ssl_answers.pop(0) if self.server.ssl_answers else \
+                self.server.tls
+        if answer is None:
             self.send(b"N")
+        elif isinstance(answer, bytes):
+            self.send(answer)
+        elif callable(answer):
+            answer(self)
+        else:
+            self.start_tls(answer)
+
+    def start_tls(self, context):
+        self.send(b"S")
+        try:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        except (ssl.SSLError, OSError):
+            raise Gone() from None
+        self.tls = self.socket.version()
+        self.certificate = self.socket.getpeercert()
 
     def read(self):
         """Kind and body of the next message. Questions to the catalog are answered here: they come
@@ -348,6 +376,10 @@ class FakeServer:
         self.lsn = 0x5000100
         self.system = SYSTEM
         self.lookup = lambda connection, question: known(question)
+        self.tls = None  # an ssl.SSLContext: offers TLS
+        # What the next SSLRequests get instead: None, bytes, a context, or a function of the
+        # connection
+        self.ssl_answers = []
         self.replies = {}  # a query's text to bytes, or to a function of the connection
         self.scripts = {}  # a user's name to the scripts of its connections, in order
         self.watch_login = None  # a script of connections that watch, in place of a login
@@ -358,6 +390,7 @@ class FakeServer:
         self.watchers = []
         self.probers = []
         self.cancels = []  # pid and key of each request
+        self.cancels_tls = []  # TLS version of each
         self.cancel_sockets = []
         self.faults = []  # of scripts
         self.lock = threading.Lock()
@@ -392,6 +425,7 @@ class FakeServer:
         try:
             code, body = connection.read_startup()
             if code == CANCEL_CODE:
+                self.cancels_tls.append(connection.tls)
                 self._cancel(connection, body)
                 return
             words = [word.decode() for word in body.split(b"\0")]

@@ -265,11 +265,27 @@ on_closed(void *ctx, int error)
     close_tape(t->close_other);
 }
 
+static void
+on_secured(void *ctx, const struct err *err)
+{
+    struct tape *t = ctx;
+
+    assert_non_null(t->stream);
+    assert_int_equal(t->secured, 0);
+    t->secured++;
+    if (err != NULL)
+        t->secure_error = *err;
+    close_tape(t->close_other);
+    if (t->close_on_data)
+        close_tape(t);
+}
+
 const struct io_stream_ops tape_ops = {
     .connected = on_connected,
     .received = on_received,
     .drained = on_drained,
     .closed = on_closed,
+    .secured = on_secured,
 };
 
 static int

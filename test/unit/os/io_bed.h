@@ -39,8 +39,10 @@ struct tape {
     int closed_error;
     unsigned connected;
     int connected_error;
-    bool echo;          /* sends back what it receives */
-    bool pause_on_data; /* pauses itself in received */
+    unsigned secured;        /* with and without an error */
+    struct err secure_error; /* message "": none */
+    bool echo;               /* sends back what it receives */
+    bool pause_on_data;      /* pauses itself in received */
     bool close_on_data;
     struct tape *close_other; /* closed when something happens here */
     struct tape *forward_to;  /* relays instead of keeping */

@@ -10,6 +10,7 @@ import signal
 import subprocess
 
 import account
+from secure import Secure
 from server import DATABASE, USER, as_server, free_port, servers_user, wait_until
 
 
@@ -148,7 +149,7 @@ default_pool_size = {self.servers or 50}
 log_connections = 0
 log_disconnections = 0
 ignore_startup_parameters = extra_float_digits
-""")]
+{Secure.pgbouncer()}""")]
 
 
 class PgBouncerSession(PgBouncer):
@@ -228,7 +229,7 @@ work_dir = '{self.dir}'
 child_max_clients = {max(self.clients, 1000)}
 pool_mode = {self.pool_mode}
 io_engine = {self.engine}
-{limit}{self.settings}""")
+{limit}{Secure.ours()}{self.settings}""")
         return [self.program(), "-n", "-f", conf, "-F", pcp, "-a", hba]
 
 

@@ -58,8 +58,8 @@ def bin_dir():
 class Server:
     """A scratch PostgreSQL cluster."""
 
-    def __init__(self, scratch, scale):
-        self.bin_dir, self.scale = bin_dir(), scale
+    def __init__(self, scratch, scale, settings=""):
+        self.bin_dir, self.scale, self.settings = bin_dir(), scale, settings
         self.data = os.path.join(scratch, "server")
         self.log = os.path.join(scratch, "server.log")
         self.port = free_port()
@@ -83,7 +83,7 @@ class Server:
             file.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
                        f"unix_socket_directories = '{scratch}'\nunix_socket_permissions = 0700\n"
                        f"max_connections = {MAX_CONNECTIONS}\nshared_buffers = '128MB'\n"
-                       "fsync = off\nautovacuum = off\nmax_wal_size = '4GB'\n")
+                       "fsync = off\nautovacuum = off\nmax_wal_size = '4GB'\n" + self.settings)
         self.run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "start")
         self.sql(f"CREATE ROLE {USER} LOGIN IN ROLE pg_monitor")
         self.sql(f"CREATE DATABASE {DATABASE} OWNER {USER}")

@@ -1,5 +1,5 @@
-"""TLS on both sides with psql and PostgreSQL: modes, certificates that are replaced and revoked under
-load, handshakes that are begun and left, passphrases, and what configtest says."""
+"""TLS on both sides with psql and PostgreSQL: modes, certificates that are replaced and revoked
+under load, handshakes that are begun and left, passphrases, and what configtest says."""
 
 import os
 import shutil
@@ -144,7 +144,7 @@ def test_cancel(start, authority):
         timer.join()
 
 
-# ---- certificates that change ------------------------------------------------------------------------
+# ---- certificates that change --------------------------------------------------------------------
 
 def replace(authority, name):
     """As an administrator does it: the new files take the place of the old at once."""
@@ -257,7 +257,7 @@ def test_revoked_client_is_refused_after_the_reload(start, authority):
     psycopg.connect(pgpool.dsn(sslmode="require")).close()
 
 
-# ---- handshakes that are left --------------------------------------------------------------------------
+# ---- handshakes that are left --------------------------------------------------------------------
 
 def test_handshakes_that_are_left(start, authority):
     pgpool = start(**both_sides(authority, authentication_timeout=f"{int(8 * SLOW)}s",
@@ -285,7 +285,7 @@ def test_handshakes_that_are_left(start, authority):
     psycopg.connect(pgpool.dsn(sslmode="require")).close()
 
 
-# ---- passphrases and configtest ---------------------------------------------------------------------------
+# ---- passphrases and configtest ------------------------------------------------------------------
 
 def test_passphrase_command(start, authority):
     protected = authority.protect("pgpool", "open sesame")
@@ -371,3 +371,23 @@ def test_ca_directory(start, authority):
     with pytest.raises(psycopg.OperationalError, match="revoked"):
         for _ in range(20):  # a child may not have taken it yet
             psycopg.connect(pgpool.dsn(**words)).close()
+
+
+def test_libpq_looks_at_no_home_directory(secure, engine, authority):
+    """Of whoever has started pgpool: it may not be ours to read."""
+    home = authority.path("home/.postgresql")
+    os.makedirs(home)
+    for name in ("postgresql.crt", "postgresql.key", "root.crt"):
+        shutil.copy(authority.path("alice.crt"), os.path.join(home, name))
+        os.chmod(os.path.join(home, name), 0o600)
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = authority.path("home")
+    pgpool = Pgpool(secure, engine, **both_sides(authority, sr_check_user="direct",
+                                                 backend_sslmode="allow", backend_ssl_cert="",
+                                                 backend_ssl_key="", backend_ssl_ca_cert=""))
+    try:
+        secure.sql("CREATE ROLE direct SUPERUSER LOGIN")
+        pgpool.start()
+        pgpool.finish()
+    finally:
+        os.environ["HOME"] = before or "/"

@@ -150,7 +150,8 @@ names_of_hosts(void **state)
 static void
 options_without_effect(void **state)
 {
-    struct loaded l = load(NODE "replicate_select = on\nuse_watchdog = off\nhealth_check_test = on\nport = 1\n");
+    struct loaded l =
+        load(NODE "replicate_select = on\nuse_watchdog = off\nhealth_check_test = on\nport = 1\n");
 
     (void)state;
     assert_int_equal(l.report.count, 1);

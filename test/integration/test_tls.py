@@ -21,6 +21,23 @@ from waiting import SLOW, wait_for
 
 pytestmark = pytest.mark.plain
 LEFT = 1000  # handshakes
+HBA = """
+local all,replication all trust
+hostnossl replication all 127.0.0.1/32 trust
+hostssl all all 127.0.0.1/32 trust clientcert=verify-ca
+"""
+HBA_OPEN = """
+local all,replication all trust
+host all,replication all 127.0.0.1/32 trust
+"""
+
+
+def set_hba(server, text):
+    """Over the unix socket: TCP takes a certificate."""
+    server._write("pg_hba.conf", text)  # pylint: disable=protected-access
+    with psycopg.connect(f"host={server.directory} port={server.port} user=postgres dbname=test",
+                         autocommit=True) as direct:
+        direct.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="module", name="authority")
@@ -50,10 +67,7 @@ def secure_fixture(authority):
                          "ssl_key_file = 'server.key'\n")
         server.rows("SELECT pg_reload_conf()")
     for server in cluster.servers:
-        server.write_hba("local all,replication all trust\n"
-                         "hostnossl replication all 127.0.0.1/32 trust\n"
-                         "hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"
-                         "hostnossl all direct 127.0.0.1/32 trust\n")
+        set_hba(server, HBA)
     yield cluster
     cluster.destroy()
 
@@ -380,14 +394,15 @@ def test_libpq_looks_at_no_home_directory(secure, engine, authority):
     for name in ("postgresql.crt", "postgresql.key", "root.crt"):
         shutil.copy(authority.path("alice.crt"), os.path.join(home, name))
         os.chmod(os.path.join(home, name), 0o600)
-    before = os.environ.get("HOME")
+    for server in secure.servers:
+        set_hba(server, HBA_OPEN)
+    pgpool = Pgpool(secure, engine, backend_sslmode="require")
+    before = os.environ.get("HOME", "/")
     os.environ["HOME"] = authority.path("home")
-    pgpool = Pgpool(secure, engine, **both_sides(authority, sr_check_user="direct",
-                                                 backend_sslmode="allow", backend_ssl_cert="",
-                                                 backend_ssl_key="", backend_ssl_ca_cert=""))
     try:
-        secure.sql("CREATE ROLE direct SUPERUSER LOGIN")
         pgpool.start()
-        pgpool.finish()
     finally:
-        os.environ["HOME"] = before or "/"
+        os.environ["HOME"] = before
+        for server in secure.servers:
+            set_hba(server, HBA)
+    pgpool.finish()

@@ -57,7 +57,7 @@ def servers_fixture(authority):
                             for name in ("text", "scram", "asked", "half", "unkept", "plain")))
     cluster.wait_replayed()
     for server in cluster.servers:
-        server.reload_hba(SERVER_HBA.format(
+        server.guard(SERVER_HBA.format(
             half="scram-sha-256" if server is cluster.primary else "trust"))
     yield cluster
     cluster.destroy()

@@ -107,9 +107,9 @@ def by_psql(pgpool, authority, role, password, **_):
     return WRONG
 
 
-def by_psycopg(pgpool, authority, role, password, **more):
+def by_psycopg(pgpool, authority, role, password, words=None, **_):
     try:
-        with psycopg.connect(conninfo(pgpool, authority, role, password, **more)) as one:
+        with psycopg.connect(conninfo(pgpool, authority, role, password, **(words or {}))) as one:
             return one.execute("SELECT session_user").fetchone()[0]
     except psycopg.OperationalError as error:
         assert "password authentication failed" in str(error)
@@ -196,14 +196,15 @@ def test_reads_go_to_standbys_and_writes_to_the_primary(pgpool, authority, serve
 
 @pytest.mark.skipif(LIBPQ < 160000, reason="libpq 16 has require_auth")
 def test_require_auth(pgpool, authority, role):
-    assert by_psycopg(pgpool, authority, role, PASSWORD, require_auth="scram-sha-256") == role
+    assert by_psycopg(pgpool, authority, role, PASSWORD) == role
     with pytest.raises(psycopg.OperationalError, match="require_auth|authentication method"):
-        by_psycopg(pgpool, authority, role, PASSWORD, require_auth="md5", channel_binding="prefer")
+        by_psycopg(pgpool, authority, role, PASSWORD,
+                   {"require_auth": "md5", "channel_binding": "prefer"})
 
 
 @pytest.mark.skipif(LIBPQ < 170000, reason="libpq 17 has sslnegotiation")
 def test_direct_tls_of_libpq(pgpool, authority, role):
-    assert by_psycopg(pgpool, authority, role, PASSWORD, sslnegotiation="direct") == role
+    assert by_psycopg(pgpool, authority, role, PASSWORD, {"sslnegotiation": "direct"}) == role
 
 
 @pytest.mark.parametrize("version", [raw.V3_0, raw.V3_2], ids=["3.0", "3.2"])

@@ -66,7 +66,7 @@ struct hba_options {
     enum hba_clientname clientname;
     bool clientname_set;
     const char *pamservice; /* NULL: the default */
-    bool pam_use_rhostname;
+    bool pam_use_hostname;
     struct hba_ldap ldap;
 };
 

@@ -25,9 +25,10 @@ struct pam_request {
 bool pam_is_built(void);
 
 /* 0: the password is the user's, and the account may be used now. -1: the error's SQLSTATE is 28000
- * when PAM has refused this user or password, 58000 when it could not be asked. The message is for
- * the log and holds no secret: the client hears only that authentication failed. Thread-safe, as
- * far as the modules are. */
+ * when PAM has refused this user or password, 58000 when it could not be asked; some modules
+ * (pam_exec) say the latter of whatever they refuse. The message is for the log and holds no
+ * secret: the client hears only that authentication failed. Thread-safe, as far as the modules are.
+ */
 int pam_check(const struct pam_request *request, struct err *err);
 
 #endif

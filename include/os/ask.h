@@ -70,6 +70,9 @@ struct ask *ask_new(struct io *io, struct dns *dns, const struct ask_ops *ops, v
 /* Closes; no callback runs any more. Allowed in its own callbacks. NULL is allowed. */
 void ask_free(struct ask *a);
 
+/* It has another owner now; only while it is not busy. */
+void ask_set_ops(struct ask *a, const struct ask_ops *ops, void *ctx);
+
 /* When the target has changed (then true): closes what is open, forgets a question that waits
  * without a callback; the next one goes to the new target. */
 bool ask_set_target(struct ask *a, const struct ask_target *target);

@@ -60,6 +60,13 @@ struct pool_owed {
     uint32_t group;
 };
 
+/* Logins to a node: after a failover everybody comes at once, and a server that makes a hundred
+ * processes at a time is slow for those that are there already. */
+struct pool_logins {
+    uint32_t under_way;
+    int64_t last_ns; /* when the last one began */
+};
+
 struct pool {
     struct io *io;
     struct dns *dns;
@@ -72,7 +79,8 @@ struct pool {
     struct buf scratch;
     struct pool_queue queue;
     struct pool_owed owed[POOL_NODES_MAX][2]; /* of all, of the group that asked last */
-    int64_t node_rest_ns[POOL_NODES_MAX];     /* nothing is dialled there for nobody before */
+    struct pool_logins logins[POOL_NODES_MAX];
+    int64_t node_rest_ns[POOL_NODES_MAX]; /* nothing is dialled there for nobody before */
     struct list keys;
     struct list busy; /* dialling, lent or resetting */
     struct list dead; /* closed; freed by the timer */

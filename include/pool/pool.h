@@ -50,6 +50,12 @@ struct pool_options {
 
 /* What bounds the number of connections. They are counted in groups: 0 are all of them, another
  * number those that a limit of their own is for. */
+enum {
+    POOL_LOGINS_AT_ONCE = 8, /* to a node; more of them under way: */
+    POOL_LOGIN_PACE_MS = 5,  /* one each so often */
+};
+#define POOL_GROUP_PACED UINT32_MAX /* no group: the node has enough logins at the moment */
+
 struct pool_place {
     uint32_t group;
     int node_id;
@@ -108,6 +114,8 @@ struct pool_waiter {
     const struct server_ops *ops;
     void *owner;
     struct session_slot *slot; /* where it is shown that it waits; NULL: nowhere */
+    struct credentials *proof; /* as in struct pool_check: only a connection made with these will
+                                * do; borrowed. NULL: any of the key */
     int64_t since_ns;
     uint32_t full; /* the group that had no place */
     int16_t node_id;
@@ -170,6 +178,8 @@ const struct buf *pool_key_welcome(const struct pool_key *k);
  * no such node. */
 struct server *pool_checkout(struct pool_waiter *w, struct err *err, bool *waits_r);
 void pool_wait_no_more(struct pool *p, struct pool_waiter *w); /* also when it does not wait */
+/* It waits only for other logins to get on, for milliseconds, and not for anybody's connection. */
+bool pool_waits_for_pace(const struct pool_waiter *w);
 uint32_t pool_waiting(const struct pool *p);
 /* Who waits: of how many are those most that are alike, and what for. Only while somebody waits;
  * the names are borrowed. */
@@ -223,6 +233,9 @@ void pool_return_instead(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);
+
+/* Whoever waits for a connection to the node is to look elsewhere. */
+void pool_turn_away(struct pool *p, int node_id);
 
 /* Closes the connections to the node, whoever has them, as if they had been lost; what is being
  * dialled has failed. spare_busy: but for those on which something runs or a transaction is open.
@@ -281,13 +294,14 @@ void pool_wait(struct pool *p, struct pool_waiter *w);
 void pool_serve_soon(struct pool *p);
 bool pool_is_waited_for(struct pool *p, const struct pool_key *key, int node_id);
 /* An idle connection, or a new one where there may be one more or in place of an idle one; NULL:
- * neither, and w->full says which group has no place. even_waited_for: also in place of one that
- * others wait for. */
+ * neither, and w->full says which group has no place (or POOL_GROUP_PACED). even_waited_for: also
+ * in place of one that others wait for. */
 struct server *pool_take(struct pool_waiter *w, bool even_waited_for);
 void pool_tell_waiting(struct pool *p, struct pool_place place, int change);
 void pool_ask_for_spare(struct pool *p, struct pool_place place);
 
-/* dial.c tells how it ended. */
+/* dial.c tells how it ended; and before, that the login is over. */
+void pool_login_over(struct server *s);
 void pool_dialled(struct server *s);
 void pool_dial_failed(struct server *s, const struct err *err, const uint8_t *fatal,
                       size_t fatal_len);

@@ -37,6 +37,9 @@ struct server_ops {
     /* Who waited (struct pool_waiter) gets this connection, which may be dialling still; NULL: none
      * became free in time. */
     void (*taken)(void *ctx, struct server *s);
+    /* Who waited waits no more: nothing is to be had at that node (gone), or it would take longer
+     * than it seemed, and he may not wait so long for one connection while he has another. */
+    void (*turned_away)(void *ctx, bool gone);
     /* Dialled and logged in: statements may be sent. */
     void (*ready)(void *ctx, struct server *s);
     /* Dialling or login failed; s is gone. fatal: the server's own ErrorResponse, whole message,

@@ -43,6 +43,7 @@ typedef void proc_hba_finding_fn(void *ctx, bool is_fault, const char *words);
  * first. copy_r (appended to, may be NULL) is what the others can read the rules from. */
 struct proc_hba_check {
     const struct proc_files *files;
+    bool counts; /* enable_pool_hba; else nothing is a fault, and there need not be any rule */
     proc_hba_finding_fn *fn;
     void *ctx;
 };

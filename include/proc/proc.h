@@ -131,8 +131,9 @@ struct passwd;
 int proc_load_passwords(const char *path, const char *key_path, struct passwd **p_r,
                         struct err *err);
 
-/* The same in place of *passwords_io, which stays when a file is faulty (the log says why): NULL when
- * none was good yet, which is not the same as an empty one: nobody may be taken for unknown then. */
+/* The same in place of *passwords_io, which stays when a file is faulty (the log says why): NULL
+ * when none was good yet, which is not the same as an empty one: nobody may be taken for unknown
+ * then. */
 void proc_read_passwords(const struct config *cfg, const char *key_path,
                          struct passwd **passwords_io);
 

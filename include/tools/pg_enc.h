@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /* What the command line says. Strings are argv's. */
 struct pg_enc {
     const char *tool;   /* "pg_enc" or "pg_md5" */
@@ -38,8 +40,14 @@ int pg_enc_update(const char *path, const char *user, const char *secret, struct
 /* Where pool_passwd lies, as the configuration says; the caller frees it. NULL with err. */
 char *pg_enc_pool_passwd(const char *config, struct err *err);
 
+struct pg_enc_pair {
+    const char *user;
+    const char *password;
+    unsigned line_number; /* 0: not of a file */
+};
+
 /* Calls fn for each line user:password of the file, as far as it returns 0. */
-typedef int pg_enc_pair_fn(void *ctx, const char *user, const char *password, struct err *err);
+typedef int pg_enc_pair_fn(void *ctx, const struct pg_enc_pair *pair, struct err *err);
 int pg_enc_pairs(const char *path, pg_enc_pair_fn *fn, void *ctx, struct err *err);
 
 #endif

@@ -32,6 +32,9 @@ is_local(const struct explain_login *e)
 static void
 print_line(const struct hba_line *line, struct buf *out)
 {
+    struct buf options = BUF_EMPTY;
+
+    hba_print_options(line, &options);
     buf_printf(out, "%s:%u: %s ", line->file, line->number, hba_type_name(line->type));
     hba_print_names(&line->databases, out);
     buf_add_u8(out, ' ');
@@ -42,8 +45,10 @@ print_line(const struct hba_line *line, struct buf *out)
         buf_add_u8(out, ' ');
         hba_print_netmask(line, out);
     }
-    buf_printf(out, " %s ", hba_method_name(line->method));
-    hba_print_options(line, out);
+    buf_printf(out, " %s", hba_method_name(line->method));
+    if (options.len > 0)
+        buf_printf(out, " %s", buf_cstr(&options));
+    buf_free(&options);
 }
 
 /* What cannot be known without asking somebody is taken as not being so, and said. False: refused.

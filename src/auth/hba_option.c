@@ -100,9 +100,9 @@ take_pamservice(const struct given *g, struct err *err UNUSED)
 }
 
 static int
-take_rhostname(const struct given *g, struct err *err)
+take_hostname(const struct given *g, struct err *err)
 {
-    return take_bool(g, &g->line->options.pam_use_rhostname, err);
+    return take_bool(g, &g->line->options.pam_use_hostname, err);
 }
 
 static int
@@ -173,7 +173,7 @@ static const struct {
     {"clientcert", (unsigned)FOR_ANY, "", take_clientcert},
     {"clientname", (unsigned)FOR_ANY, "", take_clientname},
     {"pamservice", FOR(HBA_PAM), "pam", take_pamservice},
-    {"pam_use_rhostname", FOR(HBA_PAM), "pam", take_rhostname},
+    {"pam_use_hostname", FOR(HBA_PAM), "pam", take_hostname},
     {"ldapurl", FOR(HBA_LDAP), "ldap", take_url},
     {"ldaptls", FOR(HBA_LDAP), "ldap", take_tls},
     {"ldapscheme", FOR(HBA_LDAP), "ldap", take_scheme},

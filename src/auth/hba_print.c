@@ -110,7 +110,7 @@ hba_print_options(const struct hba_line *line, struct buf *out)
     if (o->clientname_set)
         add_option(&array, "clientname", o->clientname == HBA_CLIENTNAME_DN ? "DN" : "CN");
     add_option(&array, "pamservice", o->pamservice);
-    add_option(&array, "pam_use_rhostname", o->pam_use_rhostname ? "1" : NULL);
+    add_option(&array, "pam_use_hostname", o->pam_use_hostname ? "1" : NULL);
     if (line->method == HBA_LDAP)
         add_ldap(&array, &o->ldap);
     if (array.len > 0)

@@ -526,6 +526,14 @@ ask_close(struct ask *a)
     a->sql = NULL;
 }
 
+void
+ask_set_ops(struct ask *a, const struct ask_ops *ops, void *ctx)
+{
+    BUG_UNLESS(a->sql == NULL);
+    a->ops = ops;
+    a->ctx = ctx;
+}
+
 bool
 ask_set_target(struct ask *a, const struct ask_target *t)
 {

@@ -3,7 +3,9 @@
  *
  * Called by auth/ldap.c on threads. libldap is thread-safe as long as no handle is shared; its
  * global options are read once, from ldap.conf. Before each step the time that is left becomes the
- * handle's timeouts; LDAP_OPT_NETWORK_TIMEOUT also bounds the TLS handshake.
+ * handle's timeouts. They do not bound a TLS handshake, nor the rest of an answer that has
+ * begun: so each read and write of the socket goes through a layer of our own, below TLS, that
+ * waits for the socket no longer than to the deadline.
  */
 #include "config.h"
 
@@ -14,7 +16,11 @@
 #include "base/arena.h"
 #include "os/clock.h"
 
+#include <errno.h>
+#include <lber.h>
 #include <ldap.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +29,12 @@
 _Static_assert(LDAP_SCOPE_BASE == 0 && LDAP_SCOPE_ONELEVEL == 1 && LDAP_SCOPE_SUBTREE == 2,
                "struct ldap_search says so");
 
+enum { LAYER_LEVEL = LBER_SBIOD_LEVEL_PROVIDER + 1 }; /* on the socket, below TLS */
+
 struct ldap_client {
     LDAP *handle;
     int64_t deadline_ns;
+    struct ldap_conncb connected;
 };
 
 bool
@@ -33,6 +42,83 @@ ldap_client_is_built(void)
 {
     return true;
 }
+
+/* ---- the layer: see lber-sockbuf(3) ---- */
+
+static int
+layer_setup(Sockbuf_IO_Desc *layer, void *client)
+{
+    layer->sbiod_pvt = client;
+    return 0;
+}
+
+static int
+layer_end(Sockbuf_IO_Desc *layer UNUSED)
+{
+    return 0;
+}
+
+static int
+layer_control(Sockbuf_IO_Desc *layer, int option, void *arg)
+{
+    return LBER_SBIOD_CTRL_NEXT(layer, option, arg);
+}
+
+static bool
+wait_for_socket(const Sockbuf_IO_Desc *layer, short events)
+{
+    const struct ldap_client *c = layer->sbiod_pvt;
+    struct pollfd p = {.fd = -1, .events = events};
+    ber_socket_t fd = -1;
+    int rc;
+
+    if (ber_sockbuf_ctrl(layer->sbiod_sb, LBER_SB_OPT_GET_FD, &fd) != 1)
+        return true;
+    p.fd = fd;
+    do {
+        int64_t left_ms = (c->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
+
+        rc = poll(&p, 1, left_ms > 0 ? (int)MIN(left_ms, (int64_t)INT_MAX) : 0);
+    } while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        errno = ETIMEDOUT;
+    return rc > 0;
+}
+
+static ber_slen_t
+layer_read(Sockbuf_IO_Desc *layer, void *bytes, ber_len_t len)
+{
+    return wait_for_socket(layer, POLLIN) ? LBER_SBIOD_READ_NEXT(layer, bytes, len) : -1;
+}
+
+static ber_slen_t
+layer_write(Sockbuf_IO_Desc *layer, void *bytes, ber_len_t len)
+{
+    return wait_for_socket(layer, POLLOUT) ? LBER_SBIOD_WRITE_NEXT(layer, bytes, len) : -1;
+}
+
+static Sockbuf_IO layer_io = {
+    .sbi_setup = layer_setup,
+    .sbi_remove = layer_end,
+    .sbi_ctrl = layer_control,
+    .sbi_read = layer_read,
+    .sbi_write = layer_write,
+    .sbi_close = layer_end,
+};
+
+static int
+on_connected(LDAP *handle UNUSED, Sockbuf *socket, LDAPURLDesc *server UNUSED,
+             struct sockaddr *address UNUSED, struct ldap_conncb *connected)
+{
+    return ber_sockbuf_add_io(socket, &layer_io, LAYER_LEVEL, connected->lc_arg);
+}
+
+static void
+on_disconnected(LDAP *handle UNUSED, Sockbuf *socket UNUSED, struct ldap_conncb *connected UNUSED)
+{
+}
+
+/* ---- steps ---- */
 
 /* The first use of the library reads its files, which only one thread may do. */
 static void
@@ -91,6 +177,7 @@ ldap_client_open(const char *uri, bool start_tls, int64_t deadline_ns,
 
     pthread_once(&once, read_defaults);
     c->deadline_ns = deadline_ns;
+    c->connected = (struct ldap_conncb){on_connected, on_disconnected, c};
     rc = ldap_initialize(&c->handle, uri);
     if (rc != LDAP_SUCCESS) {
         err_set(err, "58000", "could not prepare a connection to \"%s\": %s", uri,
@@ -100,7 +187,8 @@ ldap_client_open(const char *uri, bool start_tls, int64_t deadline_ns,
     }
     if (ldap_set_option(c->handle, LDAP_OPT_PROTOCOL_VERSION, &version) != LDAP_OPT_SUCCESS ||
         ldap_set_option(c->handle, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) != LDAP_OPT_SUCCESS ||
-        ldap_set_option(c->handle, LDAP_OPT_RESTART, LDAP_OPT_ON) != LDAP_OPT_SUCCESS) {
+        ldap_set_option(c->handle, LDAP_OPT_RESTART, LDAP_OPT_ON) != LDAP_OPT_SUCCESS ||
+        ldap_set_option(c->handle, LDAP_OPT_CONNECT_CB, &c->connected) != LDAP_OPT_SUCCESS) {
         err_set(err, "58000", "could not set the options of an LDAP connection");
     } else if (set_timeout(c, &left, err) == 0) {
         rc = start_tls ? ldap_start_tls_s(c->handle, NULL, NULL) : LDAP_SUCCESS;

@@ -138,7 +138,7 @@ ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cip
 }
 
 static SSL_TICKET_RETURN
-judge_ticket(SSL *ssl UNUSED, SSL_SESSION *session, const unsigned char *name UNUSED,
+judge_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name UNUSED,
              size_t name_len UNUSED, SSL_TICKET_STATUS status, void *arg UNUSED)
 {
     switch (status) {
@@ -146,7 +146,10 @@ judge_ticket(SSL *ssl UNUSED, SSL_SESSION *session, const unsigned char *name UN
     case SSL_TICKET_SUCCESS_RENEW:
         if (session != NULL && SSL_SESSION_get0_peer(session) != NULL)
             return SSL_TICKET_RETURN_IGNORE_RENEW;
-        return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+        /* with TLS 1.3 a client uses each ticket once */
+        return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION
+                   ? SSL_TICKET_RETURN_USE
+                   : SSL_TICKET_RETURN_USE_RENEW;
     case SSL_TICKET_EMPTY:
     case SSL_TICKET_NO_DECRYPT:
         return SSL_TICKET_RETURN_IGNORE_RENEW;

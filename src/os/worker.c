@@ -52,7 +52,8 @@ struct worker {
     unsigned threads;
     unsigned queue;
     unsigned busy;
-    bool *freed; /* of the callback that is running */
+    bool delivering; /* done is being called, which may free the worker */
+    bool freed;
 };
 
 struct worker_job {
@@ -224,22 +225,21 @@ on_event(void *ctx, int fd, unsigned events UNUSED)
 {
     struct worker *w = ctx;
     struct worker_job *job;
-    bool *freed = xcalloc(1, sizeof(*freed)); /* w may go in a callback */
     uint64_t count;
     ssize_t n;
 
     do {
         n = read(fd, &count, sizeof(count));
     } while (n < 0 && errno == EINTR);
-    w->freed = freed;
-    while (!*freed && (job = take_finished(w->crew)) != NULL) {
+    w->delivering = true;
+    while (!w->freed && (job = take_finished(w->crew)) != NULL) {
         w->busy--;
         job->call->done(job->ctx, job->arg);
         discard(job);
     }
-    if (!*freed)
-        w->freed = NULL;
-    free(freed);
+    w->delivering = false;
+    if (w->freed)
+        free(w);
 }
 
 static int
@@ -426,8 +426,8 @@ worker_free(struct worker *w, int timeout_ms)
         io_unwatch(w->watch);
         left = end_crew(w->crew, timeout_ms);
     }
-    if (w->freed != NULL)
-        *w->freed = true;
-    free(w);
+    w->freed = true;
+    if (!w->delivering)
+        free(w);
     return left;
 }

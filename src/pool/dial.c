@@ -66,6 +66,7 @@ dial_stop(struct server *s)
     credentials_unref(l->credentials);
     buf_free(&l->welcome);
     free(l);
+    pool_login_over(s);
 }
 
 static void

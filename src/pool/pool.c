@@ -177,13 +177,15 @@ pool_waiting(const struct pool *p)
 void
 pool_ask_for_spare(struct pool *p, struct pool_place place)
 {
-    p->callbacks.places.spare(p->callbacks.places.ctx, place);
+    if (place.group != POOL_GROUP_PACED)
+        p->callbacks.places.spare(p->callbacks.places.ctx, place);
 }
 
 void
 pool_tell_waiting(struct pool *p, struct pool_place place, int change)
 {
-    p->callbacks.places.waiting(p->callbacks.places.ctx, place, change);
+    if (place.group != POOL_GROUP_PACED)
+        p->callbacks.places.waiting(p->callbacks.places.ctx, place, change);
 }
 
 /* The idle connection to the node that has not been used for longest, of whatever key of the group
@@ -243,6 +245,22 @@ pool_is_on_hold(const struct pool_key *k, int node_id)
     return unlikely(c->on_hold(c->ctx, k->database, node_id));
 }
 
+static bool
+may_log_in(struct pool *p, int node_id)
+{
+    const struct pool_logins *l = &p->logins[node_id];
+
+    return l->under_way < POOL_LOGINS_AT_ONCE ||
+           io_now_ns(p->io) - l->last_ns >= POOL_LOGIN_PACE_MS * NS_PER_MS;
+}
+
+void
+pool_login_over(struct server *s)
+{
+    s->pool->logins[s->node_id].under_way--;
+    pool_serve_soon(s->pool);
+}
+
 /* A place for one more connection, if need be that of an idle one; *full_r: the group that has
  * none, if there is none. */
 static bool
@@ -255,6 +273,10 @@ take_place(struct pool_key *k, int node_id, bool even_waited_for, uint32_t *full
     *full_r = 0;
     if (pool_is_on_hold(k, node_id))
         return false;
+    if (!may_log_in(k->pool, node_id)) {
+        *full_r = POOL_GROUP_PACED;
+        return false;
+    }
     if (places->take(places->ctx, place, full_r))
         return true;
     idle = oldest_idle(k->pool, (struct pool_place){*full_r, node_id}, even_waited_for);
@@ -270,13 +292,15 @@ static struct server *dial(struct pool_key *k, int node_id, const struct server_
 struct server *
 pool_take(struct pool_waiter *w, bool even_waited_for)
 {
-    struct server *s = pool_is_on_hold(w->key, w->node_id) ? NULL : take_idle(w->key, w->node_id);
+    struct server *s = NULL;
 
+    if (w->proof == NULL && !pool_is_on_hold(w->key, w->node_id))
+        s = take_idle(w->key, w->node_id);
     if (s == NULL) {
         if (!take_place(w->key, w->node_id, even_waited_for, &w->full))
             return NULL;
         s = dial(w->key, w->node_id, w->ops, w->owner);
-        dial_start(s, NULL);
+        dial_start(s, w->proof);
         return s;
     }
     s->ops = w->ops;
@@ -331,7 +355,7 @@ pool_dial_spare(struct pool_key *k, int node_id, const struct server_ops *ops, v
     const struct pool_places *places = &k->pool->callbacks.places;
     uint32_t full;
 
-    if (pool_is_on_hold(k, node_id) ||
+    if (pool_is_on_hold(k, node_id) || !may_log_in(k->pool, node_id) ||
         !places->take(places->ctx, (struct pool_place){k->group, node_id}, &full))
         return false;
     dial_start(dial(k, node_id, ops, owner), NULL);
@@ -346,6 +370,8 @@ dial(struct pool_key *k, int node_id, const struct server_ops *ops, void *owner)
     struct server *s = slab_get(&p->servers);
 
     p->server_count++;
+    p->logins[node_id].under_way++;
+    p->logins[node_id].last_ns = io_now_ns(p->io);
     s->pool = p;
     s->key = k;
     s->ops = ops;

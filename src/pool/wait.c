@@ -118,6 +118,12 @@ pool_wait_no_more(struct pool *p, struct pool_waiter *w)
     free(line);
 }
 
+bool
+pool_waits_for_pace(const struct pool_waiter *w)
+{
+    return w->line != NULL && w->line->full.group == POOL_GROUP_PACED;
+}
+
 static uint32_t
 count_alike(struct pool *p, const struct line *line)
 {
@@ -176,6 +182,24 @@ pool_regroup_waiters(struct pool *p)
     pool_serve_soon(p);
 }
 
+/* What was a matter of milliseconds is not any more. Who is told may end others that wait. */
+static void
+tell_line(struct pool *p, struct line *line)
+{
+    struct pool_key *key = line->key;
+    int node_id = line->full.node_id;
+
+    pool_key_ref(key);
+    for (uint32_t left = line->count; left > 0 && line != NULL; left--) {
+        struct pool_waiter *w = list_first(&line->waiters, struct pool_waiter, link);
+
+        pool_wait_no_more(p, w);
+        w->ops->turned_away(w->owner, false);
+        line = find_line(p, key, node_id);
+    }
+    pool_key_put(key);
+}
+
 /* Serves the first of the line, if there is a connection or a place for him. */
 static bool
 serve_line(struct pool *p, struct line *line)
@@ -185,8 +209,13 @@ serve_line(struct pool *p, struct line *line)
     struct server *s = pool_take(w, long_enough);
 
     if (s == NULL) {
+        bool was_paced = line->full.group == POOL_GROUP_PACED;
+
         wait_for_group(p, line, w->full);
-        return false;
+        if (!was_paced || w->full == POOL_GROUP_PACED)
+            return false;
+        tell_line(p, line);
+        return true;
     }
     list_remove(&line->link);
     list_append(&pool_queue(p)->lines, &line->link);
@@ -220,6 +249,30 @@ end_one(struct pool *p, int64_t limit_ns)
         return true;
     }
     return false;
+}
+
+static struct pool_waiter *
+first_waiter(struct pool *p, int node_id)
+{
+    list_for_each (it, &pool_queue(p)->lines) {
+        struct line *line = list_entry(it, struct line, link);
+        if (line->full.node_id == node_id)
+            return list_first(&line->waiters, struct pool_waiter, link);
+    }
+    return NULL;
+}
+
+void
+pool_turn_away(struct pool *p, int node_id)
+{
+    /* who stands in line for it again has not understood, and is not told for ever */
+    uint32_t left = pool_queue(p)->count;
+    struct pool_waiter *w;
+
+    while (left-- > 0 && (w = first_waiter(p, node_id)) != NULL) {
+        pool_wait_no_more(p, w);
+        w->ops->turned_away(w->owner, true);
+    }
 }
 
 /* Is it the first that waits for this? */

@@ -469,6 +469,7 @@ sweep(void *ctx)
     }
     pool_sweep(c->pool);
     child_sweep_login(c);
+    child_sweep_nodes(c);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_nodes(c);
     child_look_at_holds(c);

@@ -98,6 +98,8 @@ bool child_drop_login(struct child *c);
 
 /* child_nodes.c: acts on what the failover process has decided. From the event loop. */
 void child_look_at_nodes(struct child *c);
+/* Once a second: nobody waits for a node that is not used. */
+void child_sweep_nodes(struct child *c);
 /* Behind each change of c->judged. */
 void child_note_judged(struct child *c);
 /* Nothing may be had from it: it is fenced, or not what it should be. */

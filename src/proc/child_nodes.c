@@ -80,6 +80,7 @@ close_shut_nodes(struct child *c)
             continue;
         err_set(&err, "57P01", "node %u is not used any more: it is %s", n,
                 node_state_info(c->judged->plan.nodes[n].state)->name);
+        pool_turn_away(c->pool, (int)n);
         left += pool_lose_node(c->pool, (int)n, may_finish(c, (int)n), &err);
     }
     return left;
@@ -110,6 +111,17 @@ child_look_at_nodes(struct child *c)
         return;
     c->nodes_acted = c->judged_epoch;
     act(c);
+}
+
+void
+child_sweep_nodes(struct child *c)
+{
+    if (!c->any_shut)
+        return;
+    for (uint32_t n = 0; n < c->judged->plan.node_count; n++) {
+        if (is_shut(c, (int)n))
+            pool_turn_away(c->pool, (int)n);
+    }
 }
 
 /* ---- at the birth of a connection ---- */

@@ -401,24 +401,20 @@ check_tls(const struct config *cfg)
 }
 
 static void
-print_hba_finding(void *ctx, bool is_fault, const char *words)
+print_hba_finding(void *ctx UNUSED, bool is_fault, const char *words)
 {
-    const bool *counts = ctx;
-
-    fprintf(stderr, "pgpool: %s%s\n", is_fault && *counts ? "" : "warning: ", words);
+    fprintf(stderr, "pgpool: %s%s\n", is_fault ? "" : "warning: ", words);
 }
 
 /* Where the files count for nothing, what is wrong in them does no harm yet. */
 static int
 check_hba(const struct command *cmd, const struct config *cfg)
 {
-    bool counts = cfg == NULL || cfg->enable_pool_hba;
-    struct proc_hba_check check = {&cmd->files, print_hba_finding, &counts};
+    bool counts = cfg != NULL && cfg->enable_pool_hba;
+    struct proc_hba_check check = {&cmd->files, counts, print_hba_finding, NULL};
     struct err err;
 
-    if ((cfg == NULL || !cfg->enable_pool_hba) && !file_exists(cmd->files.hba))
-        return 0;
-    return proc_check_hba(&check, NULL, &err) != 0 && counts ? -1 : 0;
+    return proc_check_hba(&check, NULL, &err);
 }
 
 int

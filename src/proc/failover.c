@@ -424,6 +424,7 @@ failover_main(struct proc *p)
     proc_run(p, &ops, f);
     failover_drop_recoveries(f);
     failover_drop_jobs(f);
+    failover_drop_lines(f);
     io_timer_stop(&f->tick);
     io_timer_stop(&f->again);
     io_timer_stop(&f->fence);

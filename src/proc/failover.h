@@ -4,6 +4,7 @@
  * failover.c         events in, the plan, publishing
  * failover_steps.c   the steps that the plan asks for
  * failover_jobs.c    those that take time: statements and commands
+ * failover_lines.c   connections for them
  * failover_file.c    the status file
  * failover_recovery.c  online recovery
  */
@@ -18,6 +19,8 @@
 #include "proc/proc.h"
 #include "proc/recovery.h"
 
+struct ask;
+struct ask_ops;
 struct passwd;
 
 enum { REQUESTS_MAX = 32 };
@@ -44,8 +47,10 @@ struct failover {
     uint64_t seen_epoch;
     struct io_timer tick;
     struct io_timer fence;
-    struct io_timer again; /* the status file could not be written */
-    struct list jobs;      /* struct failover_job */
+    struct io_timer again;                /* the status file could not be written */
+    struct list jobs;                     /* struct failover_job */
+    struct ask *lines[CLUSTER_NODES_MAX]; /* kept for jobs, by node_id; NULL: none */
+    struct io_timer lines_close;
     struct list recoveries;
     struct plan_steps *steps;
     struct failover_request requests[REQUESTS_MAX];
@@ -82,6 +87,16 @@ void failover_start_job(struct failover *f, const struct plan_step *step);
 void failover_run_event_command(struct failover *f, const struct cluster_event *event);
 /* Without a word to anybody. */
 void failover_drop_jobs(struct failover *f);
+
+/* ---- failover_lines.c ---- */
+
+/* A connection to the node, for one job; it goes back by failover_line_done, never by ask_free. */
+struct ask *failover_line(struct failover *f, int node_id, const struct ask_ops *ops, void *ctx);
+/* ask: NULL is allowed. */
+void failover_line_done(struct failover *f, int node_id, struct ask *ask);
+/* An operation has begun: connections are made to those who may be promoted or have to follow. */
+void failover_open_lines(struct failover *f);
+void failover_drop_lines(struct failover *f);
 
 /* ---- failover_recovery.c ---- */
 

@@ -21,7 +21,6 @@
 #include "os/clock.h"
 #include "os/conninfo.h"
 #include "os/run.h"
-#include "proc/tls.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -55,8 +54,8 @@ struct failover_job {
 static void
 free_job(struct failover_job *job)
 {
-    ask_free(job->ask);
-    ask_free(job->other);
+    failover_line_done(job->f, job->step.node_id, job->ask);
+    failover_line_done(job->f, job->step.other_id, job->other);
     run_free(job->run);
     recovery_stop(job->recovery);
     io_timer_stop(&job->ending);
@@ -113,30 +112,6 @@ limit_ms(const struct failover_job *job)
     int64_t left_ns = job->step.deadline_ns - clock_monotonic_ns();
 
     return MAX(left_ns / NS_PER_MS, (int64_t)1);
-}
-
-/* recovery_user, who may do that kind of thing, or else who watches replication. */
-static struct ask *
-open_ask(struct failover_job *job, int node_id, const struct ask_ops *ops)
-{
-    struct failover *f = job->f;
-    const struct config *cfg = f->proc->config;
-    const struct config_backend *backend = &cfg->backends[node_id];
-    bool own = cfg->recovery_user[0] != '\0';
-    const char *user = own ? cfg->recovery_user : cfg->sr_check_user;
-    struct ask *ask = ask_new(f->proc->io, f->dns, ops, job);
-    struct ask_target target = {
-        .host = backend->hostname,
-        .port = (uint16_t)backend->port,
-        .user = user,
-        .password = proc_password(f->passwords, user,
-                                  own ? cfg->recovery_password : cfg->sr_check_password),
-        .database = own ? cfg->recovery_database : cfg->sr_check_database,
-        .application_name = "pgpool failover",
-        .tls = proc_ask_tls(cfg)};
-
-    ask_set_target(ask, &target);
-    return ask;
 }
 
 static void
@@ -198,7 +173,7 @@ promote(struct failover_job *job)
 {
     static const struct ask_ops ops = {promotion_asked, promotion_failed};
 
-    job->ask = open_ask(job, job->step.node_id, &ops);
+    job->ask = failover_line(job->f, job->step.node_id, &ops, job);
     ask_question(job->ask, "SELECT pg_catalog.pg_promote(false)", limit_ms(job));
 }
 
@@ -247,7 +222,7 @@ make_slot(struct failover_job *job)
     add_text(&job->slot_sql, "SELECT pg_catalog.pg_create_physical_replication_slot(");
     add_literal(&job->slot_sql, job->slot);
     add_text(&job->slot_sql, ", true)");
-    job->other = open_ask(job, job->step.other_id, &ops);
+    job->other = failover_line(job->f, job->step.other_id, &ops, job);
     ask_question(job->other, buf_cstr(&job->slot_sql), limit_ms(job));
 }
 
@@ -300,7 +275,7 @@ follow_by_sql(struct failover_job *job)
     static const struct ask_ops ops = {follow_answered, fail_statement};
 
     job->stage = FOLLOW_LOOK;
-    job->ask = open_ask(job, job->step.node_id, &ops);
+    job->ask = failover_line(job->f, job->step.node_id, &ops, job);
     ask_question(job->ask,
                  "SELECT pg_catalog.pg_is_in_recovery(),"
                  " pg_catalog.current_setting('primary_conninfo'),"

@@ -168,6 +168,9 @@ failover_do(struct failover *f, const struct plan_step *step)
 {
     switch ((enum plan_step_kind)step->kind) {
     case PLAN_DO_FENCE:
+        failover_open_lines(f);
+        wake_send_all(f->proc->wakes, f->proc->slot);
+        break;
     case PLAN_DO_PUBLISH:
     case PLAN_DO_QUARANTINE:
         wake_send_all(f->proc->wakes, f->proc->slot);

@@ -74,6 +74,7 @@ tell(struct telling *t, bool is_fault, const struct finding *f)
     struct buf words = BUF_EMPTY;
 
     print_finding(f, &words);
+    is_fault = is_fault && t->check->counts;
     if (is_fault && t->faults++ == 0)
         err_set(t->err, "F0000", "%s", buf_cstr(&words));
     if (t->check->fn != NULL)
@@ -87,6 +88,8 @@ tell_rules(struct telling *t, const struct hba *rules)
     const struct hba_line *line;
 
     for (uint32_t n = 0; (line = hba_line_at(rules, n)) != NULL; n++) {
+        if (line->number == 0 && !t->check->counts)
+            continue;
         if (line->error != NULL)
             tell(t, true, &(struct finding){line->file, line->number, line->error, line->hint});
         else if (line->note != NULL)

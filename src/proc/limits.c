@@ -230,6 +230,12 @@ tell(const struct limits *l, const struct pool_crowd *crowd)
         crowd->full.group != 0 ? config_limit_find(&cfg->limits, crowd->database, crowd->user)
                                : NULL;
 
+    if (crowd->full.group == POOL_GROUP_PACED) {
+        log_warning("clients wait for a server connection: %u, the longest for %lld ms; node %d "
+                    "takes logins slowly",
+                    crowd->all, (long long)(crowd->longest_ns / NS_PER_MS), crowd->full.node_id);
+        return;
+    }
     log_warning("clients wait for a server connection: %u, the longest for %lld ms; most of them, "
                 "%u, as user "
                 "\"%s\" for database \"%s\" at node %d, which has %u of at most %u connections "

@@ -177,7 +177,7 @@ log_hba_finding(void *ctx UNUSED, bool is_fault, const char *words)
 static int
 publish_hba(struct parent *pa, const struct config *cfg, struct err *err)
 {
-    struct proc_hba_check check = {&pa->cmd->files, log_hba_finding, NULL};
+    struct proc_hba_check check = {&pa->cmd->files, true, log_hba_finding, NULL};
     struct buf copy = BUF_EMPTY;
     int rc = 0;
 

@@ -100,6 +100,19 @@ on_taken(void *ctx, struct server *server)
 }
 
 static void
+on_turned_away(void *ctx, bool gone)
+{
+    struct session *s = ctx;
+
+    if (s->state != CLIENT_READY && gone)
+        startup_go_on(s);
+    else if (s->state != CLIENT_READY)
+        pool_wait(s->host->pool, &s->waiter);
+    else if (s->stall == STALL_SERVER)
+        client_go_on(s);
+}
+
+static void
 on_failed(void *ctx, struct server *server, const struct err *err, const uint8_t *fatal,
           size_t fatal_len)
 {
@@ -332,6 +345,7 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
 
 const struct server_ops session_server_ops = {
     .taken = on_taken,
+    .turned_away = on_turned_away,
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,

@@ -515,7 +515,7 @@ by_method(struct session_login *l)
         login_ask_system_user(l);
         return;
     case HBA_PAM:
-        if (l->line->options.pam_use_rhostname && l->host_name == NULL)
+        if (l->line->options.pam_use_hostname && l->host_name == NULL)
             login_ask_host_name(l);
         else
             ask_text(l);

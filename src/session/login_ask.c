@@ -228,7 +228,7 @@ fill_pam(const struct session_login *l, struct login_job *j)
     if (l->peer.storage.ss_family == AF_UNIX)
         return;
     sock_peer(io_stream_fd(l->session->client), host, sizeof(host), &port);
-    j->pam.remote_host = arena_strdup(&j->arena, o->pam_use_rhostname && l->host_name != NULL &&
+    j->pam.remote_host = arena_strdup(&j->arena, o->pam_use_hostname && l->host_name != NULL &&
                                                          l->host_name[0] != '\0'
                                                      ? l->host_name
                                                      : host);

@@ -577,8 +577,20 @@ on_taken(void *ctx, struct server *server)
         send_question(l);
 }
 
+static void
+on_turned_away(void *ctx, bool gone)
+{
+    struct lookup *l = ctx;
+
+    if (gone)
+        fail_lookup(l, "its node is not used any more", false);
+    else
+        pool_wait(l->host->pool, &l->waiter);
+}
+
 static const struct server_ops lookup_ops = {
     .taken = on_taken,
+    .turned_away = on_turned_away,
     .ready = on_ready,
     .failed = on_failed,
     .forward = on_forward,

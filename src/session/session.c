@@ -359,6 +359,7 @@ checkout(struct session *s, int node_id, bool *waits_r, struct err *err)
     s->waiter.ops = &session_server_ops;
     s->waiter.owner = s;
     s->waiter.slot = s->place.slot;
+    s->waiter.proof = NULL;
     s->waiter.node_id = (int16_t)node_id;
     for (;;) {
         server = pool_checkout(&s->waiter, err, waits_r);
@@ -404,6 +405,8 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
         if (primary && s->ticket != 0)
             pool_prefer(s->key, node_id, s->ticket);
         *link = checkout(s, node_id, waits_r, err);
+        if (*waits_r && pool_waits_for_pace(&s->waiter))
+            return NULL;
         if (*waits_r)
             return instead_of_waiting(s, primary, waits_r);
         if (*link != NULL)

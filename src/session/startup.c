@@ -264,6 +264,7 @@ wait_for_place(struct session *s, int node_id)
                                      .ops = &session_server_ops,
                                      .owner = s,
                                      .slot = s->place.slot,
+                                     .proof = s->login->proof,
                                      .node_id = (int16_t)node_id};
     pool_wait(s->host->pool, &s->waiter);
 }
@@ -331,11 +332,6 @@ startup_server_taken(struct session *s, struct server *server)
     if (server == NULL) {
         err_set(&err, "53300", "no server connection became free within query_wait_timeout");
         session_fatal(s, &err);
-    } else if (l->way == LOGIN_BY_SERVER) {
-        /* somebody else's login does not say that this password is right: only its place is ours */
-        l->tried[server->node_id / 64] &= ~(UINT64_C(1) << (server->node_id % 64));
-        server_close(server, "its place is needed");
-        startup_ask_a_server(s);
     } else if (server->state == SERVER_LENT) {
         startup_server_ready(s, server);
     } else {

@@ -169,14 +169,18 @@ make_secret(const struct work *w, const char *user, const char *password, struct
 }
 
 static int
-handle(void *ctx, const char *user, const char *password, struct err *err)
+handle(void *ctx, const struct pg_enc_pair *pair, struct err *err)
 {
     const struct work *w = ctx;
+    const char *user = pair->user;
+    const char *password = pair->password;
     struct buf secret = BUF_EMPTY;
     int rc;
 
     if (password[0] == '\0' || strlen(password) > PASSWORD_MAX)
         return err_set(err, NULL, "the password is empty, or longer than %d bytes", PASSWORD_MAX);
+    if (w->p->is_md5 && pair->line_number > 0)
+        printf("LINE#%02u: USER: <%s>\n", pair->line_number, user);
     rc = make_secret(w, user, password, &secret, err);
     if (rc == 0 && w->path != NULL)
         rc = pg_enc_update(w->path, user, buf_cstr(&secret), err);
@@ -201,6 +205,7 @@ work(struct work *w, struct err *err)
 {
     const struct pg_enc *p = w->p;
     const char *password = p->password;
+    struct pg_enc_pair pair = {.line_number = 0};
     char typed[TYPED_MAX];
     int rc;
 
@@ -213,7 +218,9 @@ work(struct work *w, struct err *err)
             return -1;
         password = typed;
     }
-    rc = handle(w, user_of(p), password, err);
+    pair.user = user_of(p);
+    pair.password = password;
+    rc = handle(w, &pair, err);
     if (password == typed)
         OPENSSL_cleanse(typed, sizeof(typed));
     return rc;

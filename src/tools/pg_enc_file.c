@@ -118,25 +118,24 @@ pg_enc_pool_passwd(const char *config, struct err *err)
 
 /* The line ends with NUL. */
 static int
-take_pair(char *line, pg_enc_pair_fn *fn, void *ctx, struct err *err)
+split(char *line, struct pg_enc_pair *pair, struct err *err)
 {
     char *colon;
 
-    line[strcspn(line, "\r")] = '\0';
-    if (line[0] == '\0')
-        return 0;
     colon = strchr(line, ':');
     if (colon == NULL || colon == line || colon[1] == '\0')
         return err_set(err, NULL, "the line is not of the form user:password");
     *colon = '\0';
-    return fn(ctx, line, colon + 1, err);
+    pair->user = line;
+    pair->password = colon + 1;
+    return 0;
 }
 
 int
 pg_enc_pairs(const char *path, pg_enc_pair_fn *fn, void *ctx, struct err *err)
 {
     struct buf text = BUF_EMPTY;
-    unsigned number = 0;
+    struct pg_enc_pair pair = {.line_number = 0};
     int rc = file_read(path, FILE_MAX, &text, err);
     char *at = rc == 0 ? (char *)(uintptr_t)buf_cstr(&text) : NULL;
     char *end = at != NULL ? at + text.len : NULL;
@@ -144,11 +143,13 @@ pg_enc_pairs(const char *path, pg_enc_pair_fn *fn, void *ctx, struct err *err)
     while (rc == 0 && at < end) {
         char *stop = at + strcspn(at, "\n");
 
-        number++;
+        pair.line_number++;
         *stop = '\0';
-        rc = take_pair(at, fn, ctx, err);
+        at[strcspn(at, "\r")] = '\0';
+        if (at[0] != '\0')
+            rc = split(at, &pair, err) != 0 ? -1 : fn(ctx, &pair, err);
         if (rc != 0)
-            err_prefix(err, "%s:%u: ", path, number);
+            err_prefix(err, "%s:%u: ", path, pair.line_number);
         at = stop + 1;
     }
     forget(&text);

@@ -196,7 +196,7 @@ def test_explain_login(pgpool):
             return connection.execute(f"PGPOOL EXPLAIN LOGIN {words}").fetchall()
 
     found = dict(explain("carol test '127.0.0.1'"))
-    assert ":6: host {all} {all} 127.0.0.1 255.255.255.255 md5" in found["rule"]
+    assert ":5: host {all} {all} 127.0.0.1 255.255.255.255 md5" in found["rule"]
     assert found["secret"] == 'auth_query, asked as "asker"'
     assert found["asks for"] == "SCRAM-SHA-256"
     assert dict(explain("carol test '192.0.2.1' SSL"))["rule"] == "no line matches: refused"

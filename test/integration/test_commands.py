@@ -159,7 +159,7 @@ def test_configtest_looks_at_passwords(make):
         file.write("a:TEXTb\nb:AESQUJD\n")
     done = daemon.run("configtest", check=0)
     assert f"warning: {path}:2: there is no key for an AES password" in done.stderr
-    os.chmod(path, 0o640)
+    os.chmod(path, 0o644)
     for words in (("configtest",), ("-n",)):
         done = daemon.run(*words, check=1)
         assert f"{path}: others than its owner can use this file (hint: chmod 600" in done.stderr

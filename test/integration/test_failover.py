@@ -231,6 +231,27 @@ def test_all_servers_at_once(bed):
     assert primary is bed.nodes[0]
 
 
+def test_who_stands_in_line_for_the_primary(bed):
+    """As many connections as there may be are taken: who waits for one of a dead node looks
+    elsewhere, long before query_wait_timeout."""
+    pgpool = bed.begin(max_backend_connections=3, pool_mode="transaction", num_init_children=1,
+                       query_wait_timeout="1h")
+    holders = [raw.connected(pgpool) for _ in range(3)]
+    waiters = [raw.connected(pgpool, timeout=60) for _ in range(4)]
+    for one in holders:
+        one.simple("BEGIN; SELECT 1 /* pgpool: primary */")
+    for one in waiters:
+        one.send(raw.query("SELECT 1 /* pgpool: primary */"))
+    wait_for(lambda: pgpool.show("pool_waiters"), "somebody to wait")
+    bed.nodes[0].kill()
+    for one in waiters:
+        assert not raw.codes(one.read_until("Z"))
+    for one in holders:
+        assert set(raw.codes(one.simple("SELECT 1"))) <= {"40001", "25P02"}
+    for one in holders + waiters:
+        one.close()
+
+
 # ---- who takes its place -------------------------------------------------------------------------
 
 def test_standby_that_has_received_less(bed):

@@ -24,7 +24,7 @@ IDENT_COLUMNS = ["map_name", "sys_name", "pg_username"]
 NO_TLS = "hostssl record cannot match because SSL is disabled"
 
 # What we show and PostgreSQL does not.
-OURS_ALONE = ("clientname=", "pam_use_rhostname=", "ldapscheme=")
+OURS_ALONE = ("clientname=", "pam_use_hostname=")
 
 
 class Strict(str):
@@ -42,7 +42,8 @@ USERS = ["all", "joe", "joe,ann", "+staff", '"+staff"', "joe,+staff,@names", '"a
 ADDRESSES = ["127.0.0.1/32", "10.1.2.3/8", "0.0.0.0/0", "::1/128", "2001:db8::1/33", "::/0",
              "10.0.0.1 255.255.0.0", "10.0.0.1 255.0.255.0", "::1 ffff::", "all", '"all"',
              "samehost", "samenet", "db.example.com", ".example.com", "127.0.0.1", "::1",
-             "10.0.0.1/33", "::1/129", "10.0.0.1/x", "10.0.0.1/", "10.0.0.1/+8x", "10.0.0.1 x", "10.0.0.1 ffff::",
+             "10.0.0.1/33", "::1/129", "10.0.0.1/x", "10.0.0.1/", "10.0.0.1/+8x", "10.0.0.1 x",
+             "10.0.0.1 ffff::",
              "db.example.com/24", "all,samenet", "1.2.3.4/8,1.2.3.5/8", "::ffff:10.0.0.1/128",
              "10.0.0.1 255.0.0.0,255.255.0.0", "300.1.1.1/8",
              Strict("10.1/16"), Strict("127 255.0.0.0")]
@@ -55,7 +56,8 @@ LDAP = ["ldapserver=a ldapprefix=x", 'ldapserver="a b" ldapsuffix=", dc=x" ldapt
         'ldapserver=a ldapbasedn=x ldapsearchfilter="(uid=$username)"',
         "ldapserver=a ldapbasedn=x ldapsearchattribute=u ldapsearchfilter=v",
         "ldapserver=a ldapprefix=x ldapbasedn=y", "ldapserver=a ldapport=0 ldapprefix=x",
-        "ldapserver=a ldapscheme=ldaps ldapprefix=x", "ldapserver=a ldapscheme=x ldapprefix=x",
+        "ldapserver=a ldapscheme=ldaps ldapprefix=x",
+        Strict("ldapserver=a ldapscheme=x ldapprefix=x"),
         "ldapserver=a ldapprefix=x ldapsearchattribute=u", "ldapserver=a ldapprefix=x ldaptls=0",
         "ldapurl=ldap://h/dc=x", '"ldapurl=ldap://h:99/dc=x%2cdc=y?uid,mail?sub"',
         '"ldapurl=ldaps://[::1]/dc=x??one?(uid=$username)"', "ldapurl=http://h/x",
@@ -65,7 +67,7 @@ LDAP = ["ldapserver=a ldapprefix=x", 'ldapserver="a b" ldapsuffix=", dc=x" ldapt
         Strict("ldapserver=a ldapprefix=x ldapport=389x")]
 OPTIONS = ["", "", "", "map=m", "clientcert=verify-ca", "clientcert=verify-full", "clientcert=1",
            "clientname=DN", "clientname=CN map=m", "clientname=cn", "pamservice=x",
-           "pamservice=x pam_use_rhostname=1", "pam_use_rhostname=0", "x", "x=1", "=", "# comment",
+           "pamservice=x pam_use_hostname=1", "pam_use_hostname=0", "x", "x=1", "=", "# comment",
            "ldapserver=a", '"map=m n"', "map=", *LDAP]
 
 
@@ -168,6 +170,8 @@ def theirs(server):
         shown = dict(zip(HBA_COLUMNS, row[2:]))
         shown["options"] = sorted(array(shown["options"]))
         error = None if row[1] == NO_TLS else row[1]
+        if error is None and shown["type"] is None:
+            error = "it does not say which"
         at = (os.path.basename(row[10]) if number else "pg_hba.conf", row[0])
         found[at] = (error, None if error else shown)
     return found
@@ -186,10 +190,13 @@ def ours(dark):
     return found
 
 
-def hide_password(shown):
+def as_ours(shown):
+    """We hide the password, keep the brackets around an IPv6 address, for they are needed, and a
+    map without a name is none."""
     if shown and shown["options"]:
         shown["options"] = sorted(re.sub("^(ldapbindpasswd)=.*", r"\1=****", option)
-                                  for option in shown["options"])
+                                  .replace("ldapserver=::1", "ldapserver=[::1]")
+                                  for option in shown["options"] if option != "map=")
     return shown
 
 
@@ -201,18 +208,21 @@ def compare(server, dark, lines):
     """Lists of parts of lines. Returns how many lines both took."""
     write_both(server, dark, NAMES | WITH_STRICT |
                {"pg_hba.conf": "".join(line_of(*parts) + "\n" for parts in lines)})
-    right, got, taken = theirs(server), ours(dark), 0
+    right, got, taken, wrong = theirs(server), ours(dark), 0, []
     for number, parts in enumerate(lines, 1):
         text = line_of(*parts)
-        strict = any(isinstance(part, Strict) for part in parts) or "@empty" in text
         error, shown = right.get(("pg_hba.conf", number), (None, None))
         our_error, our_shown = got.get(("pg_hba.conf", number), (None, None))
-        if strict:
-            assert our_error, f"{text}: taken"
-            continue
-        assert bool(our_error) == bool(error), f"{text}: ours: {our_error}; PostgreSQL's: {error}"
-        assert our_shown == hide_password(shown), text
+        if any(isinstance(part, Strict) for part in parts) or "@empty" in text:
+            if not our_error:
+                wrong.append(f"{text}: taken")
+        elif parts[-2:] == ["pam", "x"]:  # Pgpool-II's form
+            if our_error and not error:
+                wrong.append(f"{text}: {our_error}")
+        elif bool(our_error) != bool(error) or our_shown != as_ours(shown):
+            wrong.append(f"{text}: {our_error}, {our_shown}; {error}, {shown}")
         taken += shown is not None
+    assert not wrong, f"{len(wrong)} lines differ: " + "\n".join(wrong[:20])
     return taken
 
 
@@ -343,9 +353,12 @@ def test_configtest_only_warns_where_the_file_does_not_count(fresh):
 
 
 def test_configtest_wants_the_file(fresh):
-    os.remove(os.path.join(fresh.directory, "pool_hba.conf"))
+    path = os.path.join(fresh.directory, "pool_hba.conf")
     status, _, errors = fresh.configtest()
-    assert status == 1 and "there is no file" in errors
+    assert status == 1 and f"{path}: the file holds no rule" in errors
+    os.remove(path)
+    status, _, errors = fresh.configtest()
+    assert status == 1 and f"{path}: there is no file" in errors
     fresh.write_config(enable_pool_hba="off")
     status, _, errors = fresh.configtest()
     assert status == 0 and "pool_hba.conf" not in errors

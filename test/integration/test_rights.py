@@ -1,7 +1,6 @@
 """What the processes of a pgpool may do, and who may look into them."""
 
 import os
-import shutil
 import signal
 import subprocess
 
@@ -60,7 +59,7 @@ def given_fixture(make):
     def give(**settings):
         daemon = make(run_as_user=owner(), **settings)
         for name in ("", *os.listdir(daemon.directory)):
-            shutil.chown(os.path.join(daemon.directory, name), owner(), follow_symlinks=False)
+            os.lchown(os.path.join(daemon.directory, name), uid_of(owner()), -1)
         return daemon
     return give
 
@@ -84,7 +83,6 @@ def check_is_owner(daemon):
 def test_root_becomes_another_user(given):
     daemon = given().start()
     check_is_owner(daemon)
-    assert f"running as user \"{owner()}\"" in daemon.log_text()
     # what it needs later
     daemon.reload(log_min_messages="debug1")
     os.rename(daemon.log, daemon.log + ".1")
@@ -169,8 +167,8 @@ def test_what_cannot_be_is_said(make, settings, words):
     daemon = make(logging_collector="off", **settings)
     done = daemon.run(check=1)
     assert words in done.stderr
-    assert not os.path.exists(daemon.settings["pid_file_name"]) or not processes.alive(
-        pid_in_file(daemon))
+    if os.path.exists(daemon.settings["pid_file_name"]):  # it could not be removed any more
+        wait_for(lambda: not processes.alive(pid_in_file(daemon)), "it to end")
 
 
 def test_only_root_becomes_somebody_else(given):

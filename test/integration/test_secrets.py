@@ -147,9 +147,11 @@ def served_fixture(cluster, engine, roles):
     os.environ["PGPOOLKEYFILE"] = key
     try:
         pgpool.start()
-        yield pgpool
     finally:
         del os.environ["PGPOOLKEYFILE"]
+    try:
+        yield pgpool
+    finally:
         for server in cluster.servers:
             server.write_hba(HBA)
     pgpool.finish()
@@ -167,7 +169,7 @@ def test_login_to_servers(served, name, way):
 
 def test_encrypted_entries_are_written(served, roles):
     with open(os.path.join(served.directory, "pool_passwd"), encoding="utf-8") as file:
-        lines = file.read().splitlines()
+        lines = file.read().rstrip("\n").split("\n")
     assert len(lines) == len(roles)
     assert sum(":AES" in line and ":TEXT" not in line for line in lines) == len(roles) // 2
 
@@ -232,7 +234,8 @@ def test_pg_md5_writes_entries(place):
     assert stat.S_IMODE(os.stat(place / "passwords").st_mode) == 0o600
     (place / "users").write_text("ann:one\n\njoe:two:three\n")
     out = tool("pg_md5", "--md5auth", "--config-file", conf, "--input-file", str(place / "users"))
-    assert out == f"trying to read username:password pairs from file {place / 'users'}\n"
+    assert out == (f"trying to read username:password pairs from file {place / 'users'}\n"
+                   "LINE#01: USER: <ann>\nLINE#03: USER: <joe>\n")
     assert entries(place) == ["joe:md5" + hashlib.md5(b"two:threejoe").hexdigest(),
                               "ann:md5" + hashlib.md5(b"oneann").hexdigest()]
 

@@ -226,7 +226,7 @@ def test_big_things_go_through(start_tls_bed):
 
 def test_goodbye_to_the_server(start_tls_bed):
     bed = start_tls_bed(backend_sslmode="require", connection_cache="off")
-    assert login(bed, "one") == ["TLSv1.3"]
-    (connection,) = bed.servers[0].of("one")
-    wait_for(connection.ended.is_set, "the connection's end")
-    assert connection.kinds.endswith("X")
+    assert set(login(bed, "one")) == {"TLSv1.3"}
+    for connection in bed.servers[0].of("one"):
+        wait_for(connection.ended.is_set, "the connection's end")
+        assert connection.kinds.endswith("X")

@@ -99,8 +99,8 @@ lines_say_what_they_say_in_postgresql(void **state)
                 "hostssl|{all}|{all}|all||trust|{clientcert=verify-ca,clientname=DN}");
     assert_line("hostssl all all all cert clientcert=verify-full,clientname=CN map=\"m n\"",
                 "hostssl|{all}|{all}|all||cert|{\"map=m n\",clientcert=verify-full,clientname=CN}");
-    assert_line("host all all all pam pamservice=x pam_use_rhostname=1",
-                "host|{all}|{all}|all||pam|{pamservice=x,pam_use_rhostname=1}");
+    assert_line("host all all all pam pamservice=x pam_use_hostname=1",
+                "host|{all}|{all}|all||pam|{pamservice=x,pam_use_hostname=1}");
 }
 
 static void
@@ -224,7 +224,7 @@ options_are_checked(void **state)
     assert_fault("hostssl all all all cert clientcert=verify-ca", "invalid value \"verify-ca\"");
     assert_fault("host all all all md5 clientname=CN", "is for hostssl lines only");
     assert_fault("hostssl all all all md5 clientname=cn", "invalid value \"cn\"");
-    assert_fault("host all all all pam pam_use_rhostname=on", "invalid value \"on\"");
+    assert_fault("host all all all pam pam_use_hostname=on", "invalid value \"on\"");
     assert_fault("host all all all pam a b", "\"b\" is no authentication option");
     assert_fault("host all all all pam \"\"", "is no authentication option");
     assert_fault("host all all all ldap", "\"ldap\" needs \"ldapserver\"");

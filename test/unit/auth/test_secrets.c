@@ -35,7 +35,7 @@ parsed(const char *text, const char *key)
 
 static const char all_kinds[] = "# comment\n\nalice:TEXTse:cret\r\nbob:plain\nbob:newer\n"
                                 "carol:md5AABBCCDDaabbccddaabbccddaabbccdd\n"
-                                "dave:AESQE9p2LZGCfqOIGlhFQTF6A==\nerin:" VERIFIER "\n"
+                                "dave:AESDdM/OGbhuY2DN8G/HWXyjA==\nerin:" VERIFIER "\n"
                                 "frank:md5 is no hash here\ngina:AESxyz\n"
                                 "henry:SCRAM-SHA-256$4096:x$y:z\niris:";
 
@@ -51,6 +51,7 @@ what_clients_must_prove(void **state)
         {"alice", 1, SECRET_TEXT, "se:cret"},
         {"bob", 1, SECRET_TEXT, "newer"},
         {"carol", 1, SECRET_MD5, NULL},
+        {"dave", 1, SECRET_TEXT, "Z\xc3\xbcrich"},
         {"erin", 1, SECRET_SCRAM, NULL},
         {"frank", 1, SECRET_TEXT, "md5 is no hash here"},
         {"iris", -1, 0, "empty"},
@@ -179,7 +180,11 @@ static const struct {
     const char *key;
     const char *password;
     const char *base64;
-} of_pgpool_ii[] = {VECTORS};
+} of_pgpool_ii[] = {
+    {"k", "foo", "nYFSK8zMrzXLZ7Qc8D2VhA=="},
+    {"a key", "of a watcher, 16+ bytes long", "zNcIEDeiIEAOeylsUWIeKmxor2NuSbldYqgIlwlKh40="},
+    {"key", "Z\xc3\xbcrich", "DdM/OGbhuY2DN8G/HWXyjA=="},
+};
 
 static void
 texts_of_pgpool_ii(void **state)
@@ -377,7 +382,8 @@ prepared_passwords(void **state)
         {"\xff\xfe", "\xff\xfe"},                 /* no UTF-8 */
         {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}, /* not assigned in Unicode 3.2 */
         {"a\xcd\x80", "a\xcd\x80"},               /* U+0340 */
-        {"e\xcc\x81", "\xc3\xa9"},                /* composed */
+        {"\xf0\xaf\xa1\xa8\xf0\xaf\xa6\xbf.", "\xe3\x9b\xbc\xe4\xb5\x97."}, /* corrected */
+        {"e\xcc\x81", "\xc3\xa9"},                                          /* composed */
         {"\xe2\x80\x8b"
          "a",
          " a"}, /* zero width space */

@@ -322,10 +322,7 @@ judge(struct bed *bed, const struct trial *trial)
 
     pair_open(bed, &p);
     pair_start(&p, &trial->accepts, &trial->connects, trial->host);
-    if (trial->client_says != NULL && trial->client_says[0] != '\0')
-        bed_until_count(bed, &p.connects.secured, 1);
-    else
-        bed_until(bed, is_decided, &p);
+    bed_until(bed, is_decided, &p);
     if (trial->server_says == NULL)
         assert_string_equal(p.accepts.secure_error.message, "");
     else if (strstr(p.accepts.secure_error.message, trial->server_says) == NULL)

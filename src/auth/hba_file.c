@@ -86,6 +86,15 @@ fetch(struct scan *s, const char *path, struct buf *text, struct err *err)
     return rc;
 }
 
+/* An empty buffer has no memory. */
+static struct text
+text_of(const struct buf *b)
+{
+    const char *at = b->len > 0 ? (const char *)b->data : "";
+
+    return (struct text){at, at + b->len, 0};
+}
+
 static size_t
 without_line_end(const char *at, size_t len)
 {
@@ -169,12 +178,12 @@ static int
 expand_text(struct scan *s, const struct spot *file, const struct buf *text, struct buf *tokens,
             struct err *err)
 {
-    struct text t = {(const char *)text->data, (const char *)text->data + text->len, 0};
+    struct text t = text_of(text);
     struct spot at = *file;
     struct buf line = BUF_EMPTY;
     int rc = 0;
 
-    while (rc == 0 && text->len > 0 && next_line(&t, &line, &at.line)) {
+    while (rc == 0 && next_line(&t, &line, &at.line)) {
         struct hba_cursor c = {buf_cstr(&line)};
 
         rc = check_line(&line, err);
@@ -302,13 +311,13 @@ take_include(struct scan *s, const struct spot *at, const struct hba_file_line *
 static void
 read_text(struct scan *s, const struct spot *file, const struct buf *text)
 {
-    struct text t = {(const char *)text->data, (const char *)text->data + text->len, 0};
+    struct text t = text_of(text);
     struct spot at = *file;
     struct buf buffer = BUF_EMPTY;
     struct hba_file_line line;
     struct err err;
 
-    while (text->len > 0 && !s->full && next_line(&t, &buffer, &at.line)) {
+    while (!s->full && next_line(&t, &buffer, &at.line)) {
         if (split_line(s, &at, &buffer, &line, &err) != 0)
             fail(s, &at, &err);
         else if (line.count > 0 && !take_include(s, &at, &line))

@@ -42,6 +42,14 @@ struct io_tls {
     struct tls_known known;
 };
 
+/* OpenSSL judges by what stands there, also when somebody else has left it. */
+static void
+forget_errors(void)
+{
+    if (unlikely(ERR_peek_error() != 0))
+        ERR_clear_error();
+}
+
 /* ---- the BIO ------------------------------------------------------------------------------- */
 
 static int
@@ -329,7 +337,7 @@ decrypt(struct io_stream *s)
     size_t len = 0;
     size_t got;
 
-    ERR_clear_error();
+    forget_errors();
     do {
         int result = SSL_read_ex(t->ssl, b->data + len, PLAIN_BYTES - len, &got);
 
@@ -430,7 +438,7 @@ io_tls_flush(struct io_stream *s)
         io_queue_set_aside(s->io, &t->plain);
         return;
     }
-    ERR_clear_error();
+    forget_errors();
     while (t->plain.bytes > 0) {
         const uint8_t *data;
         size_t len = next_part(s->io, &t->plain, &data);

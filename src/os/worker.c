@@ -139,6 +139,7 @@ thread_main(void *arg)
     bool last;
 
     is_on_thread = true;
+    pthread_setname_np(pthread_self(), "pgpool worker");
     pthread_mutex_lock(&c->lock);
     while (!c->ending && !is_surplus(c)) {
         struct worker_job *job;

@@ -51,15 +51,22 @@ static const char *const version_words[] = {[CONFIG_TLS_ANY] = "",
                                             [CONFIG_TLS_1_2] = "TLSv1.2",
                                             [CONFIG_TLS_1_3] = "TLSv1.3"};
 
+/* Where nothing is set, libpq would look into the home directory of whoever has started us. */
+static const char *
+or_nothing(const char *path)
+{
+    return path[0] != '\0' ? path : "/dev/null/none";
+}
+
 struct ask_tls
 proc_ask_tls(const struct config *cfg)
 {
     return (struct ask_tls){
         .mode = mode_words[cfg->backend_sslmode],
-        .ca_cert = cfg->backend_ssl_ca_cert,
-        .crl_file = cfg->backend_ssl_crl_file,
-        .cert = cfg->backend_ssl_cert,
-        .key = cfg->backend_ssl_key,
+        .ca_cert = or_nothing(cfg->backend_ssl_ca_cert),
+        .crl_file = or_nothing(cfg->backend_ssl_crl_file),
+        .cert = or_nothing(cfg->backend_ssl_cert),
+        .key = or_nothing(cfg->backend_ssl_key),
         .min_version = version_words[cfg->backend_ssl_min_protocol_version],
     };
 }

@@ -212,6 +212,8 @@ session_end(struct session *s, const char *why)
         hold_leave(s);
     keeps_fini(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
+    if (s->login != NULL && s->in.len > 0)
+        OPENSSL_cleanse(s->in.data, s->in.len); /* it may be half a password */
     login_free(s->login);
     s->login = NULL;
     if (s->primary != NULL)

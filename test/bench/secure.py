@@ -1,5 +1,5 @@
-"""TLS on both sides of a product, for --tls: one certificate for the server and for all products, and
-what each is told of it."""
+"""TLS on both sides of a product, for --tls: one certificate for the server and for all products,
+and what each is told of it."""
 
 import os
 import shutil

@@ -115,6 +115,8 @@ def test_that_user_may_start_it(given):
                                stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
         wait_for(lambda: answers(daemon), "it to serve", 30)
+        # although /proc/PID of the daemon is root's
+        assert "is running" in run(*as_owner(*daemon.command("status"))).stdout
     finally:
         for pid in processes.children(process.pid):  # runuser waits for it
             os.kill(pid, signal.SIGINT)

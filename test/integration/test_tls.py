@@ -1,5 +1,5 @@
-"""TLS on both sides with psql and PostgreSQL: modes, certificates that are replaced and revoked under
-load, handshakes that are begun and left, passphrases, and what configtest says."""
+"""TLS on both sides with psql and PostgreSQL: modes, certificates that are replaced and revoked
+under load, handshakes that are begun and left, passphrases, and what configtest says."""
 
 import os
 import shutil
@@ -21,6 +21,23 @@ from waiting import SLOW, wait_for
 
 pytestmark = pytest.mark.plain
 LEFT = 1000  # handshakes
+HBA = """
+local all,replication all trust
+hostnossl replication all 127.0.0.1/32 trust
+hostssl all all 127.0.0.1/32 trust clientcert=verify-ca
+"""
+HBA_OPEN = """
+local all,replication all trust
+host all,replication all 127.0.0.1/32 trust
+"""
+
+
+def set_hba(server, text):
+    """Over the unix socket: TCP takes a certificate."""
+    server._write("pg_hba.conf", text)  # pylint: disable=protected-access
+    with psycopg.connect(f"host={server.directory} port={server.port} user=postgres dbname=test",
+                         autocommit=True) as direct:
+        direct.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="module", name="authority")
@@ -50,10 +67,7 @@ def secure_fixture(authority):
                          "ssl_key_file = 'server.key'\n")
         server.rows("SELECT pg_reload_conf()")
     for server in cluster.servers:
-        server.write_hba("local all,replication all trust\n"
-                         "hostnossl replication all 127.0.0.1/32 trust\n"
-                         "hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"
-                         "hostnossl all direct 127.0.0.1/32 trust\n")
+        set_hba(server, HBA)
     yield cluster
     cluster.destroy()
 
@@ -144,7 +158,7 @@ def test_cancel(start, authority):
         timer.join()
 
 
-# ---- certificates that change ------------------------------------------------------------------------
+# ---- certificates that change --------------------------------------------------------------------
 
 def replace(authority, name):
     """As an administrator does it: the new files take the place of the old at once."""
@@ -257,7 +271,7 @@ def test_revoked_client_is_refused_after_the_reload(start, authority):
     psycopg.connect(pgpool.dsn(sslmode="require")).close()
 
 
-# ---- handshakes that are left --------------------------------------------------------------------------
+# ---- handshakes that are left --------------------------------------------------------------------
 
 def test_handshakes_that_are_left(start, authority):
     pgpool = start(**both_sides(authority, authentication_timeout=f"{int(8 * SLOW)}s",
@@ -285,7 +299,7 @@ def test_handshakes_that_are_left(start, authority):
     psycopg.connect(pgpool.dsn(sslmode="require")).close()
 
 
-# ---- passphrases and configtest ---------------------------------------------------------------------------
+# ---- passphrases and configtest ------------------------------------------------------------------
 
 def test_passphrase_command(start, authority):
     protected = authority.protect("pgpool", "open sesame")
@@ -371,3 +385,24 @@ def test_ca_directory(start, authority):
     with pytest.raises(psycopg.OperationalError, match="revoked"):
         for _ in range(20):  # a child may not have taken it yet
             psycopg.connect(pgpool.dsn(**words)).close()
+
+
+def test_libpq_looks_at_no_home_directory(secure, engine, authority):
+    """Of whoever has started pgpool: it may not be ours to read."""
+    home = authority.path("home/.postgresql")
+    os.makedirs(home)
+    for name in ("postgresql.crt", "postgresql.key", "root.crt"):
+        shutil.copy(authority.path("alice.crt"), os.path.join(home, name))
+        os.chmod(os.path.join(home, name), 0o600)
+    for server in secure.servers:
+        set_hba(server, HBA_OPEN)
+    pgpool = Pgpool(secure, engine, backend_sslmode="require")
+    before = os.environ.get("HOME", "/")
+    os.environ["HOME"] = authority.path("home")
+    try:
+        pgpool.start()
+    finally:
+        os.environ["HOME"] = before
+        for server in secure.servers:
+            set_hba(server, HBA)
+    pgpool.finish()

@@ -214,6 +214,8 @@ def test_goodbye_instead_of_an_answer(pgpool, user):
         pass
     still_serves(pgpool)
     assert "FATAL" not in pgpool.log_since_mark()
+    with client(pgpool, "counter") as one:
+        wait_for(lambda: len(one.rows("SHOW pool_sessions")) == 1, "the others to be forgotten")
 
 
 @pytest.mark.parametrize("length", [0, 3, 65536, 0x7fffffff, 0xffffffff])

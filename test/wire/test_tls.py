@@ -86,7 +86,7 @@ def test_gss_is_refused_and_tls_follows(pgpool, user):
         assert one.read_until("E")[-1].fields()["C"] == "0A000"
 
 
-# ---- bytes at the wrong time ----------------------------------------------------------------------
+# ---- bytes at the wrong time ---------------------------------------------------------------------
 
 def test_bytes_behind_the_request(pgpool):
     """CVE-2021-23214: somebody in between could have put them there."""
@@ -154,7 +154,7 @@ def test_hello_in_single_bytes(pgpool, user):
             got += step(tls.read, 1)
 
 
-# ---- direct TLS -------------------------------------------------------------------------------------
+# ---- direct TLS ----------------------------------------------------------------------------------
 
 def test_direct_tls(pgpool, user):
     with secured(pgpool, POSTGRESQL, ask=False) as one:
@@ -190,7 +190,7 @@ def test_direct_tls_behind_a_request(pgpool):
     still_serves(pgpool)
 
 
-# ---- the rest of a session's life ---------------------------------------------------------------------
+# ---- the rest of a session's life ----------------------------------------------------------------
 
 def test_resumption(pgpool, user):
     context = client_context(AUTHORITY)

@@ -365,7 +365,7 @@ servers_are_checked(void **state)
         }
     }
     t.host = "db.example";
-    t.connects.ca = text_of(&stranger.cert_pem);
+    t.connects.ca = text_of(&ids()->stranger.cert_pem);
     t.connects.verify = TLS_VERIFY_NONE; /* with an authority there is a check all the same */
     t.server_says = "unknown ca";
     t.client_says = "certificate verify failed";
@@ -374,7 +374,7 @@ servers_are_checked(void **state)
     t.server_says = t.client_says = NULL;
     judge(bed, &t);
     t.connects = connecting();
-    t.accepts = with_identity(t.accepts, &expired);
+    t.accepts = with_identity(t.accepts, &ids()->expired);
     t.server_says = "certificate expired";
     t.client_says = "certificate has expired";
     judge(bed, &t);
@@ -391,9 +391,9 @@ clients_are_checked(void **state)
     const struct tls_facts *facts;
     struct pair p;
 
-    t.accepts.ca = text_of(&authority.cert_pem);
+    t.accepts.ca = text_of(&ids()->authority.cert_pem);
     judge(bed, &t); /* without one */
-    t.connects = with_identity(t.connects, &client);
+    t.connects = with_identity(t.connects, &ids()->client);
     pair_secure(bed, &p, &t.accepts, &t.connects);
     facts = io_stream_tls(p.accepts.stream);
     assert_true(facts->peer_present);
@@ -402,11 +402,11 @@ clients_are_checked(void **state)
     assert_string_equal(facts->dn, "CN=alice,O=test");
     pair_fini(bed, &p);
 
-    make_crl(&authority, nobody, &crl);
+    make_crl(&ids()->authority, nobody, &crl);
     t.accepts.crl = text_of(&crl);
     judge(bed, &t);
     buf_clear(&crl);
-    make_crl(&authority, revoked, &crl);
+    make_crl(&ids()->authority, revoked, &crl);
     t.accepts.crl = text_of(&crl);
     t.server_says = "certificate revoked";
     t.client_says = "";
@@ -414,11 +414,11 @@ clients_are_checked(void **state)
     buf_free(&crl);
 
     t.accepts.crl.len = 0;
-    t.connects = with_identity(connecting(), &expired);
+    t.connects = with_identity(connecting(), &ids()->expired);
     t.server_says = "certificate has expired";
     judge(bed, &t);
-    t.connects = with_identity(connecting(), &client);
-    t.accepts.ca = text_of(&stranger.cert_pem);
+    t.connects = with_identity(connecting(), &ids()->client);
+    t.accepts.ca = text_of(&ids()->stranger.cert_pem);
     t.server_says = "certificate verify failed";
     judge(bed, &t);
 }
@@ -463,7 +463,7 @@ faulty_contexts_are_refused(void **state UNUSED)
     struct tls_context *c;
     struct err err;
 
-    o.key = text_of(&client.key_pem);
+    o.key = text_of(&ids()->client.key_pem);
     refused(o, "does not fit");
     o = accepting();
     o.key.len = 0;
@@ -477,7 +477,7 @@ faulty_contexts_are_refused(void **state UNUSED)
     o.ca = (struct tls_text){"nonsense", 8};
     refused(o, "authorities");
     o = accepting();
-    o.crl = text_of(&server.cert_pem);
+    o.crl = text_of(&ids()->server.cert_pem);
     refused(o, "revoked");
     o = accepting();
     o.ciphers = "NO-SUCH-THING";
@@ -489,17 +489,17 @@ faulty_contexts_are_refused(void **state UNUSED)
     o.curves = "round";
     refused(o, "curves");
     o = accepting();
-    o.dh = text_of(&server.key_pem);
+    o.dh = text_of(&ids()->server.key_pem);
     refused(o, "DH");
     o = connecting();
     o.ca.len = 0;
     refused(o, "authority");
 
-    encrypt_key(&server, "open sesame", &secret);
+    encrypt_key(&ids()->server, "open sesame", &secret);
     o = accepting();
     o.key = text_of(&secret);
     assert_true(tls_key_is_encrypted(o.key));
-    assert_false(tls_key_is_encrypted(text_of(&server.key_pem)));
+    assert_false(tls_key_is_encrypted(text_of(&ids()->server.key_pem)));
     refused(o, "passphrase");
     assert_int_equal(tls_decrypt_key(o.key, "wrong", &open_key, &err), -1);
     assert_int_equal(tls_decrypt_key(o.key, NULL, &open_key, &err), -1);
@@ -509,7 +509,7 @@ faulty_contexts_are_refused(void **state UNUSED)
     c = tls_make(&o);
     assert_false(tls_context_warns(c, &err));
     tls_context_unref(c);
-    o = with_identity(accepting(), &expired);
+    o = with_identity(accepting(), &ids()->expired);
     c = tls_make(&o);
     assert_true(tls_context_warns(c, &err));
     assert_string_equal(err.message, "the certificate has expired");

@@ -170,20 +170,20 @@ sessions_are_resumed_by_tickets(void **state)
         assert_false(visit(bed, &r, &o));
         assert_non_null(r.session);
         assert_true(visit(bed, &r, &o)); /* another context with the same keys */
-        assert_int_equal(tls_tickets_renew(&tickets, &err), 0);
+        assert_int_equal(tls_tickets_renew(&ids()->tickets, &err), 0);
         assert_true(visit(bed, &r, &o)); /* by the key before, and has a new one then */
-        assert_int_equal(tls_tickets_renew(&tickets, &err), 0);
+        assert_int_equal(tls_tickets_renew(&ids()->tickets, &err), 0);
         assert_true(visit(bed, &r, &o));
-        assert_int_equal(tls_tickets_renew(&tickets, &err), 0);
-        assert_int_equal(tls_tickets_renew(&tickets, &err), 0);
+        assert_int_equal(tls_tickets_renew(&ids()->tickets, &err), 0);
+        assert_int_equal(tls_tickets_renew(&ids()->tickets, &err), 0);
         assert_false(visit(bed, &r, &o));
-        o.ca = text_of(&authority.cert_pem); /* who is trusted now may be another one */
+        o.ca = text_of(&ids()->authority.cert_pem); /* who is trusted now may be another one */
         assert_false(visit(bed, &r, &o));
         assert_true(visit(bed, &r, &o));
         o.ca.len = 0;
         o.tickets = NULL;
         assert_false(visit(bed, &r, &o));
-        o.tickets = &tickets;
+        o.tickets = &ids()->tickets;
         raw_fini(&r);
     }
 }
@@ -195,13 +195,13 @@ clients_with_certificates_are_looked_at_again(void **state)
     struct bed *bed = *state;
     struct tls_options o = accepting();
 
-    o.ca = text_of(&authority.cert_pem);
+    o.ca = text_of(&ids()->authority.cert_pem);
     for (size_t n = 0; n < ARRAY_LEN(versions); n++) {
         struct raw r;
 
         raw_init(&r, versions[n]);
-        SSL_CTX_use_certificate(r.ctx, client.certificate);
-        SSL_CTX_use_PrivateKey(r.ctx, client.key);
+        SSL_CTX_use_certificate(r.ctx, ids()->client.certificate);
+        SSL_CTX_use_PrivateKey(r.ctx, ids()->client.key);
         assert_false(visit(bed, &r, &o));
         assert_false(visit(bed, &r, &o));
         raw_fini(&r);

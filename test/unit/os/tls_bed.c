@@ -131,12 +131,14 @@ text_of(const struct buf *b)
 
 /* ---- what the tests use ---- */
 
-struct identity authority;
 struct identity stranger; /* another authority */
-struct identity server;
-struct identity client;
-struct identity expired;
-struct tls_tickets tickets;
+static struct identities all;
+
+struct identities *
+ids(void)
+{
+    return &all;
+}
 
 struct tls_context *
 tls_make(const struct tls_options *o)
@@ -152,17 +154,17 @@ tls_make(const struct tls_options *o)
 struct tls_options
 accepting(void)
 {
-    return (struct tls_options){.cert = text_of(&server.cert_pem),
-                                .key = text_of(&server.key_pem),
+    return (struct tls_options){.cert = text_of(&ids()->server.cert_pem),
+                                .key = text_of(&ids()->server.key_pem),
                                 .min_version = TLS_1_2,
-                                .tickets = &tickets};
+                                .tickets = &ids()->tickets};
 }
 
 struct tls_options
 connecting(void)
 {
     return (struct tls_options){.connects = true,
-                                .ca = text_of(&authority.cert_pem),
+                                .ca = text_of(&ids()->authority.cert_pem),
                                 .min_version = TLS_1_2,
                                 .verify = TLS_VERIFY_CA};
 }
@@ -241,21 +243,21 @@ identities_make(void)
     const struct wish old = {"old", "db.example", NULL, -10, -1, 6};
     struct err err;
 
-    identity_make(&authority, NULL, &root);
-    identity_make(&stranger, NULL, &other);
-    identity_make(&server, &authority, &db);
-    identity_make(&client, &authority, &alice);
-    identity_make(&expired, &authority, &old);
-    if (tls_tickets_renew(&tickets, &err) != 0)
+    identity_make(&ids()->authority, NULL, &root);
+    identity_make(&ids()->stranger, NULL, &other);
+    identity_make(&ids()->server, &ids()->authority, &db);
+    identity_make(&ids()->client, &ids()->authority, &alice);
+    identity_make(&ids()->expired, &ids()->authority, &old);
+    if (tls_tickets_renew(&ids()->tickets, &err) != 0)
         abort();
 }
 
 void
 identities_free(void)
 {
-    identity_free(&authority);
-    identity_free(&stranger);
-    identity_free(&server);
-    identity_free(&client);
-    identity_free(&expired);
+    identity_free(&ids()->authority);
+    identity_free(&ids()->stranger);
+    identity_free(&ids()->server);
+    identity_free(&ids()->client);
+    identity_free(&ids()->expired);
 }

@@ -42,12 +42,15 @@ struct tls_text text_of(const struct buf *b);
 
 /* ---- what the tests use ---- */
 
-extern struct identity authority;
-extern struct identity stranger; /* another authority */
-extern struct identity server;   /* db.example, 127.0.0.1 */
-extern struct identity client;   /* alice, serial 5 */
-extern struct identity expired;
-extern struct tls_tickets tickets;
+struct identities {
+    struct identity authority;
+    struct identity stranger; /* another authority */
+    struct identity server;   /* db.example, 127.0.0.1 */
+    struct identity client;   /* alice, serial 5 */
+    struct identity expired;
+    struct tls_tickets tickets;
+};
+struct identities *ids(void);
 void identities_make(void);
 void identities_free(void);
 

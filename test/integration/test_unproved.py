@@ -36,6 +36,7 @@ host all postgres all trust
 host all text all password
 host all md5 all md5
 host all scram,asked all scram-sha-256
+hostssl all badge all cert
 host all plain all scram-sha-256
 """
 
@@ -54,7 +55,8 @@ def servers_fixture(authority):
         one.execute(f"CREATE ROLE {ASKER} LOGIN SUPERUSER; CREATE ROLE open LOGIN;"
                     f"CREATE ROLE md5 LOGIN PASSWORD '{md5_secret('md5', PASSWORD)}';" +
                     "".join(f"CREATE ROLE {name} LOGIN PASSWORD '{verifier_of(PASSWORD)}';"
-                            for name in ("text", "scram", "asked", "half", "unkept", "plain")))
+                            for name in ("text", "scram", "asked", "half", "unkept", "plain",
+                                         "badge")))
     cluster.wait_replayed()
     for server in cluster.servers:
         server.guard(SERVER_HBA.format(
@@ -63,7 +65,8 @@ def servers_fixture(authority):
     cluster.destroy()
 
 
-PASSWD = "postgres:TEXTadmin\n" + "".join(f"{name}:{form(name)}\n" for name, form in FORMS.items())
+PASSWD = f"postgres:TEXTadmin\nbadge:TEXT{PASSWORD}\n" + "".join(
+    f"{name}:{form(name)}\n" for name, form in FORMS.items())
 
 
 @pytest.fixture(scope="module", name="pgpool")
@@ -71,8 +74,8 @@ def pgpool_fixture(engine, authority, servers):
     certificate, key = authority.issue("proxy", "DNS:localhost,IP:127.0.0.1")
     pgpool = GuardedPgpool(
         servers, engine, hba=POOL_HBA.format(more=""), passwd=PASSWD, ssl="on",
-        ssl_cert=certificate, ssl_key=key, enable_pool_hba="on", auth_user=ASKER,
-        auth_failure_delay=0, max_pool=32)
+        ssl_cert=certificate, ssl_key=key, ssl_ca_cert=authority.root, ssl_crl_file=authority.crl(),
+        enable_pool_hba="on", auth_user=ASKER, auth_failure_delay=0, max_pool=32)
     pgpool.password = "admin"
     pgpool.start()
     yield pgpool
@@ -245,6 +248,36 @@ def test_secret_that_the_servers_do_not_have(pgpool, servers):
     pgpool.write_files(pool_passwd=PASSWD)
     pgpool.reload()
     assert outcome(pgpool, "scram", PASSWORD) == "in"
+
+
+def show_badge(pgpool, authority, file):
+    """Who shows that certificate, as role badge."""
+    identity = authority.path(file + ".crt"), authority.path(file + ".key")
+    with Client(pgpool) as one:
+        one.start_tls(context_of(authority, identity))
+        one.enter("badge", "test")
+        (row,) = one.rows("SELECT session_user, pg_backend_pid()")
+        one.leave()
+        return row
+
+
+def test_revoked_certificate_beside_an_idle_connection(pgpool, authority, servers):
+    """Two certificates for one name, of which one is revoked: the other one still serves."""
+    for file in ("lost", "kept"):
+        authority.issue(file, common_name="badge")
+    user, pid = show_badge(pgpool, authority, "lost")
+    assert user == "badge"
+    authority.revoke("lost")
+    authority.crl()
+    pgpool.reload()
+    wait_for(lambda: is_idle(servers, pid), "the connection to be idle")
+    with pytest.raises((Refused, OSError, raw.Closed)):
+        show_badge(pgpool, authority, "lost")
+    with Client(pgpool) as one, pytest.raises(Refused) as refused:  # without any
+        one.start_tls(context_of())
+        one.enter("badge", "test", PASSWORD)
+    assert refused.value.sqlstate == NO_WAY
+    assert show_badge(pgpool, authority, "kept")[0] == "badge"
 
 
 # ---- when the servers decide ---------------------------------------------------------------------

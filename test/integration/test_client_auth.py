@@ -1,6 +1,7 @@
 """Clients whose passwords are known to the servers alone: auth_query, SCRAM and md5, on three
 servers, with no password of theirs on pgpool's machine."""
 
+import asyncio
 import os
 import subprocess
 
@@ -110,6 +111,24 @@ def test_psql(pgpool):
     wrong = run("another")
     assert wrong.returncode == 2
     assert 'password authentication failed for user "alice"' in wrong.stderr
+
+
+@pytest.mark.parametrize("user", ["alice", "hasher"])
+def test_asyncpg(pgpool, user):
+    """It has a SCRAM of its own."""
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def ask(password):
+        connection = await asyncpg.connect(host=pgpool.host, port=pgpool.port, user=user,
+                                           database="test", password=password, ssl=False)
+        try:
+            return await connection.fetchval("SELECT current_user")
+        finally:
+            await connection.close()
+
+    assert asyncio.run(ask(f"{user} secret")) == user
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        asyncio.run(ask("wrong"))
 
 
 @pytest.mark.parametrize("user, password", [

@@ -84,7 +84,7 @@ every_option_survives(void **state)
         if (option->type == OPTION_TYPE_BOOL)
             buf_printf(&text, "%s = %s\n", name, option->preset[1] == 'n' ? "off" : "on");
         else if (option->type == OPTION_TYPE_ENUM)
-            buf_printf(&text, "%s = %s\n", name, option->words[1].word);
+            buf_printf(&text, "%s = '%s'\n", name, option->words[1].word);
         else if (option->type == OPTION_TYPE_FLAGS)
             buf_printf(&text, "%s = '%s'\n", name, option->words[1].word);
         else if (option->type == OPTION_TYPE_MODE)

@@ -13,6 +13,7 @@ A sample of the cells is played; PGPOOL_TEST_HEAVY=1 plays all of them.
 import concurrent.futures
 import ctypes
 import os
+import pwd
 import threading
 import types
 
@@ -46,7 +47,7 @@ POOL_HBA = "\n".join([
     f"hostssl {BY}cert all all cert map=people",
     f"hostssl {BY}clientcert all all scram-sha-256 clientcert=verify-full",
     f"local {BY}peer all peer map=accounts"]) + "\n"
-POOL_IDENT = "people tester all\naccounts root all\n"
+POOL_IDENT = f"people tester all\naccounts {pwd.getpwuid(os.getuid()).pw_name} all\n"
 SERVER_HBA = "\n".join([
     "local all all trust",
     "host replication all 127.0.0.1/32 trust",

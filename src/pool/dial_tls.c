@@ -56,8 +56,7 @@ dial_tls_answer(struct dial_tls *t, const struct io_rx *rx, int node_id, struct 
     if (rx->len > 1) {
         err_set(err, "08P01", "node %d sent unencrypted data after its answer to SSLRequest",
                 node_id);
-        err_detail(err, "This could be either a server-software bug or evidence of an attempted "
-                        "man-in-the-middle attack.");
+        err_detail(err, "Somebody between pgpool and the server may have put it there.");
         return DIAL_TLS_BAD;
     }
     switch (rx->data[0]) {

@@ -149,7 +149,7 @@ class SmallNode(Node):
         self.wal = self.data + "-wal"
         self.filler = self.wal + "/filler"
         os.mkdir(self.wal)
-        run("mount", "-t", "tmpfs", "-o", "size=128m,mode=700", "tmpfs", self.wal)
+        run("mount", "-t", "tmpfs", "-o", "size=640m,mode=700", "tmpfs", self.wal)
         shutil.chown(self.wal, owner(), owner())
 
     def prepare(self):

@@ -220,12 +220,16 @@ struct pool_check {
     struct credentials *proof; /* NULL: those of the key, and the connection takes the place of an
                                 * idle one, which is closed. Else it is made with these alone, which
                                 * nobody has proved yet, and no other connection of the key has to
-                                * go */
+                                * go before it has been accepted: pool_return_instead() */
 };
 struct server *pool_dial(const struct pool_check *check, struct err *err);
 
 /* The owner is done with it. It is reset and kept, or closed when it is not clean or spoilt. */
 void pool_return(struct server *s);
+
+/* The same, of one that was dialled with a proof of its own: an idle one of its key and node goes
+ * instead. Without, each such login would leave one more. */
+void pool_return_instead(struct server *s);
 
 /* Closes what is idle: of a database (NULL: all), because it is about to be dropped. */
 void pool_close_idle(struct pool *p, const char *database);

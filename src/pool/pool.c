@@ -598,6 +598,16 @@ pool_return(struct server *s)
         pool_reset_progress(s, false);
 }
 
+void
+pool_return_instead(struct server *s)
+{
+    struct server *before = take_idle(s->key, s->node_id);
+
+    if (before != NULL)
+        server_close(before, "a new one takes its place");
+    pool_return(s);
+}
+
 /* ---- housekeeping ---- */
 
 void

@@ -348,7 +348,10 @@ startup_server_ready(struct session *s, struct server *server)
     struct err err;
 
     l->server = NULL;
-    pool_return(server);
+    if (l->way == LOGIN_BY_SERVER)
+        pool_return_instead(server);
+    else
+        pool_return(server);
     if (l->way == LOGIN_BY_SERVER && !asked_proof) {
         login_failure(l, &err);
         login_refuse(l, &err,

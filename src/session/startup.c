@@ -398,7 +398,7 @@ startup_server_failed(struct session *s, const struct server *server, const stru
         startup_ask_a_server(s);
     } else if (fatal == NULL) {
         session_fatal(s, err);
-    } else if (strncmp(err->sqlstate, "28", 2) == 0) {
+    } else if (strncmp(err->sqlstate, "28", 2) == 0 && !server->authenticated) {
         login_refuse_with(l, err, fatal, fatal_len);
     } else {
         pass_refusal(s, server != NULL && server->authenticated, fatal, fatal_len);

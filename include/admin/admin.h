@@ -30,6 +30,7 @@ enum {
 struct admin;
 struct explain_login;
 struct pcp_users;
+struct tls_context;
 
 /* A client came, logged in or went. */
 typedef void admin_changed_fn(void *ctx);
@@ -57,6 +58,10 @@ struct admin *admin_new(struct io *io, const struct inspect_input *input,
 
 /* Who may come in from now on; borrowed. NULL: there is no pcp.conf. */
 void admin_set_users(struct admin *a, const struct pcp_users *users);
+
+/* What TLS is offered with from now on; borrowed. NULL: none is. Streams that have begun keep what
+ * they have. */
+void admin_set_tls(struct admin *a, struct tls_context *tls);
 
 /* The parent's answer. is_new: it was not so before; why: NULL when it was done. */
 void admin_hold_done(struct admin *a, uint32_t token, const struct hold_request *r, bool is_new,

@@ -3,7 +3,7 @@
  *
  * admin.c    life and death of clients, their input, their limits
  * startup.c  from the first byte to ReadyForQuery
- * enter.c    who may enter, and as what
+ * enter.c    who may enter, and as what         tls.c  TLS
  * query.c    simple queries          extended.c  the extended protocol
  * hold.c     pause, resume, drain, undrain
  * order.c    commands that another process carries out
@@ -43,6 +43,7 @@ struct admin {
     const struct inspect_input *input;
     struct admin_host host;
     const struct pcp_users *users; /* borrowed; NULL: there is no pcp.conf */
+    struct tls_context *tls;       /* borrowed; NULL: not offered */
     struct sql_cache *sql;
     struct list clients;
     uint32_t count; /* ADMIN_CLOSED ones, whose memory goes next turn, included */
@@ -169,10 +170,19 @@ void order_stopping(struct admin_client *c);
 /* The client has gone. */
 void order_drop(struct admin_client *c);
 
+/* tls.c */
+bool admin_tls_is_offered(const struct admin_client *c);
+/* For SSLRequest. c->in is empty then, or the client at its end. */
+void admin_tls_accept(struct admin_client *c, const struct wire_startup *p);
+/* For one that begins with TLS's own first message. The same. */
+void admin_tls_begin(struct admin_client *c);
+void admin_tls_done(void *ctx, const struct err *err); /* of struct io_stream_ops */
+
 /* enter.c */
 /* Lets the client in (its role is set), or asks it for a password (login is set). -1: it may not
  * come in. */
 int enter_begin(struct admin_client *c, const struct wire_startup *p, struct err *err);
+
 /* Handles its answers in c->in as far as they are complete. *more_r: it is not in yet. -1: it has
  * failed. */
 int enter_step(struct admin_client *c, bool *more_r, struct err *err);

@@ -282,7 +282,7 @@ void
 admin_accept(struct admin *a, int fd)
 {
     static const struct io_stream_ops ops = {
-        .received = received, .drained = drained, .closed = closed};
+        .received = received, .drained = drained, .closed = closed, .secured = admin_tls_done};
     struct admin_client *c = xcalloc(1, sizeof(*c));
 
     c->admin = a;
@@ -295,6 +295,12 @@ admin_accept(struct admin *a, int fd)
     if (!io_timer_running(&a->sweep))
         io_timer_start(a->io, &a->sweep, SWEEP_MS, sweep, a);
     a->host.changed(a->host.ctx);
+}
+
+void
+admin_set_tls(struct admin *a, struct tls_context *tls)
+{
+    a->tls = tls;
 }
 
 bool

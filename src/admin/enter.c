@@ -16,6 +16,7 @@
 #include "base/num.h"
 #include "os/ctlsock.h"
 #include "os/sock.h"
+#include "os/tls.h"
 #include "wire/build.h"
 
 #include <arpa/inet.h>
@@ -88,12 +89,18 @@ ask_password(struct admin_client *c, const struct wire_startup *p, bool is_local
     const char *user = p->user.data; /* ends with NUL in the packet */
     struct buf b = BUF_EMPTY;
     struct pcp_user found;
-    enum pcp_found how = pcp_users_find(c->admin->users, user, is_local, &found);
+    const struct tls_facts *tls = io_stream_tls(c->stream);
+    struct challenge_channel channel = {.is_tls = tls != NULL};
+    enum pcp_found how = pcp_users_find(c->admin->users, user, is_local || tls != NULL, &found);
     int rc;
 
     log_why(user, how);
+    if (tls != NULL) {
+        channel.binding = tls->binding;
+        channel.binding_len = tls->binding_len;
+    }
     c->login = xcalloc(1, sizeof(*c->login));
-    challenge_init(c->login, challenge_method_for(&found.secret), user, &found.secret, NULL);
+    challenge_init(c->login, challenge_method_for(&found.secret), user, &found.secret, &channel);
     secret_fini(&found.secret);
     c->login->doomed = how != PCP_USER_KNOWN;
     c->promised = found.role;

@@ -1,7 +1,7 @@
 /*
  * From a client's first byte to its first ReadyForQuery.
  *
- * Called by admin.c while a client is in ADMIN_STARTUP. Encryption is answered with N, a cancel
+ * Called by admin.c while a client is in ADMIN_STARTUP. A cancel
  * request with silence, a login by enter.c and then with what a server says to everybody, so that
  * psql and drivers feel at home without any server.
  */
@@ -150,9 +150,14 @@ take_packet(struct admin_client *c, const struct wire_startup *p)
 {
     switch (p->kind) {
     case WIRE_TLS_HELLO:
-        admin_end(c, "the client began with TLS at once, which is not offered yet");
+        admin_tls_begin(c);
         break;
     case WIRE_SSL:
+        if (admin_tls_is_offered(c)) {
+            admin_tls_accept(c, p);
+            break;
+        }
+        /* fall through */
     case WIRE_GSSENC:
         refuse_encryption(c, p);
         break;
@@ -196,7 +201,7 @@ admin_startup(struct admin_client *c)
             take_packet(c, &p);
             break;
         }
-        if (c->state != ADMIN_CLOSED)
+        if (c->state != ADMIN_CLOSED && c->in.len > 0)
             buf_drop(&c->in, p.total_bytes);
     }
     if (c->state == ADMIN_STARTUP && c->login != NULL)

@@ -18,11 +18,13 @@
 #include "inspect/inspect.h"
 #include "proc/hba.h"
 #include "proc/proc.h"
+#include "proc/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct pcp {
+    struct tls_sides tls;
     struct proc *proc;
     struct admin *admin;
     struct pcp_users *users;  /* of pcp.conf; NULL: there is no such file */
@@ -111,6 +113,13 @@ tell_rules(void *ctx, struct explain_login *login_r)
 
     login_r->hba = s->hba.rules;
     login_r->passwords = s->passwords;
+}
+
+static void
+read_tls(struct pcp *s)
+{
+    tls_sides_take(s->proc->config, s->proc->shared, &s->tls);
+    admin_set_tls(s->admin, s->tls.accepts);
 }
 
 /* ---- clients ---- */
@@ -241,6 +250,7 @@ on_config(void *ctx, const struct config *before UNUSED)
     rebuild_view(s);
     read_users(s, false);
     read_rules(s);
+    read_tls(s);
 }
 
 static void
@@ -302,6 +312,7 @@ pcp_new(struct proc *p)
     s->admin = admin_new(p->io, &s->input, &host);
     read_users(s, true);
     read_rules(s);
+    read_tls(s);
     return s;
 }
 
@@ -314,6 +325,7 @@ pcp_free(struct pcp *s)
     admin_free(s->admin);
     pcp_users_free(s->users);
     proc_free_hba(&s->hba);
+    tls_sides_free(&s->tls);
     passwd_free(s->passwords);
     free(s);
 }

@@ -13,7 +13,7 @@ from cluster import Cluster
 from proxy import binary
 from waiting import wait_for
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(30)]
 
 PROGRAM = os.path.join(os.path.dirname(binary()), "test", "integration", "hba_match")
 

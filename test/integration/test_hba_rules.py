@@ -15,7 +15,7 @@ from cluster import Cluster
 from proxy import Pgpool
 from waiting import free_port, wait_for
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.plain]
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(30)]
 
 HBA_COLUMNS = ["type", "database", "user_name", "address", "netmask", "auth_method", "options"]
 IDENT_COLUMNS = ["map_name", "sys_name", "pg_username"]

@@ -14,7 +14,7 @@ from cluster import HBA, Target
 from proxy import Pgpool, binary
 from waiting import SLOW
 
-pytestmark = pytest.mark.one_engine
+pytestmark = [pytest.mark.one_engine, pytest.mark.takes(20)]
 
 # name: password, others that are the same by RFC 4013
 ODD = {

@@ -19,7 +19,7 @@ from cluster import Cluster, make_dir, owner, run
 from proxy import Pgpool, binary
 from waiting import SLOW, wait_for
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.takes(30)]
 LEFT = 1000  # handshakes
 HBA = """
 local all,replication all trust
@@ -101,6 +101,28 @@ def start_fixture(secure, engine):
 def psql(pgpool, sql, **words):
     dsn = pgpool.dsn(**words)
     return run("psql", "-XAtc", sql, dsn, env=pgpool.env())
+
+
+def test_administration_port(secure, authority, start):
+    """Who administrates over a network does it by TLS, and binds his password to the channel."""
+    server = secure.servers[0]
+    with psycopg.connect(f"host={server.directory} port={server.port} user=postgres dbname=test") \
+            as direct:
+        secret = direct.pgconn.encrypt_password(b"secret", b"boss", b"scram-sha-256").decode()
+    pgpool = start(**both_sides(authority))
+    path = os.path.join(pgpool.directory, "pcp.conf")
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"boss:{secret}\n")
+    reload(pgpool)
+    words = {"host": "localhost", "port": pgpool.pcp_port, "dbname": "pgpool", "user": "boss",
+             "sslmode": "verify-full", "sslrootcert": authority.root, "channel_binding": "require"}
+    assert "pgpool" in psql(pgpool, "SHOW pool_version", password="secret",
+                            **words).stdout
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(pgpool.dsn(password="wrong", **words))
+    with socket.create_connection(("127.0.0.1", pgpool.pcp_port), 10 * SLOW) as early:
+        early.sendall(bytes.fromhex("0000000804d2162f") + b"more")
+        assert b"unencrypted" in early.recv(4096)
 
 
 def reload(pgpool):

@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENT_COMMANDS_MAX = 16 };
+enum { EVENT_COMMANDS_MAX = 16, LOOKS_MAX = 16, LOOK_AGAIN_MS = 250 };
 
 struct failover_job {
     struct list link;
@@ -39,6 +39,8 @@ struct failover_job {
     struct run *run;
     struct recovery *recovery;
     struct io_timer ending;
+    struct io_timer looking;
+    int looks; /* at a standby that was told to follow */
     struct buf sql;
     struct buf slot_sql;
     char slot[64]; /* that the standby uses, "": none */
@@ -59,6 +61,7 @@ free_job(struct failover_job *job)
     run_free(job->run);
     recovery_stop(job->recovery);
     io_timer_stop(&job->ending);
+    io_timer_stop(&job->looking);
     list_remove(&job->link);
     buf_free(&job->sql);
     buf_free(&job->slot_sql);
@@ -180,7 +183,7 @@ promote(struct failover_job *job)
 /* ---- following --------------------------------------------------------------------------------
  */
 
-enum follow_stage { FOLLOW_LOOK, FOLLOW_SLOT, FOLLOW_CHANGE, FOLLOW_RELOAD };
+enum follow_stage { FOLLOW_LOOK, FOLLOW_SLOT, FOLLOW_CHANGE, FOLLOW_RELOAD, FOLLOW_WATCH };
 
 static const struct config_backend *
 leader(const struct failover_job *job)
@@ -248,6 +251,30 @@ look_at_standby(struct failover_job *job, const struct ask_rows *rows)
         change_conninfo(job);
 }
 
+/* One whose first try has failed would sleep for wal_retrieve_retry_interval; another reload wakes
+ * it, and changes nothing otherwise. */
+static void
+look_again(void *ctx)
+{
+    struct failover_job *job = ctx;
+
+    job->stage = FOLLOW_WATCH;
+    ask_question(job->ask,
+                 "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver"
+                 " WHERE status = 'streaming') THEN true"
+                 " ELSE pg_catalog.pg_reload_conf() AND false END",
+                 limit_ms(job));
+}
+
+static void
+watch_standby(struct failover_job *job, bool streams)
+{
+    if (streams || job->looks++ == LOOKS_MAX || limit_ms(job) < (int64_t)2 * LOOK_AGAIN_MS)
+        end_job(job, PLAN_DONE, "it was told to follow node %d", job->step.other_id);
+    else
+        io_timer_start(job->f->proc->io, &job->looking, LOOK_AGAIN_MS, look_again, job);
+}
+
 static void
 follow_answered(void *ctx, const struct ask_rows *rows)
 {
@@ -263,8 +290,11 @@ follow_answered(void *ctx, const struct ask_rows *rows)
         job->stage = FOLLOW_RELOAD;
         ask_question(job->ask, "SELECT pg_catalog.pg_reload_conf()", limit_ms(job));
         break;
+    case FOLLOW_RELOAD:
+        watch_standby(job, false);
+        break;
     default:
-        end_job(job, PLAN_DONE, "it was told to follow node %d", job->step.other_id);
+        watch_standby(job, ask_value(rows, 0, 0)[0] == 't');
         break;
     }
 }

@@ -3,6 +3,7 @@ group): what uses one set of servers or one pgpool stays together, all else may 
 what takes long begins first. Most tests wait more than they work."""
 
 import os
+import time
 
 import pytest
 
@@ -40,6 +41,15 @@ def _group(item):
 def _seconds(item):
     marker = item.get_closest_marker("takes")
     return marker.args[0] if marker else USUAL_SECONDS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):  # pylint: disable=unused-argument
+    """PGPOOL_TEST_UNTIL, in seconds since 1970: what has not begun by then is left out, and told to
+    be. What takes long begins first."""
+    until = os.environ.get("PGPOOL_TEST_UNTIL")
+    if until and time.time() > float(until):
+        pytest.skip("no time is left for it")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups

@@ -89,9 +89,15 @@ def test_allow(start_tls_bed):
     assert [c.tls for c in server.of("wrong")] == [None]
 
 
+def settle(bed):
+    """pgpool's own first questions have been answered: the next connection is a client's."""
+    wait_for(lambda: "is a primary of system" in bed.pgpool.log_text(), "the first probe")
+    return bed.servers[0]
+
+
 def test_prefer(start_tls_bed):
     bed = start_tls_bed()
-    server = bed.servers[0]
+    server = settle(bed)
     assert login(bed, "secure") == ["TLSv1.3"]
     server.ssl_answers = [None]
     assert login(bed, "refused") == [None]
@@ -121,7 +127,7 @@ def test_require(start_tls_bed):
 def test_faulty_answers(start_tls_bed, answer, words):
     """Nobody logs in over such a connection; the next one is a new chance."""
     bed = start_tls_bed(backend_sslmode="require")
-    server = bed.servers[0]
+    server = settle(bed)
     server.ssl_answers = [answer]
     with raw.Raw(bed.pgpool) as one:
         one.login(user="unlucky")
@@ -132,7 +138,7 @@ def test_faulty_answers(start_tls_bed, answer, words):
 @pytest.mark.parametrize("answer", [b"E", b"X", b"SS"])
 def test_prefer_does_not_fall_back_from_nonsense(start_tls_bed, answer):
     bed = start_tls_bed()
-    server = bed.servers[0]
+    server = settle(bed)
     server.ssl_answers = [answer]
     with raw.Raw(bed.pgpool) as one:
         one.login(user="unlucky")

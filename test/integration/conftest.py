@@ -7,10 +7,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from cluster import Cluster  # noqa: E402  (found through the path set above)
+from certificates import Authority  # noqa: E402  (found through the path set above)
+from cluster import Cluster, make_dir  # noqa: E402
 from common import (engine_fixture, pytest_generate_tests,  # noqa: E402,F401
                     pytest_runtest_makereport, pytest_runtest_setup)
-from proxy import Pgpool  # noqa: E402
+from proxy import Pgpool, starter  # noqa: E402
 
 
 @pytest.fixture(scope="session", name="cluster")
@@ -37,20 +38,15 @@ def pgpool_fixture(request, cluster, engine):
     pgpool.finish()
 
 
+@pytest.fixture(scope="module", name="authority")
+def authority_fixture():
+    """Of certificates; a module may have one of its own that has issued some already."""
+    authority = Authority(make_dir("pgpool-ca-"))
+    yield authority
+    authority.remove()
+
+
 @pytest.fixture(name="start_pgpool")
 def start_pgpool_fixture(cluster, engine):
     """A function that starts a pgpool with settings of the test's own."""
-    started = []
-
-    def start(**settings):
-        started.append(Pgpool(cluster, engine, **settings).start())
-        return started[-1]
-
-    yield start
-    wrong = []
-    for pgpool in started:
-        try:
-            pgpool.finish()
-        except AssertionError as error:
-            wrong.append(str(error))
-    assert not wrong, "\n".join(wrong)
+    yield from starter(cluster, engine)

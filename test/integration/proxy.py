@@ -242,3 +242,22 @@ class Pgpool(Target):
             self.process.wait()
         if not os.environ.get("PGPOOL_TEST_KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def starter(cluster, engine):
+    """For a fixture: a function that starts a pgpool with settings of the test's own. All of them
+    are ended behind the test, and each must end well."""
+    started = []
+
+    def start(**settings):
+        started.append(Pgpool(cluster, engine, **settings).start())
+        return started[-1]
+
+    yield start
+    wrong = []
+    for pgpool in started:
+        try:
+            pgpool.finish()
+        except AssertionError as error:
+            wrong.append(str(error))
+    assert not wrong, "\n".join(wrong)

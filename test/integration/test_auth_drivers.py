@@ -13,8 +13,7 @@ import psycopg
 import pytest
 
 import raw
-from certificates import Authority
-from cluster import make_dir, run
+from cluster import run
 from guarded import ASKER, GuardedPgpool, make_cluster
 from logins import PLAIN, PLUS, Client, Refused, context_of, outcome
 from prove import md5_secret, verifier
@@ -42,13 +41,6 @@ hostnossl all postgres 127.0.0.1/32 trust
 hostssl all old 127.0.0.1/32 md5
 hostssl all all 127.0.0.1/32 scram-sha-256
 """
-
-
-@pytest.fixture(scope="module", name="authority")
-def authority_fixture():
-    authority = Authority(make_dir("pgpool-ca-"))
-    yield authority
-    authority.remove()
 
 
 @pytest.fixture(scope="module", name="servers")

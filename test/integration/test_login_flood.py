@@ -16,9 +16,7 @@ import pytest
 
 import processes
 import raw
-from certificates import Authority
 from guarded import ASKER, GuardedPgpool, make_cluster
-from cluster import make_dir
 from logins import Client, Refused, context_of, outcome
 from waiting import SLOW, Background, wait_for
 
@@ -30,13 +28,6 @@ PASSWORD = "what alice knows"
 SANITIZED = "sanitize" in os.environ.get("PGPOOL_BIN", "")
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(35), pytest.mark.one_engine]
-
-
-@pytest.fixture(scope="module", name="authority")
-def authority_fixture():
-    authority = Authority(make_dir("pgpool-ca-"))
-    yield authority
-    authority.remove()
 
 
 @pytest.fixture(scope="module", name="servers")

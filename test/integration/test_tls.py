@@ -16,7 +16,7 @@ import processes
 import raw
 from certificates import Authority, client_context
 from cluster import Cluster, make_dir, owner, run
-from proxy import Pgpool, binary
+from proxy import Pgpool, binary, starter
 from waiting import SLOW, wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(30)]
@@ -82,20 +82,7 @@ def both_sides(authority, **settings):
 
 @pytest.fixture(name="start")
 def start_fixture(secure, engine):
-    started = []
-
-    def start(**settings):
-        started.append(Pgpool(secure, engine, **settings).start())
-        return started[-1]
-
-    yield start
-    wrong = []
-    for pgpool in started:
-        try:
-            pgpool.finish()
-        except AssertionError as error:
-            wrong.append(str(error))
-    assert not wrong, "\n".join(wrong)
+    yield from starter(secure, engine)
 
 
 def psql(pgpool, sql, **words):
@@ -123,6 +110,13 @@ def test_administration_port(secure, authority, start):
     with socket.create_connection(("127.0.0.1", pgpool.pcp_port), 10 * SLOW) as early:
         early.sendall(bytes.fromhex("0000000804d2162f") + b"more")
         assert b"unencrypted" in early.recv(4096)
+    with socket.create_connection(("127.0.0.1", pgpool.pcp_port), 10 * SLOW) as faulty:
+        faulty.sendall(bytes.fromhex("0000000804d2162f"))
+        assert faulty.recv(1) == b"S"
+        faulty.sendall(b"this is no handshake")
+        while faulty.recv(4096):
+            pass
+    assert "pgpool" in psql(pgpool, "SHOW pool_version", password="secret", **words).stdout
 
 
 def reload(pgpool):

@@ -8,8 +8,6 @@ import types
 import pytest
 
 import raw
-from certificates import Authority
-from cluster import make_dir
 from guarded import ASKER, GuardedPgpool, make_cluster, only
 from logins import Client, Refused, context_of, md5_answer, outcome, verifier_of
 from prove import CLEAR, MD5, SASL, initial, md5_secret, message, verifier
@@ -39,13 +37,6 @@ host all scram,asked all scram-sha-256
 hostssl all badge all cert
 host all plain all scram-sha-256
 """
-
-
-@pytest.fixture(scope="module", name="authority")
-def authority_fixture():
-    authority = Authority(make_dir("pgpool-ca-"))
-    yield authority
-    authority.remove()
 
 
 @pytest.fixture(scope="module", name="servers")

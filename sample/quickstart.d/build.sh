@@ -33,6 +33,7 @@ missing_packages() {
     have_library libpq || printf 'libpq-dev '
     have_header security/pam_appl.h || printf 'libpam0g-dev '
     have_header ldap.h || printf 'libldap-dev '
+    have_library libmemcached || printf 'libmemcached-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
 }

@@ -26,7 +26,7 @@ enum { DB = 5, TABLE = 100, KEYS = 60, ANSWER = 300, LONG_ANSWER = 2500 };
 struct fixture {
     struct versions *v;
     struct store *st;
-    _Atomic bool *sent; /* the writer's statement has left */
+    _Atomic bool *sent; /* the writer's statement has left; or: the reader found what is wrong */
     int64_t before_ns;
     struct doubts *ds;
     struct doubt doubt;
@@ -97,6 +97,17 @@ step(pid_t pid)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSTOPPED(status));
     return WSTOPSIG(status) == SIGTRAP;
+}
+
+/* To its next stop, all at once. */
+static void
+go_on(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
 }
 
 static void
@@ -276,6 +287,57 @@ killed_anywhere_the_store_goes_on(void **state)
     assert_in_range(numbers.resets, 5, killed);
 }
 
+static void
+get_one(struct fixture *f)
+{
+    struct buf out = BUF_EMPTY;
+    struct store_facts facts;
+    struct cache_key key = key_of(0);
+    bool wrong = false;
+    bool found;
+
+    buf_reserve(&out, LONG_ANSWER);
+    store_join(f->st, 1);
+    raise(SIGSTOP);
+    found = store_get(f->st, &key, 0, &out, &facts);
+    raise(SIGSTOP);
+    if (found) {
+        wrong = out.len != ANSWER || facts.reads.n != 1;
+        for (size_t at = 0; at < out.len; at++)
+            wrong |= out.data[at] != 1;
+    }
+    atomic_store(f->sent, wrong);
+}
+
+/* Everything is replaced between any two instructions of a reader. */
+static void
+a_reader_believes_nothing_that_changed_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct store_numbers numbers;
+    bool more = true;
+
+    for (unsigned steps = 1; more; steps += 3) {
+        pid_t pid;
+
+        fill(f);
+        put(f, 0, ANSWER);
+        pid = start(f, get_one);
+        go_on(pid);
+        for (unsigned n = 0; more && n < steps; n++)
+            more = step(pid);
+        for (uint64_t n = 1; n < KEYS; n++)
+            put(f, n, ANSWER + n % 7);
+        if (more)
+            go_on(pid);
+        go_on(pid);
+        end(pid);
+        assert_false(atomic_load(f->sent));
+    }
+    store_numbers(f->st, &numbers);
+    assert_true(numbers.hits > 0 && numbers.misses > 10);
+}
+
 int
 main(void)
 {
@@ -285,6 +347,7 @@ main(void)
         TEST(killed_anywhere_nothing_old_becomes_valid),
         TEST(a_reader_sees_whole_entries_at_any_instruction),
         TEST(killed_anywhere_the_store_goes_on),
+        TEST(a_reader_believes_nothing_that_changed_meanwhile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,13 +217,23 @@ parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
     return rc;
 }
 
+/* With a query cache each name has its tables, too. */
+static uint32_t
+memo_entries(const struct config *cfg)
+{
+    enum { PER_NAME = 8 };
+    uint64_t entries = (uint64_t)cfg->relcache_size * (config_wants_cache(cfg) ? PER_NAME : 1);
+
+    return (uint32_t)MIN(entries, INT32_MAX);
+}
+
 static int
 open_shared(struct parent *pa, struct err *err)
 {
     struct shared_layout layout = {
         .child_slots = 2 * pa->base.child_target,
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
-        .memo_entries = (uint32_t)pa->config->relcache_size,
+        .memo_entries = memo_entries(pa->config),
         .health_slots = MIN(pa->config->backend_count + SPARE_NODES, (uint32_t)CLUSTER_NODES_MAX),
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),

@@ -154,7 +154,8 @@ tables(i, f, t) AS (
     WHERE w.k = 'd'
     UNION ALL
     -- casts that work unasked: any text may become a time by one through input and output
-    SELECT w.i, CASE WHEN x.castmethod = 'i' AND x.castcontext = 'i' THEN 8 ELSE 0 END
+    SELECT w.i, CASE WHEN x.castmethod = 'i' AND x.castcontext = 'i' AND (x.casttarget >= 16384
+            OR x.casttarget IN (1082, 1083, 1114, 1184, 1266)) THEN 8 ELSE 0 END
         | CASE WHEN x.castcontext = 'i' AND p.provolatile <> 'i' THEN 16 ELSE 0 END
         | CASE WHEN p.provolatile = 'v' THEN 65536 ELSE 0 END, ''
     FROM wanted w

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/shared.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "os/channel.h"
@@ -216,13 +217,14 @@ parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
     return rc;
 }
 
-/* With the query cache on, the tables behind names are known, too. */
+/* With a query cache each name has its tables, too. */
 static uint32_t
-memo_entries(const struct config *config)
+memo_entries(const struct config *cfg)
 {
-    int64_t entries = config->relcache_size;
+    enum { PER_NAME = 8 };
+    uint64_t entries = (uint64_t)cfg->relcache_size * (config_wants_cache(cfg) ? PER_NAME : 1);
 
-    return (uint32_t)MIN(config->memory_cache_enabled ? entries * 8 : entries, INT32_MAX);
+    return (uint32_t)MIN(entries, INT32_MAX);
 }
 
 static int
@@ -253,6 +255,23 @@ open_shared(struct parent *pa, struct err *err)
         return -1;
     pa->base.config_generation = pa->config->generation;
     return 0;
+}
+
+static int
+open_cache(struct parent *pa, struct err *err)
+{
+    const struct config *cfg = pa->config;
+    struct cache_shared_options o = {
+        .limits = {.total_bytes = (size_t)cfg->memqcache_total_size_bytes,
+                   .entries_max = (uint32_t)cfg->memqcache_max_num_cache,
+                   .entry_bytes = (uint32_t)cfg->memqcache_maxcache_bytes,
+                   .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
+        .child_slots = shared_layout(pa->base.shared)->child_slots,
+    };
+
+    if (!config_wants_cache(cfg))
+        return 0;
+    return cache_shared_new(&o, &pa->base.cache, err);
 }
 
 static void
@@ -341,7 +360,7 @@ parent_open(struct parent *pa, struct err *err)
     choose_child_numbers(pa);
     raise_limits(pa);
     if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
-        open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
+        open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
@@ -372,6 +391,7 @@ parent_close(struct parent *pa)
     sock_listeners_close(&pa->pcp, true);
     inboxes_free(pa->base.inboxes);
     wakes_free(pa->base.wakes);
+    cache_shared_free(pa->base.cache);
     shared_free(pa->base.shared);
     free(pa->processes);
     for (int end = 0; end < 2; end++) {

@@ -14,6 +14,7 @@
 
 #include "cache/key.h"
 #include "cache/store.h"
+#include "cache/streams.h"
 #include "cache/versions.h"
 
 #include <stdatomic.h>
@@ -37,6 +38,7 @@ struct cache_shared_map; /* in shared memory */
 struct cache_shared {
     struct versions *versions;
     struct store *store; /* NULL: answers are kept elsewhere (memqcache_method) */
+    struct cache_streams *streams; /* NULL: writes that bypass this pgpool are not seen */
     struct cache_secret secret;
     struct cache_shared_map *map;
     uint32_t child_slots;
@@ -46,6 +48,7 @@ struct cache_shared_options {
     struct store_limits limits; /* but for `owners` */
     uint32_t child_slots;
     bool without_store;
+    bool with_streams; /* cache_invalidation = wal */
 };
 
 /* By the parent, before any fork. */

@@ -100,6 +100,9 @@ struct session_host {
     struct cache_shared *cache; /* NULL: there is no query cache */
     struct doubts *doubts;      /* this process's, with `cache` */
     uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
+    /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
+     * is begun if it has to be. */
+    uint32_t (*want_stream)(void *ctx, const char *database);
     struct buf scratch;         /* of whoever needs one for a moment */
     struct slab small;          /* what sessions keep while a statement runs */
     struct slab sessions;

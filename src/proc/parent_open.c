@@ -257,6 +257,7 @@ open_cache(struct parent *pa, struct err *err)
                    .entry_bytes = (uint32_t)cfg->memqcache_maxcache_bytes,
                    .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
         .child_slots = shared_layout(pa->base.shared)->child_slots,
+        .with_streams = cfg->cache_invalidation == CONFIG_INVALIDATION_WAL,
     };
 
     if (!config_wants_cache(cfg))

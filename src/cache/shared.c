@@ -34,6 +34,7 @@ cache_shared_new(const struct cache_shared_options *o, struct cache_shared **cs_
     void *map = NULL;
 
     cs->child_slots = o->child_slots;
+    cs->by_stream = o->with_streams;
     limits.owners = o->child_slots + OTHER_OWNERS;
     if (random_bytes(&cs->secret, sizeof(cs->secret), err) != 0 ||
         shm_new(sizeof(*cs->map), &map, err) != 0) {
@@ -93,15 +94,15 @@ cache_closed_word(const struct cache_shared *cs)
 }
 
 void
-cache_close(struct cache_shared *cs, enum cache_closed why)
+cache_close(struct cache_shared *cs, uint32_t why)
 {
-    atomic_fetch_or(&cs->map->closed, (uint32_t)why);
+    atomic_fetch_or(&cs->map->closed, why);
 }
 
 void
-cache_open(struct cache_shared *cs, enum cache_closed why)
+cache_open(struct cache_shared *cs, uint32_t why)
 {
-    atomic_fetch_and(&cs->map->closed, ~(uint32_t)why);
+    atomic_fetch_and(&cs->map->closed, ~why);
 }
 
 void

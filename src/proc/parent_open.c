@@ -262,7 +262,11 @@ open_cache(struct parent *pa, struct err *err)
 
     if (!config_wants_cache(cfg))
         return 0;
-    return cache_shared_new(&o, &pa->base.cache, err);
+    if (cache_shared_new(&o, &pa->base.cache, err) != 0)
+        return -1;
+    cache_close(pa->base.cache, pa->from != NULL ? CACHE_CLOSED_GENERATION | CACHE_CLOSED_LEFT
+                                                 : CACHE_CLOSED_START);
+    return 0;
 }
 
 static void

@@ -122,7 +122,8 @@ struct wal_changes;
 struct wal_changes *wal_changes_new(struct wal *w);
 /* Takes back what it doubts, raised: before a lease is given again, all of the database must be. */
 void wal_changes_free(struct wal_changes *ch);
-/* Another stream begins, of this database; the same goes for what there was. */
+/* Another stream begins, of the database with this number (cache_database); the same goes for what
+ * there was. */
 void wal_changes_begin(struct wal_changes *ch, uint32_t database);
 
 /* One message. -1: that is none, the stream must begin anew. *changed_r: a table is another than it

@@ -346,7 +346,7 @@ stream_begun(void *ctx)
 {
     struct wal_stream *st = ctx;
 
-    wal_changes_begin(st->changes, st->row.oid);
+    wal_changes_begin(st->changes, cache_database(st->database));
     st->phase = WAITING;
     st->wants_fence = true;
     st->heard_ns = io_now_ns(st->w->proc->io);
@@ -362,7 +362,7 @@ open_when_ready(struct wal_stream *st, const struct cache_snapshot *snapshot)
         st->catalog_as_of_ns == 0)
         return;
     catalog_changed(st->w->catalog, st->database);
-    versions_raise_database(st->w->cache->versions, st->row.oid);
+    versions_raise_database(st->w->cache->versions, cache_database(st->database));
     st->phase = ON;
     st->retry_ms = RETRY_MS;
     st->row.words[0] = '\0';
@@ -405,7 +405,7 @@ take(struct wal_stream *st, const uint8_t *bytes, size_t len, struct err *err)
             return -1;
         if (changed) {
             catalog_changed(st->w->catalog, st->database);
-            versions_raise_database(st->w->cache->versions, st->row.oid);
+            versions_raise_database(st->w->cache->versions, cache_database(st->database));
         }
         return 0;
     }
@@ -582,7 +582,7 @@ wal_stream_catalog_seen(struct wal_stream *st, int64_t as_of_ns, bool changed)
 {
     if (changed) {
         catalog_changed(st->w->catalog, st->database);
-        versions_raise_database(st->w->cache->versions, st->row.oid);
+        versions_raise_database(st->w->cache->versions, cache_database(st->database));
     }
     st->catalog_as_of_ns = as_of_ns;
     renew(st);

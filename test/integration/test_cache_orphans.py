@@ -110,3 +110,26 @@ def test_on_again_after_an_upgrade_that_failed(make):
     assert run(binary(), *one.command("upgrade")[1:], check=False).returncode != 0
     one.wait_log(ON, 2)
     one.use_real_program()
+
+
+def test_what_a_killed_child_has_sent_is_waited_for(make, cluster):
+    """Its tables are in doubt until the statement has ended."""
+    ended = "server processes were left with has ended"
+    one = make(**CACHE, log_min_messages="debug1").start()
+    one.wait_log(ON)
+    before = one.log_text().count(ended)
+    with cluster.primary.connect() as holder:
+        holder.execute("CREATE TABLE IF NOT EXISTS orphaned (id int)")
+        holder.execute("SELECT pg_advisory_lock(2)")
+        client = one.connect()
+        client.pgconn.send_query(b"INSERT INTO orphaned SELECT 1 FROM pg_advisory_xact_lock(2)")
+        wait_for(lambda: holder.execute("SELECT count(*) FROM pg_locks WHERE locktype = "
+                                        "'advisory' AND NOT granted").fetchone()[0] == 1,
+                 "the statement to wait")
+        one.kill_named("child")
+        wait_looks(cluster)
+        assert one.log_text().count(ended) == before
+        holder.execute("SELECT pg_advisory_unlock(2)")
+        one.wait_log(ended, before + 1)
+        assert holder.execute("SELECT count(*) FROM orphaned").fetchone()[0] == 1
+        holder.execute("DROP TABLE orphaned")

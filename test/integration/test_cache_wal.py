@@ -1,5 +1,5 @@
-"""Writes that bypass pgpool count for the query cache (cache_invalidation = wal): the stream of each
-database's changes, when a commit counts, and what happens when the stream cannot be."""
+"""Writes that bypass pgpool count for the query cache (cache_invalidation = wal): the stream of
+each database's changes, when a commit counts, and what happens when the stream cannot be."""
 
 import contextlib
 import os
@@ -17,8 +17,9 @@ from waiting import Background, wait_for
 
 pytestmark = pytest.mark.one_engine
 
-SETTINGS = {"memory_cache_enabled": "on", "cache_invalidation": "wal", "num_init_children": 2, "log_min_messages": "debug1",
-            "health_check_period": 1, "failover_on_backend_error": "on"}
+SETTINGS = {"memory_cache_enabled": "on", "cache_invalidation": "wal", "num_init_children": 2,
+            "log_min_messages": "debug1", "health_check_period": 1,
+            "failover_on_backend_error": "on"}
 COLUMNS = ("database", "node_id", "slot", "state", "since", "received_lsn", "applied_lsn",
            "lag_bytes", "lag_ms", "commits", "good_for_ms", "last_error")
 

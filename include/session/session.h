@@ -142,6 +142,9 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
+    /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
+     * is begun if it has to be. */
+    uint32_t (*want_stream)(void *ctx, const char *database);
     /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
      * parameter. */
     int (*show)(void *ctx, struct session *s, const struct session_question *question,

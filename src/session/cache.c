@@ -409,7 +409,9 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     struct store_facts facts;
 
     buf_clear(answer);
-    if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts))
+    /* it was open when the versions were looked at, too */
+    if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts) ||
+        !cache_is_open(host->cache))
         return false;
     build_ready(answer, s->tx_status);
     session_send(s, answer);

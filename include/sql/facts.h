@@ -213,12 +213,20 @@ struct sql_statement {
 
 /* What somebody else found out about a text with these facts; all zeroes at first. The caller's to
  * write and read. */
+enum { SQL_MEMO_TABLES = 6 };
 struct sql_memo {
     uint64_t scope;
     uint32_t epoch;
     uint32_t verdict;
     uint32_t pins;       /* what it calls of a list, */
     uint32_t pins_as_of; /* which has this number; 0: not looked at */
+    /* The tables that it reads, as the catalog had them in this scope and epoch; no scope: nobody
+     * has said. */
+    uint64_t tables_scope;
+    uint32_t tables_epoch;
+    uint32_t tables[SQL_MEMO_TABLES];
+    uint8_t table_count;
+    bool table_roots; /* catalog/tables.h says what that is */
 };
 
 struct sql_facts {

@@ -494,7 +494,7 @@ cache_sending(struct session *s, struct server *server, const uint8_t *bytes, st
     if (c->asked) {
         const struct sql_facts *f =
             u->type == 'Q' ? u->facts : session_facts(s, c->text.data, c->text.len);
-        reads = cache_fill_begin(s, server, &f->statements[0]);
+        reads = cache_fill_begin(s, server, f);
     }
     c->asked = false;
     if (u->begins && s->tx_status == 'I')

@@ -51,15 +51,44 @@ take_reads(const struct session *s, const struct catalog_tables *tables, struct 
     return true;
 }
 
+/* What was judged of the text before, while the catalog was the same. */
+static bool
+remembered(const struct catalog_scope *scope, const struct sql_memo *memo,
+           struct catalog_tables *tables)
+{
+    if (scope->tag == 0 || memo->tables_scope != scope->tag || memo->tables_epoch != scope->epoch)
+        return false;
+    *tables = (struct catalog_tables){.n = memo->table_count, .roots = memo->table_roots};
+    memcpy(tables->oids, memo->tables, sizeof(memo->tables));
+    return true;
+}
+
+static void
+remember(const struct catalog_scope *scope, struct sql_memo *memo,
+         const struct catalog_tables *tables)
+{
+    if (tables->n > SQL_MEMO_TABLES || tables->everything)
+        return;
+    memo->tables_scope = scope->tag;
+    memo->tables_epoch = scope->epoch;
+    memo->table_count = (uint8_t)tables->n;
+    memo->table_roots = tables->roots;
+    memcpy(memo->tables, tables->oids, sizeof(memo->tables));
+}
+
 /* True: it is known what it reads, and that it does nothing else. */
 static bool
-judge(struct session *s, const struct sql_statement *st, struct catalog_tables *tables)
+judge(struct session *s, const struct sql_facts *f, struct catalog_tables *tables)
 {
     const struct catalog_scope *scope = lookup_scope(s);
+    const struct sql_statement *st = &f->statements[0];
     enum catalog_uncached why;
 
+    if (likely(remembered(scope, f->memo, tables)))
+        return true;
     switch (catalog_reads(s->host->catalog, scope, st, tables, &why)) {
     case CATALOG_TABLES_KNOWN:
+        remember(scope, f->memo, tables);
         return true;
     case CATALOG_TABLES_UNKNOWN:
         catalog_question_add(&s->host->question, s->host->catalog, scope, st);
@@ -84,14 +113,14 @@ ask_for_freshness(struct session *s, const struct cache_fill *fill)
 }
 
 bool
-cache_fill_begin(struct session *s, struct server *server, const struct sql_statement *st)
+cache_fill_begin(struct session *s, struct server *server, const struct sql_facts *f)
 {
     struct session_cache *c = s->cache;
     struct cache_fill *fill = &c->fill;
     struct catalog_tables tables;
 
     cache_fill_drop(s);
-    if (!knows_names(s) || c->unsettled || !judge(s, st, &tables))
+    if (!knows_names(s) || c->unsettled || !judge(s, f, &tables))
         return false;
     fill->facts.as_of_ns = fresh_as_of(s, server, c->as_of_ns);
     if (fill->facts.as_of_ns <= 0 || !take_reads(s, &tables, &fill->facts.reads))

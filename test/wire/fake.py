@@ -428,6 +428,7 @@ class FakeServer:
         self.connections = []  # of clients, in order
         self.watchers = []
         self.probers = []
+        self.left = 0
         self.cancels = []  # pid and key of each request
         self.cancels_tls = []  # TLS version of each
         self.cancel_sockets = []
@@ -488,6 +489,8 @@ class FakeServer:
         if connection.params.get("application_name") == "pgpool health":
             self.probers.append(connection)
             return self._probed
+        if connection.params.get("application_name") == "pgpool orphans":
+            return self._left
         with self.lock:
             self.connections.append(connection)
             scripts = self.scripts.get(connection.user)
@@ -526,6 +529,14 @@ class FakeServer:
                 answer = self.probed() + ready()
             connection.send(answer(connection) if callable(answer) else answer)
             connection.answered += 1
+
+    def _left(self, connection):
+        """How many statements are left of those who are gone: the query cache waits for them."""
+        connection.login()
+        while connection.read()[0] != "X":
+            began = "clock_timestamp" in connection.texts.pop()
+            connection.send(result("1.0") if began else result(str(self.left), None),
+                            ready())
 
     def probed(self, **other):
         """What it says of its health, in the columns that pgpool asks for."""

@@ -408,6 +408,7 @@ def test_a_write_whose_end_is_not_heard_of(start_bed, how):
         wait_kept(server, one, "SELECT a FROM other")
         other.send(raw.query(write))
         assert held.come.wait(20)
+        server.left = 1
         if how == "lost":
             server.of("u2")[0].close()
             other.read_until("Z")
@@ -418,6 +419,8 @@ def test_a_write_whose_end_is_not_heard_of(start_bed, how):
         for _ in range(3):
             assert is_asked(server, one, text)
         assert not is_asked(server, one, "SELECT a FROM other")
+        server.left = 0
+        wait_kept(server, one, text)
 
 
 def test_a_client_that_leaves_its_transaction(pgpool, server, user, text, table):

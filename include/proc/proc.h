@@ -31,6 +31,7 @@
 
 #include <stdbool.h>
 
+struct cache_shared;
 struct config;
 struct proc_frame;
 
@@ -55,6 +56,7 @@ struct proc {
     const struct config *config; /* the current generation, frozen; changes only in on_config */
     uint64_t config_generation;
     struct shared *shared;
+    struct cache_shared *cache; /* cache/shared.h; NULL: there is no query cache */
     struct inboxes *inboxes;
     struct wakes *wakes;
     const struct proc_files *files;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slab.h"
+#include "cache/shared.h"
 #include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
@@ -96,8 +97,11 @@ struct session_host {
     struct tls_context *tls; /* what clients are offered; NULL: nothing */
     struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
-    struct buf scratch; /* of whoever needs one for a moment */
-    struct slab small;  /* what sessions keep while a statement runs */
+    struct cache_shared *cache; /* NULL: there is no query cache */
+    struct doubts *doubts;      /* this process's, with `cache` */
+    uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
+    struct buf scratch;         /* of whoever needs one for a moment */
+    struct slab small;          /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */

@@ -112,6 +112,22 @@ follow_primary(void *ctx)
     }
 }
 
+/* Before any session sees the new view. */
+static void
+note_primary(struct child *c)
+{
+    int node_id = c->view.primary_id;
+    uint32_t timeline = node_id >= 0 ? c->freshness->nodes[node_id].timeline : 0;
+
+    if (c->proc->cache == NULL)
+        return;
+    if (node_id != c->cached_primary_id || timeline != c->cached_timeline)
+        c->host.primary_epoch++;
+    c->cached_primary_id = node_id;
+    c->cached_timeline = timeline;
+    cache_note_primary(c->proc->cache, node_id, timeline);
+}
+
 /* Sessions may be the ones who look: they follow a new primary from the event loop. */
 void
 child_rebuild_view(struct child *c)
@@ -122,6 +138,7 @@ child_rebuild_view(struct child *c)
     for (uint32_t n = 0; n < members.node_count; n++)
         members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
     cluster_view_build(&c->view, c->freshness, &members, c->judged);
+    note_primary(c);
     if (c->view.primary_id < 0 && c->last_primary_id >= 0 && c->primary_lost_ns == 0)
         c->primary_lost_ns = io_now_ns(c->proc->io);
     if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
@@ -525,6 +542,10 @@ child_new(struct proc *p)
         .routed = c->slot->routed,
         .ended = session_ended,
     };
+    if (p->cache != NULL) {
+        c->host.cache = p->cache;
+        c->host.doubts = cache_shared_join(p->cache, cache_owner_of_child(p->child_no));
+    }
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -554,6 +575,7 @@ child_free(struct child *c)
     pool_free(c->pool);
     dns_free(c->dns);
     catalog_free(c->host.catalog);
+    doubts_free(c->host.doubts);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

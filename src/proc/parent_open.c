@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/shared.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "os/channel.h"
@@ -246,6 +247,23 @@ open_shared(struct parent *pa, struct err *err)
     return 0;
 }
 
+static int
+open_cache(struct parent *pa, struct err *err)
+{
+    const struct config *cfg = pa->config;
+    struct cache_shared_options o = {
+        .limits = {.total_bytes = (size_t)cfg->memqcache_total_size_bytes,
+                   .entries_max = (uint32_t)cfg->memqcache_max_num_cache,
+                   .entry_bytes = (uint32_t)cfg->memqcache_maxcache_bytes,
+                   .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
+        .child_slots = shared_layout(pa->base.shared)->child_slots,
+    };
+
+    if (!config_wants_cache(cfg))
+        return 0;
+    return cache_shared_new(&o, &pa->base.cache, err);
+}
+
 static void
 raise_limits(const struct parent *pa)
 {
@@ -332,7 +350,7 @@ parent_open(struct parent *pa, struct err *err)
     choose_child_numbers(pa);
     raise_limits(pa);
     if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
-        open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
+        open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
@@ -363,6 +381,7 @@ parent_close(struct parent *pa)
     sock_listeners_close(&pa->pcp, true);
     inboxes_free(pa->base.inboxes);
     wakes_free(pa->base.wakes);
+    cache_shared_free(pa->base.cache);
     shared_free(pa->base.shared);
     free(pa->processes);
     for (int end = 0; end < 2; end++) {

@@ -13,6 +13,7 @@
 #define CACHE_SHARED_H
 
 #include "cache/key.h"
+#include "cache/stats.h"
 #include "cache/store.h"
 #include "cache/versions.h"
 
@@ -37,6 +38,7 @@ struct cache_shared_map; /* in shared memory */
 struct cache_shared {
     struct versions *versions;
     struct store *store; /* NULL: answers are kept elsewhere (memqcache_method) */
+    struct cache_stats *stats;
     struct cache_secret secret;
     struct cache_shared_map *map;
     uint32_t child_slots;

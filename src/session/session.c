@@ -287,7 +287,7 @@ session_facts(struct session *s, const char *text, size_t len)
     static const struct sql_statement unread = {
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
     static struct sql_memo none; /* of what is not understood, nobody writes it */
-    static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
+    static const struct sql_facts unknown = {1, false, true, true, &unread, &none, 0, {"", 0}};
     struct sql_options options = {.standard_conforming_strings = s->plain_strings,
                                   .server_version = s->host->view->server_version};
 

@@ -99,6 +99,7 @@ struct session_host {
     struct catalog *catalog;
     struct cache_shared *cache; /* NULL: there is no query cache */
     struct doubts *doubts;      /* this process's, with `cache` */
+    struct cache_tally *tally;  /* the same */
     uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
     struct buf scratch;         /* of whoever needs one for a moment */
     struct slab small;          /* what sessions keep while a statement runs */

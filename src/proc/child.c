@@ -494,6 +494,8 @@ sweep(void *ctx)
     note_cpu(c);
     limits_tell(&c->limits, c->pool);
     show_clients(c);
+    if (c->host.tally != NULL)
+        cache_tally_flush(c->host.tally);
     leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
         idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
@@ -545,6 +547,7 @@ child_new(struct proc *p)
     if (p->cache != NULL) {
         c->host.cache = p->cache;
         c->host.doubts = cache_shared_join(p->cache, cache_owner_of_child(p->child_no));
+        c->host.tally = cache_tally_new(p->cache->stats);
     }
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
@@ -576,6 +579,7 @@ child_free(struct child *c)
     dns_free(c->dns);
     catalog_free(c->host.catalog);
     doubts_free(c->host.doubts);
+    cache_tally_free(c->host.tally);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

@@ -1,0 +1,77 @@
+/*
+ * Which tables a statement reads and writes, as their numbers (oid), and whether what it reads may
+ * be kept and given again.
+ *
+ * Found out by the same questions as all that is known of names (catalog/question.h), when the
+ * query cache is on (memory_cache_enabled at catalog_configure); kept in the same memo, and as
+ * lossy. Pure but for that memory. Everything is judged in the scope; that no name stands for
+ * something else in the session (temporary objects, SET LOCAL, DDL of the transaction's own) is the
+ * caller's to know.
+ *
+ * Partitions: where a partitioned table has few, reads and writes name them all. Where it has many,
+ * the topmost partitioned table stands for all of them, in reads and writes alike (`roots`).
+ *
+ * Source: PostgreSQL's manual, chapters "System Catalogs" and "Function Volatility Categories".
+ */
+#ifndef CATALOG_TABLES_H
+#define CATALOG_TABLES_H
+
+#include "catalog/catalog.h"
+
+enum { CATALOG_TABLES_MAX = 24 };
+
+struct catalog_tables {
+    uint32_t database; /* its oid; 0 when that is not known */
+    bool everything;   /* of writes: what they touch is not known: all of the database */
+    bool roots;        /* a partitioned table stands for its partitions: who hears of the
+                        * partitions alone that others write (the WAL) does not know of it */
+    uint32_t n;
+    uint32_t oids[CATALOG_TABLES_MAX]; /* each once, in no order */
+};
+
+enum catalog_answer {
+    CATALOG_TABLES_UNKNOWN, /* the catalog must be asked first: catalog_question_add() */
+    CATALOG_TABLES_NOT,     /* may not be kept */
+    CATALOG_TABLES_KNOWN,
+};
+
+/* Why an answer may not be kept. */
+enum catalog_uncached {
+    CATALOG_UNCACHED_NONE,
+    CATALOG_UNCACHED_KIND,      /* no plain SELECT, VALUES or TABLE */
+    CATALOG_UNCACHED_LOCKS,     /* locks rows, perhaps within a view */
+    CATALOG_UNCACHED_TIME,      /* what it says of time may depend on when it is asked */
+    CATALOG_UNCACHED_FUNCTION,  /* calls one that may answer differently, or of whom nobody knows */
+    CATALOG_UNCACHED_SAMPLE,    /* TABLESAMPLE */
+    CATALOG_UNCACHED_COLUMN,    /* xmin, ctid and the like */
+    CATALOG_UNCACHED_MISSING,   /* no such name */
+    CATALOG_UNCACHED_TEMPORARY, /* reads what only this session has */
+    CATALOG_UNCACHED_SYSTEM,    /* reads the system's own tables */
+    CATALOG_UNCACHED_FOREIGN,   /* reads a foreign table */
+    CATALOG_UNCACHED_SEQUENCE,  /* reads a sequence */
+    CATALOG_UNCACHED_LISTED,    /* reads a table in cache_unsafe_memqcache_table_list */
+    CATALOG_UNCACHED_MANY,      /* comes from too many tables */
+    CATALOG_UNCACHED_LAST = CATALOG_UNCACHED_MANY
+};
+
+/* The tables that a plain read comes from: what views, inheritance and policies of row security
+ * lead to. When NOT, *why_r says why not, and *r is empty. Values of parameters are not seen: who
+ * keeps the answer looks into them (sql_says_now()). */
+enum catalog_answer catalog_reads(const struct catalog *c, const struct catalog_scope *scope,
+                                  const struct sql_statement *st, struct catalog_tables *r,
+                                  enum catalog_uncached *why_r);
+
+/* What any statement may write: the tables themselves, partitions and children, base tables of
+ * views, tables that foreign keys lead to. `everything` where that cannot be told: rules, triggers,
+ * volatile functions that do more than compute, DDL, CALL, DO, EXECUTE, foreign tables, names that
+ * are missing. Never NOT. When UNKNOWN, *r says everything of a database whose oid may be 0. */
+enum catalog_answer catalog_writes(const struct catalog *c, const struct catalog_scope *scope,
+                                   const struct sql_statement *st, struct catalog_tables *r);
+
+/* The database's oid; 0 when it is not known. */
+uint32_t catalog_database_oid(const struct catalog *c, const struct catalog_scope *scope);
+
+/* For people: "it calls a function whose answers may change". */
+const char *catalog_uncached_words(enum catalog_uncached why);
+
+#endif

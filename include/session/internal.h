@@ -492,6 +492,14 @@ bool place_is_after_write(const struct session *s, bool in_tx);
 /* From when on a standby must know everything; 0: from never. */
 int64_t place_not_before_ns(struct session *s);
 
+/* cache_words.c */
+enum { CACHE_WORDS_BYTES = 128 };
+/* May its answer be kept? "yes" or why not, for people. */
+void cache_words(struct session *s, const struct sql_facts *f, const struct verdict *v,
+                 char words_r[CACHE_WORDS_BYTES]);
+/* PGPOOL SET CACHE DELETE: appends NOTICE and CommandComplete. -1 when there is no cache. */
+int cache_delete(struct session *s, struct sql_text literal, struct buf *out, struct err *err);
+
 /* explain.c */
 void explain_description(struct buf *out);
 void explain_rows(struct session *s, struct sql_text inner, struct buf *out);

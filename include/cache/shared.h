@@ -42,7 +42,13 @@ struct cache_shared {
     struct cache_secret secret;
     struct cache_shared_map *map;
     uint32_t child_slots;
+    bool by_stream; /* others' writes are heard of, partition by partition: what was read by the
+                     * roots of partitioned tables alone may not be kept */
 };
+
+/* The number of a database in cache/versions.h: of its name, not its oid, since who writes must be
+ * able to say it before anybody has asked the catalog. The same in all processes. */
+uint32_t cache_database(const char *name);
 
 struct cache_shared_options {
     struct store_limits limits; /* but for `owners` */
@@ -97,6 +103,11 @@ void cache_open(struct cache_shared *cs, enum cache_closed why);
 /* Before anything is sent to it: this is the primary now (-1: none is known), on this timeline.
  * Where it was another one before, everything is raised: what was acknowledged may be gone. */
 void cache_note_primary(struct cache_shared *cs, int node_id, uint32_t timeline);
+
+/* What new connections are given has changed, of a role or a database (ALTER ROLE ... SET): what
+ * older ones answer does not count any more. CLOCK_MONOTONIC; 0: never. */
+void cache_note_renewal(struct cache_shared *cs);
+int64_t cache_renewed_ns(const struct cache_shared *cs);
 
 /* ---- orphans ---- */
 

@@ -7,15 +7,19 @@
 #include "cache/shared.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "os/clock.h"
 #include "os/random.h"
 #include "os/shm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct cache_shared_map {
     _Atomic uint32_t closed;
     _Atomic uint32_t overflow;
+    _Atomic int64_t renewed_ns;
     _Atomic uint64_t primary;                    /* whom anybody has noted last, and its timeline */
     _Atomic uint64_t orphans[CACHE_ORPHANS_MAX]; /* 0: free */
 };
@@ -58,6 +62,12 @@ cache_shared_free(struct cache_shared *cs)
     versions_free(cs->versions);
     shm_free(cs->map, sizeof(*cs->map));
     free(cs);
+}
+
+uint32_t
+cache_database(const char *name)
+{
+    return (uint32_t)hash_bytes(name, strlen(name));
 }
 
 struct doubts *
@@ -104,6 +114,23 @@ cache_note_primary(struct cache_shared *cs, int node_id, uint32_t timeline)
     /* in this order: whoever finds the word has nothing to raise any more */
     versions_raise_all(cs->versions);
     atomic_store(&cs->map->primary, word);
+}
+
+void
+cache_note_renewal(struct cache_shared *cs)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    int64_t old_ns = atomic_load(&cs->map->renewed_ns);
+
+    while (old_ns < now_ns &&
+           !atomic_compare_exchange_weak(&cs->map->renewed_ns, &old_ns, now_ns)) {
+    }
+}
+
+int64_t
+cache_renewed_ns(const struct cache_shared *cs)
+{
+    return atomic_load_explicit(&cs->map->renewed_ns, memory_order_acquire);
 }
 
 /* ---- orphans ---- */

@@ -67,6 +67,8 @@ struct session_options {
     bool log_client_messages;
     uint8_t log_backend_messages; /* enum config_backend_messages */
     bool warns;                   /* client_min_messages lets warnings through */
+    bool cache;                   /* memory_cache_enabled */
+    bool cache_follows_writes;    /* memqcache_auto_cache_invalidation */
     int64_t failover_wait_ms;     /* for a primary, 0: not at all */
     int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
     int64_t login_limit_ms;       /* authentication_timeout, 0: none */
@@ -100,6 +102,7 @@ struct session_host {
     struct cache_shared *cache; /* NULL: there is no query cache */
     struct doubts *doubts;      /* this process's, with `cache` */
     struct cache_tally *tally;  /* the same */
+    size_t collected_bytes;     /* of answers that sessions are keeping */
     uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
     struct buf scratch;         /* of whoever needs one for a moment */
     struct slab small;          /* what sessions keep while a statement runs */

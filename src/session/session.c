@@ -139,7 +139,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->tx_status = 'I';
     s->plain_strings = true;
     s->reader_node = -1;
-    s->pool_mode = -1;
+    s->pool_mode = s->cache_mode = -1;
     s->active_ns = io_now_ns(host->io);
     s->last_write_ns = host->last_write(host->ctx);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
@@ -165,6 +165,7 @@ session_reap(void *ctx)
     struct session *s = ctx;
 
     buf_free(&s->in);
+    cache_fini(s);
     statements_fini(s);
     tx_fini(s);
     retry_drop(s);
@@ -181,6 +182,8 @@ session_reap(void *ctx)
 void
 session_drop_link(struct session *s, struct server *server)
 {
+    if (s->cache != NULL)
+        cache_link_gone(s, server);
     statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
@@ -315,6 +318,8 @@ release(struct session *s, struct server **link)
 {
     struct server *server = *link;
 
+    if (s->cache != NULL)
+        cache_link_gone(s, server);
     statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;

@@ -1,0 +1,76 @@
+/*
+ * The query cache in a session, for the files of it alone.
+ *
+ * cache.c        what may be answered from it, and the hit
+ * cache_fill.c   an answer that is kept
+ * cache_write.c  what writes may touch: doubts
+ */
+#ifndef SESSION_CACHE_H
+#define SESSION_CACHE_H
+
+#include "cache/shared.h"
+#include "catalog/tables.h"
+#include "session/internal.h"
+
+/* An answer on its way to the client, of a read that may be kept. */
+struct cache_fill {
+    struct server *server; /* that gives it; NULL: none is being collected */
+    struct cache_key key;
+    struct store_facts facts;
+    uint64_t primary_epoch; /* the host's when it was asked */
+    const uint8_t *whole;   /* all of it, in the receive buffer, */
+    size_t whole_len;
+    struct buf bytes; /* or as far as it has come */
+};
+
+/* What a transaction may have written, or statements that are under way. */
+struct cache_writes {
+    struct doubt doubt;
+    struct server *server; /* where */
+    bool committed;        /* some of it may be, before the end */
+    bool defines;          /* the catalog must be forgotten before the end, */
+    bool renews;           /* and connections from before it are not like those from behind it */
+};
+
+struct session_cache {
+    uint32_t database;             /* its number */
+    bool based;                    /* `base` is of these settings: */
+    bool plain_strings;            /* the session's then */
+    uint64_t base_seq;             /* the same */
+    struct cache_key_builder base; /* of a key: what is the same for all statements */
+    bool tx_reads;                 /* the running transaction is READ COMMITTED and has only read */
+    bool opaque;    /* what it has run may have left something that nobody will find out */
+    bool unsettled; /* something that changes what names mean may be under way */
+    /* of the unit that is being sent: */
+    bool reads;  /* it does nothing else */
+    bool doubts; /* it has put something in doubt */
+    /* the unit that is about to be sent, if its answer may be kept */
+    bool asked;
+    struct wire_view text; /* of a batch's statement */
+    struct cache_key key;
+    int64_t as_of_ns;
+    struct cache_fill fill;
+    struct cache_writes writes;
+};
+
+/* The session's, made when it is first needed. */
+struct session_cache *cache_of(struct session *s);
+
+/* cache_fill.c: the unit is sent to the server now; st: what it asks. True: what it reads is known,
+ * and it is nothing but a read. */
+bool cache_fill_begin(struct session *s, struct server *server, const struct sql_statement *st);
+void cache_fill_drop(struct session *s);
+void cache_fill_end(struct session *s, struct server *server, bool failed);
+
+/* cache_write.c: the text goes to the server now. */
+void cache_write_text(struct session *s, struct server *server, const struct sql_facts *f,
+                      const char *text);
+void cache_write_query(struct session *s, struct server *server, const uint8_t *bytes,
+                       const struct unit *u);
+/* Anything may be written by what goes there. */
+void cache_write_anything(struct session *s, struct server *server);
+void cache_write_end(struct session *s, struct server *server, const struct pending_entry *e,
+                     bool failed);
+void cache_write_lost(struct session *s, struct server *server);
+
+#endif

@@ -71,6 +71,39 @@ enum catalog_answer catalog_writes(const struct catalog *c, const struct catalog
 /* The database's oid; 0 when it is not known. */
 uint32_t catalog_database_oid(const struct catalog *c, const struct catalog_scope *scope);
 
+/* ---- between the files of this room ---------------------------------------------------------- */
+
+enum { CATALOG_EVENTS = 4 }; /* INSERT, UPDATE, DELETE, TRUNCATE */
+
+/* What is known of one name, or of one event of one that is written. */
+struct catalog_set {
+    uint32_t reasons; /* 1 << enum catalog_uncached */
+    bool spreads;     /* a write: nobody can tell how far */
+    bool roots;
+    bool safe; /* the name itself is in the list of safe tables */
+    uint32_t n;
+    uint32_t oids[CATALOG_TABLES_MAX];
+};
+
+static inline uint32_t
+catalog_sets_of(char kind)
+{
+    return kind == 'w' ? CATALOG_EVENTS : 1;
+}
+
+/* Is all there that catalog_reads() and catalog_writes() want to know of the name? */
+bool catalog_sets_known(const struct catalog *c, const struct catalog_scope *scope,
+                        const struct catalog_name *name);
+void catalog_put_set(struct catalog *c, const struct catalog_scope *scope,
+                     const struct catalog_name *name, uint32_t number,
+                     const struct catalog_set *set);
+
+void catalog_set_add(struct catalog_set *set, uint32_t oid);
+
+/* A row of the answer about tables: its flags as src/catalog/tables.sql says. sets: of the name. */
+void catalog_take_tables(const struct catalog *c, struct catalog_set *sets, uint32_t flags,
+                         struct sql_text text);
+
 /* For people: "it calls a function whose answers may change". */
 const char *catalog_uncached_words(enum catalog_uncached why);
 

@@ -15,6 +15,7 @@
 #include "cache/key.h"
 #include "cache/stats.h"
 #include "cache/store.h"
+#include "cache/streams.h"
 #include "cache/versions.h"
 
 #include <stdatomic.h>
@@ -24,7 +25,10 @@
 enum cache_closed {
     CACHE_CLOSED_GENERATION = 1, /* another generation of processes has sessions, whose writes are
                                   * not seen here; or ours has been replaced */
-    CACHE_CLOSED_STREAM = 2,     /* cache_invalidation = wal, and the stream does not stand */
+    CACHE_CLOSED_STREAM = 2,     /* nobody sets it: each database has a lease (cache/streams.h) */
+    CACHE_CLOSED_START = 4,      /* statements of a pgpool before this one may still run at the */
+    CACHE_CLOSED_LEFT = 8,       /* primary; or of another generation, which has just ended. Taken
+                                  * back by the lag process (proc/orphans.h) */
 };
 
 /* A server process that runs, or may run, what nobody here will hear the end of. */
@@ -39,6 +43,7 @@ struct cache_shared {
     struct versions *versions;
     struct store *store; /* NULL: answers are kept elsewhere (memqcache_method) */
     struct cache_stats *stats;
+    struct cache_streams *streams; /* NULL: writes that bypass this pgpool are not seen */
     struct cache_secret secret;
     struct cache_shared_map *map;
     uint32_t child_slots;
@@ -54,6 +59,7 @@ struct cache_shared_options {
     struct store_limits limits; /* but for `owners` */
     uint32_t child_slots;
     bool without_store;
+    bool with_streams; /* cache_invalidation = wal */
 };
 
 /* By the parent, before any fork. */
@@ -97,8 +103,8 @@ cache_is_open(const struct cache_shared *cs)
 }
 /* Whoever opens it has seen to it that nothing that was missed is taken for valid: by
  * versions_raise_all before. */
-void cache_close(struct cache_shared *cs, enum cache_closed why);
-void cache_open(struct cache_shared *cs, enum cache_closed why);
+void cache_close(struct cache_shared *cs, uint32_t why); /* enum cache_closed */
+void cache_open(struct cache_shared *cs, uint32_t why);
 
 /* Before anything is sent to it: this is the primary now (-1: none is known), on this timeline.
  * Where it was another one before, everything is raised: what was acknowledged may be gone. */

@@ -27,7 +27,7 @@ struct shared;
 struct inspect_input {
     const struct config *config;
     struct shared *shared;
-    const struct cache_shared *cache; /* NULL: there is no query cache */
+    struct cache_shared *cache; /* NULL: there is no query cache */
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
     const struct cluster_nodes *nodes;   /* NULL: nobody judges */

@@ -154,6 +154,7 @@ int proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err
 
 void child_main(struct proc *p);
 void lag_main(struct proc *p);
+void wal_main(struct proc *p);
 void pcp_main(struct proc *p);
 void logger_main(struct proc *p);
 void health_main(struct proc *p);

@@ -34,6 +34,7 @@ cache_shared_new(const struct cache_shared_options *o, struct cache_shared **cs_
     void *map = NULL;
 
     cs->child_slots = o->child_slots;
+    cs->by_stream = o->with_streams;
     limits.owners = o->child_slots + OTHER_OWNERS;
     if (random_bytes(&cs->secret, sizeof(cs->secret), err) != 0 ||
         shm_new(sizeof(*cs->map), &map, err) != 0) {
@@ -43,7 +44,8 @@ cache_shared_new(const struct cache_shared_options *o, struct cache_shared **cs_
     cs->map = map;
     if (versions_new(limits.owners, &cs->versions, err) != 0 ||
         cache_stats_new(cs->versions, &cs->stats, err) != 0 ||
-        (!o->without_store && store_new(&limits, cs->versions, &cs->store, err) != 0)) {
+        (!o->without_store && store_new(&limits, cs->versions, &cs->store, err) != 0) ||
+        (o->with_streams && cache_streams_new(&cs->streams, err) != 0)) {
         cache_shared_free(cs);
         return -1;
     }
@@ -59,6 +61,7 @@ cache_shared_free(struct cache_shared *cs)
     if (cs->store != NULL)
         store_free(cs->store);
     cache_stats_free(cs->stats);
+    cache_streams_free(cs->streams);
     versions_free(cs->versions);
     shm_free(cs->map, sizeof(*cs->map));
     free(cs);
@@ -93,15 +96,15 @@ cache_closed_word(const struct cache_shared *cs)
 }
 
 void
-cache_close(struct cache_shared *cs, enum cache_closed why)
+cache_close(struct cache_shared *cs, uint32_t why)
 {
-    atomic_fetch_or(&cs->map->closed, (uint32_t)why);
+    atomic_fetch_or(&cs->map->closed, why);
 }
 
 void
-cache_open(struct cache_shared *cs, enum cache_closed why)
+cache_open(struct cache_shared *cs, uint32_t why)
 {
-    atomic_fetch_and(&cs->map->closed, ~(uint32_t)why);
+    atomic_fetch_and(&cs->map->closed, ~why);
 }
 
 void

@@ -257,11 +257,16 @@ open_cache(struct parent *pa, struct err *err)
                    .entry_bytes = (uint32_t)cfg->memqcache_maxcache_bytes,
                    .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
         .child_slots = shared_layout(pa->base.shared)->child_slots,
+        .with_streams = cfg->cache_invalidation == CONFIG_INVALIDATION_WAL,
     };
 
     if (!config_wants_cache(cfg))
         return 0;
-    return cache_shared_new(&o, &pa->base.cache, err);
+    if (cache_shared_new(&o, &pa->base.cache, err) != 0)
+        return -1;
+    cache_close(pa->base.cache, pa->from != NULL ? CACHE_CLOSED_GENERATION | CACHE_CLOSED_LEFT
+                                                 : CACHE_CLOSED_START);
+    return 0;
 }
 
 static void

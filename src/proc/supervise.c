@@ -43,6 +43,8 @@ kind_of_slot(const struct parent *pa, uint32_t slot)
         return PROC_PCP;
     case SLOT_FAILOVER:
         return PROC_FAILOVER;
+    case SLOT_WAL:
+        return PROC_WAL;
     default:
         return PROC_LOGGER;
     }
@@ -231,6 +233,8 @@ is_wanted(const struct parent *pa, uint32_t slot)
     case PROC_LAG:
     case PROC_PCP:
         return true;
+    case PROC_WAL:
+        return pa->base.cache != NULL && pa->base.cache->streams != NULL && !pa->succeeded;
     case PROC_FAILOVER:
         return (pa->from == NULL || pa->took_over) && !pa->succeeded;
     case PROC_HEALTH:
@@ -360,6 +364,15 @@ leave_orphans(struct parent *pa, uint32_t child_no)
     cache_shared_bury(pa->base.cache, cache_owner_of_child(child_no));
 }
 
+/* What it doubts waits for commits that it knows of; whoever comes after it raises these
+ * databases before anything of them is given again. */
+static void
+leave_streams(struct parent *pa)
+{
+    cache_streams_end_leases(pa->base.cache->streams);
+    cache_shared_bury(pa->base.cache, cache_owner_of_wal(pa->base.cache));
+}
+
 static void
 bury(struct parent *pa, uint32_t slot, int status)
 {
@@ -373,6 +386,8 @@ bury(struct parent *pa, uint32_t slot, int status)
         note_relapse(pa, slot);
     if (slot >= pa->first_child)
         leave_orphans(pa, slot - pa->first_child);
+    else if (slot == SLOT_WAL)
+        leave_streams(pa);
     if (slot >= pa->first_child)
         shared_clear_child(pa->base.shared, slot - pa->first_child);
     atomic_store(&shown->retiring, 0);

@@ -105,7 +105,9 @@ cache_fill_drop(struct session *s)
 static bool
 may_grow(struct session *s, const struct cache_fill *fill, size_t more)
 {
-    return store_fits(s->host->cache->store, fill->bytes.len + more - MIN(more, READY_BYTES)) &&
+    size_t len = fill->bytes.len + more;
+
+    return (len <= READY_BYTES || store_fits(s->host->cache->store, len - READY_BYTES)) &&
            s->host->collected_bytes + more <= COLLECTED_MAX_BYTES;
 }
 

@@ -289,7 +289,8 @@ against(const struct sql_statement *st)
         reasons |= 1u << CATALOG_UNCACHED_COLUMN;
     if (st->temporary)
         reasons |= 1u << CATALOG_UNCACHED_TEMPORARY;
-    for (uint32_t n = 0; n < st->function_count; n++) {
+    /* whose method is a function, too */
+    for (uint32_t n = 0; n < st->function_count && !st->samples; n++) {
         const struct sql_function *f = &st->functions[n];
         if (!f->fixed && (f->syntax || f->function_class != SQL_FUNCTION_UNKNOWN))
             reasons |= 1u << CATALOG_UNCACHED_FUNCTION;

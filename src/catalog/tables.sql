@@ -105,7 +105,9 @@ touched(i, e, c, o, v) AS (
         WHERE t.c = 'w' AND w.ev_class = t.o AND w.ev_enabled <> 'D'
             AND w.ev_type::pg_catalog.text = CASE t.v WHEN 0 THEN '3' WHEN 1 THEN '2'
                 WHEN 2 THEN '4' ELSE '' END
-            AND NOT (w.ev_action::pg_catalog.text = '<>' AND w.ev_qual::pg_catalog.text = '<>')
+            -- all but DO INSTEAD NOTHING, whose number was another one before MERGE
+            AND NOT (w.ev_qual::pg_catalog.text = '<>' AND w.ev_action::pg_catalog.text
+                ~ '^[(][{]QUERY :commandType [67] [^{]*:utilityStmt <> ')
         UNION ALL
         -- triggers; a partition's own copies pass for internal before PostgreSQL 15
         SELECT 'p', w.tgfoid, t.v
@@ -206,7 +208,7 @@ loud(o) AS (
                 || '|drop|grant|revoke|comment|security|do|import|lock|load|join|table|prepare'
                 || '|reindex|cluster|vacuum|notify|ts_stat|ts_rewrite|dblink[_a-z]*'
                 || '|[a-z_]*_to_xml[a-z_]*)[[:>:]]'
-                || '|(?<!distinct[[:space:]]+)[[:<:]]from[[:>:]]|u&["''])')
+                || '|(?<!distinct[[:space:]]+)[[:<:]]from[[:>:]]|u&["'']')
             OR EXISTS (
                 SELECT
                 FROM (

@@ -23,8 +23,9 @@ enum { CATALOG_TABLES_MAX = 24 };
 struct catalog_tables {
     uint32_t database; /* its oid; 0 when that is not known */
     bool everything;   /* of writes: what they touch is not known: all of the database */
-    bool roots;        /* a partitioned table stands for its partitions: who hears of the
-                        * partitions alone that others write (the WAL) does not know of it */
+    bool roots;        /* a partitioned table stands for its partitions, or what is read is not
+                        * in logical replication (unlogged, a materialized view): who hears of
+                        * others' writes by that does not hear of all of them */
     uint32_t n;
     uint32_t oids[CATALOG_TABLES_MAX]; /* each once, in no order */
 };

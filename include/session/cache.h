@@ -34,6 +34,8 @@ struct cache_writes {
 
 struct session_cache {
     uint32_t database;             /* its number */
+    bool has_stream;               /* `stream` is known: */
+    uint32_t stream;               /* its database's (cache/streams.h); CACHE_STREAMS_MAX: none */
     bool based;                    /* `base` is of these settings: */
     bool plain_strings;            /* the session's then */
     uint64_t base_seq;             /* the same */

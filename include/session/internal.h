@@ -246,7 +246,6 @@ struct session {
     bool held_long;        /* the client waits: a held batch goes on as far as it has come */
     bool plain_strings;    /* standard_conforming_strings */
     bool serializable;     /* its transactions may be, by a parameter that it has set */
-    uint32_t stream;       /* of its database (cache/streams.h); CACHE_STREAMS_MAX: none */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
     uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
                             * drop prepared statements, or change how a text is read */

@@ -4,7 +4,8 @@
 -- Rows have 4194304 in their flags, and besides:
 --   1 << enum catalog_uncached   why not to keep what is read
 --   65536      what is written spreads: nobody can tell how far
---   131072     a partitioned table that stands for its partitions
+--   131072     a partitioned table that stands for its partitions; of what is read also an unlogged
+--              table or a materialized view: logical replication does not bring their changes
 --   8388608    it is about a write: 262144 times 0 INSERT, 1 UPDATE, 2 DELETE, 3 TRUNCATE
 --   16777216   the text begins with the number of a table; its name follows
 --   33554432   that is the name that was asked for
@@ -277,7 +278,8 @@ tables(i, f, t) AS (
     -- relations: views and those with few partitions are only named
     SELECT s.i,
         CASE WHEN c.relkind IN ('r', 'm', 'f') OR w.root IS NOT NULL THEN 16777216 ELSE 0 END
-        | CASE WHEN w.root IS NOT NULL THEN 131072 ELSE 0 END
+        | CASE WHEN w.root IS NOT NULL OR c.relkind = 'm' OR c.relpersistence = 'u' THEN 131072
+            ELSE 0 END
         | CASE WHEN EXISTS (
             SELECT FROM named n WHERE n.i = s.i AND n.c = 'r' AND n.o = s.o
         ) THEN 33554432 ELSE 0 END

@@ -81,6 +81,10 @@ settle(struct orphans *o)
         cache_orphan_remove(cache(o), o->list[n].place);
     versions_orphans_settle(cache(o)->versions);
     o->running = false;
+    for (int id = 0; id < CONFIG_NODES_MAX; id++) {
+        if (o->nodes[id] != NULL)
+            ask_close(o->nodes[id]->ask);
+    }
     log_write(LOG_DEBUG1, "what %u server processes were left with has ended", o->count);
     if (o->opens == 0)
         return;

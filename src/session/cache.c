@@ -141,6 +141,21 @@ may_answer(struct session *s, struct session_cache *c, const struct unit *u)
            is_current(s);
 }
 
+/* Are writes that bypass this pgpool heard of in time? Before the versions are looked at. */
+static bool
+others_are_heard(struct session *s, struct session_cache *c)
+{
+    const struct session_host *host = s->host;
+
+    if (host->cache->streams == NULL)
+        return true;
+    if (unlikely(!c->has_stream)) {
+        c->stream = host->want_stream(host->ctx, pool_key_database(s->key));
+        c->has_stream = true;
+    }
+    return cache_stream_is_good(host->cache->streams, c->stream, io_now_ns(host->io));
+}
+
 /* ---- the question ---- */
 
 static bool
@@ -407,7 +422,7 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct question q;
 
     c->asked = false;
-    if (!may_answer(s, c, u) || !read_question(s, bytes, u, &q))
+    if (!may_answer(s, c, u) || !read_question(s, bytes, u, &q) || !others_are_heard(s, c))
         return false;
     c->key = make_key(s, c, &q);
     if (give(s, c, &q))

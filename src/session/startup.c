@@ -13,7 +13,6 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "cache/shared.h"
 #include "config/config.h"
 #include "os/random.h"
 #include "os/sock.h"
@@ -192,9 +191,6 @@ welcome(struct session *s, const struct buf *parameters)
     session_enter(s, CLIENT_READY);
     s->active_ns = io_now_ns(s->host->io);
     session_show_state(s, SESSION_SLOT_IDLE);
-    s->stream = CACHE_STREAMS_MAX;
-    if (s->host->cache != NULL && s->host->cache->streams != NULL)
-        s->stream = s->host->want_stream(s->host->ctx, s->log.database);
     client_go_on(s);
 }
 

@@ -316,3 +316,15 @@ def test_a_new_primary_has_a_new_stream(start, engine):  # pylint: disable=unuse
         assert int(stream(pgpool)["good_for_ms"]) > 0
     finally:
         cluster.destroy()
+
+
+def test_configtest_says_what_is_missing(start, logical, cluster):
+    pgpool = start(cluster, cache_wal_user="cache_reader")
+    direct(cluster.primary, "DROP ROLE IF EXISTS cache_reader; CREATE ROLE cache_reader LOGIN")
+    cluster.wait_replayed()
+    done = run(*pgpool.command("--connect", "configtest"), check=False)
+    assert "it may not decode changes for the query cache (hint: set wal_level" in done.stderr
+    assert "hint: ALTER ROLE cache_reader REPLICATION)" in done.stderr and done.returncode != 0
+    direct(cluster.primary, "DROP ROLE cache_reader")
+    done = run(*start(logical).command("--connect", "configtest"), check=False)
+    assert "query cache" not in done.stderr

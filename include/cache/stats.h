@@ -29,7 +29,8 @@ struct cache_tally *cache_tally_new(struct cache_stats *s);
 void cache_tally_free(struct cache_tally *t); /* NULL: nothing; what it has is added before */
 
 /* A statement was answered from the cache, or might have been. reads: its tables, NULL where they
- * are not known. statement: a number of its text that is the same in all processes, not 0. */
+ * are not known. statement: a number of its text that is the same in all processes; with a miss 0
+ * when it was counted before its tables were known. */
 void cache_tally_hit(struct cache_tally *t, const struct read_set *reads, uint64_t statement);
 void cache_tally_miss(struct cache_tally *t, const struct read_set *reads, uint64_t statement);
 

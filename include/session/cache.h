@@ -60,7 +60,7 @@ struct session_cache *cache_of(struct session *s);
 
 /* cache_fill.c: the unit is sent to the server now; st: what it asks. True: what it reads is known,
  * and it is nothing but a read. */
-bool cache_fill_begin(struct session *s, struct server *server, const struct sql_statement *st);
+bool cache_fill_begin(struct session *s, struct server *server, const struct sql_facts *f);
 void cache_fill_drop(struct session *s);
 void cache_fill_end(struct session *s, struct server *server, bool failed);
 

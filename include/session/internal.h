@@ -89,6 +89,7 @@ struct statement {
     uint32_t epoch;
     uint64_t scope;
     uint64_t meaning;     /* lookup_meaning() when it was parsed */
+    uint64_t identity;    /* of its facts, for statistics */
     uint8_t keeps_answer; /* enum cache_keeps */
     bool named;           /* in the map now */
     uint16_t name_len;
@@ -510,6 +511,8 @@ enum { CACHE_WORDS_BYTES = 128 };
 /* May its answer be kept? "yes" or why not, for people. */
 void cache_words(struct session *s, const struct sql_facts *f, const struct verdict *v,
                  char words_r[CACHE_WORDS_BYTES]);
+/* Must the catalog be asked before cache_words? Then the host's question holds it. */
+bool cache_asks(struct session *s, const struct sql_facts *f);
 /* PGPOOL SET CACHE DELETE: appends NOTICE and CommandComplete. -1 when there is no cache. */
 int cache_delete(struct session *s, struct sql_text literal, struct buf *out, struct err *err);
 

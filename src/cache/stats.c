@@ -177,21 +177,56 @@ cache_stats_name_table(struct cache_stats *s, const struct cache_stats_table *t)
 {
     const struct name name = {t->table, t->database_name, t->name, strlen(t->name)};
     struct read_set reads;
+    struct cell *cell;
     uint64_t key;
 
     read_set_init(&reads, s->versions, t->database);
     if (!read_set_add(&reads, s->versions, t->database, t->table))
         return;
     key = key_of_slot(reads.slots[reads.n - 1]);
-    if (find(s, CACHE_STATS_TABLES, key) == NULL)
+    cell = find(s, CACHE_STATS_TABLES, key);
+    if (cell == NULL)
         add_cell(s, CACHE_STATS_TABLES, key, &name);
+    else if (cell->text[0] == '\0') /* whoever else does that now says much the same */
+        str_copy(cell->text, sizeof(cell->text), t->name);
+}
+
+static bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool
+ends_name(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '$' || c == '.' || (unsigned char)c >= 128;
+}
+
+/* A text's beginning, with 0 in each number's place. */
+static size_t
+without_numbers(const char *text, size_t len, char to[CACHE_STATS_TEXT_BYTES])
+{
+    size_t at = 0;
+    char before = ' ';
+
+    for (size_t n = 0; n < len && at < CACHE_STATS_TEXT_BYTES - 1; n++) {
+        bool number = is_digit(text[n]) && !ends_name(before);
+        before = text[n];
+        to[at++] = number ? '0' : before;
+        while (number && n + 1 < len && is_digit(text[n + 1]))
+            n++;
+    }
+    return at;
 }
 
 void
 cache_stats_name_statement(struct cache_stats *s, uint64_t statement, const char *database_name,
                            const char *text, size_t len)
 {
-    const struct name name = {0, database_name, text, len};
+    char shortened[CACHE_STATS_TEXT_BYTES];
+    const struct name name = {0, database_name, shortened, without_numbers(text, len, shortened)};
     uint64_t key = key_of_statement(statement);
 
     if (statement != 0 && find(s, CACHE_STATS_STATEMENTS, key) == NULL)
@@ -257,9 +292,10 @@ cache_tally_hit(struct cache_tally *t, const struct read_set *reads, uint64_t st
 void
 cache_tally_miss(struct cache_tally *t, const struct read_set *reads, uint64_t statement)
 {
-    t->misses++;
-    if (statement != 0)
+    if (statement != 0) {
+        t->misses++;
         count_of(t, CACHE_STATS_STATEMENTS, key_of_statement(statement))->misses++;
+    }
     for (uint32_t n = 0; reads != NULL && n < MIN(reads->n, (uint32_t)READ_SET_MAX); n++)
         count_of(t, CACHE_STATS_TABLES, key_of_slot(reads->slots[n]))->misses++;
 }

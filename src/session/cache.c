@@ -33,6 +33,7 @@ enum {
 /* A read. */
 struct question {
     struct wire_view text;
+    uint64_t identity; /* of what it says, for statistics */
     uint8_t form;
     const struct statement *known; /* it is that one; NULL: its text came along */
     struct wire_parse parse;       /* with FORM_PARSES */
@@ -289,16 +290,21 @@ read_question(struct session *s, const uint8_t *bytes, const struct unit *u, str
     struct err err;
 
     *q = (struct question){.form = FORM_QUERY};
-    if (u->type == 'Q')
+    if (u->type == 'Q') {
+        q->identity = f != NULL ? f->identity : 0;
         return f != NULL && is_wanted(s, cache_keeps(f)) &&
                wire_parse_query(bytes, (uint32_t)u->bytes, &q->text, &err) == WIRE_OK;
+    }
     if (!read_batch(s, bytes, u, q) || !knows_its_columns(s, q))
         return false;
-    if (q->known != NULL)
+    if (q->known != NULL) {
+        q->identity = q->known->identity;
         return is_wanted(s, q->known->keeps_answer) &&
                !sql_says_now((const char *)q->values, q->values_len);
-    return is_wanted(s, cache_keeps(session_facts(s, q->text.data, q->text.len))) &&
-           !sql_says_now((const char *)q->values, q->values_len);
+    }
+    f = session_facts(s, q->text.data, q->text.len);
+    q->identity = f->identity;
+    return is_wanted(s, cache_keeps(f)) && !sql_says_now((const char *)q->values, q->values_len);
 }
 
 /* ---- the key ---- */
@@ -410,6 +416,7 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
         return false;
     build_ready(answer, s->tx_status);
     session_send(s, answer);
+    cache_tally_hit(host->tally, &facts.reads, q->identity);
     note_hit(s, q);
     leave_statements(s, q);
     return true;
@@ -427,6 +434,7 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->key = make_key(s, c, &q);
     if (give(s, c, &q))
         return true;
+    cache_tally_miss(s->host->tally, NULL, q.identity);
     c->asked = true;
     c->text = q.text;
     /* before the judgement, and before anything leaves */
@@ -489,7 +497,7 @@ cache_sending(struct session *s, struct server *server, const uint8_t *bytes, st
     if (c->asked) {
         const struct sql_facts *f =
             u->type == 'Q' ? u->facts : session_facts(s, c->text.data, c->text.len);
-        reads = cache_fill_begin(s, server, &f->statements[0]);
+        reads = cache_fill_begin(s, server, f);
     }
     c->asked = false;
     if (u->begins && s->tx_status == 'I')

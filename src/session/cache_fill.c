@@ -9,6 +9,7 @@
  */
 #include "session/cache.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { COLLECTED_MAX_BYTES = 32 * 1024 * 1024, READY_BYTES = 6 };
@@ -69,20 +70,41 @@ judge(struct session *s, const struct sql_statement *st, struct catalog_tables *
     }
 }
 
+/* For the views: who is counted. What reads one table alone says its name. */
+static void
+note_names(const struct session *s, const struct sql_facts *f, const struct catalog_tables *tables)
+{
+    struct cache_stats *stats = s->host->cache->stats;
+    const struct sql_statement *st = &f->statements[0];
+    const char *database = pool_key_database(s->key);
+    char name[CACHE_STATS_TEXT_BYTES] = "";
+
+    cache_stats_name_statement(stats, f->identity, database, f->text.data, f->text.len);
+    if (tables->n == 1 && st->table_count == 1)
+        snprintf(name, sizeof(name), "%.*s%s%.*s", (int)st->tables[0].schema.len,
+                 st->tables[0].schema.data, st->tables[0].schema.len > 0 ? "." : "",
+                 (int)st->tables[0].name.len, st->tables[0].name.data);
+    for (uint32_t n = 0; n < tables->n; n++)
+        cache_stats_name_table(stats, &(struct cache_stats_table){s->cache->database,
+                                                                  tables->oids[n], database, name});
+}
+
 bool
-cache_fill_begin(struct session *s, struct server *server, const struct sql_statement *st)
+cache_fill_begin(struct session *s, struct server *server, const struct sql_facts *f)
 {
     struct session_cache *c = s->cache;
     struct cache_fill *fill = &c->fill;
     struct catalog_tables tables;
 
     cache_fill_drop(s);
-    if (!knows_names(s) || c->unsettled || !judge(s, st, &tables))
+    if (!knows_names(s) || c->unsettled || !judge(s, &f->statements[0], &tables))
         return false;
     fill->facts.as_of_ns = fresh_as_of(s, server, c->as_of_ns);
     if (fill->facts.as_of_ns <= 0 || !take_reads(s, &tables, &fill->facts.reads) ||
         !versions_valid(s->host->cache->versions, &fill->facts.reads, fill->facts.as_of_ns))
         return true;
+    note_names(s, f, &tables);
+    cache_tally_miss(s->host->tally, &fill->facts.reads, 0);
     fill->facts.note = 0;
     fill->key = c->key;
     fill->server = server;

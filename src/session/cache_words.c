@@ -5,11 +5,9 @@
  * Called by command.c and explain.c. Nothing is sent to a server for it but, once, the question to
  * the catalog (unit.c sees to that).
  */
-#include "session/internal.h"
+#include "session/cache.h"
 
 #include "base/str.h"
-#include "cache/shared.h"
-#include "catalog/tables.h"
 #include "sql/command.h"
 #include "wire/build.h"
 
@@ -56,7 +54,7 @@ names_words(struct session *s, const struct sql_statement *st, char words_r[CACH
     enum catalog_uncached why = CATALOG_UNCACHED_NONE;
     struct catalog_tables r;
 
-    switch (catalog_reads(s->host->catalog, &s->scope, st, &r, &why)) {
+    switch (catalog_reads(s->host->catalog, lookup_scope(s), st, &r, &why)) {
     case CATALOG_TABLES_UNKNOWN:
         str_copy(words_r, CACHE_WORDS_BYTES, "not known: the catalog could not be asked");
         return;
@@ -85,6 +83,22 @@ cache_words(struct session *s, const struct sql_facts *f, const struct verdict *
         names_words(s, &f->statements[0], words_r);
 }
 
+bool
+cache_asks(struct session *s, const struct sql_facts *f)
+{
+    const struct catalog_scope *scope = lookup_scope(s);
+    enum catalog_uncached why;
+    struct catalog_tables r;
+
+    if (s->host->cache == NULL || !f->understood || f->count != 1 ||
+        f->statements[0].kind != SQL_SELECT || s->lookup_failed ||
+        catalog_reads(s->host->catalog, scope, &f->statements[0], &r, &why) !=
+            CATALOG_TABLES_UNKNOWN)
+        return false;
+    catalog_question_add(&s->host->question, s->host->catalog, scope, &f->statements[0]);
+    return true;
+}
+
 /* ---- PGPOOL SET CACHE DELETE ---- */
 
 /* Answers to the text are kept under as many keys as there are ways to ask for it, and by others as
@@ -95,22 +109,17 @@ forget(struct session *s, const char *text, size_t len)
 {
     const struct sql_facts *f = session_facts(s, text, len);
     struct versions *versions = s->host->cache->versions;
+    uint32_t database = cache_of(s)->database;
     enum catalog_uncached why;
     struct catalog_tables r;
 
-    if (f->count != 1 || catalog_reads(s->host->catalog, &s->scope, &f->statements[0], &r, &why) ==
-                             CATALOG_TABLES_UNKNOWN) {
-        uint32_t database = catalog_database_oid(s->host->catalog, &s->scope);
-        if (database == 0)
-            versions_raise_all(versions);
-        else
-            versions_raise_database(versions, database);
+    if (f->count != 1 || catalog_reads(s->host->catalog, lookup_scope(s), &f->statements[0], &r,
+                                       &why) == CATALOG_TABLES_UNKNOWN) {
+        versions_raise_database(versions, database);
         return;
     }
     for (uint32_t n = 0; n < r.n; n++)
-        versions_raise(versions, r.database, r.oids[n]);
-    if (r.everything)
-        versions_raise_database(versions, r.database);
+        versions_raise(versions, database, r.oids[n]);
 }
 
 int

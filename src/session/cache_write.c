@@ -361,6 +361,8 @@ cache_write_end(struct session *s, struct server *server, const struct pending_e
         catalog_changed(s->host->catalog, pool_key_database(s->key));
     if (w->renews)
         cache_note_renewal(s->host->cache);
+    if (w->committed || !undone)
+        cache_tally_written(s->host->tally, &w->doubt);
     doubt_end(s->host->doubts, &w->doubt, w->committed || !undone);
     w->server = NULL;
     w->committed = w->defines = w->renews = false;

@@ -35,11 +35,9 @@ class Asker:
                  types=()):
         """A batch; describe: "P", "S" or None."""
         parts = [raw.parse(name, sql, *types)] if parse else []
-        if describe == "S":
-            parts.append(raw.describe("S", name))
         parts.append(raw.bind("", name, *values, formats=formats, results=results))
-        if describe == "P":
-            parts.append(raw.describe("P"))
+        if describe is not None:
+            parts.append(raw.describe(describe, name if describe == "S" else ""))
         self.one.send(*parts, raw.execute(), raw.SYNC)
         return self.one.read_until("Z")
 

@@ -61,15 +61,22 @@ ROLES = ("cache_a", "cache_b")
 
 
 @pytest.fixture(name="tables")
-def tables_fixture(cluster):
+def tables_fixture(cluster, pgpool):
+    """Made through pgpool, which would not hear of it otherwise."""
+    with raw.connected(pgpool) as one:
+        make_tables(one)
+    cluster.wait_replayed()
+
+
+def make_tables(one):
     for role in ROLES:
-        cluster.sql(f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN "
+        one.rows(f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN "
                     "NULL; END $$")
-        cluster.sql(f"DROP SCHEMA IF EXISTS {role} CASCADE; CREATE SCHEMA {role};"
+        one.rows(f"DROP SCHEMA IF EXISTS {role} CASCADE; CREATE SCHEMA {role};"
                     f"CREATE TABLE {role}.mine AS SELECT '{role}' AS who;"
                     f"GRANT USAGE ON SCHEMA {role} TO {role};"
                     f"GRANT SELECT ON {role}.mine TO {role};")
-    cluster.sql(TABLES + "GRANT USAGE ON SCHEMA c TO PUBLIC;"
+    one.rows(TABLES + "GRANT USAGE ON SCHEMA c TO PUBLIC;"
                 "GRANT SELECT ON ALL TABLES IN SCHEMA c TO PUBLIC;")
 
 
@@ -86,6 +93,11 @@ def two_fixture(tables, pgpool):
 
 
 T = "SELECT b FROM c.t WHERE a = 1"
+
+
+def direct_rows(direct, sql):
+    with raw.connected(direct) as one:
+        return one.rows(sql)
 
 
 # ---- hits ----------------------------------------------------------------------------------------
@@ -167,7 +179,7 @@ def test_a_hit_needs_no_server(cluster, tables, start_pgpool):
         one.warm_rows(T)
         with Asker(pgpool) as busy:
             busy.rows("BEGIN")
-            busy.rows("SELECT pg_backend_pid()")  # has the only connection
+            busy.rows("LOCK TABLE c.other")  # has the only connection
             assert one.is_hit(T)
             busy.rows("ROLLBACK")
 
@@ -187,7 +199,7 @@ CACHED = ["SELECT a FROM c.v", "SELECT a FROM c.vv", "SELECT * FROM c.part",
 def test_cached(one, sql, direct):
     first = rows_of(one.simple(sql))
     assert one.warm_rows(sql) == first
-    assert [[str(v) for v in row] for row in direct.rows(sql)] == first
+    assert direct_rows(direct, sql) == first
     assert dict(one.rows("PGPOOL EXPLAIN " + sql))["cache"].startswith("yes")
 
 
@@ -221,7 +233,6 @@ def test_never_cached(one, sql):
     ("SELECT a FROM pg_class", "no: "),
     ("/*NO QUERY CACHE*/ SELECT a FROM c.t", "no: its comment says so"),
     ("INSERT INTO c.t VALUES (1)", "no: it may write"),
-    ("SELECT 1; SELECT 2", "no: it is not one statement"),
     ("SELECT a FROM c.s", "no: "),
     ("not even SQL", "no: it is not understood"),
     ("SELECT a FROM c.t", "yes: its answer comes from 1 table"),
@@ -434,8 +445,7 @@ def test_a_write_is_seen(one, two, direct, name, read, write, way):
             rows_of(two.extended(text))
     after, was_hit = one.hit(lambda: one.simple(read))
     assert not was_hit
-    assert rows_of(after) == [[None if v is None else {True: "t", False: "f"}.get(v, str(v))
-                               for v in row] for row in direct.rows(read)]
+    assert rows_of(after) == direct_rows(direct, read)
     assert rows_of(after) != before, name
     assert one.warm_rows(read) == rows_of(after)
 
@@ -489,6 +499,7 @@ def test_hidden_writes(one, two, way):
 
 
 def test_other_tables_stay(one, two):
+    two.rows("UPDATE c.t SET b = b")  # what it touches is asked for behind the first one
     one.warm_rows(T)
     one.warm_rows("SELECT a FROM c.other")
     two.rows("UPDATE c.t SET b = 'new' WHERE a = 1")
@@ -541,6 +552,7 @@ def test_nothing_is_kept_before_a_commit(one, two):
 def test_snapshots(one, two):
     """What a transaction's snapshot shows is old for everybody else, and new is not for it."""
     one.warm_rows(T)
+    one.warm_rows("SELECT a FROM c.other")  # or it would count as a write, as nobody knows it
     one.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
     assert one.rows("SELECT a FROM c.other /*NO QUERY CACHE*/") == [["7"]]
     two.rows("UPDATE c.t SET b = 'new' WHERE a = 1")
@@ -650,7 +662,7 @@ def test_per_database_and_user(cluster, tables, engine):
     pgpool = Pgpool(cluster, engine, **PGPOOL_SETTINGS)
     pgpool.settings["pool_limits"] = os.path.join(pgpool.directory, "pool_limits")
     with open(pgpool.settings["pool_limits"], "w", encoding="utf-8") as file:
-        file.write("cache_a.test cache=off\n")
+        file.write("test cache_a - - cache=off\n")
     pgpool.start()
     try:
         with Asker(pgpool) as one, Asker(pgpool, user="cache_a") as other:
@@ -738,15 +750,15 @@ def test_rates_by_table_and_statement(one, two):
     one.warm_rows(sql)
     for _ in range(10):
         assert one.is_hit(sql)
-    two.rows("UPDATE c.other SET a = a")
+    for _ in range(3):
+        two.rows("UPDATE c.other SET a = a")
 
     def counted():
-        tables = {row[2]: row for row in one.rows("SHOW pool_cache_tables")}
         statements = {row[4]: row for row in one.rows("SHOW pool_cache_statements")}
+        tables = [row for row in one.rows("SHOW pool_cache_tables") if row[2] == "c.other"]
         name = sql.replace("1000", "0")
         return name in statements and int(statements[name][1]) > 10 and \
-            "c.other" in tables and int(tables["c.other"][3]) > 10 and \
-            int(tables["c.other"][6]) > 0 and tables["c.other"][0] == "test"
+            any(row[0] == "test" and int(row[3]) > 10 and int(row[6]) > 0 for row in tables)
     wait_for(counted, "the numbers")
 
 

@@ -99,8 +99,11 @@ def tell(pgpool, run):
     return cache
 
 
-def make_tables(cluster):
-    cluster.sql(schema())
+def make_tables(cluster, target):
+    """Through pgpool, which would not hear of it otherwise."""
+    with target.connect() as one:
+        one.execute(schema())
+    cluster.wait_replayed()
 
 
 def new_ledger():
@@ -111,7 +114,7 @@ def new_ledger():
 def mix_fixture(cluster):
     """A function that makes one, on new tables."""
     def make(pgpool, **more):
-        make_tables(cluster)
+        make_tables(cluster, pgpool)
         return Mix(pgpool, cluster.primary, new_ledger(), SECONDS, seed=SEED, **more)
     return make
 
@@ -307,7 +310,7 @@ HEARD = tuple(name for name, thing in THINGS.items()
 
 def test_writers_past_pgpool(logical, start_pgpool_at):
     pgpool = start_pgpool_at(logical, **CACHED, **PRIMARY_READS, cache_invalidation="wal")
-    make_tables(logical)
+    make_tables(logical, pgpool)
     mix = Mix(pgpool, logical.primary, new_ledger(), SECONDS, seed=SEED, past=True, things=HEARD)
     with pgpool.connect() as one:
         def is_on():

@@ -41,8 +41,10 @@ struct session_cache {
     uint64_t base_seq;             /* the same */
     struct cache_key_builder base; /* of a key: what is the same for all statements */
     bool tx_reads;                 /* the running transaction is READ COMMITTED and has only read */
-    bool opaque;    /* what it has run may have left something that nobody will find out */
-    bool unsettled; /* something that changes what names mean may be under way */
+    bool opaque;           /* what it has run may have left something that nobody will find out */
+    struct buf unjudged;   /* texts of which it is not known yet, each ended by a zero, */
+    uint64_t unjudged_seq; /* as of these settings */
+    bool unsettled;        /* something that changes what names mean may be under way */
     /* of the unit that is being sent: */
     bool reads;  /* it does nothing else */
     bool doubts; /* it has put something in doubt */
@@ -66,7 +68,9 @@ void cache_fill_end(struct session *s, struct server *server, bool failed);
 
 /* cache_write.c: the text goes to the server now. */
 void cache_write_text(struct session *s, struct server *server, const struct sql_facts *f,
-                      const char *text);
+                      struct wire_view text);
+/* What has run and was not known then: is it now? */
+void cache_write_judge(struct session *s);
 void cache_write_query(struct session *s, struct server *server, const uint8_t *bytes,
                        const struct unit *u);
 /* Anything may be written by what goes there. */

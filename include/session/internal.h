@@ -641,6 +641,7 @@ uint8_t cache_keeps(const struct sql_facts *f);
 bool cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* It is placed, and goes to the server now. */
 void cache_sending(struct session *s, struct server *server, const uint8_t *bytes, struct unit *u);
+void cache_sent(struct session *s); /* it has gone, and facts of texts may be asked for again */
 /* A Bind in it, of this statement (NULL: one that nobody here knows). */
 void cache_bound(struct session *s, struct server *server, const struct statement *st);
 /* cache_fill.c: these bytes go to the client. */

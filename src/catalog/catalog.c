@@ -106,7 +106,7 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
         *targets[n] = compiled[n];
     }
     c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
-    c->asks_tables = config->memory_cache_enabled;
+    c->asks_tables = config_wants_cache(config);
     if (hash != c->lists_hash)
         memo_drop_all(c->memo);
     c->lists_hash = hash;

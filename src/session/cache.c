@@ -61,6 +61,7 @@ cache_fini(struct session *s)
         return;
     BUG_UNLESS(!doubt_any(&s->cache->writes.doubt));
     cache_fill_drop(s);
+    buf_free(&s->cache->unjudged);
     free(s->cache);
     s->cache = NULL;
 }
@@ -68,8 +69,10 @@ cache_fini(struct session *s)
 void
 cache_is_clean(struct session *s)
 {
-    if (s->cache != NULL)
-        s->cache->opaque = false;
+    if (s->cache == NULL)
+        return;
+    s->cache->opaque = false;
+    buf_free(&s->cache->unjudged);
 }
 
 /* ---- may it be? ---- */
@@ -137,9 +140,9 @@ may_answer(struct session *s, struct session_cache *c, const struct unit *u)
 
     return u->ends && !u->local && !u->partial && u->pass_left == 0 && u->executed == 1 &&
            u->verb == SQL_SELECT && !u->has_begin && host->cache->store != NULL &&
-           cache_is_open(host->cache) && !c->opaque && is_ready(s) && tx_allows(s, c) &&
-           host->view->primary_id >= 0 && !hold_may_stop(s, host->view->primary_id) &&
-           is_current(s);
+           cache_is_open(host->cache) && !c->opaque && c->unjudged.len == 0 && is_ready(s) &&
+           tx_allows(s, c) && host->view->primary_id >= 0 &&
+           !hold_may_stop(s, host->view->primary_id) && is_current(s);
 }
 
 /* Are writes that bypass this pgpool heard of in time? Before the versions are looked at. */
@@ -515,6 +518,13 @@ cache_sending(struct session *s, struct server *server, const uint8_t *bytes, st
         cache_write_anything(s, server);
     u->flags |= c->doubts ? CYCLE_DOUBT : 0;
     u->flags |= is_alone(s, u) ? CYCLE_ALONE : 0;
+}
+
+void
+cache_sent(struct session *s)
+{
+    if (unlikely(s->cache->unjudged.len > 0))
+        cache_write_judge(s);
 }
 
 void

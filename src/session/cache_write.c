@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+enum { UNJUDGED_MAX_BYTES = 16 * 1024 };
+
 enum reach { REACH_NOTHING, REACH_TABLES, REACH_DATABASE, REACH_ALL };
 
 /* ---- what a statement is ---- */
@@ -160,24 +162,6 @@ writes_at(struct session *s, struct server *server)
     return w;
 }
 
-void
-cache_write_anything(struct session *s, struct server *server)
-{
-    struct cache_writes *w = writes_at(s, server);
-
-    s->cache->unsettled = s->cache->opaque = true;
-    w->defines = true;
-    doubt_begin_all(s->host->doubts, &w->doubt);
-}
-
-/* In the modes in which nobody looks into what functions leave. */
-static void
-may_leave(struct session *s)
-{
-    if (session_pool_mode(s) != CONFIG_POOL_MODE_AUTO)
-        s->cache->opaque = true;
-}
-
 /* Are others' names the session's, and will they be when the statement runs? */
 static bool
 knows_names(const struct session *s)
@@ -190,8 +174,93 @@ knows_names(const struct session *s)
            !s->cache->opaque && !s->cache->unsettled;
 }
 
+/* In the modes in which nobody looks into what functions leave. */
 static void
-doubt_tables(struct session *s, struct server *server, const struct sql_statement *st)
+may_leave(struct session *s)
+{
+    if (session_pool_mode(s) != CONFIG_POOL_MODE_AUTO)
+        s->cache->opaque = true;
+}
+
+/* Nobody knows yet. */
+static void
+may_turn_out_to_leave(struct session *s, struct wire_view text)
+{
+    struct buf *texts = &s->cache->unjudged;
+
+    if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO || s->cache->opaque)
+        return;
+    if (!knows_names(s) || texts->len + text.len + 1 > UNJUDGED_MAX_BYTES ||
+        memchr(text.data, 0, text.len) != NULL) {
+        s->cache->opaque = true;
+        return;
+    }
+    for (size_t at = 0; at < texts->len; at += strlen((const char *)texts->data + at) + 1) {
+        const char *other = (const char *)texts->data + at;
+        if (strlen(other) == text.len && memcmp(other, text.data, text.len) == 0)
+            return;
+    }
+    s->cache->unjudged_seq = s->settings.seq;
+    buf_add(texts, text.data, text.len);
+    buf_add_u8(texts, 0);
+}
+
+/* Is nothing left by it? What is not known yet is asked for. */
+static bool
+is_judged(struct session *s, const char *text, size_t len)
+{
+    const struct catalog_scope *scope = lookup_scope(s);
+    const struct sql_facts *f = session_facts(s, text, len);
+    struct catalog_tables r;
+
+    for (uint32_t n = 0; n < f->count; n++) {
+        if (catalog_writes(s->host->catalog, scope, &f->statements[n], &r) ==
+            CATALOG_TABLES_UNKNOWN) {
+            catalog_question_add(&s->host->question, s->host->catalog, scope, &f->statements[n]);
+            return false;
+        }
+        if (r.everything)
+            may_leave(s);
+    }
+    return true;
+}
+
+void
+cache_write_judge(struct session *s)
+{
+    struct buf *texts = &s->cache->unjudged;
+    size_t kept = 0;
+    size_t next;
+
+    if (!knows_names(s) || s->cache->unjudged_seq != s->settings.seq)
+        may_leave(s);
+    for (size_t at = 0; at < texts->len && !s->cache->opaque; at = next) {
+        size_t len = strlen((const char *)texts->data + at);
+        next = at + len + 1;
+        if (is_judged(s, (const char *)texts->data + at, len))
+            continue;
+        memmove(texts->data + kept, texts->data + at, len + 1);
+        kept += len + 1;
+    }
+    texts->len = s->cache->opaque ? 0 : kept;
+    if (texts->len == 0)
+        buf_free(texts);
+}
+
+void
+cache_write_anything(struct session *s, struct server *server)
+{
+    struct cache_writes *w = writes_at(s, server);
+
+    s->cache->unsettled = true;
+    w->defines = true;
+    doubt_begin_all(s->host->doubts, &w->doubt);
+    may_leave(s);
+}
+
+static void
+doubt_tables(struct session *s, struct server *server, const struct sql_statement *st,
+             struct wire_view text)
 {
     struct catalog_tables r;
     const struct catalog_scope *scope = lookup_scope(s);
@@ -201,7 +270,9 @@ doubt_tables(struct session *s, struct server *server, const struct sql_statemen
     answer = catalog_writes(s->host->catalog, scope, st, &r);
     if (answer == CATALOG_TABLES_UNKNOWN && knows_names(s))
         catalog_question_add(&s->host->question, s->host->catalog, scope, st);
-    if (answer != CATALOG_TABLES_KNOWN || r.everything)
+    if (answer != CATALOG_TABLES_KNOWN)
+        may_turn_out_to_leave(s, text);
+    else if (r.everything)
         may_leave(s);
     if (answer == CATALOG_TABLES_KNOWN && !r.everything && knows_names(s)) {
         w = r.n > 0 ? writes_at(s, server) : NULL;
@@ -235,17 +306,17 @@ moves_names(const struct session *s, const struct sql_statement *st)
 
 static void
 write_statement(struct session *s, struct server *server, const struct sql_statement *st,
-                const char *text)
+                struct wire_view text)
 {
     struct cache_writes *w = &s->cache->writes;
-    enum reach reach = reach_of(st, text, &w->renews);
+    enum reach reach = reach_of(st, text.data, &w->renews);
     bool follows = session_options(s)->cache_follows_writes;
 
     s->cache->unsettled |= moves_names(s, st);
     if (reach == REACH_NOTHING || (reach == REACH_TABLES && !follows))
         return;
     if (reach == REACH_TABLES) {
-        doubt_tables(s, server, st);
+        doubt_tables(s, server, st, text);
         return;
     }
     w = writes_at(s, server);
@@ -270,7 +341,7 @@ moves_within(const struct session *s, const struct sql_facts *f)
 
 void
 cache_write_text(struct session *s, struct server *server, const struct sql_facts *f,
-                 const char *text)
+                 struct wire_view text)
 {
     if (!f->understood) {
         cache_write_anything(s, server);
@@ -291,7 +362,7 @@ cache_write_query(struct session *s, struct server *server, const uint8_t *bytes
     if (u->facts == NULL || wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) != WIRE_OK)
         cache_write_anything(s, server);
     else
-        cache_write_text(s, server, u->facts, text.data);
+        cache_write_text(s, server, u->facts, text);
 }
 
 void
@@ -303,7 +374,7 @@ cache_bound(struct session *s, struct server *server, const struct statement *st
         cache_write_anything(s, server);
     else
         cache_write_text(s, server, session_facts(s, st->prepared->query, st->prepared->query_len),
-                         st->prepared->query);
+                         statements_text(st));
 }
 
 /* ---- the end ---- */

@@ -577,6 +577,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     if (unlikely(s->host->cache != NULL))
         cache_sending(s, o->server, o->bytes, u);
     send_unit(s, o, u);
+    if (unlikely(s->host->cache != NULL))
+        cache_sent(s);
     if (unlikely(s->host->question.count > 0))
         lookup_learn(s);
 }

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "catalog/tables.h"
 #include "config/config.h"
 #include "route/route.h"
 #include "wire/build.h"
@@ -329,6 +330,29 @@ watch(struct session *s, const struct sql_facts *f, struct verdict *v)
     }
 }
 
+/* Is what it reads asked about, though it may be that it stays at the primary? */
+static bool
+reads_matter(const struct session *s, const struct sql_statement *st)
+{
+    return st->unknown_calls || may_leave_primary(s) || s->host->cache != NULL;
+}
+
+/* With a query cache, writes whose tables nobody knows would make all that is kept of their
+ * database invalid: they wait until that is known, once. */
+static void
+ask_for_tables(struct session *s, const struct sql_facts *f, struct verdict *v)
+{
+    struct catalog_tables tables;
+
+    if (!f->understood || f->count != 1 || s->pinned || !names_hold(s) || !may_ask(s))
+        return;
+    refresh_scope(s);
+    v->unknown = catalog_writes(s->host->catalog, &s->scope, &f->statements[0], &tables) ==
+                 CATALOG_TABLES_UNKNOWN;
+    if (v->unknown)
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &f->statements[0]);
+}
+
 struct verdict
 lookup_verdict(struct session *s, const struct sql_facts *f)
 {
@@ -350,18 +374,19 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
         st->kind == SQL_SET || st->kind == SQL_POOL_SHOW) {
         watch(s, f, &v);
+        if (unlikely(s->host->cache != NULL))
+            ask_for_tables(s, f, &v);
         return v;
     }
     v.by_catalog = true;
-    v.judged = !s->pinned && names_hold(s) && (st->unknown_calls || may_leave_primary(s)) &&
-               flags_of(s, f, &flags);
+    v.judged = !s->pinned && names_hold(s) && reads_matter(s, st) && flags_of(s, f, &flags);
     if (v.judged) {
         take_flags(s, st, flags, &v);
         return v;
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    if (s->pinned || !names_hold(s) || !(st->unknown_calls || may_leave_primary(s))) {
+    if (s->pinned || !names_hold(s) || !reads_matter(s, st)) {
         watch(s, f, &v); /* it stays at the primary whatever the answer is */
         return v;
     }

@@ -31,12 +31,6 @@ def told(messages):
     return [(got.kind, got.body) for got in messages]
 
 
-def learn(one, *texts):
-    """Until pgpool knows the tables of these texts: asked without an effect."""
-    for text in texts:
-        one.simple(text)
-
-
 def is_kept(server, one, text):
     """The server is asked for the first of two, and for the second not."""
     one.simple(text)
@@ -48,6 +42,18 @@ def is_kept(server, one, text):
 
 def wait_kept(server, one, text):
     wait_for(lambda: is_kept(server, one, text), f"the answer to {text} to be kept")
+
+
+def learn(server, one, write):
+    """Until pgpool knows which tables the text writes, and that there are no others."""
+    aside = f"SELECT a FROM aside WHERE b = '{write}'"
+
+    def is_known():
+        wait_kept(server, one, aside)
+        one.simple(write)
+        return not is_asked(server, one, aside)
+
+    wait_for(is_known, f"the tables of {write} to be known")
 
 
 def is_asked(server, one, text):
@@ -216,7 +222,7 @@ def test_a_write_in_another_session_makes_it_miss(pgpool, server, user, text, ta
 
 def test_a_write_of_another_table_does_not(pgpool, server, user, text, table):
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(other, f"INSERT INTO {table}_2 VALUES (1)")
+        learn(server, other, f"INSERT INTO {table}_2 VALUES (1)")
         wait_kept(server, one, text)
         other.simple(f"INSERT INTO {table}_2 VALUES (1)")
         assert not is_asked(server, one, text)
@@ -229,7 +235,7 @@ def test_a_write_of_another_table_does_not(pgpool, server, user, text, table):
 def test_a_prepared_write(pgpool, server, user, text, table):
     """Parse alone writes nothing."""
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(other, f"INSERT INTO {table} VALUES (1)")
+        learn(server, other, f"INSERT INTO {table} VALUES (1)")
         wait_kept(server, one, text)
         other.send(raw.parse("w", f"INSERT INTO {table} VALUES (1)") + raw.SYNC)
         assert kinds(other.read_until("Z")) == "1Z"
@@ -262,7 +268,7 @@ def test_a_write_under_way_makes_it_miss(pgpool, server, user, text, table):
     held = Held(write)
     server.script(user + "2", held)
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(one, f"INSERT INTO {table} VALUES (1)")
+        learn(server, one, f"INSERT INTO {table} VALUES (1)")
         wait_kept(server, one, text)
         other.send(raw.query(write))
         assert held.come.wait(20)
@@ -279,7 +285,7 @@ def test_a_read_that_began_before_the_write_is_not_kept(pgpool, server, user, te
     held = Held(text, ANSWER + ready())
     server.script(user + "2", held)
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(one, text, f"INSERT INTO {table} VALUES (1)")
+        learn(server, one, f"INSERT INTO {table} VALUES (1)")
         one.simple(f"INSERT INTO {table} VALUES (1)")
         other.send(raw.query(text))
         assert held.come.wait(20)
@@ -292,7 +298,7 @@ def test_a_read_that_began_before_the_write_is_not_kept(pgpool, server, user, te
 def test_rollback_keeps_entries(pgpool, server, user, text, table):
     write = f"INSERT INTO {table} VALUES (1)"
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(other, write)
+        learn(server, other, write)
         wait_kept(server, one, text)
         other.simple("BEGIN")
         other.simple(write)
@@ -328,7 +334,7 @@ def test_rollback_keeps_entries(pgpool, server, user, text, table):
 def test_a_rollback_behind_a_commit_in_a_pipeline(pgpool, server, user, text, table, statements):
     """Nothing of what was committed is taken for undone."""
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(other, f"INSERT INTO {table} VALUES (1)")
+        learn(server, other, f"INSERT INTO {table} VALUES (1)")
         server.replies["COMMIT AND CHAIN"] = complete("COMMIT")
         wait_kept(server, one, text)
         other.send(b"".join(raw.query(sql.format(table)) for sql in statements))
@@ -341,7 +347,7 @@ def test_a_pipeline_of_writes_ends_with_the_last(pgpool, server, user, text, tab
     held = Held(write)
     server.script(user + "2", held)
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(one, f"INSERT INTO {table} VALUES (1)")
+        learn(server, one, f"INSERT INTO {table} VALUES (1)")
         wait_kept(server, one, text)
         other.send(raw.query(f"INSERT INTO {table} VALUES (1)") + raw.query(write))
         other.read_until("Z")
@@ -368,7 +374,7 @@ def test_copy(pgpool, server, user, text, table):
 
     server.script(user + "2", script)
     with client(pgpool, user) as one, client(pgpool, user + "2") as other:
-        learn(one, f"INSERT INTO {table} VALUES (1)")
+        learn(server, one, f"INSERT INTO {table} VALUES (1)")
         wait_kept(server, one, text)
         other.send(raw.query(copy))
         other.read_until("G")
@@ -403,7 +409,7 @@ def test_a_write_whose_end_is_not_heard_of(start_bed, how):
     held = Held(write)
     server.script("u2", held)
     with client(bed.pgpool, "u") as one, client(bed.pgpool, "u2") as other:
-        learn(one, "INSERT INTO t VALUES (1)")
+        learn(server, one, "INSERT INTO t VALUES (1)")
         wait_kept(server, one, text)
         wait_kept(server, one, "SELECT a FROM other")
         other.send(raw.query(write))
@@ -426,7 +432,7 @@ def test_in_a_transaction(pgpool, server, user, text, table):
     """READ COMMITTED, as long as it has only read."""
     write = f"INSERT INTO {table}_2 VALUES (1)"
     with client(pgpool, user) as one:
-        learn(one, write)
+        learn(server, one, write)
         wait_kept(server, one, text)
         one.simple("BEGIN ISOLATION LEVEL READ COMMITTED")
         before = server.asked(text)
@@ -515,7 +521,7 @@ def test_two_children(start_bed):
     held = Held(write)
     with client(bed.pgpool, "u") as one, client(bed.pgpool, "u") as two, \
             client(bed.pgpool, "u") as three, client(bed.pgpool, "u") as four:
-        learn(one, "INSERT INTO t VALUES (1)")
+        learn(server, one, "INSERT INTO t VALUES (1)")
         wait_kept(server, one, text)
         for session in (two, three, four):
             assert not is_asked(server, session, text)

@@ -32,6 +32,7 @@ struct catalog_question {
     uint32_t cap;
     bool overflow; /* more names than are asked for: what they are stays unknown */
     bool asks_tables;
+    bool from_standby; /* which may not have the latest catalog: no tables are learned from it */
     struct catalog_set *sets; /* from the first row about tables on */
     struct buf path;
     struct buf parameters; /* of bodies: names, each ended by a zero */

@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* Of a row's flags: one of PostgreSQL's own functions, and a volatile one of these. */
-enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, ROW_TABLES = 1 << 22 };
+enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, ROW_TABLES = 1 << 22, ROW_STANDBY = 1 << 26 };
 enum { PARAMETERS_MAX = 64, NAME_MAX_BYTES = 63 };
 
 /* What stands behind the names that are asked for: src/catalog/question.sql as a string. */
@@ -27,10 +27,15 @@ static const char query[] =
 #include "question_sql.h"
     ;
 
-/* What they lead to: src/catalog/tables.sql. */
+/* What they lead to: src/catalog/tables.sql, and src/catalog/touched.sql for those written. */
 static const char tables_query[] =
 #include "tables_sql.h"
     ;
+static const char touched_query[] =
+#include "touched_sql.h"
+    ;
+static const char untouched[] =
+    "touched(i,e,c,o,v) AS (SELECT 0,0,'w'::pg_catalog.text,0::pg_catalog.oid,0 WHERE false)";
 
 /* ---- asking ---- */
 
@@ -43,7 +48,7 @@ catalog_question_clear(struct catalog_question *q)
     q->count = 0;
     free(q->sets);
     q->sets = NULL;
-    q->overflow = q->asks_tables = false;
+    q->overflow = q->asks_tables = q->from_standby = false;
 }
 
 void
@@ -184,6 +189,16 @@ catalog_question_known(const struct catalog_question *q, const struct catalog *c
     return true;
 }
 
+static bool
+asks_writes(const struct catalog_question *q)
+{
+    for (uint32_t n = 0; n < q->count; n++) {
+        if (q->asked[n].kind == 'w')
+            return true;
+    }
+    return false;
+}
+
 void
 catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
                      struct buf *sql)
@@ -206,6 +221,8 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
     }
     buf_add_str(sql, "),");
     if (q->asks_tables) {
+        buf_add_str(sql, asks_writes(q) ? touched_query : untouched);
+        buf_add_u8(sql, ',');
         buf_add_str(sql, tables_query);
         buf_add_u8(sql, ',');
     }
@@ -283,6 +300,7 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
         return;
     a = &q->asked[number];
     if (flags & ROW_TABLES) {
+        q->from_standby |= (flags & ROW_STANDBY) != 0;
         if (q->asks_tables)
             catalog_take_tables(c, sets_of(q, a), flags, columns[2]);
         return;
@@ -367,7 +385,7 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
         struct catalog_name name = name_of(q, a);
         bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
-        if (q->asks_tables && a->kind != 'b' && a->kind != 'n')
+        if (q->asks_tables && !q->from_standby && a->kind != 'b' && a->kind != 'n')
             put_sets(q, c, scope, a);
         if (a->kind == 'c')
             continue;

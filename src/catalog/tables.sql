@@ -1,5 +1,5 @@
--- Which tables names lead to, and what keeps answers that come from them from being kept. Stands
--- behind the names of question.sql (wanted, path, named) when the query cache is on.
+-- Which tables names lead to, and what keeps answers that come from them from being kept. Stands in
+-- front of question.sql, whose names (wanted, named) it uses, when the query cache is on.
 --
 -- Rows have 4194304 in their flags, and besides:
 --   1 << enum catalog_uncached   why not to keep what is read
@@ -9,6 +9,7 @@
 --   8388608    it is about a write: 262144 times 0 INSERT, 1 UPDATE, 2 DELETE, 3 TRUNCATE
 --   16777216   the text begins with the number of a table; its name follows
 --   33554432   that is the name that was asked for
+--   67108864   a standby answers: none of this counts
 --   1048576    one of PostgreSQL's own functions (2097152: volatile): name and number of arguments
 --
 -- What is read. Functions are not followed into their bodies: only immutable ones are trusted.
@@ -68,113 +69,6 @@ seen(i, c, o) AS (
                 (w.aggminvtransfn::pg_catalog.oid), (w.aggmfinalfn::pg_catalog.oid)) AS y(o)
         WHERE s.c = 'p' AND s.o >= 16384 AND w.aggfnoid = s.o
     ) AS x(c, o)
-    WHERE x.o <> 0
-),
--- What is written: w relations, in which way (v) when the name is written in that one (e); r those
--- that are read for it; p functions that are called; t types of columns; ! a rule.
-touched(i, e, c, o, v) AS (
-    SELECT n.i, g.e, 'w', n.o, g.e
-    FROM named n
-    CROSS JOIN (VALUES (0), (1), (2), (3)) AS g(e)
-    WHERE n.c = 'w'
-    UNION
-    SELECT t.i, t.e, x.c, x.o, x.v
-    FROM touched t
-    CROSS JOIN LATERAL (
-        -- INSERT does not go on to children that are no partitions
-        SELECT 'w', h.inhrelid, t.v
-        FROM pg_catalog.pg_inherits h
-        JOIN pg_catalog.pg_class k ON k.oid = h.inhrelid
-        WHERE t.c = 'w' AND h.inhparent = t.o AND (t.v <> 0 OR k.relispartition)
-        UNION ALL
-        -- rows that move to another partition
-        SELECT 'w', k.oid, g.v
-        FROM pg_catalog.pg_class k
-        CROSS JOIN (VALUES (0), (2)) AS g(v)
-        WHERE t.c = 'w' AND t.v = 1 AND k.oid = t.o AND k.relkind = 'p'
-        UNION ALL
-        -- rows that change with those of the table; TRUNCATE ... CASCADE asks for no action
-        SELECT 'w', w.conrelid,
-            CASE WHEN t.v = 3 THEN 3 WHEN t.v = 2 AND w.confdeltype = 'c' THEN 2 ELSE 1 END
-        FROM pg_catalog.pg_constraint w
-        WHERE t.c = 'w' AND w.contype = 'f' AND w.confrelid = t.o
-            AND (t.v = 3 OR (t.v = 1 AND w.confupdtype IN ('c', 'n', 'd'))
-                OR (t.v = 2 AND w.confdeltype IN ('c', 'n', 'd')))
-        UNION ALL
-        SELECT '!', 1::pg_catalog.oid, t.v
-        FROM pg_catalog.pg_rewrite w
-        WHERE t.c = 'w' AND w.ev_class = t.o AND w.ev_enabled <> 'D'
-            AND w.ev_type::pg_catalog.text = CASE t.v WHEN 0 THEN '3' WHEN 1 THEN '2'
-                WHEN 2 THEN '4' ELSE '' END
-            -- all but DO INSTEAD NOTHING, whose number was another one before MERGE
-            AND NOT (w.ev_qual::pg_catalog.text = '<>' AND w.ev_action::pg_catalog.text
-                ~ '^[(][{]QUERY :commandType [67] [^{]*:utilityStmt <> ')
-        UNION ALL
-        -- triggers; a partition's own copies pass for internal before PostgreSQL 15
-        SELECT 'p', w.tgfoid, t.v
-        FROM pg_catalog.pg_trigger w
-        WHERE t.c = 'w' AND w.tgrelid = t.o AND w.tgfoid >= 16384 AND w.tgenabled <> 'D'
-            AND (w.tgtype::pg_catalog.int4 & CASE t.v WHEN 0 THEN 4 WHEN 1 THEN 16 WHEN 2 THEN 8
-                ELSE 32 END) <> 0
-        UNION ALL
-        -- columns' domains, and what those stand on
-        SELECT 't', w.atttypid, t.v
-        FROM pg_catalog.pg_attribute w
-        WHERE t.c = 'w' AND t.v < 2 AND w.attrelid = t.o AND w.attnum > 0 AND w.atttypid >= 16384
-        UNION ALL
-        SELECT 't', w.typbasetype, t.v
-        FROM pg_catalog.pg_type w
-        WHERE t.c = 't' AND w.oid = t.o AND w.typtype = 'd' AND w.typbasetype >= 16384
-        UNION ALL
-        SELECT CASE WHEN m.m[1] <> 'relid' THEN 'p' ELSE y.c END,
-            CASE m.m[1] WHEN 'opno' THEN COALESCE((
-                    SELECT q.oprcode::pg_catalog.oid
-                    FROM pg_catalog.pg_operator q
-                    WHERE q.oid = m.m[2]::pg_catalog.oid AND q.oid >= 16384
-                ), 0::pg_catalog.oid)
-                ELSE m.m[2]::pg_catalog.oid END,
-            t.v
-        FROM (
-            SELECT w.ev_action::pg_catalog.text, v.relkind = 'v' AND t.c = 'w' -- a view's query
-            FROM pg_catalog.pg_rewrite w
-            JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
-            WHERE t.c IN ('w', 'r') AND w.ev_class = t.o AND w.ev_type = '1'
-                AND (v.relkind = 'v' OR (v.relkind = 'm' AND t.c = 'w'))
-            UNION ALL
-            SELECT pg_catalog.concat(w.polqual, w.polwithcheck), false
-            FROM pg_catalog.pg_policy w
-            JOIN pg_catalog.pg_class v ON v.oid = w.polrelid
-            WHERE t.c IN ('w', 'r') AND w.polrelid = t.o AND v.relrowsecurity
-            UNION ALL
-            SELECT w.adbin::pg_catalog.text, false -- defaults
-            FROM pg_catalog.pg_attrdef w
-            WHERE t.c = 'w' AND t.v < 2 AND w.adrelid = t.o
-            UNION ALL
-            SELECT pg_catalog.concat(w.indexprs, w.indpred), false
-            FROM pg_catalog.pg_index w
-            WHERE t.c = 'w' AND w.indrelid = t.o
-            UNION ALL
-            SELECT w.partexprs::pg_catalog.text, false
-            FROM pg_catalog.pg_partitioned_table w
-            WHERE t.c = 'w' AND w.partrelid = t.o
-            UNION ALL
-            SELECT w.tgqual::pg_catalog.text, false -- triggers' WHEN
-            FROM pg_catalog.pg_trigger w
-            WHERE t.c = 'w' AND w.tgrelid = t.o
-            UNION ALL
-            SELECT w.conbin::pg_catalog.text, false -- checks of tables and domains
-            FROM pg_catalog.pg_constraint w
-            WHERE (t.c = 'w' AND w.conrelid = t.o AND w.contype = 'c')
-                OR (t.c = 't' AND w.contypid = t.o)
-            UNION ALL
-            SELECT w.typdefaultbin::pg_catalog.text, false
-            FROM pg_catalog.pg_type w
-            WHERE t.c = 't' AND w.oid = t.o
-        ) AS z(tree, through)
-        CROSS JOIN LATERAL pg_catalog.regexp_matches(z.tree,
-            ':(relid|funcid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g') AS m(m)
-        CROSS JOIN LATERAL (SELECT 'r' UNION ALL SELECT 'w' WHERE z.through) AS y(c)
-    ) AS x(c, o, v)
     WHERE x.o <> 0
 ),
 -- Partitions, and what stands for many of them.
@@ -250,13 +144,19 @@ loud(o) AS (
         ) END
 ),
 tables(i, f, t) AS (
+    -- what a standby says may be old
+    SELECT w.i, 67108864, ''
+    FROM wanted w
+    WHERE w.k = 'd' AND pg_catalog.pg_is_in_recovery()
+    UNION ALL
     SELECT w.i, 16777216, d.oid::pg_catalog.text
     FROM wanted w
     JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
     WHERE w.k = 'd'
     UNION ALL
     -- casts that work unasked: any text may become a time by one through input and output
-    SELECT w.i, CASE WHEN x.castmethod = 'i' AND x.castcontext = 'i' THEN 8 ELSE 0 END
+    SELECT w.i, CASE WHEN x.castmethod = 'i' AND x.castcontext = 'i' AND (x.casttarget >= 16384
+            OR x.casttarget IN (1082, 1083, 1114, 1184, 1266)) THEN 8 ELSE 0 END
         | CASE WHEN x.castcontext = 'i' AND p.provolatile <> 'i' THEN 16 ELSE 0 END
         | CASE WHEN p.provolatile = 'v' THEN 65536 ELSE 0 END, ''
     FROM wanted w

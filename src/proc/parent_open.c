@@ -217,13 +217,22 @@ parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
     return rc;
 }
 
+/* With the query cache on, the tables behind names are known, too. */
+static uint32_t
+memo_entries(const struct config *config)
+{
+    int64_t entries = config->relcache_size;
+
+    return (uint32_t)MIN(config->memory_cache_enabled ? entries * 8 : entries, INT32_MAX);
+}
+
 static int
 open_shared(struct parent *pa, struct err *err)
 {
     struct shared_layout layout = {
         .child_slots = 2 * pa->base.child_target,
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
-        .memo_entries = (uint32_t)pa->config->relcache_size,
+        .memo_entries = memo_entries(pa->config),
         .health_slots = MIN(pa->config->backend_count + SPARE_NODES, (uint32_t)CLUSTER_NODES_MAX),
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),

@@ -630,8 +630,8 @@ node_to_ask(struct session *s)
     enum route_reason reason;
 
     if (primary_id >= 0 && !s->host->view->nodes[primary_id].drained &&
-        !session_options(s)->ask_reader)
-        return primary_id;
+        (!session_options(s)->ask_reader || catalog_asks_tables(s->host->catalog)))
+        return primary_id; /* of tables a standby may know less */
     return place_reader(s, &reason);
 }
 

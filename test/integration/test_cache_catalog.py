@@ -1,6 +1,6 @@
 """Which tables statements read and write, and which answers may be kept, as the catalog of a real
-server says (src/catalog/tables.sql). Each row says what must come out; and whatever changes when the
-statement is run must be among what it was said to write."""
+server says (src/catalog/tables.sql). Each row says what must come out; and whatever changes when
+the statement is run must be among what it was said to write."""
 
 import functools
 import os
@@ -23,7 +23,8 @@ CREATE EXTENSION IF NOT EXISTS file_fdw;
 CREATE SCHEMA other;
 CREATE TABLE a (id int PRIMARY KEY, x text, d date, ts timestamptz DEFAULT now(), ti time);
 CREATE TABLE b (id serial PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE, y text);
-CREATE TABLE c (id int PRIMARY KEY, b int DEFAULT 1 REFERENCES b ON DELETE SET NULL ON UPDATE CASCADE);
+CREATE TABLE c (id int PRIMARY KEY, 
+    b int DEFAULT 1 REFERENCES b ON DELETE SET NULL ON UPDATE CASCADE);
 CREATE TABLE d (id int PRIMARY KEY, c int REFERENCES c ON UPDATE CASCADE);
 CREATE TABLE e (id int PRIMARY KEY, a int REFERENCES a);
 CREATE TABLE textual (td text, vd varchar, when_text text);
@@ -33,7 +34,8 @@ CREATE TABLE zoned (id int, t timetz);
 CREATE UNLOGGED TABLE unlogged (id int);
 CREATE TABLE other.a (id int);
 CREATE TABLE "Quoted t" ("Id" int);
-CREATE TABLE gen (id int GENERATED ALWAYS AS IDENTITY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED);
+CREATE TABLE gen (id int GENERATED ALWAYS AS IDENTITY, n int,
+    twice int GENERATED ALWAYS AS (n * 2) STORED);
 INSERT INTO a SELECT g, 'x' || g, '2020-01-01', '2020-01-01', '10:00' FROM generate_series(1, 5) g;
 INSERT INTO b SELECT g, g, 'y' FROM generate_series(1, 5) g;
 INSERT INTO c SELECT g, g FROM generate_series(1, 5) g;
@@ -47,12 +49,16 @@ CREATE FUNCTION sta_reads(int) RETURNS bigint STABLE LANGUAGE sql AS 'SELECT cou
 CREATE FUNCTION vol(int) RETURNS int VOLATILE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION vol_writes(int) RETURNS int VOLATILE LANGUAGE plpgsql
     AS 'BEGIN INSERT INTO e VALUES ($1 + 100, NULL); RETURN 1; END';
-CREATE FUNCTION sta_hides(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN vol_writes($1); END';
+CREATE FUNCTION sta_hides(int) RETURNS int STABLE LANGUAGE plpgsql
+    AS 'BEGIN RETURN vol_writes($1); END';
 CREATE FUNCTION vol_dynamic(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; END';
-CREATE FUNCTION definer(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'UPDATE e SET a = NULL RETURNING 1';
+CREATE FUNCTION definer(int) RETURNS int LANGUAGE sql SECURITY DEFINER
+    AS 'UPDATE e SET a = NULL RETURNING 1';
 CREATE FUNCTION definer_imm(int) RETURNS int LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT 1';
-CREATE FUNCTION with_default(int, int DEFAULT vol_writes(1)) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION vol_atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC INSERT INTO e VALUES (900) RETURNING 1; END;
+CREATE FUNCTION with_default(int, int DEFAULT vol_writes(1)) RETURNS int IMMUTABLE LANGUAGE sql
+    AS 'SELECT 1';
+CREATE FUNCTION vol_atomic() RETURNS int LANGUAGE sql
+    BEGIN ATOMIC INSERT INTO e VALUES (900) RETURNING 1; END;
 CREATE FUNCTION lower(int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION other.lower(text) RETURNS text VOLATILE LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION row_label(other.a) RETURNS text STABLE LANGUAGE sql AS 'SELECT ''l''';
@@ -120,7 +126,9 @@ CREATE VIEW v_w AS SELECT w.id FROM w, a;
 CREATE TABLE empty_p (id int) PARTITION BY LIST (id);
 DO $$ BEGIN FOR i IN 1..30 LOOP EXECUTE format('CREATE TABLE many%s (id int)', i); END LOOP; END $$;
 CREATE TABLE big (id int);
-DO $$ BEGIN FOR i IN 1..30 LOOP EXECUTE format('CREATE TABLE big%s () INHERITS (big)', i); END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1..30 LOOP
+    EXECUTE format('CREATE TABLE big%s () INHERITS (big)', i);
+    END LOOP; END $$;
 CREATE TABLE hub (id int PRIMARY KEY);
 DO $$ BEGIN FOR i IN 1..30 LOOP
     EXECUTE format('CREATE TABLE spoke%s (h int REFERENCES hub ON DELETE CASCADE)', i);
@@ -128,7 +136,8 @@ DO $$ BEGIN FOR i IN 1..30 LOOP
 
 -- triggers, rules
 CREATE TABLE log (t text);
-CREATE FUNCTION trg_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (1); RETURN NEW; END';
+CREATE FUNCTION trg_log() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN INSERT INTO log VALUES (1); RETURN NEW; END';
 CREATE FUNCTION trg_touch() RETURNS trigger LANGUAGE plpgsql
     AS 'BEGIN IF NEW IS DISTINCT FROM OLD THEN NEW.ts := now(); END IF; RETURN NEW; END';
 CREATE FUNCTION trg_calls() RETURNS trigger LANGUAGE plpgsql
@@ -173,7 +182,8 @@ CREATE TABLE idx (id int);
 CREATE INDEX ON idx (imm(id));
 CREATE VIEW v_logged AS SELECT id FROM logged;
 CREATE TABLE self (id int PRIMARY KEY, up int REFERENCES self ON DELETE CASCADE);
-CREATE TABLE set_default (id int DEFAULT vol_writes(700) REFERENCES cascading ON DELETE SET DEFAULT);
+CREATE TABLE set_default (id int DEFAULT vol_writes(700)
+    REFERENCES cascading ON DELETE SET DEFAULT);
 
 -- row security
 CREATE TABLE rls (id int, owner text);
@@ -275,7 +285,8 @@ READS = [
     ("SELECT definer_imm(1)", ""),
     ("SELECT pg_catalog.lower(x) FROM a", "a"),
     ("SELECT to_char(ts, 'YYYY'), date_trunc('day', ts), extract(year FROM ts) FROM a", "a"),
-    ("SELECT jsonb_build_object('a', x), json_agg(x), array_to_string(array_agg(x), ',') FROM a", "a"),
+    ("SELECT jsonb_build_object('a', x), json_agg(x), array_to_string(array_agg(x), ',')"
+     " FROM a", "a"),
     ("SELECT row_number() OVER (ORDER BY x), lag(x) OVER w FROM a WINDOW w AS (ORDER BY id)", "a"),
     ("SELECT * FROM generate_series(1, 3)", ""),
     ("SELECT current_user, session_user, current_database()", ""),
@@ -494,7 +505,8 @@ class Asked:
         """Of each table with rows of its own, a sum."""
         rows = self.connection.execute(
             "SELECT relname, (xpath('//s/text()', query_to_xml(format("
-            "'SELECT md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))) AS s FROM ONLY %s t',"
+            "'SELECT md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))) AS s"
+            " FROM ONLY %s t',"
             " oid::regclass), false, true, '')))[1]::text FROM pg_class WHERE oid >= 16384"
             " AND relkind IN ('r', 'm') AND relpersistence <> 't' AND relispopulated").fetchall()
         return dict(rows)

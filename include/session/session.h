@@ -104,11 +104,16 @@ struct session_host {
     struct cache_tally *tally;  /* the same */
     size_t collected_bytes;     /* of answers that sessions are keeping */
     uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
+<<<<<<< HEAD
     /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
      * is begun if it has to be. */
     uint32_t (*want_stream)(void *ctx, const char *database);
     struct buf scratch; /* of whoever needs one for a moment */
     struct slab small;  /* what sessions keep while a statement runs */
+=======
+    struct buf scratch;         /* of whoever needs one for a moment */
+    struct slab small;          /* what sessions keep while a statement runs */
+>>>>>>> i7-wal
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */
@@ -145,6 +150,9 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
+    /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
+     * is begun if it has to be. */
+    uint32_t (*want_stream)(void *ctx, const char *database);
     /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
      * parameter. */
     int (*show)(void *ctx, struct session *s, const struct session_question *question,

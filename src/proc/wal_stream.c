@@ -354,15 +354,23 @@ stream_begun(void *ctx)
     wal_watch_soon(st->w->watch);
 }
 
-/* From here on nobody gets what was kept before, and the catalog is asked anew. */
+/* First the catalog: what is judged by what was known of it is not kept then. */
+static void
+forget_catalog(struct wal_stream *st)
+{
+    log_write(LOG_DEBUG1, "everything of database \"%s\" counts as changed", st->database);
+    catalog_changed(st->w->catalog, st->database);
+    versions_raise_database(st->w->cache->versions, cache_database(st->database));
+}
+
+/* From here on nobody gets what was kept before. */
 static void
 open_when_ready(struct wal_stream *st, const struct cache_snapshot *snapshot)
 {
     if (st->phase != WAITING || st->fence == 0 || snapshot->xmin < st->fence ||
         st->catalog_as_of_ns == 0)
         return;
-    catalog_changed(st->w->catalog, st->database);
-    versions_raise_database(st->w->cache->versions, cache_database(st->database));
+    forget_catalog(st);
     st->phase = ON;
     st->retry_ms = RETRY_MS;
     st->row.words[0] = '\0';
@@ -404,8 +412,7 @@ take(struct wal_stream *st, const uint8_t *bytes, size_t len, struct err *err)
         if (wal_changes_take(st->changes, &m, &changed, err) != 0)
             return -1;
         if (changed) {
-            catalog_changed(st->w->catalog, st->database);
-            versions_raise_database(st->w->cache->versions, cache_database(st->database));
+            forget_catalog(st);
         }
         return 0;
     }
@@ -581,8 +588,7 @@ void
 wal_stream_catalog_seen(struct wal_stream *st, int64_t as_of_ns, bool changed)
 {
     if (changed) {
-        catalog_changed(st->w->catalog, st->database);
-        versions_raise_database(st->w->cache->versions, cache_database(st->database));
+        forget_catalog(st);
     }
     st->catalog_as_of_ns = as_of_ns;
     renew(st);

@@ -1,8 +1,9 @@
-"""What was left behind at the servers: as long as it may still write, the query cache is off (after a
-start or an upgrade)."""
+"""What was left behind at the servers: as long as it may still write, the query cache does not give
+these tables, and is off after a start or an upgrade."""
 
 import pytest
 
+from cached import hit, is_hit
 from cluster import run
 from daemon import Upgradable, makes
 from proxy import binary
@@ -113,23 +114,29 @@ def test_on_again_after_an_upgrade_that_failed(make):
 
 
 def test_what_a_killed_child_has_sent_is_waited_for(make, cluster):
-    """Its tables are in doubt until the statement has ended."""
+    """Its table gives no hits until the statement has ended, and what it wrote then."""
     ended = "server processes were left with has ended"
-    one = make(**CACHE, log_min_messages="debug1").start()
+    read = "SELECT count(*) FROM orphaned"
+    one = make(**CACHE, log_min_messages="debug1", load_balance_mode="off").start()
     one.wait_log(ON)
-    before = one.log_text().count(ended)
+    cluster.sql("CREATE TABLE orphaned (id int)")
     with cluster.primary.connect() as holder:
-        holder.execute("CREATE TABLE IF NOT EXISTS orphaned (id int)")
         holder.execute("SELECT pg_advisory_lock(2)")
+        with one.connect(prepare_threshold=None) as reader:
+            assert hit(one, reader, read) == 0
         client = one.connect()
         client.pgconn.send_query(b"INSERT INTO orphaned SELECT 1 FROM pg_advisory_xact_lock(2)")
         wait_for(lambda: holder.execute("SELECT count(*) FROM pg_locks WHERE locktype = "
                                         "'advisory' AND NOT granted").fetchone()[0] == 1,
                  "the statement to wait")
+        before = one.log_text().count(ended)
         one.kill_named("child")
         wait_looks(cluster)
         assert one.log_text().count(ended) == before
-        holder.execute("SELECT pg_advisory_unlock(2)")
-        one.wait_log(ended, before + 1)
-        assert holder.execute("SELECT count(*) FROM orphaned").fetchone()[0] == 1
-        holder.execute("DROP TABLE orphaned")
+        with one.connect(prepare_threshold=None) as reader:
+            for _ in range(10):
+                assert is_hit(one, reader, read) == (0, False)
+            holder.execute("SELECT pg_advisory_unlock(2)")
+            one.wait_log(ended, before + 1)
+            assert hit(one, reader, read) == 1
+    cluster.sql("DROP TABLE orphaned")

@@ -1,6 +1,7 @@
-"""Writes that bypass pgpool count for the query cache (cache_invalidation = wal): the stream of each
-database's changes, when a commit counts, and what happens when the stream cannot be."""
+"""Writes that bypass pgpool count for the query cache (cache_invalidation = wal): the stream of
+each database's changes, when a commit counts, and what happens when the stream cannot be."""
 
+import contextlib
 import os
 import signal
 import time
@@ -9,14 +10,16 @@ import psycopg
 import pytest
 
 import processes
+from cached import cached, hit, is_hit
 from cluster import Cluster, Server, Target, run
 from proxy import Pgpool
-from waiting import wait_for
+from waiting import Background, wait_for
 
 pytestmark = pytest.mark.one_engine
 
 SETTINGS = {"memory_cache_enabled": "on", "cache_invalidation": "wal", "num_init_children": 2,
-            "health_check_period": 1, "failover_on_backend_error": "on"}
+            "log_min_messages": "debug1", "health_check_period": 1,
+            "failover_on_backend_error": "on"}
 COLUMNS = ("database", "node_id", "slot", "state", "since", "received_lsn", "applied_lsn",
            "lag_bytes", "lag_ms", "commits", "good_for_ms", "last_error")
 
@@ -85,8 +88,11 @@ def lsn(text):
 
 
 def want(pgpool, database="test"):
-    """A session of that database comes and goes."""
-    Target(pgpool.host, pgpool.port, database).rows("SELECT 1")
+    """Sessions of that database read until it has a row: the cache is not on from the start."""
+    def wanted():
+        Target(pgpool.host, pgpool.port, database).rows("SELECT 1")
+        return stream(pgpool, database)
+    wait_for(wanted, f"the stream of {database} to be wanted")
 
 
 def on(pgpool, database="test"):
@@ -148,20 +154,31 @@ def test_each_commit_of_others_counts_once(start_once, logical, statement, commi
     assert stream(start_once)["state"] == "streaming"
 
 
-def test_a_commit_counts_when_it_can_be_seen(start_once, logical):
-    """With a synchronous standby the stream brings a commit long before anybody can see it."""
-    primary, standby = logical.servers
-    pids = processes.descendants(int(open(standby.data + "/postmaster.pid").readline()))
+@contextlib.contextmanager
+def slow_standby(cluster):
+    """Its primary's commits wait for it, and it does not answer."""
+    primary, standby = cluster.servers
+    with open(standby.data + "/postmaster.pid", encoding="ascii") as file:
+        pids = processes.descendants(int(file.readline()))
     primary.set(f"synchronous_standby_names = '{standby.server_name}'\n")
     wait_for(lambda: primary.value("SELECT sync_state FROM pg_stat_replication WHERE "
                                    "application_name = %s", standby.server_name) == "sync",
              "the standby to be synchronous")
-    with primary.connect() as other:
-        other.execute("SET synchronous_commit = local; UPDATE t SET v = v + 1")
-        wait_applied(start_once, position(primary))
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+            os.kill(pid, signal.SIGCONT)
+        primary.set("")
+
+
+def test_a_commit_counts_when_it_can_be_seen(start_once, logical):
+    """With a synchronous standby the stream brings a commit long before anybody can see it."""
+    primary = logical.primary
+    with primary.connect() as other:
+        with slow_standby(logical):
             before = stream(start_once)
             writer = psycopg.connect(primary.dsn(), autocommit=True)
             writer.pgconn.send_query(b"UPDATE t SET v = 4711")
@@ -171,19 +188,14 @@ def test_a_commit_counts_when_it_can_be_seen(start_once, logical):
             assert int(row["commits"]) == int(before["commits"]) + 1
             assert other.execute("SELECT v FROM t WHERE id = 1").fetchone()[0] != 4711
             seen = lsn(row["received_lsn"])
-            time.sleep(0)  # nothing is waited for: as long as it cannot be seen it is not applied
             for _ in range(20):
+                other.execute("SET synchronous_commit = local")
                 other.execute("SELECT pg_logical_emit_message(true, 'test', 'more')")
                 assert lsn(stream(start_once)["applied_lsn"]) < seen
-            assert stream(start_once)["state"] in ("streaming", "lagging")
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
         writer.pgconn.get_result()
         assert other.execute("SELECT v FROM t WHERE id = 1").fetchone()[0] == 4711
         wait_applied(start_once, seen)
         writer.close()
-    primary.set("")
 
 
 def test_a_stream_that_is_lost_begins_anew(start_once, logical):
@@ -328,3 +340,159 @@ def test_configtest_says_what_is_missing(start, logical, cluster):
     direct(cluster.primary, "DROP ROLE cache_reader")
     done = run(*start(logical).command("--connect", "configtest"), check=False)
     assert "query cache" not in done.stderr
+
+
+# ---- with hits -----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module", name="tables")
+def tables_fixture(logical):
+    logical.sql("""CREATE SCHEMA h;
+        CREATE TABLE h.t (id int PRIMARY KEY, v int);
+        CREATE TABLE h.c (id int PRIMARY KEY, t int REFERENCES h.t ON DELETE CASCADE);
+        CREATE TABLE h.p (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
+        CREATE TABLE h.p1 PARTITION OF h.p FOR VALUES FROM (0) TO (100);
+        CREATE TABLE h.p2 PARTITION OF h.p FOR VALUES FROM (100) TO (200);
+        CREATE VIEW h.v AS SELECT v + 1 AS v FROM h.t;
+        CREATE UNLOGGED TABLE h.u (id int PRIMARY KEY);
+        CREATE MATERIALIZED VIEW h.m AS SELECT count(*) AS n FROM h.t;
+        INSERT INTO h.t VALUES (1, 1), (2, 2), (3, 3);
+        INSERT INTO h.c VALUES (1, 3)""")
+
+
+READS = ("SELECT sum(v) FROM h.t", "SELECT count(*) FROM h.c", "SELECT sum(v) FROM h.p",
+         "SELECT max(v) FROM h.v")
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE h.t SET v = v + 1",
+    "INSERT INTO h.p VALUES (1, 1)",
+    "UPDATE h.p SET id = 150",
+    "DELETE FROM h.t WHERE id = 3",
+    "TRUNCATE h.p",
+    "COPY h.t FROM PROGRAM 'seq 10 12'",
+    "BEGIN; UPDATE h.t SET v = 7; PREPARE TRANSACTION 'h'",
+    "COMMIT PREPARED 'h'",
+    "DO $$ BEGIN UPDATE h.t SET v = 8; END $$",
+    "TRUNCATE h.t CASCADE",
+])
+def test_what_others_wrote_is_not_given_as_it_was(start_once, logical, tables, statement):
+    # pylint: disable=unused-argument
+    on(start_once)
+    with start_once.connect(prepare_threshold=None) as client:
+        for read in READS:
+            hit(start_once, client, read)
+        if statement.startswith("COPY"):
+            statement = "INSERT INTO h.t SELECT g, g FROM generate_series(10, 12) AS g"
+        if statement.startswith("BEGIN"):
+            with psycopg.connect(logical.primary.dsn(), autocommit=True) as one:
+                for part in statement.split("; "):
+                    one.execute(part)
+        else:
+            direct(logical.primary, statement)
+        wait_applied(start_once, position(logical.primary))
+        for read in READS:
+            assert client.execute(read).fetchone()[0] == logical.primary.value(read), read
+            hit(start_once, client, read)
+
+
+def test_definitions_of_others_count_within_a_second_or_so(start_once, logical, tables):
+    # pylint: disable=unused-argument
+    on(start_once)
+    direct(logical.primary, "INSERT INTO h.t VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET v = 1")
+    wait_applied(start_once, position(logical.primary))
+    with start_once.connect(prepare_threshold=None) as client:
+        read = "SELECT max(v) FROM h.v"
+        before = hit(start_once, client, read)
+        direct(logical.primary, "CREATE OR REPLACE VIEW h.v AS SELECT v + 1000 AS v FROM h.t")
+        wait_for(lambda: client.execute(read).fetchone()[0] == before + 999, "the other view", 15)
+        hit(start_once, client, read)
+        direct(logical.primary, "BEGIN; ALTER TABLE h.t RENAME TO old; CREATE TABLE h.t (v int); "
+                                "COMMIT")
+        wait_for(lambda: client.execute("SELECT sum(v) FROM h.t").fetchone()[0] is None,
+                 "the other table", 15)
+        direct(logical.primary, "DROP TABLE h.t; ALTER TABLE h.old RENAME TO t")
+        wait_for(lambda: client.execute("SELECT sum(v) FROM h.t").fetchone()[0] is not None,
+                 "the first table", 15)
+
+
+def test_what_is_not_in_the_stream_is_not_kept(start_once, tables):
+    # pylint: disable=unused-argument
+    on(start_once)
+    with start_once.connect(prepare_threshold=None) as client:
+        for read in ("SELECT count(*) FROM h.u", "SELECT n FROM h.m"):
+            for _ in range(5):
+                assert not is_hit(start_once, client, read)[1], read
+                hit(start_once, client, "SELECT count(*) FROM h.c")
+
+
+def test_no_hits_of_what_cannot_be_seen_yet(start, logical, tables):
+    """What lies between: the stream has brought a commit that waits for its standby. Neither what
+    was before may be kept as what is now, nor may anything be given."""
+    # pylint: disable=unused-argument
+    primary, standby = logical.servers
+    pgpool = start(load_balance_mode="off")
+    on(pgpool)
+    read = "SELECT v FROM h.t WHERE id = 1"
+    direct(primary, "INSERT INTO h.t VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET v = 1")
+    wait_applied(pgpool, position(primary))
+    with pgpool.connect(prepare_threshold=None) as client:
+        assert hit(pgpool, client, read) == 1
+        with slow_standby(logical):
+            before = lsn(stream(pgpool)["received_lsn"])
+            writer = psycopg.connect(primary.dsn(), autocommit=True)
+            writer.pgconn.send_query(b"UPDATE h.t SET v = 2 WHERE id = 1")
+            wait_for(lambda: lsn(stream(pgpool)["received_lsn"]) > before and
+                     int(stream(pgpool)["lag_bytes"]) > 0, "the commit to be received")
+            for _ in range(10):
+                assert is_hit(pgpool, client, read) == (1, False)
+        writer.pgconn.get_result()
+        wait_applied(pgpool, position(primary))
+        for _ in range(3):
+            assert client.execute(read).fetchone()[0] == 2
+        assert hit(pgpool, client, read) == 2
+        writer.close()
+    assert standby.value("SELECT 1") == 1
+
+
+def test_counters_never_go_back_behind_what_was_applied(start, logical, tables):
+    """Writers that bypass pgpool, readers through it, for some seconds. A standby that is read from
+    may be behind, with the cache or without."""
+    # pylint: disable=unused-argument
+    pgpool = start(load_balance_mode="off")
+    on(pgpool)
+    direct(logical.primary, "CREATE TABLE IF NOT EXISTS h.n (id int PRIMARY KEY, n int)")
+    direct(logical.primary, "INSERT INTO h.n VALUES (1, 0)")
+    end = time.monotonic() + 4
+    known = [0]
+
+    def write():
+        with logical.primary.connect() as one, \
+                Target(pgpool.host, pgpool.port, "postgres").connect() as other:
+            number = 0
+            while time.monotonic() < end:
+                number += 1
+                one.execute("UPDATE h.n SET n = %s", (number,))
+                at = lsn(one.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()[0])
+                while True:
+                    row = [r for r in other.execute("SHOW pool_cache_wal").fetchall()
+                           if r[0] == "test"][0]
+                    if lsn(row[6]) >= at:
+                        break
+                known[0] = number
+
+    def read():
+        count = 0
+        with pgpool.connect(prepare_threshold=None) as one:
+            while time.monotonic() < end:
+                least = known[0]
+                value = one.execute("SELECT n FROM h.n WHERE id = 1").fetchone()[0]
+                assert value >= least, f"{value} was read when {least} had been applied"
+                count += 1
+        return count
+
+    before = cached(pgpool)
+    readers = [Background(read) for _ in range(3)]
+    writer = Background(write)
+    total = sum(reader.result() for reader in readers)
+    writer.result()
+    assert known[0] > 10 and cached(pgpool) - before > total / 10

@@ -104,16 +104,8 @@ struct session_host {
     struct cache_tally *tally;  /* the same */
     size_t collected_bytes;     /* of answers that sessions are keeping */
     uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
-<<<<<<< HEAD
-    /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
-     * is begun if it has to be. */
-    uint32_t (*want_stream)(void *ctx, const char *database);
-    struct buf scratch; /* of whoever needs one for a moment */
-    struct slab small;  /* what sessions keep while a statement runs */
-=======
     struct buf scratch;         /* of whoever needs one for a moment */
     struct slab small;          /* what sessions keep while a statement runs */
->>>>>>> i7-wal
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import raw
-from cached import Asker, bytes_of, rows_of
+from cache_asker import Asker, bytes_of, rows_of
 from proxy import Pgpool
 from test_pcp import Tools
 from waiting import wait_for

@@ -451,6 +451,7 @@ cache_write_lost(struct session *s, struct server *server)
         catalog_changed(s->host->catalog, pool_key_database(s->key));
     if (w->renews)
         cache_note_renewal(s->host->cache);
+    server->unwanted = true; /* or it would live on in the pool, and be waited for */
     cache_orphan_add(s->host->cache, o);
     doubt_abandon(s->host->doubts, &w->doubt);
     w->server = NULL;

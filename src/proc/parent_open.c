@@ -217,13 +217,14 @@ parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
     return rc;
 }
 
-/* With the query cache on, the tables behind names are known, too. */
+/* With a query cache each name has its tables, too. */
 static uint32_t
-memo_entries(const struct config *config)
+memo_entries(const struct config *cfg)
 {
-    int64_t entries = config->relcache_size;
+    enum { PER_NAME = 8 };
+    uint64_t entries = (uint64_t)cfg->relcache_size * (config_wants_cache(cfg) ? PER_NAME : 1);
 
-    return (uint32_t)MIN(config->memory_cache_enabled ? entries * 8 : entries, INT32_MAX);
+    return (uint32_t)MIN(entries, INT32_MAX);
 }
 
 static int

@@ -106,12 +106,18 @@ take_own(struct catalog_set *set, uint32_t flags, struct sql_text text)
 {
     static const struct sql_text system = {"pg_catalog", 10};
     const char *space = text.len > 0 ? memrchr(text.data, ' ', text.len) : NULL;
-    struct sql_text name = {text.data, space != NULL ? (uint32_t)(space - text.data) : 0};
-    struct sql_text args = {space + 1, text.len - name.len - 1};
+    struct sql_text name, args;
 
-    if (space == NULL || !sql_function_fixed(system, name, (uint8_t)take_number(&args)))
+    if (space == NULL) {
         set->reasons |= 1u << CATALOG_UNCACHED_FUNCTION;
-    if (space == NULL || (flags & ROW_VOLATILE && spreads(name)))
+        set->spreads = true;
+        return;
+    }
+    name = (struct sql_text){text.data, (uint32_t)(space - text.data)};
+    args = (struct sql_text){space + 1, text.len - name.len - 1};
+    if (!sql_function_fixed(system, name, (uint8_t)take_number(&args)))
+        set->reasons |= 1u << CATALOG_UNCACHED_FUNCTION;
+    if (flags & ROW_VOLATILE && spreads(name))
         set->spreads = true;
 }
 

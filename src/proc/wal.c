@@ -37,6 +37,24 @@ wal_target(struct wal *w, const char *database, struct ask_target *target_r)
                                     .tls = proc_ask_tls(cfg)};
 }
 
+const char *
+wal_quote(const char *name, bool identifier, char quoted_r[WAL_QUOTED_BYTES])
+{
+    size_t len = 0;
+
+    if (identifier)
+        quoted_r[len++] = '"';
+    for (; *name != '\0' && len + 4 < WAL_QUOTED_BYTES; name++) {
+        if (*name == (identifier ? '"' : '\''))
+            quoted_r[len++] = *name;
+        quoted_r[len++] = *name;
+    }
+    if (identifier)
+        quoted_r[len++] = '"';
+    quoted_r[len] = '\0';
+    return quoted_r;
+}
+
 void
 wal_lose_all(struct wal *w, const struct err *err)
 {

@@ -51,7 +51,14 @@ enum {
     WAL_TICK_MS = 1000,
     WAL_BOOT_BYTES = 40, /* one start of a server: when it began */
     WAL_QUESTION_MS = 10000,
+    WAL_QUOTED_BYTES = 4 * CACHE_STREAM_NAME_BYTES + 8,
 };
+
+/* Null: there is none of that name, which is quoted by wal_quote. */
+#define WAL_PUBLICATION_IS_GOOD                                                                    \
+    "(SELECT p.puballtables AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate"     \
+    " AND coalesce(pg_catalog.to_jsonb(p) ->> 'pubviaroot', 'false') = 'false'"                    \
+    " FROM pg_catalog.pg_publication AS p WHERE p.pubname = '%s')"
 
 struct passwd;
 struct wal_stream;
@@ -79,6 +86,9 @@ struct wal {
 
 /* The primary as this process connects to it. */
 void wal_target(struct wal *w, const char *database, struct ask_target *target_r);
+
+/* A name for the inside of '...'; or "name", for anywhere. Names that are too long are cut. */
+const char *wal_quote(const char *name, bool identifier, char quoted_r[WAL_QUOTED_BYTES]);
 
 /* The server or the configuration is another, or cannot be watched: all streams end; they begin
  * anew when they can. */

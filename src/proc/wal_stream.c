@@ -27,7 +27,6 @@ enum {
     SLOT_MS = 24 * 60 * 60 * 1000, /* transactions may take long */
     SILENT_MS = 30000,
     SQL_BYTES = 2048,
-    QUOTED_BYTES = 4 * CACHE_STREAM_NAME_BYTES + 8,
 };
 
 /* Between microseconds since 1970 and since 2000. */
@@ -189,39 +188,18 @@ wal_stream_lose(struct wal_stream *st, const struct err *err)
 /* ---- texts -------------------------------------------------------------------------------------
  */
 
-/* For the inside of '...'; as an identifier in "..." there, too. */
-static const char *
-quote(const char *name, bool identifier, char quoted_r[QUOTED_BYTES])
-{
-    size_t len = 0;
-
-    if (identifier)
-        quoted_r[len++] = '"';
-    for (; *name != '\0' && len + 4 < QUOTED_BYTES; name++) {
-        if (*name == '\'' || (identifier && *name == '"'))
-            quoted_r[len++] = *name;
-        quoted_r[len++] = *name;
-    }
-    if (identifier)
-        quoted_r[len++] = '"';
-    quoted_r[len] = '\0';
-    return quoted_r;
-}
-
 static void
 ask_facts(struct wal_stream *st)
 {
-    char name[QUOTED_BYTES];
+    char name[WAL_QUOTED_BYTES];
 
     snprintf(
         st->sql, sizeof(st->sql),
         "SELECT d.oid, pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'),"
         " pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), r.rolsuper,"
         " r.rolsuper OR r.rolreplication,"
-        " (SELECT p.puballtables AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate"
-        " AND coalesce(pg_catalog.to_jsonb(p) ->> 'pubviaroot', 'false') = 'false'"
-        " FROM pg_catalog.pg_publication AS p WHERE p.pubname = '%s'),"
-        " b.n, b.example, pg_catalog.current_setting('synchronous_standby_names'),"
+        " " WAL_PUBLICATION_IS_GOOD
+        ", b.n, b.example, pg_catalog.current_setting('synchronous_standby_names'),"
         " (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_writer_delay')"
         " FROM pg_catalog.pg_database AS d, pg_catalog.pg_roles AS r,"
         " (SELECT pg_catalog.count(*) AS n, pg_catalog.min(c.oid::pg_catalog.regclass::text)"
@@ -229,7 +207,7 @@ ask_facts(struct wal_stream *st)
         " AND c.oid >= 16384 AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS"
         " (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary)))"
         " AS b WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user",
-        quote(st->w->proc->config->cache_wal_publication, false, name));
+        wal_quote(st->w->proc->config->cache_wal_publication, false, name));
     st->phase = FACTS;
     ask_question(st->ask, st->sql, WAL_QUESTION_MS);
 }
@@ -237,12 +215,12 @@ ask_facts(struct wal_stream *st)
 static void
 publish(struct wal_stream *st)
 {
-    char name[QUOTED_BYTES];
+    char name[WAL_QUOTED_BYTES];
 
     snprintf(st->sql, sizeof(st->sql),
              "CREATE PUBLICATION %s FOR ALL TABLES"
              " WITH (publish = 'insert, update, delete, truncate')",
-             quote(st->w->proc->config->cache_wal_publication, true, name));
+             wal_quote(st->w->proc->config->cache_wal_publication, true, name));
     st->phase = PUBLISHING;
     ask_question(st->ask, st->sql, WAL_QUESTION_MS);
 }
@@ -449,14 +427,14 @@ static void
 start_stream(struct wal_stream *st)
 {
     static const struct ask_stream_ops ops = {stream_begun, received};
-    char identifier[QUOTED_BYTES];
-    char name[QUOTED_BYTES];
+    char identifier[WAL_QUOTED_BYTES];
+    char name[WAL_QUOTED_BYTES];
 
-    quote(st->w->proc->config->cache_wal_publication, true, identifier);
+    wal_quote(st->w->proc->config->cache_wal_publication, true, identifier);
     snprintf(st->sql, sizeof(st->sql),
              "START_REPLICATION SLOT \"%s\" LOGICAL 0/0"
              " (proto_version '1', publication_names '%s')",
-             st->row.slot, quote(identifier, false, name));
+             st->row.slot, wal_quote(identifier, false, name));
     st->phase = STARTING;
     ask_stream(st->ask, st->sql, &ops, WAL_QUESTION_MS);
 }

@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_MS = 4, AGAIN_MAX_MS = 200 };
+enum {
+    PACE_MS = 2, /* between two questions, however many commits there are */
+    AGAIN_MS = 4,
+    AGAIN_MAX_MS = 200,
+};
 
 enum { COL_SNAPSHOT, COL_FLUSHED, COL_BOOT };
 
@@ -56,11 +60,15 @@ static void
 ask_in(struct wal_watch *watch, int64_t delay_ms)
 {
     struct io *io = watch->w->proc->io;
+    int64_t since_ms = (io_now_ns(io) - watch->asked_ns) / NS_PER_MS;
 
-    if (ask_is_busy(watch->ask))
+    if (ask_is_busy(watch->ask)) {
         watch->again |= delay_ms == 0;
-    else if (!io_timer_running(&watch->due) ||
-             watch->due.due_ns > io_now_ns(io) + delay_ms * NS_PER_MS)
+        return;
+    }
+    if (since_ms < PACE_MS)
+        delay_ms = MAX(delay_ms, PACE_MS - since_ms);
+    if (!io_timer_running(&watch->due) || watch->due.due_ns > io_now_ns(io) + delay_ms * NS_PER_MS)
         io_timer_start(io, &watch->due, delay_ms, ask_now, watch);
 }
 

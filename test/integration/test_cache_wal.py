@@ -275,6 +275,16 @@ def test_what_is_missing_is_said(start, logical):
     assert pgpool.log_text().count("hint: ") >= 3
 
 
+def test_a_publication_that_is_changed_is_noticed(start_once, logical):
+    on(start_once)
+    direct(logical.primary, "ALTER PUBLICATION pgpool_cache SET (publish = 'insert')")
+    wait_for(lambda: "is not one of all changes" in stream(start_once)["last_error"],
+             "the change to be noticed")
+    assert stream(start_once)["good_for_ms"] == "0"
+    direct(logical.primary, "DROP PUBLICATION pgpool_cache")
+    on(start_once)
+
+
 def test_ddl_of_others_counts(start_once, logical):
     """Seen by what it does to what children know of the catalog is test_cache.py's; here: it is
     noticed, and temporary tables are not."""

@@ -15,8 +15,10 @@ from cache_tables import FAMILIES, GROUPS, READS, ROLES, ROWS, THINGS
 from cache_writes import KINDS, Write
 
 PATIENCE = 60.0
-HOT = 36  # statements that most reads are of,
-HOT_S = 1.5  # for so long
+HOT = 8  # statements that most reads are of, each asked in one way,
+HOT_S = 2.5  # for so long
+FORMS = ("simple", "extended", "described", "binary", "named", "named, described")
+DEFINES = ("rename", "swap", "definition", "function", "grant", "policy")
 ZONES = {"UTC": "00", "Asia/Tokyo": "09"}
 BINARY = {16: ">?", 21: ">h", 23: ">i", 20: ">q"}
 TRY_AGAIN = ("40001", "40P01", "55P03")
@@ -87,14 +89,14 @@ class Profile:
 
 
 def profile(number):
-    zone = ("UTC", "Asia/Tokyo")[number // 4 % 2]
-    path = ROLES[number // 8 % 2]
+    """Most are like others, or they would not hit."""
+    zone = "Asia/Tokyo" if number % 8 == 7 else "UTC"
     if number % 2 == 0:
-        return Profile(zone=zone, path=path)
+        return Profile(zone=zone, path=ROLES[0])
     role = ROLES[number // 2 % 2]
-    if number % 4 == 1:
+    if number % 16 < 8:
         return Profile(login=role, zone=zone, path=role)
-    return Profile(role=role, zone=zone, path=path)
+    return Profile(role=role, zone=zone, path=ROLES[0])
 
 
 class Session:
@@ -116,12 +118,14 @@ class Session:
     def text(self, sql):
         return Answer(self.one.simple(sql), False, sql)
 
-    def extended(self, sql, values, named=True, described=None):
-        """Unnamed or named, with or without Describe, in text or binary form."""
-        describe = self.random.random() < 0.6 if described is None else described
-        binary = describe and self.random.random() < 0.5
+    def ask(self, sql, values, form):
+        """In one of the FORMS."""
+        if form == "simple":
+            return self.text(literal(sql, values))
+        binary = form == "binary"
+        describe = binary or "described" in form
         parts, name = [], ""
-        if named and self.random.random() < 0.5:
+        if form.startswith("named"):
             name = self.named.get(sql, "")
             if not name:
                 self.names += 1
@@ -139,9 +143,8 @@ class Session:
             raise
 
     def do(self, sql, *values):
-        if self.random.random() < 0.5:
-            return self.text(literal(sql, values))
-        return self.extended(sql, values, named=sql.startswith(("UPDATE", "SELECT g")))
+        forms = FORMS if sql.startswith(("UPDATE", "SELECT g")) else FORMS[:4]
+        return self.ask(sql, values, self.random.choice(forms))
 
     def fails(self, sql, code):
         try:
@@ -204,13 +207,16 @@ class Session:
 class Asked:
     """A read with all that is needed to judge its answer."""
 
-    def __init__(self, client, read, family, group):
-        self.client, self.read, self.family, self.group = client, read, family, group
+    def __init__(self, client, rng):
+        self.client, self.read = client, rng.choice(READS)
+        read, family, group = self.read, rng.randrange(FAMILIES), rng.randrange(GROUPS)
+        self.form = rng.choice(FORMS if read.named else ("simple", "described", "binary"))
         self.ledger = client.ledger
         names = (("{s}", f"mix{family}"), ("{f}", str(family)), ("{g}", str(group)))
         self.sql = read.sql
         for name, value in names:
             self.sql = self.sql.replace(name, value)
+        self.group = group
         self.of_one = "$1" in read.sql or "{g}" in read.sql
         self.values = (group,) if "$1" in read.sql else ()
         self.things = [thing if thing != "mine" else client.profile.path.replace("mix", "mine")
@@ -312,10 +318,32 @@ class Mix:
     session: bool = False  # only one's own writes are sure to be seen
     past: bool = False     # half of the writers write past pgpool
     careful: bool = False  # children of pgpool are killed
-    pause_s: float = 0.6   # between two writes of a client
+    pause_s: float = 1.0   # between two writes of a client
     seed: int = 1
     until: float = 0.0
     things: tuple = tuple(THINGS)
+
+    def may_define(self):
+        """Behind DDL nothing is known of any name, and what is read must be asked for first: so
+        there are times without, or hardly anything would be answered from the cache."""
+        period = min(self.seconds, 60.0)
+        return (self.until - time.monotonic()) % period < 0.2 * period
+
+
+def learn(mix, number):
+    """Asks for all there is once, so that the names are known."""
+    rng = random.Random(number)
+    session = Session(mix.pgpool, rng, profile(number))
+    try:
+        for read in READS:
+            for family in range(FAMILIES):
+                for group in range(GROUPS if "{g}" in read.sql else 1):
+                    sql = read.sql.replace("{s}", f"mix{family}").replace("{f}", str(family)) \
+                        .replace("{g}", str(group))
+                    with contextlib.suppress(Failed):
+                        session.text(literal(sql, (group,)))
+    finally:
+        session.close()
 
 
 class Client(threading.Thread):
@@ -379,17 +407,13 @@ class Client(threading.Thread):
             for _ in range(rng.randrange(HOT)):
                 hot.random()
             rng = random.Random(hot.random())
-        return Asked(self, rng.choice(READS), rng.randrange(FAMILIES), rng.randrange(GROUPS))
+        return Asked(self, rng)
 
     def ask(self, asked):
-        read = asked.read
         try:
-            if self.random.random() < 0.4:
-                return self.session.text(literal(asked.sql, asked.values))
-            return self.session.extended(asked.sql, asked.values, read.named,
-                                         True if read.more == "columns" else None)
+            return self.session.ask(asked.sql, asked.values, asked.form)
         except Failed as error:
-            if read.more == "granted" and error.code == "42501":
+            if asked.read.more == "granted" and error.code == "42501":
                 return None
             raise
 
@@ -439,6 +463,8 @@ class Client(threading.Thread):
     def write(self):
         family, group = self.random.randrange(FAMILIES), self.random.randrange(GROUPS)
         thing = THINGS[self.random.choice(self.mix.things)]
+        if thing.kinds in DEFINES and not self.mix.may_define():
+            return
         cell = self.cells.number(family, thing.name, group)
         kind = self.random.choice(KINDS[thing.kinds])
         with self.ledger.locks[cell]:

@@ -16,12 +16,12 @@ import time
 
 import pytest
 
-from cache_clients import Client, Mix, lsn_number
+from cache_clients import Client, Mix, learn, lsn_number
 from cache_ledger import Cells, History, Ledger
 from cache_tables import FAMILIES, GROUPS, THINGS, schema
 from cluster import Cluster
 from proxy import binary
-from waiting import SLOW, free_port, wait_for
+from waiting import SLOW, Background, free_port, wait_for
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 SECONDS = float(os.environ.get("PGPOOL_TEST_MIX_S", 600 if HEAVY else 5))
@@ -56,6 +56,8 @@ class Run:
 
     def __init__(self, mix, watch=None):
         context = multiprocessing.get_context("fork")
+        for learner in [Background(learn, mix, number) for number in (0, 1, 3)]:
+            learner.result()
         mix.until = time.monotonic() + mix.seconds
         pipes, parts = [], []
         for part in range(PROCESSES):

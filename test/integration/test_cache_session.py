@@ -26,7 +26,8 @@ SETUP = """
     INSERT INTO qc.child VALUES (1);
     CREATE MATERIALIZED VIEW qc.m AS SELECT count(*) FROM qc.t;
     CREATE FUNCTION qc.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
-    CREATE FUNCTION qc.stable(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT count(*)::int FROM qc.t';
+    CREATE FUNCTION qc.stable(int) RETURNS int LANGUAGE sql STABLE
+        AS 'SELECT count(*)::int FROM qc.t';
     CREATE FUNCTION qc.write(int) RETURNS int LANGUAGE plpgsql AS $$
         BEGIN UPDATE qc.t SET b = b || '!' WHERE a = $1; RETURN $1; END $$;
     CREATE FUNCTION qc.note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -87,7 +88,8 @@ def wait_kept(pgpool, one, sql):
 
 KEPT = ["SELECT b FROM qc.t WHERE a = 1", "SELECT u FROM qc.v ORDER BY 1",
         "SELECT sum(b) FROM qc.p", "WITH x AS (SELECT a FROM qc.t) SELECT count(*) FROM x",
-        "SELECT qc.twice(a) FROM qc.t", "TABLE qc.m", "SELECT count(*) FROM qc.child JOIN qc.t USING (a)",
+        "SELECT qc.twice(a) FROM qc.t", "TABLE qc.m",
+        "SELECT count(*) FROM qc.child JOIN qc.t USING (a)",
         "SELECT to_char(a, '000') FROM qc.t"]
 
 
@@ -115,7 +117,8 @@ def test_not_kept(pgpool, one, sql):
     ("INSERT INTO qc.p VALUES (5, 5)", "SELECT sum(b) FROM qc.p"),
     ("INSERT INTO qc.p VALUES (6, 5)", "SELECT sum(b) FROM qc.p1"),
     ("INSERT INTO qc.p2 VALUES (105, 5)", "SELECT sum(b) FROM qc.p"),
-    ("WITH d AS (DELETE FROM qc.t RETURNING a) SELECT count(*) FROM d", "SELECT count(*) FROM qc.t"),
+    ("WITH d AS (DELETE FROM qc.t RETURNING a) SELECT count(*) FROM d",
+     "SELECT count(*) FROM qc.t"),
     ("DELETE FROM qc.t WHERE a = 1", "SELECT count(*) FROM qc.child"),
     ("TRUNCATE qc.t CASCADE", "SELECT count(*) FROM qc.child"),
     ("INSERT INTO qc.noted VALUES (3)", "SELECT count(*) FROM qc.log"),
@@ -258,21 +261,27 @@ def test_prepared_by_psycopg(start_pgpool, cluster, mode):
 
 
 def test_prepared_by_asyncpg(pgpool, one):
-    async def run():
-        connection = await asyncpg.connect(host=pgpool.host, port=pgpool.port, user="postgres",
-                                           database="test")
-        statement = await connection.prepare("SELECT b FROM qc.t WHERE a = $1")
-        for _ in range(50):
-            assert [tuple(row) for row in await statement.fetch(1)] == [("one",)]
-            await asyncio.sleep(0.02)
-        before = hits(pgpool)
-        assert [tuple(row) for row in await statement.fetch(1)] == [("one",)]
-        assert hits(pgpool) == before + 1
-        one.simple("UPDATE qc.t SET b = 'uno' WHERE a = 1")
-        assert [tuple(row) for row in await statement.fetch(1)] == [("uno",)]
-        await connection.close()
+    """By names that are not the server's, without a description."""
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(
+        host=pgpool.host, port=pgpool.port, user="postgres", database="test"))
+    statement = loop.run_until_complete(connection.prepare("SELECT b FROM qc.t WHERE a = $1"))
 
-    asyncio.run(run())
+    def ask():
+        return [row["b"] for row in loop.run_until_complete(statement.fetch(1))]
+
+    def kept():
+        before = hits(pgpool)
+        assert ask() == ["one"]
+        return hits(pgpool) > before
+
+    try:
+        wait_for(kept, "it to be kept")
+        one.simple("UPDATE qc.t SET b = 'uno' WHERE a = 1")
+        assert ask() == ["uno"]
+    finally:
+        loop.run_until_complete(connection.close())
+        loop.close()
 
 
 def test_statements_of_the_protocol(pgpool, one):

@@ -134,8 +134,8 @@ def tables_of(number, kind, name):
     if kind == "r":
         return row(number, str(ROW_TABLES | ROW_TABLE), oid)
     if kind == "w":
-        return b"".join(row(number, str(ROW_TABLES | ROW_WRITE | ROW_TABLE | event * ROW_EVENT), oid)
-                        for event in range(4))
+        flags = ROW_TABLES | ROW_WRITE | ROW_TABLE
+        return b"".join(row(number, str(flags | event * ROW_EVENT), oid) for event in range(4))
     return b""
 
 

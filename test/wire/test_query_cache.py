@@ -7,8 +7,7 @@ import pytest
 
 import raw
 from clients import batch, client, codes, kinds
-from fake import (BOUND, COPY_IN, PARSED, columns, complete, error, notice, parameter, ready, result,
-                  row)
+from fake import COPY_IN, columns, complete, error, notice, parameter, ready, row
 from waiting import wait_for
 
 PGPOOL_SETTINGS = {"memory_cache_enabled": "on", "memqcache_maxcache": "2kB",
@@ -173,7 +172,6 @@ def test_texts_that_differ_in_numbers_or_blanks(pgpool, server, user, table):
     with client(pgpool, user) as one:
         for text in (f"SELECT a FROM {table} WHERE b = 7", f"SELECT a FROM {table} WHERE b = 8",
                      f"SELECT a FROM {table} WHERE  b = 7"):
-            assert is_asked(server, one, text) or True
             wait_kept(server, one, text)
             assert one.rows(text) == [[text[7:]]]
 
@@ -189,11 +187,9 @@ def test_not_kept(pgpool, server, user, text, said):
     with client(pgpool, user) as one:
         wait_kept(server, one, text + "0")
         server.replies[text] = said
-        first = told(one.simple(text))
-        for _ in range(2):
+        for _ in range(3):
             assert is_asked(server, one, text)
         server.replies.pop(text)
-        assert first
 
 
 @pytest.mark.parametrize("sql", [
@@ -362,8 +358,6 @@ def test_a_pipeline_of_writes_ends_with_the_last(pgpool, server, user, text, tab
 
 def test_copy(pgpool, server, user, text, table):
     copy = f"COPY {table} FROM STDIN"
-    server.replies[copy] = None
-
     def script(connection):
         connection.login()
         connection.serve_until(copy)
@@ -444,9 +438,9 @@ def test_in_a_transaction(pgpool, server, user, text, table):
         one.simple("COMMIT")
         answer = one.simple(text)
         assert answer[-1].body == b"I" and server.asked(text) == before + 2
-        for begin in ("BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE"):
-            one.simple(begin)
-            assert is_asked(server, one, text), begin
+        for level in ("REPEATABLE READ", "SERIALIZABLE"):
+            one.simple(f"BEGIN ISOLATION LEVEL {level}")
+            assert is_asked(server, one, text), level
             one.simple("COMMIT")
         one.simple("BEGIN ISOLATION LEVEL READ COMMITTED")
         one.simple("SET LOCAL timezone = 'UTC'")

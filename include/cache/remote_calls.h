@@ -44,6 +44,9 @@ struct remote_call *remote_calls_get(struct remote_calls *rc, const struct cache
                                      remote_found_fn *found, void *ctx);
 void remote_call_cancel(struct remote_call *call);
 
+/* Would an answer of this size be kept? */
+bool remote_calls_fit(const struct remote_calls *rc, size_t len);
+
 /* Keeps an answer: copied. */
 void remote_calls_put(struct remote_calls *rc, const struct cache_key *key,
                       const struct store_facts *facts, const void *bytes, size_t len);

@@ -42,7 +42,7 @@ enum {
 };
 
 /* Why the client's input stands still. */
-enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP, STALL_CACHE };
 
 /* May it leave something in the session? A set. */
 enum touches {

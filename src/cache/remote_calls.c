@@ -222,6 +222,12 @@ was_put(void *ctx, void *arg)
         complain(rc, &q->err);
 }
 
+bool
+remote_calls_fit(const struct remote_calls *rc, size_t len)
+{
+    return len <= rc->o.answer_max;
+}
+
 void
 remote_calls_put(struct remote_calls *rc, const struct cache_key *key,
                  const struct store_facts *facts, const void *bytes, size_t len)

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/remote_calls.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -30,6 +31,7 @@
 
 enum {
     SWEEP_MS = 1000,
+    REMOTE_PATIENCE_MS = 200, /* of a lookup in memcached */
     SQL_CACHE_BYTES = 1024 * 1024,
     BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
@@ -509,6 +511,25 @@ sweep(void *ctx)
 
 /* ---- life ---- */
 
+/* With memqcache_method = memcached; what the parent has started with holds. */
+static void
+child_open_remote(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    struct remote_calls_options o = {.io = c->proc->io,
+                                     .versions = c->proc->cache->versions,
+                                     .secret = &c->proc->cache->secret,
+                                     .servers = cfg->memqcache_memcached_host,
+                                     .port = (uint16_t)cfg->memqcache_memcached_port,
+                                     .answer_max = (size_t)cfg->memqcache_maxcache_bytes,
+                                     .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000),
+                                     .patience_ms = REMOTE_PATIENCE_MS};
+    struct err err;
+
+    if (c->proc->cache->store == NULL && remote_calls_new(&o, &c->host.remote, &err) != 0)
+        log_error_parts(LOG_LEVEL_WARNING, &err);
+}
+
 static struct child *
 child_new(struct proc *p)
 {
@@ -548,6 +569,7 @@ child_new(struct proc *p)
         c->host.cache = p->cache;
         c->host.doubts = cache_shared_join(p->cache, cache_owner_of_child(p->child_no));
         c->host.tally = cache_tally_new(p->cache->stats);
+        child_open_remote(c);
     }
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
@@ -574,7 +596,8 @@ child_free(struct child *c)
     io_timer_stop(&c->closing);
     io_timer_stop(&c->finish);
     session_host_fini(&c->host);
-    left = child_drop_login(c);
+    left = remote_calls_free(c->host.remote);
+    left |= child_drop_login(c);
     pool_free(c->pool);
     dns_free(c->dns);
     catalog_free(c->host.catalog);

@@ -61,6 +61,7 @@ cache_fini(struct session *s)
         return;
     BUG_UNLESS(!doubt_any(&s->cache->writes.doubt));
     cache_fill_drop(s);
+    cache_remote_drop(s);
     buf_free(&s->cache->unjudged);
     free(s->cache);
     s->cache = NULL;
@@ -139,10 +140,11 @@ may_answer(struct session *s, struct session_cache *c, const struct unit *u)
     const struct session_host *host = s->host;
 
     return u->ends && !u->local && !u->partial && u->pass_left == 0 && u->executed == 1 &&
-           u->verb == SQL_SELECT && !u->has_begin && host->cache->store != NULL &&
-           cache_is_open(host->cache) && !c->opaque && c->unjudged.len == 0 && is_ready(s) &&
-           tx_allows(s, c) && host->view->primary_id >= 0 &&
-           !hold_may_stop(s, host->view->primary_id) && is_current(s);
+           u->verb == SQL_SELECT && !u->has_begin &&
+           (host->cache->store != NULL || host->remote != NULL) && cache_is_open(host->cache) &&
+           !c->opaque && c->unjudged.len == 0 && is_ready(s) && tx_allows(s, c) &&
+           host->view->primary_id >= 0 && !hold_may_stop(s, host->view->primary_id) &&
+           is_current(s);
 }
 
 /* Are writes that bypass this pgpool heard of in time? Before the versions are looked at. */
@@ -415,8 +417,12 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     struct store_facts facts;
 
     buf_clear(answer);
-    if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts))
+    if (unlikely(host->remote != NULL)) {
+        if (!cache_remote_get(s, &c->key, answer, &facts))
+            return false;
+    } else if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts)) {
         return false;
+    }
     build_ready(answer, s->tx_status);
     session_send(s, answer);
     cache_tally_hit(host->tally, &facts.reads, q->identity);
@@ -437,6 +443,8 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->key = make_key(s, c, &q);
     if (give(s, c, &q))
         return true;
+    if (unlikely(s->stall == STALL_CACHE))
+        return false;
     cache_tally_miss(s->host->tally, NULL, q.identity);
     c->asked = true;
     c->text = q.text;

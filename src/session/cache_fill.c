@@ -9,6 +9,8 @@
  */
 #include "session/cache.h"
 
+#include "cache/remote_calls.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -142,11 +144,18 @@ cache_fill_drop(struct session *s)
 }
 
 static bool
+fits(const struct session_host *host, size_t len)
+{
+    return host->remote != NULL ? remote_calls_fit(host->remote, len)
+                                : store_fits(host->cache->store, len);
+}
+
+static bool
 may_grow(struct session *s, const struct cache_fill *fill, size_t more)
 {
     size_t len = fill->bytes.len + more;
 
-    return (len <= READY_BYTES || store_fits(s->host->cache->store, len - READY_BYTES)) &&
+    return (len <= READY_BYTES || fits(s->host, len - READY_BYTES)) &&
            s->host->collected_bytes + more <= COLLECTED_MAX_BYTES;
 }
 
@@ -214,6 +223,15 @@ still_counts(struct session *s, const struct cache_fill *fill)
            cache_is_open(s->host->cache);
 }
 
+static void
+put(struct session_host *host, const struct cache_fill *fill, const uint8_t *bytes, size_t len)
+{
+    if (host->remote != NULL)
+        remote_calls_put(host->remote, &fill->key, &fill->facts, bytes, len);
+    else
+        store_put(host->cache->store, &fill->key, &fill->facts, bytes, len);
+}
+
 void
 cache_fill_end(struct session *s, struct server *server, bool failed)
 {
@@ -224,6 +242,6 @@ cache_fill_end(struct session *s, struct server *server, bool failed)
     if (fill->server == NULL || fill->server != server)
         return;
     if (!failed && len > READY_BYTES && is_one_answer(bytes, len) && still_counts(s, fill))
-        store_put(s->host->cache->store, &fill->key, &fill->facts, bytes, len - READY_BYTES);
+        put(s->host, fill, bytes, len - READY_BYTES);
     cache_fill_drop(s);
 }

@@ -476,7 +476,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
-    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
+    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
@@ -505,7 +505,7 @@ static bool
 is_served(const struct session *s)
 {
     return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
-           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP;
+           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE;
 }
 
 void

@@ -423,6 +423,8 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     } else if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts)) {
         return false;
     }
+    if (!cache_is_open(host->cache)) /* it was when the versions were looked at, too */
+        return false;
     build_ready(answer, s->tx_status);
     session_send(s, answer);
     cache_tally_hit(host->tally, &facts.reads, q->identity);

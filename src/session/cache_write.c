@@ -253,7 +253,7 @@ cache_write_anything(struct session *s, struct server *server)
     struct cache_writes *w = writes_at(s, server);
 
     s->cache->unsettled = true;
-    w->defines = true;
+    w->defines = w->committed = true;
     doubt_begin_all(s->host->doubts, &w->doubt);
     may_leave(s);
 }
@@ -281,6 +281,7 @@ doubt_tables(struct session *s, struct server *server, const struct sql_statemen
         return;
     }
     w = writes_at(s, server);
+    w->committed = true;
     doubt_begin_database(s->host->doubts, &w->doubt);
 }
 
@@ -320,6 +321,7 @@ write_statement(struct session *s, struct server *server, const struct sql_state
         return;
     }
     w = writes_at(s, server);
+    w->committed = true; /* functions can do that, over connections of their own */
     if (reach == REACH_DATABASE)
         doubt_begin_database(s->host->doubts, &w->doubt);
     else
@@ -410,6 +412,19 @@ is_undone(const struct session *s, uint16_t flags, bool failed)
     }
 }
 
+/* The catalog is forgotten before the versions are raised: what was judged by the old one is older
+ * than these. */
+static void
+settle(struct session *s, struct cache_writes *w)
+{
+    if (w->defines && s->key != NULL)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
+    if (w->renews)
+        cache_note_renewal(s->host->cache);
+    w->server = NULL;
+    w->committed = w->defines = w->renews = false;
+}
+
 void
 cache_write_end(struct session *s, struct server *server, const struct pending_entry *e,
                 bool failed)
@@ -428,15 +443,21 @@ cache_write_end(struct session *s, struct server *server, const struct pending_e
         w->committed = true;
         return;
     }
-    if (w->defines)
-        catalog_changed(s->host->catalog, pool_key_database(s->key));
-    if (w->renews)
-        cache_note_renewal(s->host->cache);
-    if (w->committed || !undone)
+    undone &= !w->committed;
+    settle(s, w);
+    if (!undone)
         cache_tally_written(s->host->tally, &w->doubt);
-    doubt_end(s->host->doubts, &w->doubt, w->committed || !undone);
-    w->server = NULL;
-    w->committed = w->defines = w->renews = false;
+    doubt_end(s->host->doubts, &w->doubt, !undone);
+}
+
+/* A block in which nothing runs, and whose COMMIT nobody will send any more. */
+static bool
+is_abandoned_block(const struct session *s, const struct server *server)
+{
+    const struct pending *p = &server->pending;
+
+    return server->state == SERVER_LENT && server->tx_status != 'I' && p->count == 0 &&
+           !p->skip_till_sync && !p->sync_in_doubt && s->batch != server && s->pass_left == 0;
 }
 
 void
@@ -444,16 +465,16 @@ cache_write_lost(struct session *s, struct server *server)
 {
     struct cache_writes *w = &s->cache->writes;
     struct cache_orphan o = {server->node_id, server->backend_pid};
+    bool committed = w->committed;
 
     if (!doubt_any(&w->doubt) || w->server != server)
         return;
-    if (w->defines && s->key != NULL)
-        catalog_changed(s->host->catalog, pool_key_database(s->key));
-    if (w->renews)
-        cache_note_renewal(s->host->cache);
-    server->unwanted = true; /* or it would live on in the pool, and be waited for */
+    settle(s, w);
+    if (is_abandoned_block(s, server)) {
+        doubt_end(s->host->doubts, &w->doubt, committed);
+        return;
+    }
+    server->unwanted = true; /* or it might live on in the pool, and be waited for */
     cache_orphan_add(s->host->cache, o);
     doubt_abandon(s->host->doubts, &w->doubt);
-    w->server = NULL;
-    w->committed = w->defines = w->renews = false;
 }

@@ -420,6 +420,19 @@ def test_a_write_whose_end_is_not_heard_of(start_bed, how):
         assert not is_asked(server, one, "SELECT a FROM other")
 
 
+def test_a_client_that_leaves_its_transaction(pgpool, server, user, text, table):
+    """It is rolled back, wherever its connection goes: entries stay, and others are kept."""
+    write = f"INSERT INTO {table} VALUES (1)"
+    with client(pgpool, user) as one:
+        learn(server, one, write)
+        wait_kept(server, one, text)
+        with client(pgpool, user + "2") as other:
+            other.simple("BEGIN")
+            other.simple(write)
+            assert is_asked(server, one, text)
+        wait_for(lambda: not is_asked(server, one, text), "the doubt to be taken back")
+
+
 # ---- transactions ----
 
 def test_in_a_transaction(pgpool, server, user, text, table):

@@ -19,7 +19,7 @@ import pytest
 from cache_clients import Client, Mix, learn, lsn_number
 from cache_ledger import Cells, History, Ledger
 from cache_tables import FAMILIES, GROUPS, THINGS, schema
-from cluster import Cluster
+from cluster import Cluster, Server
 from proxy import binary
 from waiting import SLOW, Background, free_port, wait_for
 
@@ -27,11 +27,12 @@ HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 SECONDS = float(os.environ.get("PGPOOL_TEST_MIX_S", 600 if HEAVY else 5))
 PROCESSES = 4
 SEED = int(os.environ.get("PGPOOL_TEST_SEED", "1"))
-STALE_S = 2.0 * SLOW  # what cache_invalidation = wal may take to notice a write past pgpool
+STALE_S = 10.0  # cache_wal_max_lag: what cache_invalidation = wal may take to notice a write past pgpool
 KILLS, RESTARTS = (100, 20) if HEAVY else (4, 3)
 
 CACHED = {"memory_cache_enabled": "on", "num_init_children": 3}
 PRIMARY_READS = {"backend_weight0": 1, "backend_weight1": 0, "backend_weight2": 0}
+PRIMARY_OF_TWO = {"backend_weight0": 1, "backend_weight1": 0}
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(SECONDS + 10)]
 
@@ -260,20 +261,22 @@ def test_memcached_is_killed_and_restarted(mix, start_pgpool, memcached):
 
 # ---- writes past pgpool --------------------------------------------------------------------------
 
+class Logical(Server):
+    """A server whose changes can be decoded."""
+
+    def configure(self, text):
+        super().configure("wal_level = logical\n" + text)
+
+
+class LogicalCluster(Cluster):
+    server_class = Logical
+
+
 @pytest.fixture(name="logical", scope="module")
 def logical_fixture():
-    """A cluster with wal_level = logical."""
-    cluster = Cluster()
-    try:
-        cluster.primary.rows("SELECT 1")
-        with cluster.primary.connect() as one:
-            one.execute("ALTER SYSTEM SET wal_level = logical")
-        cluster.primary.stop()
-        cluster.primary.start()
-        cluster.wait_streaming()
-        yield cluster
-    finally:
-        cluster.destroy()
+    cluster = LogicalCluster(standbys=1)
+    yield cluster
+    cluster.destroy()
 
 
 def wal_position(pgpool):
@@ -283,7 +286,7 @@ def wal_position(pgpool):
         names = [column.name for column in cursor.description]
         rows = [dict(zip(names, row)) for row in cursor.fetchall()]
     found = [row for row in rows if row["database"] == "test"]
-    return lsn_number(found[0]["lsn"]) if found else 0
+    return lsn_number(found[0]["applied_lsn"]) if found else 0
 
 
 def follow_wal(pgpool, stop):
@@ -305,14 +308,24 @@ def follow_wal(pgpool, stop):
     return watch
 
 
+# What is published must say which row is meant.
+REPLICATED = """DO $$ DECLARE t regclass; BEGIN
+    FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname LIKE 'mix%' AND relkind IN ('r', 'p') LOOP
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', t);
+    END LOOP;
+END $$"""
+
 # What nobody can hear of through logical replication: definitions and privileges alone.
 HEARD = tuple(name for name, thing in THINGS.items()
               if thing.kinds not in ("definition", "function", "grant", "policy", "refresh"))
 
 
 def test_writers_past_pgpool(logical, start_pgpool_at):
-    pgpool = start_pgpool_at(logical, **CACHED, **PRIMARY_READS, cache_invalidation="wal")
+    pgpool = start_pgpool_at(logical, **CACHED, **PRIMARY_OF_TWO, cache_invalidation="wal",
+                             cache_wal_max_lag=f"{int(STALE_S)}s")
     make_tables(logical, pgpool)
+    logical.sql(REPLICATED)
     mix = Mix(pgpool, logical.primary, new_ledger(), SECONDS, seed=SEED, past=True, things=HEARD)
     with pgpool.connect() as one:
         def is_on():

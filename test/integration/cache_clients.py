@@ -198,8 +198,8 @@ class Session:
         rows = self.do(sql, w.group).rows
         lowest = version if exact else min(self.low(w), version)
         if len(rows) != ROWS or any(not lowest <= int(row[1]) <= version for row in rows):
-            raise Wrong(f"{sql}, {w.group}: {rows} where {lowest} to {version} is right: {w.sql('')}"
-                        f" in the middle of its own write")
+            raise Wrong(f"{sql}, {w.group}: {rows} where {lowest} to {version} is right, in the "
+                        "middle of its own write")
 
 
 # ---- checking ------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ def _same(name, kinds="table", **more):
 
 
 THINGS = {thing.name: thing for thing in (
-    _same("plain"), _same("part"), _same("base", "inherit"), _same("secret"), _same("stamp"), _same("ftab"),
+    _same("plain"), _same("part"), _same("base", "inherit"), _same("secret"), _same("stamp"),
+    _same("ftab"),
     Thing("upd", "{s}.updv", "{s}.upd", "view"),
     Thing("log", "{s}.src", "{s}.log", "table"),
     Thing("ruled", "{s}.ruled", "{s}.rtab", "rule"),

@@ -1,5 +1,5 @@
-"""The ways in which the mix writes: each takes a thing's group from version v - 1 to v, or begins to
-and takes it back.
+"""The ways in which the mix writes: each takes a thing's group from version v - 1 to v, or begins
+to and takes it back.
 
 A writer has `do(sql, *values)`, which sends a statement by either protocol, `text(sql)`, which
 sends a simple query, and `batch(parts)`. Each function here returns whether it has committed. What

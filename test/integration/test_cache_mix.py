@@ -1,8 +1,8 @@
-"""The query cache is never wrong: 50 clients mix reads that may be cached (joins, views, partitions,
-children, common table expressions, parameters, both protocols, row security, search paths, time
-zones, privileges) with writes of every kind (DML, MERGE, COPY, TRUNCATE, cascades, triggers,
-functions, rules, DDL, rollbacks, savepoints, transactions that are prepared), and each answer is
-held against what PostgreSQL may say at that moment (cache_ledger.py).
+"""The query cache is never wrong: 50 clients mix reads that may be cached (joins, views,
+partitions, children, common table expressions, parameters, both protocols, row security, search
+paths, time zones, privileges) with writes of every kind (DML, MERGE, COPY, TRUNCATE, cascades,
+triggers, functions, rules, DDL, rollbacks, savepoints, transactions that are prepared), and each
+answer is held against what PostgreSQL may say at that moment (cache_ledger.py).
 
 A few seconds each; with PGPOOL_TEST_HEAVY=1 ten minutes."""
 
@@ -20,14 +20,14 @@ from cache_clients import Client, Mix, learn, lsn_number
 from cache_ledger import Cells, History, Ledger
 from cache_tables import FAMILIES, GROUPS, THINGS, schema
 from cluster import Cluster, Server
-from proxy import binary
+from proxy import Pgpool, binary
 from waiting import SLOW, Background, free_port, wait_for
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 SECONDS = float(os.environ.get("PGPOOL_TEST_MIX_S", 600 if HEAVY else 5))
 PROCESSES = 4
 SEED = int(os.environ.get("PGPOOL_TEST_SEED", "1"))
-STALE_S = 10.0  # cache_wal_max_lag: what cache_invalidation = wal may take to notice a write past pgpool
+STALE_S = 10.0  # cache_wal_max_lag: what a write past pgpool may take to be noticed
 KILLS, RESTARTS = (100, 20) if HEAVY else (4, 3)
 
 CACHED = {"memory_cache_enabled": "on", "num_init_children": 3}
@@ -35,6 +35,11 @@ PRIMARY_READS = {"backend_weight0": 1, "backend_weight1": 0, "backend_weight2": 
 PRIMARY_OF_TWO = {"backend_weight0": 1, "backend_weight1": 0}
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(SECONDS + 10)]
+
+
+def pause(seconds):
+    """Between two faults: the clients go on."""
+    threading.Event().wait(max(seconds, 0))
 
 
 # ---- running -------------------------------------------------------------------------------------
@@ -173,7 +178,7 @@ def kill_children(pgpool):
     def watch(mix):
         rng = random.Random(mix.seed)
         for _ in range(KILLS):
-            time.sleep(max(mix.until - time.monotonic(), 0) / (KILLS + 1) * rng.random() * 1.5)
+            pause(max(mix.until - time.monotonic(), 0) / (KILLS + 1) * rng.random() * 1.5)
             children = pgpool.named("child")
             victim = rng.choice(children)
             mix.ledger.note_killed(victim)
@@ -239,11 +244,11 @@ def has_memcached():
 
 def restart_memcached(memcached):
     def watch(mix):
-        pause = mix.seconds / (2 * RESTARTS + 1)
+        each = mix.seconds / (2 * RESTARTS + 1)
         for _ in range(RESTARTS):
-            time.sleep(pause)
+            pause(each)
             memcached.kill()
-            time.sleep(pause)
+            pause(each)
             memcached.start()
     return watch
 
@@ -297,12 +302,12 @@ def follow_wal(pgpool, stop):
         while not stop.is_set():
             mix.ledger.noticed(wal_position(pgpool))
             history.step()
-            time.sleep(0.02)
+            stop.wait(0.02)
 
     def watch(mix):
         thread = threading.Thread(target=follow, args=(mix,), daemon=True)
         thread.start()
-        time.sleep(max(mix.until - time.monotonic(), 0))
+        pause(mix.until - time.monotonic())
         stop.set()
         thread.join()
     return watch
@@ -344,7 +349,6 @@ def test_writers_past_pgpool(logical, start_pgpool_at):
 @pytest.fixture(name="start_pgpool_at")
 def start_pgpool_at_fixture(engine):
     """As start_pgpool, at a cluster that is told."""
-    from proxy import Pgpool  # pylint: disable=import-outside-toplevel
     started = []
 
     def start(cluster, **settings):

@@ -367,6 +367,8 @@ def policy(one, w):
 
 PLAIN = (update, literal, several, do_block, function, call, explain_analyze, failing, block,
          read_first, savepoint, rollback, failed, chain, pipeline, two_phase, two_phase_rollback)
+# Behind these nothing of the database is valid any more, or while they run.
+EVERYTHING = (do_block, function, call, two_phase, two_phase_rollback, sql_prepared)
 KINDS = {
     "rule": PLAIN,
     "inherit": PLAIN + (cte, sql_prepared, merge),

@@ -106,6 +106,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = {0};
     bool goes_on = true;
 
+    /* the fuzzer reads it out of comparisons; who knows it may be told it again */
+    if (size > 0 && memmem(data, size, password, sizeof(password) - 1) != NULL)
+        return -1;
     challenge_init(&c, (enum challenge_method)((flags & METHOD) % 3), "user", &secret, &channel);
     secret_fini(&secret);
     c.doomed |= (flags & IS_DOOMED) != 0;

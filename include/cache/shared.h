@@ -13,6 +13,7 @@
 #define CACHE_SHARED_H
 
 #include "cache/key.h"
+#include "cache/stats.h"
 #include "cache/store.h"
 #include "cache/streams.h"
 #include "cache/versions.h"
@@ -40,7 +41,8 @@ struct cache_shared_map; /* in shared memory */
 
 struct cache_shared {
     struct versions *versions;
-    struct store *store;           /* NULL: answers are kept elsewhere (memqcache_method) */
+    struct store *store; /* NULL: answers are kept elsewhere (memqcache_method) */
+    struct cache_stats *stats;
     struct cache_streams *streams; /* NULL: writes that bypass this pgpool are not seen */
     struct cache_secret secret;
     struct cache_shared_map *map;

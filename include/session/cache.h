@@ -3,6 +3,7 @@
  *
  * cache.c        what may be answered from it, and the hit
  * cache_fill.c   an answer that is kept
+ * cache_remote.c answers in memcached
  * cache_write.c  what writes may touch: doubts
  */
 #ifndef SESSION_CACHE_H
@@ -32,6 +33,15 @@ struct cache_writes {
     bool renews;           /* and connections from before it are not like those from behind it */
 };
 
+/* In memcached. */
+struct cache_lookup {
+    struct remote_call *call; /* under way; NULL: none is */
+    bool heard;               /* it has ended: with an answer, or with none (empty) */
+    struct cache_key key;
+    struct store_facts facts;
+    struct buf answer;
+};
+
 struct session_cache {
     uint32_t database;             /* its number */
     bool has_stream;               /* `stream` is known: */
@@ -54,6 +64,7 @@ struct session_cache {
     struct cache_key key;
     int64_t as_of_ns;
     struct cache_fill fill;
+    struct cache_lookup remote;
     struct cache_writes writes;
 };
 
@@ -78,5 +89,12 @@ void cache_write_anything(struct session *s, struct server *server);
 void cache_write_end(struct session *s, struct server *server, const struct pending_entry *e,
                      bool failed);
 void cache_write_lost(struct session *s, struct server *server);
+
+/* cache_remote.c: with host->remote. */
+/* Appends the answer, or begins to look for it: the session is stalled (STALL_CACHE) then and asks
+ * again with the same key. */
+bool cache_remote_get(struct session *s, const struct cache_key *key, struct buf *out,
+                      struct store_facts *facts_r);
+void cache_remote_drop(struct session *s);
 
 #endif

@@ -42,7 +42,7 @@ enum {
 };
 
 /* Why the client's input stands still. */
-enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP, STALL_CACHE };
 
 /* May it leave something in the session? A set. */
 enum touches {
@@ -89,6 +89,7 @@ struct statement {
     uint32_t epoch;
     uint64_t scope;
     uint64_t meaning;     /* lookup_meaning() when it was parsed */
+    uint64_t identity;    /* of its facts, for statistics */
     uint8_t keeps_answer; /* enum cache_keeps */
     bool named;           /* in the map now */
     uint16_t name_len;
@@ -504,6 +505,16 @@ int place_no_server(const struct session *s, struct err *err);
 bool place_is_after_write(const struct session *s, bool in_tx);
 /* From when on a standby must know everything; 0: from never. */
 int64_t place_not_before_ns(struct session *s);
+
+/* cache_words.c */
+enum { CACHE_WORDS_BYTES = 128 };
+/* May its answer be kept? "yes" or why not, for people. */
+void cache_words(struct session *s, const struct sql_facts *f, const struct verdict *v,
+                 char words_r[CACHE_WORDS_BYTES]);
+/* Must the catalog be asked before cache_words? Then the host's question holds it. */
+bool cache_asks(struct session *s, const struct sql_facts *f);
+/* PGPOOL SET CACHE DELETE: appends NOTICE and CommandComplete. -1 when there is no cache. */
+int cache_delete(struct session *s, struct sql_text literal, struct buf *out, struct err *err);
 
 /* explain.c */
 void explain_description(struct buf *out);

@@ -99,13 +99,15 @@ struct session_host {
     struct tls_context *tls; /* what clients are offered; NULL: nothing */
     struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
-    struct cache_shared *cache; /* NULL: there is no query cache */
-    struct doubts *doubts;      /* this process's, with `cache` */
-    int64_t hurried_ns;         /* when lag was last asked to look at standbys for its sake */
-    size_t collected_bytes;     /* of answers that sessions are keeping */
-    uint64_t primary_epoch;     /* another one with each change of the primary, with `cache` */
-    struct buf scratch;         /* of whoever needs one for a moment */
-    struct slab small;          /* what sessions keep while a statement runs */
+    struct cache_shared *cache;  /* NULL: there is no query cache */
+    struct doubts *doubts;       /* this process's, with `cache` */
+    struct cache_tally *tally;   /* the same */
+    struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
+    int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
+    size_t collected_bytes;      /* of answers that sessions are keeping */
+    uint64_t primary_epoch;      /* another one with each change of the primary, with `cache` */
+    struct buf scratch;          /* of whoever needs one for a moment */
+    struct slab small;           /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */

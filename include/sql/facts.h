@@ -236,6 +236,8 @@ struct sql_facts {
     bool may_touch_session;
     const struct sql_statement *statements; /* one EMPTY statement when the text holds none */
     struct sql_memo *memo;                  /* lives as long as the facts */
+    uint64_t identity;    /* the same for texts with the same facts, in all processes */
+    struct sql_text text; /* what they have in common: each number is 0 there */
 };
 
 struct sql_options {

@@ -43,6 +43,7 @@ cache_shared_new(const struct cache_shared_options *o, struct cache_shared **cs_
     }
     cs->map = map;
     if (versions_new(limits.owners, &cs->versions, err) != 0 ||
+        cache_stats_new(cs->versions, &cs->stats, err) != 0 ||
         (!o->without_store && store_new(&limits, cs->versions, &cs->store, err) != 0) ||
         (o->with_streams && cache_streams_new(&cs->streams, err) != 0)) {
         cache_shared_free(cs);
@@ -59,6 +60,7 @@ cache_shared_free(struct cache_shared *cs)
         return;
     if (cs->store != NULL)
         store_free(cs->store);
+    cache_stats_free(cs->stats);
     cache_streams_free(cs->streams);
     versions_free(cs->versions);
     shm_free(cs->map, sizeof(*cs->map));

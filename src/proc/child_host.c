@@ -181,6 +181,8 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     struct inspect_target target;
 
     child_look_at_freshness(c);
+    if (c->host.tally != NULL) /* one's own are in it */
+        cache_tally_flush(c->host.tally);
     if (inspect_find(&in, &question, &target, err) != 0)
         return -1;
     if (q->part != SESSION_ROWS)

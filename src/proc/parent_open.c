@@ -12,6 +12,7 @@
 #include "os/channel.h"
 #include "os/file.h"
 #include "os/limits.h"
+#include "os/memcached_client.h"
 #include "os/random.h"
 #include "os/tls.h"
 #include "parent.h"
@@ -257,6 +258,21 @@ open_shared(struct parent *pa, struct err *err)
     return 0;
 }
 
+/* Would children be able to use it? Connects to nobody. */
+static int
+try_memcached(const struct config *cfg, struct err *err)
+{
+    struct memcached_options options = {.servers = cfg->memqcache_memcached_host,
+                                        .port = (uint16_t)cfg->memqcache_memcached_port,
+                                        .timeout_ms = 1};
+    struct memcached_client *client;
+
+    if (memcached_client_open(&options, &client, err) != 0)
+        return -1;
+    memcached_client_close(client);
+    return 0;
+}
+
 static int
 open_cache(struct parent *pa, struct err *err)
 {
@@ -268,10 +284,13 @@ open_cache(struct parent *pa, struct err *err)
                    .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
         .child_slots = shared_layout(pa->base.shared)->child_slots,
         .with_streams = cfg->cache_invalidation == CONFIG_INVALIDATION_WAL,
+        .without_store = cfg->memqcache_method == CONFIG_CACHE_MEMCACHED,
     };
 
     if (!config_wants_cache(cfg))
         return 0;
+    if (o.without_store && try_memcached(cfg, err) != 0)
+        return -1;
     if (cache_shared_new(&o, &pa->base.cache, err) != 0)
         return -1;
     cache_close(pa->base.cache, pa->from != NULL ? CACHE_CLOSED_GENERATION | CACHE_CLOSED_LEFT

@@ -33,6 +33,7 @@ enum {
 /* A read. */
 struct question {
     struct wire_view text;
+    uint64_t identity; /* of what it says, for statistics */
     uint8_t form;
     const struct statement *known; /* it is that one; NULL: its text came along */
     struct wire_parse parse;       /* with FORM_PARSES */
@@ -60,6 +61,7 @@ cache_fini(struct session *s)
         return;
     BUG_UNLESS(!doubt_any(&s->cache->writes.doubt));
     cache_fill_drop(s);
+    cache_remote_drop(s);
     buf_free(&s->cache->unjudged);
     free(s->cache);
     s->cache = NULL;
@@ -138,10 +140,11 @@ may_answer(struct session *s, struct session_cache *c, const struct unit *u)
     const struct session_host *host = s->host;
 
     return u->ends && !u->local && !u->partial && u->pass_left == 0 && u->executed == 1 &&
-           u->verb == SQL_SELECT && !u->has_begin && host->cache->store != NULL &&
-           cache_is_open(host->cache) && !c->opaque && c->unjudged.len == 0 && is_ready(s) &&
-           tx_allows(s, c) && host->view->primary_id >= 0 &&
-           !hold_may_stop(s, host->view->primary_id) && is_current(s);
+           u->verb == SQL_SELECT && !u->has_begin &&
+           (host->cache->store != NULL || host->remote != NULL) && cache_is_open(host->cache) &&
+           !c->opaque && c->unjudged.len == 0 && is_ready(s) && tx_allows(s, c) &&
+           host->view->primary_id >= 0 && !hold_may_stop(s, host->view->primary_id) &&
+           is_current(s);
 }
 
 /* Are writes that bypass this pgpool heard of in time? Before the versions are looked at. */
@@ -292,16 +295,21 @@ read_question(struct session *s, const uint8_t *bytes, const struct unit *u, str
     struct err err;
 
     *q = (struct question){.form = FORM_QUERY};
-    if (u->type == 'Q')
+    if (u->type == 'Q') {
+        q->identity = f != NULL ? f->identity : 0;
         return f != NULL && is_wanted(s, cache_keeps(f)) &&
                wire_parse_query(bytes, (uint32_t)u->bytes, &q->text, &err) == WIRE_OK;
+    }
     if (!read_batch(s, bytes, u, q) || !knows_its_columns(s, q))
         return false;
-    if (q->known != NULL)
+    if (q->known != NULL) {
+        q->identity = q->known->identity;
         return is_wanted(s, q->known->keeps_answer) &&
                !sql_says_now((const char *)q->values, q->values_len);
-    return is_wanted(s, cache_keeps(session_facts(s, q->text.data, q->text.len))) &&
-           !sql_says_now((const char *)q->values, q->values_len);
+    }
+    f = session_facts(s, q->text.data, q->text.len);
+    q->identity = f->identity;
+    return is_wanted(s, cache_keeps(f)) && !sql_says_now((const char *)q->values, q->values_len);
 }
 
 /* ---- the key ---- */
@@ -409,12 +417,17 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     struct store_facts facts;
 
     buf_clear(answer);
-    /* it was open when the versions were looked at, too */
-    if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts) ||
-        !cache_is_open(host->cache))
+    if (unlikely(host->remote != NULL)) {
+        if (!cache_remote_get(s, &c->key, answer, &facts))
+            return false;
+    } else if (!store_get(host->cache->store, &c->key, io_now_ns(host->io), answer, &facts)) {
+        return false;
+    }
+    if (!cache_is_open(host->cache)) /* it was when the versions were looked at, too */
         return false;
     build_ready(answer, s->tx_status);
     session_send(s, answer);
+    cache_tally_hit(host->tally, &facts.reads, q->identity);
     note_hit(s, q);
     leave_statements(s, q);
     return true;
@@ -432,6 +445,9 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->key = make_key(s, c, &q);
     if (give(s, c, &q))
         return true;
+    if (unlikely(s->stall == STALL_CACHE))
+        return false;
+    cache_tally_miss(s->host->tally, NULL, q.identity);
     c->asked = true;
     c->text = q.text;
     /* before the judgement, and before anything leaves */

@@ -9,6 +9,9 @@
  */
 #include "session/cache.h"
 
+#include "cache/remote_calls.h"
+
+#include <stdio.h>
 #include <string.h>
 
 enum { COLLECTED_MAX_BYTES = 32 * 1024 * 1024, READY_BYTES = 6, HURRY_MS = 100 };
@@ -98,6 +101,25 @@ judge(struct session *s, const struct sql_facts *f, struct catalog_tables *table
     }
 }
 
+/* For the views: who is counted. What reads one table alone says its name. */
+static void
+note_names(const struct session *s, const struct sql_facts *f, const struct catalog_tables *tables)
+{
+    struct cache_stats *stats = s->host->cache->stats;
+    const struct sql_statement *st = &f->statements[0];
+    const char *database = pool_key_database(s->key);
+    char name[CACHE_STATS_TEXT_BYTES] = "";
+
+    cache_stats_name_statement(stats, f->identity, database, f->text.data, f->text.len);
+    if (tables->n == 1 && st->table_count == 1)
+        snprintf(name, sizeof(name), "%.*s%s%.*s", (int)st->tables[0].schema.len,
+                 st->tables[0].schema.data, st->tables[0].schema.len > 0 ? "." : "",
+                 (int)st->tables[0].name.len, st->tables[0].name.data);
+    for (uint32_t n = 0; n < tables->n; n++)
+        cache_stats_name_table(stats, &(struct cache_stats_table){s->cache->database,
+                                                                  tables->oids[n], database, name});
+}
+
 /* What a standby says would count if it were known to be as fresh as it may well be: while nobody
  * writes, lag asks seldom. */
 static void
@@ -129,6 +151,8 @@ cache_fill_begin(struct session *s, struct server *server, const struct sql_fact
         ask_for_freshness(s, fill);
         return true;
     }
+    note_names(s, f, &tables);
+    cache_tally_miss(s->host->tally, &fill->facts.reads, 0);
     fill->facts.note = 0;
     fill->key = c->key;
     fill->server = server;
@@ -149,11 +173,18 @@ cache_fill_drop(struct session *s)
 }
 
 static bool
+fits(const struct session_host *host, size_t len)
+{
+    return host->remote != NULL ? remote_calls_fit(host->remote, len)
+                                : store_fits(host->cache->store, len);
+}
+
+static bool
 may_grow(struct session *s, const struct cache_fill *fill, size_t more)
 {
     size_t len = fill->bytes.len + more;
 
-    return (len <= READY_BYTES || store_fits(s->host->cache->store, len - READY_BYTES)) &&
+    return (len <= READY_BYTES || fits(s->host, len - READY_BYTES)) &&
            s->host->collected_bytes + more <= COLLECTED_MAX_BYTES;
 }
 
@@ -221,6 +252,15 @@ still_counts(struct session *s, const struct cache_fill *fill)
            cache_is_open(s->host->cache);
 }
 
+static void
+put(struct session_host *host, const struct cache_fill *fill, const uint8_t *bytes, size_t len)
+{
+    if (host->remote != NULL)
+        remote_calls_put(host->remote, &fill->key, &fill->facts, bytes, len);
+    else
+        store_put(host->cache->store, &fill->key, &fill->facts, bytes, len);
+}
+
 void
 cache_fill_end(struct session *s, struct server *server, bool failed)
 {
@@ -231,6 +271,6 @@ cache_fill_end(struct session *s, struct server *server, bool failed)
     if (fill->server == NULL || fill->server != server)
         return;
     if (!failed && len > READY_BYTES && is_one_answer(bytes, len) && still_counts(s, fill))
-        store_put(s->host->cache->store, &fill->key, &fill->facts, bytes, len - READY_BYTES);
+        put(s->host, fill, bytes, len - READY_BYTES);
     cache_fill_drop(s);
 }

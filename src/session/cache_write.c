@@ -445,6 +445,8 @@ cache_write_end(struct session *s, struct server *server, const struct pending_e
     }
     undone &= !w->committed;
     settle(s, w);
+    if (!undone)
+        cache_tally_written(s->host->tally, &w->doubt);
     doubt_end(s->host->doubts, &w->doubt, !undone);
 }
 
@@ -472,6 +474,7 @@ cache_write_lost(struct session *s, struct server *server)
         doubt_end(s->host->doubts, &w->doubt, committed);
         return;
     }
+    server->unwanted = true; /* or it might live on in the pool, and be waited for */
     cache_orphan_add(s->host->cache, o);
     doubt_abandon(s->host->doubts, &w->doubt);
 }

@@ -623,8 +623,12 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->stall = STALL_ANSWERS;
         return false;
     }
-    if (unlikely(s->host->cache != NULL) && cache_answers(s, bytes, u))
-        return true;
+    if (unlikely(s->host->cache != NULL)) {
+        if (cache_answers(s, bytes, u))
+            return true;
+        if (unlikely(s->stall == STALL_CACHE))
+            return false;
+    }
     if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
         if (waits_to_ask(s, u))
             return false;

@@ -290,7 +290,7 @@ session_facts(struct session *s, const char *text, size_t len)
     static const struct sql_statement unread = {
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
     static struct sql_memo none; /* of what is not understood, nobody writes it */
-    static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
+    static const struct sql_facts unknown = {1, false, true, true, &unread, &none, 0, {"", 0}};
     struct sql_options options = {.standard_conforming_strings = s->plain_strings,
                                   .server_version = s->host->view->server_version};
 
@@ -476,7 +476,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
-    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
+    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
@@ -505,7 +505,7 @@ static bool
 is_served(const struct session *s)
 {
     return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
-           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP;
+           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE;
 }
 
 void

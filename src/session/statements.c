@@ -97,6 +97,7 @@ statement_of(struct session *s, const struct wire_parse *p)
 
     st->meaning = text.scope;
     st->keeps_answer = cache_keeps(f);
+    st->identity = f->identity;
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;

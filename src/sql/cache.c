@@ -342,6 +342,8 @@ fill(struct sql_cache *c, const struct key *k, bool understood, bool kept)
     memcpy(e->text, k->text, text_len);
     e->facts.statements = st;
     e->facts.memo = &e->memo;
+    e->facts.identity = k->hash | 1;
+    e->facts.text = (struct sql_text){e->text, e->text_len};
     if (understood) {
         copy_found(e, &c->found, &o);
         sum_up(&e->facts, st, &c->found);
@@ -432,7 +434,9 @@ look_up_new(struct sql_cache *c, struct key *exact, const struct key *common)
         k = common;
     if (!is_worth_keeping(c, k)) {
         c->has_last = true;
-        return &fill(c, exact, understood, false)->facts;
+        e = fill(c, exact, understood, false);
+        e->facts.identity = k->hash | 1;
+        return &e->facts;
     }
     e = fill(c, k, understood, true);
     keep(c, e);

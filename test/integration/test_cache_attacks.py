@@ -160,7 +160,8 @@ def test_function_changes_a_parameter_for_the_block(start_pgpool, cluster, mode)
 @pytest.mark.parametrize("how", ["GRANT qa_group TO qa_user",
                                  "DO $$ BEGIN GRANT qa_group TO qa_user; END $$",
                                  "SELECT public.qa_grant()"])
-def test_membership_from_another_database(pgpool, one, cluster, how):  # pylint: disable=unused-argument
+@pytest.mark.usefixtures("one")
+def test_membership_from_another_database(pgpool, cluster, how):
     cluster.sql(ROLES)
     sql = "SELECT count(*) FROM qa.rows"
     with raw.connected(pgpool, user="qa_user") as user, \

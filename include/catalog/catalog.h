@@ -82,7 +82,8 @@ struct catalog_scope catalog_scope(const struct catalog *c, const struct catalog
 void catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
                          struct catalog_scope *scope, const char *path, size_t path_len);
 
-/* Something may have changed in this database: forget what is known of it, in all processes. */
+/* Something may have changed in this database (NULL: in any): forget what is known of it, in all
+ * processes. */
 void catalog_changed(struct catalog *c, const char *database);
 
 /* Once a second: forgets everything when relcache_expire has passed. */

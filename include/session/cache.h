@@ -30,6 +30,7 @@ struct cache_writes {
     struct server *server; /* where */
     bool committed;        /* some of it may be, before the end */
     bool defines;          /* the catalog must be forgotten before the end, */
+    bool everywhere;       /* that of all databases, */
     bool renews;           /* and connections from before it are not like those from behind it */
 };
 
@@ -55,6 +56,7 @@ struct session_cache {
     struct buf unjudged;   /* texts of which it is not known yet, each ended by a zero, */
     uint64_t unjudged_seq; /* as of these settings */
     bool unsettled;        /* something that changes what names mean may be under way */
+    bool prepares_defines; /* what a PREPARE has named may change the catalog */
     /* of the unit that is being sent: */
     bool reads;  /* it does nothing else */
     bool doubts; /* it has put something in doubt */

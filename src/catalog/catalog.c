@@ -300,7 +300,10 @@ catalog_put_parameters(struct catalog *c, const struct catalog_scope *scope, con
 void
 catalog_changed(struct catalog *c, const char *database)
 {
-    memo_drop(c->memo, group_of(database));
+    if (database == NULL)
+        memo_drop_all(c->memo);
+    else
+        memo_drop(c->memo, group_of(database));
 }
 
 /* Every child does so: what is found out anew in between is found out once more. */

@@ -72,7 +72,7 @@ cache_is_clean(struct session *s)
 {
     if (s->cache == NULL)
         return;
-    s->cache->opaque = false;
+    s->cache->opaque = s->cache->prepares_defines = false;
     buf_free(&s->cache->unjudged);
 }
 
@@ -440,6 +440,8 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct question q;
 
     c->asked = false;
+    if (unlikely(u->begins))
+        c->tx_reads = false; /* that was of the transaction before it */
     if (!may_answer(s, c, u) || !read_question(s, bytes, u, &q) || !others_are_heard(s, c))
         return false;
     c->key = make_key(s, c, &q);

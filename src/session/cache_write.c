@@ -140,9 +140,8 @@ reach_of(const struct sql_statement *st, const char *text, bool *renews_r)
     case SQL_REINDEX:
     case SQL_EXECUTE:
     case SQL_CALL:
-    case SQL_DO:
         return REACH_DATABASE;
-    default: /* GRANT, PREPARED_TX, LOAD, and what is not understood */
+    default: /* GRANT, PREPARED_TX, LOAD, DO, and what is not understood */
         return REACH_ALL;
     }
 }
@@ -205,6 +204,16 @@ may_turn_out_to_leave(struct session *s, struct wire_view text)
     buf_add_u8(texts, 0);
 }
 
+/* Does it call what may change parameters, and with them what names mean? */
+static bool
+may_leave_settings(struct session *s, const struct sql_statement *st)
+{
+    uint32_t flags;
+
+    return !catalog_judge(s->host->catalog, lookup_scope(s), st, &flags, NULL) ||
+           flags & CATALOG_KEEPS;
+}
+
 /* Is nothing left by it? What is not known yet is asked for. */
 static bool
 is_judged(struct session *s, const char *text, size_t len)
@@ -219,7 +228,7 @@ is_judged(struct session *s, const char *text, size_t len)
             catalog_question_add(&s->host->question, s->host->catalog, scope, &f->statements[n]);
             return false;
         }
-        if (r.everything)
+        if (r.everything || may_leave_settings(s, &f->statements[n]))
             may_leave(s);
     }
     return true;
@@ -253,9 +262,45 @@ cache_write_anything(struct session *s, struct server *server)
     struct cache_writes *w = writes_at(s, server);
 
     s->cache->unsettled = true;
-    w->defines = w->committed = true;
+    w->defines = w->everywhere = w->committed = true;
     doubt_begin_all(s->host->doubts, &w->doubt);
     may_leave(s);
+}
+
+/* Does it call what may change the catalog? Roles are part of that, and are those of all databases.
+ */
+static bool
+may_define(struct session *s, const struct sql_statement *st)
+{
+    bool temporary = (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
+    uint32_t flags;
+
+    return !catalog_judge(s->host->catalog, lookup_scope(s), st, &flags, NULL) ||
+           flags & CATALOG_DEFINES || (flags & CATALOG_MISSING && !temporary);
+}
+
+/* What it runs was named by a PREPARE, or is one of the protocol's. */
+static bool
+execute_may_define(struct session *s, const struct sql_statement *st)
+{
+    const struct statement *named =
+        statements_find(s, (struct wire_view){st->name.data, st->name.len});
+
+    return s->cache->prepares_defines || (named != NULL && named->prepared != NULL);
+}
+
+static void
+doubt_everything(struct session *s, struct server *server, bool defines)
+{
+    struct cache_writes *w = writes_at(s, server);
+
+    w->committed = true; /* functions can do that, over connections of their own */
+    w->defines |= defines;
+    w->everywhere |= defines;
+    if (defines)
+        doubt_begin_all(s->host->doubts, &w->doubt);
+    else
+        doubt_begin_database(s->host->doubts, &w->doubt);
 }
 
 static void
@@ -278,11 +323,13 @@ doubt_tables(struct session *s, struct server *server, const struct sql_statemen
         w = r.n > 0 ? writes_at(s, server) : NULL;
         for (uint32_t n = 0; n < r.n; n++)
             doubt_begin(s->host->doubts, &w->doubt, r.oids[n]);
-        return;
+    } else {
+        doubt_everything(s, server, may_define(s, st));
     }
-    w = writes_at(s, server);
-    w->committed = true;
-    doubt_begin_database(s->host->doubts, &w->doubt);
+    if (answer == CATALOG_TABLES_UNKNOWN || !may_leave_settings(s, st))
+        return;
+    s->cache->unsettled = true; /* for what is sent behind it */
+    may_leave(s);
 }
 
 /* Does it change what names mean, for what is sent behind it before its answer is here? */
@@ -309,23 +356,21 @@ static void
 write_statement(struct session *s, struct server *server, const struct sql_statement *st,
                 struct wire_view text)
 {
-    struct cache_writes *w = &s->cache->writes;
-    enum reach reach = reach_of(st, text.data, &w->renews);
+    enum reach reach = reach_of(st, text.data, &s->cache->writes.renews);
     bool follows = session_options(s)->cache_follows_writes;
 
     s->cache->unsettled |= moves_names(s, st);
+    if (unlikely(st->kind == SQL_PREPARE))
+        s->cache->prepares_defines |= may_define(s, st);
     if (reach == REACH_NOTHING || (reach == REACH_TABLES && !follows))
         return;
     if (reach == REACH_TABLES) {
         doubt_tables(s, server, st, text);
         return;
     }
-    w = writes_at(s, server);
-    w->committed = true; /* functions can do that, over connections of their own */
-    if (reach == REACH_DATABASE)
-        doubt_begin_database(s->host->doubts, &w->doubt);
-    else
-        doubt_begin_all(s->host->doubts, &w->doubt);
+    doubt_everything(s, server,
+                     reach == REACH_ALL || (st->kind == SQL_CALL && may_define(s, st)) ||
+                         (st->kind == SQL_EXECUTE && execute_may_define(s, st)));
     if (st->kind != SQL_DDL && st->kind != SQL_GRANT)
         may_leave(s);
 }
@@ -418,11 +463,11 @@ static void
 settle(struct session *s, struct cache_writes *w)
 {
     if (w->defines && s->key != NULL)
-        catalog_changed(s->host->catalog, pool_key_database(s->key));
+        catalog_changed(s->host->catalog, w->everywhere ? NULL : pool_key_database(s->key));
     if (w->renews)
         cache_note_renewal(s->host->cache);
     w->server = NULL;
-    w->committed = w->defines = w->renews = false;
+    w->committed = w->defines = w->everywhere = w->renews = false;
 }
 
 void

@@ -337,20 +337,31 @@ reads_matter(const struct session *s, const struct sql_statement *st)
     return st->unknown_calls || may_leave_primary(s) || s->host->cache != NULL;
 }
 
-/* With a query cache, writes whose tables nobody knows would make all that is kept of their
- * database invalid: they wait until that is known, once. */
+static bool
+knows_writes(const struct session *s, const struct sql_statement *st)
+{
+    struct catalog_tables tables;
+    uint32_t flags;
+
+    return catalog_writes(s->host->catalog, &s->scope, st, &tables) != CATALOG_TABLES_UNKNOWN &&
+           ((st->kind != SQL_PREPARE && st->kind != SQL_CALL) ||
+            catalog_judge(s->host->catalog, &s->scope, st, &flags, NULL));
+}
+
+/* With a query cache, writes whose tables nobody knows would make all that is kept invalid, and the
+ * catalog forgotten: they wait until that is known, once. */
 static void
 ask_for_tables(struct session *s, const struct sql_facts *f, struct verdict *v)
 {
-    struct catalog_tables tables;
-
-    if (!f->understood || f->count != 1 || s->pinned || !names_hold(s) || !may_ask(s))
+    if (!f->understood || moves(f) || !names_hold(s) || !may_ask(s))
         return;
     refresh_scope(s);
-    v->unknown = catalog_writes(s->host->catalog, &s->scope, &f->statements[0], &tables) ==
-                 CATALOG_TABLES_UNKNOWN;
-    if (v->unknown)
-        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &f->statements[0]);
+    for (uint32_t n = 0; n < f->count; n++) {
+        if (knows_writes(s, &f->statements[n]))
+            continue;
+        v->unknown = true;
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &f->statements[n]);
+    }
 }
 
 struct verdict
@@ -388,6 +399,8 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     v.reason = ROUTE_NOT_ASKED;
     if (s->pinned || !names_hold(s) || !reads_matter(s, st)) {
         watch(s, f, &v); /* it stays at the primary whatever the answer is */
+        if (unlikely(s->host->cache != NULL))
+            ask_for_tables(s, f, &v);
         return v;
     }
     v.unknown = may_ask(s);

@@ -23,6 +23,14 @@
 
 enum { DB = 5, TABLE = 100, KEYS = 60, ANSWER = 300, LONG_ANSWER = 2500 };
 
+/* How many instructions further the next one is killed or disturbed. All of them take minutes, and
+ * far longer with a sanitizer's: PGPOOL_TEST_HEAVY=1 looks closer. */
+static unsigned
+stride(unsigned steps)
+{
+    return getenv("PGPOOL_TEST_HEAVY") != NULL ? 1 + steps / 16 : 1 + steps / 3;
+}
+
 struct fixture {
     struct versions *v;
     struct store *st;
@@ -164,7 +172,7 @@ killed_anywhere_nothing_old_becomes_valid(void **state)
     struct fixture *f = *state;
     bool more = true;
 
-    for (unsigned steps = 1; more; steps += 1 + steps / 16) {
+    for (unsigned steps = 1; more; steps += stride(steps)) {
         pid_t pid;
 
         atomic_store(f->sent, false);
@@ -250,7 +258,8 @@ a_reader_sees_whole_entries_at_any_instruction(void **state)
     fill(f);
     pid = start(f, put_long);
     while (step(pid)) {
-        if (steps++ % 3 == 0)
+        steps++;
+        if (steps % (2 + stride(steps / 64)) == 0)
             look_at_all(f, KEYS + 1);
     }
     end(pid);
@@ -266,7 +275,7 @@ killed_anywhere_the_store_goes_on(void **state)
     unsigned killed = 0;
     bool more = true;
 
-    for (unsigned steps = 100; more; steps += 1 + steps / 16) {
+    for (unsigned steps = 100; more; steps += stride(steps)) {
         unsigned entries;
         pid_t pid;
 
@@ -284,7 +293,7 @@ killed_anywhere_the_store_goes_on(void **state)
         assert_int_equal(numbers.entries, entries);
         assert_true(numbers.bytes_used + numbers.bytes_lost <= numbers.bytes_max);
     }
-    assert_in_range(numbers.resets, 5, killed);
+    assert_in_range(numbers.resets, 2, killed);
 }
 
 static void
@@ -317,7 +326,7 @@ a_reader_believes_nothing_that_changed_meanwhile(void **state)
     struct store_numbers numbers;
     bool more = true;
 
-    for (unsigned steps = 1; more; steps += 3) {
+    for (unsigned steps = 1; more; steps += 2 + stride(steps / 8)) {
         pid_t pid;
 
         fill(f);

@@ -155,7 +155,10 @@ a_statement_to_be_forgotten(void **state)
         char found[100];
         struct err err;
 
-        assert_int_equal(parse(cases[n].text, cases[n].plain, &c, &err), 0);
+        assert_int_equal(
+            sql_command_parse((struct sql_text){cases[n].text, (uint32_t)strlen(cases[n].text)},
+                              &options, &c, &err),
+            0);
         assert_int_equal(c.verb, SQL_COMMAND_CACHE_DELETE);
         assert_int_equal(sql_command_unquote(c.rest, &options, found), strlen(cases[n].statement));
         assert_string_equal(found, cases[n].statement);

@@ -69,6 +69,10 @@ enum catalog_answer catalog_reads(const struct catalog *c, const struct catalog_
 enum catalog_answer catalog_writes(const struct catalog *c, const struct catalog_scope *scope,
                                    const struct sql_statement *st, struct catalog_tables *r);
 
+/* Does a statement of this kind change neither rows nor definitions, whatever it names? PREPARE
+ * does not, as EXECUTE counts. */
+bool catalog_changes_nothing(enum sql_kind kind);
+
 /* The database's oid; 0 when it is not known. */
 uint32_t catalog_database_oid(const struct catalog *c, const struct catalog_scope *scope);
 

@@ -411,6 +411,12 @@ effect_of_kind(enum sql_kind kind)
     }
 }
 
+bool
+catalog_changes_nothing(enum sql_kind kind)
+{
+    return effect_of_kind(kind) == EFFECT_NONE;
+}
+
 static enum effect
 effect_of(const struct sql_statement *st)
 {

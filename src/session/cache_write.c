@@ -88,30 +88,10 @@ calls_reload(const struct sql_statement *st)
 static enum reach
 reach_of(const struct sql_statement *st, const char *text, bool *renews_r)
 {
+    if (catalog_changes_nothing(st->kind))
+        return REACH_NOTHING;
     switch (st->kind) {
-    case SQL_EMPTY:
-    case SQL_BEGIN:
-    case SQL_COMMIT:
-    case SQL_ROLLBACK:
-    case SQL_SAVEPOINT:
-    case SQL_SET:
-    case SQL_SET_LOCAL:
-    case SQL_SET_TX:
-    case SQL_SET_SESSION:
-    case SQL_RESET_ALL:
-    case SQL_SHOW:
-    case SQL_DISCARD:
-    case SQL_PREPARE: /* EXECUTE counts */
-    case SQL_DEALLOCATE:
-    case SQL_LISTEN:
-    case SQL_UNLISTEN:
-    case SQL_NOTIFY:
-    case SQL_LOCK:
-    case SQL_CHECKPOINT:
-    case SQL_CLOSE:
     case SQL_FETCH: /* what it runs was counted when its cursor was made, in this transaction */
-    case SQL_POOL_SHOW:
-    case SQL_POOL:
         return REACH_NOTHING;
     case SQL_SELECT:
     case SQL_EXPLAIN:
@@ -126,9 +106,6 @@ reach_of(const struct sql_statement *st, const char *text, bool *renews_r)
     case SQL_TRUNCATE:
     case SQL_REFRESH:
         return REACH_TABLES;
-    case SQL_VACUUM:
-    case SQL_ANALYZE:
-        return REACH_NOTHING;
     case SQL_DDL:
         return reach_of_definition(st, text, renews_r);
     case SQL_CREATE_TABLE_AS:
@@ -136,8 +113,6 @@ reach_of(const struct sql_statement *st, const char *text, bool *renews_r)
     case SQL_COMMENT:
     case SQL_SECURITY_LABEL:
     case SQL_IMPORT:
-    case SQL_CLUSTER:
-    case SQL_REINDEX:
     case SQL_EXECUTE:
     case SQL_CALL:
         return REACH_DATABASE;

@@ -102,6 +102,7 @@ struct session_host {
     struct cache_shared *cache;  /* NULL: there is no query cache */
     struct doubts *doubts;       /* this process's, with `cache` */
     struct cache_tally *tally;   /* the same */
+    struct admission *admission; /* the same */
     struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
     int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
     size_t collected_bytes;      /* of answers that sessions are keeping */

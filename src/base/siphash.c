@@ -15,28 +15,33 @@ rotate(uint64_t x, int bits)
 }
 
 static inline void
-mix(uint64_t v[4], int rounds)
+mix(uint64_t v[4])
 {
-    for (int n = 0; n < rounds; n++) {
-        v[0] += v[1];
-        v[2] += v[3];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[1];
-        v[0] += v[3];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] = rotate(v[2], 32);
-    }
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
 }
 
 static inline void
-take_word(struct siphash *s, uint64_t word)
+mix_twice(uint64_t v[4])
 {
-    s->v[3] ^= word;
-    mix(s->v, 2);
-    s->v[0] ^= word;
+    mix(v);
+    mix(v);
+}
+
+static inline void
+take_word(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    mix_twice(v);
+    v[0] ^= word;
 }
 
 void
@@ -59,7 +64,7 @@ fill_rest(struct siphash *s, const uint8_t *p, size_t *left)
         --*left;
     }
     if (have == 8) {
-        take_word(s, s->rest);
+        take_word(s->v, s->rest);
         s->rest = 0;
     }
     return p;
@@ -69,16 +74,21 @@ void
 siphash_add(struct siphash *s, const void *bytes, size_t len)
 {
     size_t left = len;
-    const uint8_t *p = fill_rest(s, bytes, &left);
+    const uint8_t *p = (s->len & 7) == 0 ? bytes : fill_rest(s, bytes, &left);
+    uint64_t v[4];
     uint64_t word;
 
     if (left == 0)
         return;
     s->len += left;
+    memcpy(v, s->v, sizeof(v)); /* in registers: the bytes might be anything's */
     for (; left >= 8; left -= 8, p += 8) {
         memcpy(&word, p, 8);
-        take_word(s, le64toh(word));
+        take_word(v, le64toh(word));
     }
+    memcpy(s->v, v, sizeof(v));
+    if (left == 0)
+        return;
     word = 0;
     memcpy(&word, p, left);
     s->rest |= le64toh(word);
@@ -90,12 +100,14 @@ siphash_result(const struct siphash *s)
     struct siphash end = *s;
     struct siphash_result result;
 
-    take_word(&end, end.len << 56 | end.rest);
+    take_word(end.v, end.len << 56 | end.rest);
     end.v[2] ^= 0xee;
-    mix(end.v, 4);
+    mix_twice(end.v);
+    mix_twice(end.v);
     result.a = end.v[0] ^ end.v[1] ^ end.v[2] ^ end.v[3];
     end.v[1] ^= 0xdd;
-    mix(end.v, 4);
+    mix_twice(end.v);
+    mix_twice(end.v);
     result.b = end.v[0] ^ end.v[1] ^ end.v[2] ^ end.v[3];
     return result;
 }

@@ -226,11 +226,13 @@ cache_stats_name_statement(struct cache_stats *s, uint64_t statement, const char
                            const char *text, size_t len)
 {
     char shortened[CACHE_STATS_TEXT_BYTES];
-    const struct name name = {0, database_name, shortened, without_numbers(text, len, shortened)};
     uint64_t key = key_of_statement(statement);
+    struct name name = {.database = database_name, .text = shortened};
 
-    if (statement != 0 && find(s, CACHE_STATS_STATEMENTS, key) == NULL)
-        add_cell(s, CACHE_STATS_STATEMENTS, key, &name);
+    if (statement == 0 || find(s, CACHE_STATS_STATEMENTS, key) != NULL)
+        return;
+    name.len = without_numbers(text, len, shortened);
+    add_cell(s, CACHE_STATS_STATEMENTS, key, &name);
 }
 
 /* ---- counting ---- */

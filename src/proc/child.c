@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/admission.h"
 #include "cache/remote_calls.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
@@ -569,6 +570,7 @@ child_new(struct proc *p)
         c->host.cache = p->cache;
         c->host.doubts = cache_shared_join(p->cache, cache_owner_of_child(p->child_no));
         c->host.tally = cache_tally_new(p->cache->stats);
+        c->host.admission = admission_new();
         child_open_remote(c);
     }
     child_fill_host(c, &c->host);
@@ -603,6 +605,7 @@ child_free(struct child *c)
     catalog_free(c->host.catalog);
     doubts_free(c->host.doubts);
     cache_tally_free(c->host.tally);
+    admission_free(c->host.admission);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "cache/admission.h"
 #include "os/clock.h"
 #include "wire/build.h"
 
@@ -35,6 +36,7 @@ struct question {
     struct wire_view text;
     uint64_t identity; /* of what it says, for statistics */
     uint8_t form;
+    bool always;                   /* the text says that it is to be kept */
     const struct statement *known; /* it is that one; NULL: its text came along */
     struct wire_parse parse;       /* with FORM_PARSES */
     const uint8_t *types;          /* of its parameters */
@@ -91,11 +93,12 @@ cache_keeps(const struct sql_facts *f)
 }
 
 static bool
-is_wanted(const struct session *s, uint8_t keeps)
+is_wanted(const struct session *s, struct question *q, uint8_t keeps)
 {
+    q->always = keeps == CACHE_KEEPS_ALWAYS;
     if (keeps == CACHE_KEEPS)
         return s->cache_mode >= 0 ? s->cache_mode > 0 : session_options(s)->cache;
-    return keeps == CACHE_KEEPS_ALWAYS;
+    return q->always;
 }
 
 /* Is the session where an answer would be that of its next statement, at the primary? */
@@ -297,19 +300,19 @@ read_question(struct session *s, const uint8_t *bytes, const struct unit *u, str
     *q = (struct question){.form = FORM_QUERY};
     if (u->type == 'Q') {
         q->identity = f != NULL ? f->identity : 0;
-        return f != NULL && is_wanted(s, cache_keeps(f)) &&
+        return f != NULL && is_wanted(s, q, cache_keeps(f)) &&
                wire_parse_query(bytes, (uint32_t)u->bytes, &q->text, &err) == WIRE_OK;
     }
     if (!read_batch(s, bytes, u, q) || !knows_its_columns(s, q))
         return false;
     if (q->known != NULL) {
         q->identity = q->known->identity;
-        return is_wanted(s, q->known->keeps_answer) &&
+        return is_wanted(s, q, q->known->keeps_answer) &&
                !sql_says_now((const char *)q->values, q->values_len);
     }
     f = session_facts(s, q->text.data, q->text.len);
     q->identity = f->identity;
-    return is_wanted(s, cache_keeps(f)) && !sql_says_now((const char *)q->values, q->values_len);
+    return is_wanted(s, q, cache_keeps(f)) && !sql_says_now((const char *)q->values, q->values_len);
 }
 
 /* ---- the key ---- */
@@ -428,6 +431,7 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     build_ready(answer, s->tx_status);
     session_send(s, answer);
     cache_tally_hit(host->tally, &facts.reads, q->identity);
+    admission_hit(host->admission, q->identity);
     note_hit(s, q);
     leave_statements(s, q);
     return true;
@@ -450,7 +454,9 @@ cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (unlikely(s->stall == STALL_CACHE))
         return false;
     cache_tally_miss(s->host->tally, NULL, q.identity);
-    c->asked = true;
+    c->asked = admission_miss(s->host->admission, q.identity) || q.always;
+    if (!c->asked)
+        return false;
     c->text = q.text;
     /* before the judgement, and before anything leaves */
     c->as_of_ns = clock_monotonic_ns();

@@ -21,24 +21,24 @@ enum value { VALUE_ANY, VALUE_FIXED, VALUE_COLUMN };
 static bool
 is_letter(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (unsigned char)((c | 0x20) - 'a') < 26;
 }
 
 bool
 sql_says_now(const char *text, size_t len)
 {
-    static const struct sql_text words[] = {
-        {"now", 3}, {"today", 5}, {"tomorrow", 8}, {"yesterday", 9}};
+    static const char *const by_length[] = {
+        [3] = "now", [5] = "today", [8] = "tomorrow", [9] = "yesterday"};
 
     for (size_t at = 0; at < len; at++) {
         size_t begin = at;
         while (at < len && is_letter(text[at]))
             at++;
-        for (size_t n = 0; n < ARRAY_LEN(words); n++) {
-            if (at - begin == words[n].len &&
-                str_equal_nocase_n(text + begin, words[n].data, words[n].len))
-                return true;
-        }
+        if (at - begin < 3 || at - begin >= ARRAY_LEN(by_length))
+            continue;
+        if (by_length[at - begin] != NULL &&
+            str_equal_nocase_n(text + begin, by_length[at - begin], at - begin))
+            return true;
     }
     return false;
 }

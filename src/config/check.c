@@ -222,10 +222,6 @@ check_routing(const struct check *check)
                     &cfg->database_redirect_preference_list);
     check_redirects(check, ID(app_name_redirect_preference_list),
                     &cfg->app_name_redirect_preference_list);
-    if (cfg->memory_cache_enabled &&
-        cfg->memqcache_maxcache_bytes >= cfg->memqcache_cache_block_size_bytes)
-        fault(check, ID(memqcache_maxcache),
-              "\"memqcache_maxcache\" is not less than \"memqcache_cache_block_size\"", NULL);
 }
 
 static void

@@ -515,6 +515,8 @@ cache_sending(struct session *s, struct server *server, const uint8_t *bytes, st
     struct session_cache *c = cache_of(s);
     bool reads = false;
 
+    if (unlikely(c->remote.heard))
+        cache_remote_drop(s);
     if (c->asked) {
         const struct sql_facts *f =
             u->type == 'Q' ? u->facts : session_facts(s, c->text.data, c->text.len);

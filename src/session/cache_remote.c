@@ -4,7 +4,8 @@
  *
  * Called by cache.c and cache_fill.c while the host has `remote`. Invariants: a session has at most
  * one lookup, of the key in `remote.key`; what one has found is for the next look at a unit with
- * that key, and is judged by the versions once more then.
+ * that key, and is judged by the versions once more then. That nothing was found holds until the
+ * unit has been sent: a unit that waits for a connection, too, would never get both at once.
  */
 #include "session/cache.h"
 
@@ -54,12 +55,14 @@ take(struct session *s, struct buf *out, struct store_facts *facts_r)
     bool valid = l->answer.len > 0 &&
                  versions_valid(s->host->cache->versions, &l->facts.reads, l->facts.as_of_ns);
 
-    if (valid) {
-        *facts_r = l->facts;
-        buf_add(out, l->answer.data, l->answer.len);
+    if (!valid) {
+        buf_free(&l->answer);
+        return false;
     }
+    *facts_r = l->facts;
+    buf_add(out, l->answer.data, l->answer.len);
     cache_remote_drop(s);
-    return valid;
+    return true;
 }
 
 bool

@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import random
-import subprocess
 import threading
 import time
 
@@ -20,8 +19,9 @@ from cache_clients import Client, Mix, learn, lsn_number
 from cache_ledger import Cells, History, Ledger
 from cache_tables import FAMILIES, GROUPS, THINGS, schema
 from cluster import Cluster, Server
-from proxy import Pgpool, binary
-from waiting import SLOW, Background, free_port, wait_for
+from memcached import Memcached, has_memcached
+from proxy import Pgpool
+from waiting import SLOW, Background, wait_for
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 SECONDS = float(os.environ.get("PGPOOL_TEST_MIX_S", 600 if HEAVY else 5))
@@ -212,34 +212,11 @@ def test_children_are_killed(mix, start_pgpool):
 
 # ---- memcached -----------------------------------------------------------------------------------
 
-class Memcached:
-    """A server of its own."""
-
-    def __init__(self):
-        self.port, self.process = free_port(), None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0",
-             "-m", "64"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
-        return self
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(name="memcached")
 def memcached_fixture():
     memcached = Memcached().start()
     yield memcached
     memcached.kill()
-
-
-def has_memcached():
-    done = subprocess.run(["ldd", binary()], capture_output=True, text=True, check=False)
-    return "libmemcached" in done.stdout
 
 
 def restart_memcached(memcached):

@@ -33,6 +33,8 @@ missing_packages() {
     have_library libpq || printf 'libpq-dev '
     have_header security/pam_appl.h || printf 'libpam0g-dev '
     have_header ldap.h || printf 'libldap-dev '
+    have_library libcurl || printf 'libcurl4-openssl-dev '
+    have_library jansson || printf 'libjansson-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
 }

@@ -771,25 +771,4 @@ etcd_client_free(struct etcd_client *client)
         free_all(client);
 }
 
-#else
-
-bool
-etcd_client_is_built(void)
-{
-    return false;
-}
-
-int
-etcd_client_new(struct io *io UNUSED, struct dns *dns UNUSED,
-                const struct etcd_target *target UNUSED, struct etcd_client **client_r UNUSED,
-                struct err *err)
-{
-    return err_set(err, "0A000", "this pgpool was built without etcd");
-}
-
-void
-etcd_client_free(struct etcd_client *client UNUSED)
-{
-}
-
 #endif

@@ -284,7 +284,7 @@ def test_what_is_dropped_while_it_is_under_way(one, clients):
     client.drop()
 
 
-# ---- users -----------------------------------------------------------------------------------------
+# ---- users --------------------------------------------------------------------------------
 
 @pytest.fixture(name="guarded")
 def guarded_fixture():
@@ -328,7 +328,7 @@ def test_a_user_where_there_are_none(one, clients):
     assert "authentication is not enabled" in answer.message
 
 
-# ---- TLS -------------------------------------------------------------------------------------------
+# ---- TLS --------------------------------------------------------------------------------
 
 def test_tls(tmp_path, clients):
     authority = certificates.Authority(str(tmp_path / "ca"))

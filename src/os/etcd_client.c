@@ -11,19 +11,17 @@
 
 #include "base/arena.h"
 #include "base/list.h"
-#include "base/num.h"
 #include "base/str.h"
 
 #include "config.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #ifdef HAVE_ETCD
 
-enum { LIMIT_MS = 1000, AGAIN_MS = 200, LINE_BYTES = 1024 * 1024, URL_BYTES = 384 };
+enum { LIMIT_MS = 1000, AGAIN_MS = 200, LINE_BYTES = 1024 * 1024 };
 
 /* gRPC's */
 enum {
@@ -35,21 +33,13 @@ enum {
     CODE_UNAUTHENTICATED = 16,
 };
 
-struct endpoint {
-    bool tls;
-    uint16_t port;
-    char host[256];
-    char name[280];
-};
-
 struct etcd_client {
     struct io *io;
     struct dns *dns;
     struct etcd_http *http;
     char *words[5]; /* ca_cert, cert, key, user, password */
     int64_t limit_ms;
-    struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
-    uint32_t endpoint_count;
+    struct etcd_endpoints endpoints;
     uint32_t current;
     char token[512];
     struct etcd_request *login;
@@ -102,10 +92,10 @@ etcd_client_is_built(void)
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
 
-static const struct endpoint *
+static const struct etcd_endpoint *
 current(const struct etcd_client *client)
 {
-    return &client->endpoints[client->current];
+    return &client->endpoints.list[client->current];
 }
 
 /* Whoever finds that one fails moves on, unless somebody else has done it. */
@@ -113,107 +103,7 @@ static void
 leave_endpoint(struct etcd_client *client, uint32_t endpoint)
 {
     if (client->current == endpoint)
-        client->current = (client->current + 1) % client->endpoint_count;
-}
-
-static void
-make_url(const struct endpoint *endpoint, const char *path, char *url_r)
-{
-    bool v6 = strchr(endpoint->host, ':') != NULL;
-
-    snprintf(url_r, URL_BYTES, "%s://%s%s%s:%u%s", endpoint->tls ? "https" : "http", v6 ? "[" : "",
-             endpoint->host, v6 ? "]" : "", endpoint->port, path);
-}
-
-/* What libcurl is to take instead of asking for the name; "" for a literal. */
-static void
-make_resolve(const struct endpoint *endpoint, const struct dns_answer *answer, char *text_r,
-             size_t size)
-{
-    struct sock_address literal;
-    size_t len;
-
-    text_r[0] = '\0';
-    if (sock_parse_literal(endpoint->host, endpoint->port, &literal))
-        return;
-    len = (size_t)snprintf(text_r, size, "%s:%u:", endpoint->host, endpoint->port);
-    for (uint32_t n = 0; n < answer->count && len < size; n++) {
-        char address[64];
-
-        if (getnameinfo((const struct sockaddr *)&answer->list[n].storage, answer->list[n].len,
-                        address, sizeof(address), NULL, 0, NI_NUMERICHOST) == 0)
-            len += (size_t)snprintf(text_r + len, size - len, "%s%s", n > 0 ? "," : "", address);
-    }
-}
-
-static int
-parse_endpoint(const char *text, size_t len, bool tls, struct endpoint *endpoint_r)
-{
-    char buffer[300];
-    char *host = buffer;
-    char *port;
-
-    memset(endpoint_r, 0, sizeof(*endpoint_r));
-    endpoint_r->tls = tls;
-    endpoint_r->port = 2379;
-    if (!str_copy_n(buffer, sizeof(buffer), text, len))
-        return -1;
-    if (strncmp(host, "https://", 8) == 0 || strncmp(host, "http://", 7) == 0) {
-        endpoint_r->tls = host[4] == 's';
-        host += endpoint_r->tls ? 8 : 7;
-    }
-    if (host[0] == '[') {
-        port = strchr(++host, ']');
-        if (port == NULL)
-            return -1;
-        *port++ = '\0';
-    } else {
-        port = strchr(host, ':');
-    }
-    if (port != NULL && *port == ':') {
-        uint32_t number;
-
-        *port = '\0';
-        if (!num_parse_u32(port + 1, &number) || number == 0 || number > 65535)
-            return -1;
-        endpoint_r->port = (uint16_t)number;
-    } else if (port != NULL && *port != '\0') {
-        return -1;
-    }
-    if (host[0] == '\0' || strpbrk(host, "/ @?#") != NULL ||
-        !str_copy(endpoint_r->host, sizeof(endpoint_r->host), host))
-        return -1;
-    snprintf(endpoint_r->name, sizeof(endpoint_r->name), "%s:%u", endpoint_r->host,
-             endpoint_r->port);
-    return 0;
-}
-
-static int
-parse_hosts(struct etcd_client *client, const char *hosts, struct err *err)
-{
-    bool tls = client->words[CA_CERT] != NULL;
-    const char *at = hosts != NULL ? hosts : "";
-
-    while (*at != '\0') {
-        size_t len;
-
-        at += strspn(at, ", ");
-        len = strcspn(at, ", ");
-        if (len == 0)
-            break;
-        if (client->endpoint_count == ETCD_ENDPOINTS_MAX)
-            return err_set(err, "22023", "more than %d endpoints of etcd", ETCD_ENDPOINTS_MAX);
-        if (parse_endpoint(at, len, tls, &client->endpoints[client->endpoint_count]) != 0) {
-            err_set(err, "22023", "invalid endpoint of etcd \"%.*s\"", (int)len, at);
-            err_hint(err, "Write host:port or https://host:port, separated by commas.");
-            return -1;
-        }
-        client->endpoint_count++;
-        at += len;
-    }
-    if (client->endpoint_count == 0)
-        return err_set(err, "22023", "no endpoint of etcd is set");
-    return 0;
+        client->current = (client->current + 1) % client->endpoints.count;
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -273,7 +163,7 @@ end_request(struct etcd_request *request, enum etcd_end end)
 static void
 fail_request(struct etcd_request *request, const char *sqlstate, const char *words)
 {
-    const struct endpoint *endpoint = &request->client->endpoints[request->endpoint];
+    const struct etcd_endpoint *endpoint = &request->client->endpoints.list[request->endpoint];
 
     err_set(&request->err, request->sent ? "08006" : sqlstate, "etcd at \"%s\": %s", endpoint->name,
             words);
@@ -301,7 +191,7 @@ try_next(struct etcd_request *request, const char *words)
     leave_endpoint(client, request->endpoint);
     request->tries++;
     if ((request->sent && !request->twice) || io_now_ns(client->io) >= request->deadline_ns ||
-        request->tries > 2 * client->endpoint_count)
+        request->tries > 2 * client->endpoints.count)
         fail_request(request, "08001", words);
     else
         start(request);
@@ -397,9 +287,9 @@ time_left_ms(const struct etcd_request *request)
     const struct etcd_client *client = request->client;
     int64_t left_ms = (request->deadline_ns - io_now_ns(client->io)) / NS_PER_MS;
 
-    if (!request->twice || client->endpoint_count == 1)
+    if (!request->twice || client->endpoints.count == 1)
         return left_ms;
-    return MIN(left_ms, client->limit_ms / MIN(client->endpoint_count, 3));
+    return MIN(left_ms, client->limit_ms / MIN(client->endpoints.count, 3));
 }
 
 static void
@@ -407,16 +297,16 @@ send_request(struct etcd_request *request, const struct dns_answer *answer)
 {
     static const struct etcd_post_ops ops = {posted, NULL};
     struct etcd_client *client = request->client;
-    const struct endpoint *endpoint = &client->endpoints[request->endpoint];
-    char url[URL_BYTES];
+    const struct etcd_endpoint *endpoint = &client->endpoints.list[request->endpoint];
+    char url[ETCD_URL_BYTES];
     char resolve[1024];
     struct etcd_letter letter = {.url = url,
                                  .text = request->text,
                                  .limit_ms = time_left_ms(request),
                                  .token = client->token[0] != '\0' ? client->token : NULL};
 
-    make_url(endpoint, request->path, url);
-    make_resolve(endpoint, answer, resolve, sizeof(resolve));
+    etcd_endpoint_url(endpoint, request->path, url);
+    etcd_endpoint_resolve(endpoint, answer, resolve, sizeof(resolve));
     letter.resolve = resolve[0] != '\0' ? resolve : NULL;
     request->post = etcd_http_post(client->http, &letter, &ops, request);
     if (request->post == NULL)
@@ -440,7 +330,7 @@ start(struct etcd_request *request)
 {
     struct etcd_client *client = request->client;
     struct dns_answer answer;
-    const struct endpoint *endpoint;
+    const struct etcd_endpoint *endpoint;
 
     request->endpoint = client->current;
     endpoint = current(client);
@@ -575,15 +465,15 @@ watch_send(struct etcd_watch *watch, const struct dns_answer *answer)
     static const struct etcd_post_ops ops = {watch_posted, watch_piece};
     struct etcd_client *client = watch->client;
     char *text = etcd_json_watch(watch->prefix);
-    char url[URL_BYTES];
+    char url[ETCD_URL_BYTES];
     char resolve[1024];
     struct etcd_letter letter = {.url = url,
                                  .text = text,
                                  .limit_ms = client->limit_ms,
                                  .token = client->token[0] != '\0' ? client->token : NULL};
 
-    make_url(current(client), "/v3/watch", url);
-    make_resolve(current(client), answer, resolve, sizeof(resolve));
+    etcd_endpoint_url(current(client), "/v3/watch", url);
+    etcd_endpoint_resolve(current(client), answer, resolve, sizeof(resolve));
     letter.resolve = resolve[0] != '\0' ? resolve : NULL;
     watch->post = etcd_http_post(client->http, &letter, &ops, watch);
     free(text);
@@ -610,7 +500,7 @@ watch_start(void *ctx)
 {
     struct etcd_watch *watch = ctx;
     struct etcd_client *client = watch->client;
-    const struct endpoint *endpoint = current(client);
+    const struct etcd_endpoint *endpoint = current(client);
 
     if (client->words[USER] != NULL && client->token[0] == '\0') {
         login(client);
@@ -751,7 +641,8 @@ etcd_client_new(struct io *io, struct dns *dns, const struct etcd_target *target
     list_init(&client->watches);
     files =
         (struct etcd_http_files){client->words[CA_CERT], client->words[CERT], client->words[KEY]};
-    if (parse_hosts(client, target->hosts, err) != 0 ||
+    if (etcd_endpoints_parse(&client->endpoints, target->hosts, client->words[CA_CERT] != NULL,
+                             err) != 0 ||
         etcd_http_new(io, &files, &client->http, err) != 0) {
         free_all(client);
         return -1;

@@ -48,6 +48,30 @@ struct etcd_post *etcd_http_post(struct etcd_http *http, const struct etcd_lette
                                  const struct etcd_post_ops *ops, void *ctx);
 void etcd_post_cancel(struct etcd_post *post);
 
+/* ---- etcd_endpoint.c ---- */
+
+struct etcd_endpoint {
+    bool tls;
+    uint16_t port;
+    char host[256];
+    char name[280]; /* for people */
+};
+
+struct etcd_endpoints {
+    uint32_t count;
+    struct etcd_endpoint list[ETCD_ENDPOINTS_MAX];
+};
+
+enum { ETCD_URL_BYTES = 384 };
+
+/* tls: where nothing is said. -1 (22023). */
+int etcd_endpoints_parse(struct etcd_endpoints *endpoints, const char *hosts, bool tls,
+                         struct err *err);
+void etcd_endpoint_url(const struct etcd_endpoint *endpoint, const char *path, char *url_r);
+/* What libcurl is to take instead of asking for the name; "" for a literal. */
+void etcd_endpoint_resolve(const struct etcd_endpoint *endpoint, const struct dns_answer *answer,
+                           char *text_r, size_t size);
+
 /* ---- etcd_json.c: what is said, and what it means ---- */
 
 /* Texts of requests; freed by the caller. */

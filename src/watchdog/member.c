@@ -186,13 +186,23 @@ join(struct wd_turn *turn)
     wd->telling = wd->self;
 }
 
+static bool
+says_the_same(const struct wd_member *a, const struct wd_member *b)
+{
+    return a->id == b->id && a->priority == b->priority && a->incarnation == b->incarnation &&
+           a->nodes_hash == b->nodes_hash && a->fenced_epoch == b->fenced_epoch &&
+           a->applied == b->applied && a->leaving == b->leaving &&
+           memcmp(&a->alive, &b->alive, sizeof(a->alive)) == 0 &&
+           memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0;
+}
+
 static void
 update(struct wd_turn *turn)
 {
     struct wd *wd = turn->wd;
     struct wd_action *action;
 
-    if (memcmp(&wd->self, &wd->told, sizeof(wd->self)) == 0 || turn->now_ns < wd->next_join_ns)
+    if (says_the_same(&wd->self, &wd->told) || turn->now_ns < wd->next_join_ns)
         return;
     action = wd_ask(turn, WD_UPDATE);
     if (action == NULL)

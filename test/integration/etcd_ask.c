@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WORDS_MAX = 6, TICK_MS = 10, TAG_BYTES = 32 };
+enum { WORDS_MAX = 6, TICK_MS = 10, TAG_BYTES = 32, TAGS_MAX = 1024 };
 
 static struct {
     struct io *io;
@@ -31,6 +31,8 @@ static struct {
     int64_t longest_ns;
     char input[65536];
     size_t input_len;
+    char tags[TAGS_MAX][TAG_BYTES];
+    size_t tag_count;
 } drive;
 
 static const char *
@@ -58,7 +60,7 @@ static void
 answered(void *ctx, const struct etcd_answer *answer, const struct err *err)
 {
     static const char *const ends[] = {"done", "refused", "failed", "unsure"};
-    char *tag = ctx;
+    const char *tag = ctx;
 
     printf("%s\t%s\t%lld\t%d\t%llu\t%lld\t%lld\t%s\t%s", tag, ends[answer->end],
            (long long)answer->revision, answer->succeeded, (unsigned long long)answer->lease,
@@ -72,7 +74,6 @@ answered(void *ctx, const struct etcd_answer *answer, const struct err *err)
     }
     printf("\n");
     fflush(stdout);
-    free(tag);
 }
 
 static void
@@ -120,8 +121,10 @@ transact(char **words, const struct etcd_call *call)
 static void
 command(char **words)
 {
-    struct etcd_call call = {answered, strdup(words[0])};
+    char *tag = drive.tags[drive.tag_count++ % TAGS_MAX];
+    struct etcd_call call = {answered, tag};
 
+    str_copy(tag, TAG_BYTES, words[0]);
     if (strcmp(words[1], "grant") == 0) {
         etcd_grant(drive.client, number(words[2]), &call);
     } else if (strcmp(words[1], "keepalive") == 0) {
@@ -134,10 +137,8 @@ command(char **words)
         etcd_watch(drive.client, words[2], changed, call.ctx);
     } else if (strcmp(words[1], "endpoint") == 0) {
         printf("%s\t%s\n", words[0], etcd_client_endpoint(drive.client));
-        free(call.ctx);
     } else if (strcmp(words[1], "longest") == 0) {
         printf("%s\t%lld\n", words[0], (long long)(drive.longest_ns / NS_PER_MS));
-        free(call.ctx);
     } else {
         transact(words, &call);
     }

@@ -82,6 +82,7 @@ enum wd_answer {
 
 enum wd_event_kind {
     WD_TICK,
+    WD_CHANGED,       /* a hint: something in etcd has changed */
     WD_ANSWERED,      /* request, serial, answer; see below */
     WD_FACT,          /* fact: one of our own health process's */
     WD_PROPOSED,      /* state, proposal: not 0 */
@@ -210,6 +211,7 @@ struct wd {
     int64_t term; /* 0: we do not lead */
     bool judging;
     int64_t vacant_since_ns;
+    struct wd_leader before; /* who led the last time that anybody did */
     int64_t pause_until_ns;
     int64_t blind_since_ns; /* we alone do not reach the primary; 0: not so */
     bool resigning;
@@ -227,6 +229,7 @@ struct wd {
     bool fenced;            /* it stands */
     uint64_t fenced_told;   /* in this epoch */
     bool old_stopped;
+    bool wait_told;
     int64_t next_cut_ns;
     uint32_t missing_count;
     struct wd_missing missing[WD_MEMBERS_MAX];

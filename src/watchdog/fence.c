@@ -137,6 +137,10 @@ wd_fence_settle(struct wd_turn *turn)
     if (is_waited_for(wd) && turn->now_ns >= wd->next_cut_ns) {
         wd->next_cut_ns = turn->now_ns + turn->config->retry_ns;
         wd_do(turn, WD_DO_CUT);
+        if (!wd->wait_told)
+            wd_tell(turn,
+                    "a member is missing: nobody is promoted before it cannot write any more");
+        wd->wait_told = true;
     }
     if (!wd->fenced) {
         if (!have_acted(wd, turn->config) ||

@@ -89,10 +89,12 @@ wd_leader_pictured(struct wd_turn *turn)
     const struct wd_picture *seen = &wd->seen;
 
     compare_lists(turn);
-    if (seen->leader.term != 0)
+    if (seen->leader.term != 0) {
         wd->vacant_since_ns = 0;
-    else if (wd->vacant_since_ns == 0)
+        wd->before = seen->leader;
+    } else if (wd->vacant_since_ns == 0) {
         wd->vacant_since_ns = turn->now_ns;
+    }
     if (wd->term != 0 && (!is_ours(turn) || seen->leader.term != wd->term))
         wd_leader_step_down(turn);
     if (is_ours(turn) && wd_has_lease(wd, turn->now_ns)) {
@@ -130,7 +132,8 @@ goes_before(const struct wd_picture *seen, const struct wd_member *a, const stru
     return a->priority != b->priority ? a->priority > b->priority : a->id < b->id;
 }
 
-/* How many would rather lead, each of whom gets a while. */
+/* How many would rather lead, each of whom gets a while. Whoever has just laid the term down does
+ * not. */
 static uint32_t
 rank(const struct wd *wd, const struct wd_config *config)
 {
@@ -141,6 +144,7 @@ rank(const struct wd *wd, const struct wd_config *config)
         const struct wd_member *member = &seen->members[n];
 
         if (member->id != config->id && !member->leaving &&
+            member->incarnation != wd->before.incarnation &&
             member->nodes_hash == config->nodes_hash && goes_before(seen, member, &wd->self))
             before++;
     }

@@ -75,7 +75,7 @@ wd_state_take(struct wd_turn *turn, const struct wd_state *state, int64_t revisi
     bool first = wd->applied == 0;
 
     if (state->primary_id >= 0 || state->fence_epoch != wd->state.fence_epoch || first) {
-        wd->fenced = wd->old_stopped = false;
+        wd->fenced = wd->old_stopped = wd->wait_told = false;
         wd->fence_revision = revision;
         for (int node_id = 0; node_id < CLUSTER_NODES_MAX; node_id++)
             wd->nodes[node_id].cut_ns = 0;

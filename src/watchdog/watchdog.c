@@ -169,6 +169,9 @@ take_event(struct wd_turn *turn)
     switch (event->kind) {
     case WD_TICK:
         break;
+    case WD_CHANGED:
+        wd_fetch_now(wd);
+        break;
     case WD_ANSWERED:
         take_answer(turn);
         break;

@@ -215,7 +215,8 @@ struct wd {
     int64_t pause_until_ns;
     int64_t blind_since_ns; /* we alone do not reach the primary; 0: not so */
     bool resigning;
-    bool differs; /* our node list, from the state's, and that was told */
+    int64_t resigned_term; /* may end at any moment: never led in again */
+    bool differs;          /* our node list, from the state's, and that was told */
     /* the committed state */
     int64_t applied; /* its revision; 0: none */
     struct wd_state state;

@@ -99,6 +99,8 @@ wd_leader_pictured(struct wd_turn *turn)
         wd_leader_step_down(turn);
     if (is_ours(turn) && wd_has_lease(wd, turn->now_ns)) {
         wd->term = seen->leader.term;
+        if (wd->term == wd->resigned_term)
+            wd->resigning = true;
         /* a commit of ours that nobody answered was done after all */
         if (wd->pending[WD_COMMIT].serial == 0 && seen->state_revision > wd->applied)
             stop_judging(turn);
@@ -132,6 +134,21 @@ goes_before(const struct wd_picture *seen, const struct wd_member *a, const stru
     return a->priority != b->priority ? a->priority > b->priority : a->id < b->id;
 }
 
+static bool
+is_rival(const struct wd_config *config, const struct wd_member *member)
+{
+    return member->id != config->id && !member->leaving && member->nodes_hash == config->nodes_hash;
+}
+
+static bool
+has_rivals(const struct wd *wd, const struct wd_config *config)
+{
+    for (uint32_t n = 0; n < wd->seen.member_count; n++)
+        if (is_rival(config, &wd->seen.members[n]))
+            return true;
+    return false;
+}
+
 /* How many would rather lead, each of whom gets a while. Whoever has just laid the term down does
  * not. */
 static uint32_t
@@ -143,9 +160,8 @@ rank(const struct wd *wd, const struct wd_config *config)
     for (uint32_t n = 0; n < seen->member_count; n++) {
         const struct wd_member *member = &seen->members[n];
 
-        if (member->id != config->id && !member->leaving &&
-            member->incarnation != wd->before.incarnation &&
-            member->nodes_hash == config->nodes_hash && goes_before(seen, member, &wd->self))
+        if (is_rival(config, member) && member->incarnation != wd->before.incarnation &&
+            goes_before(seen, member, &wd->self))
             before++;
     }
     return before;
@@ -156,7 +172,7 @@ campaign_at_ns(const struct wd *wd, const struct wd_config *config)
 {
     int64_t at_ns = wd->vacant_since_ns + (int64_t)rank(wd, config) * config->stagger_ns;
 
-    return MAX(at_ns, wd->pause_until_ns);
+    return has_rivals(wd, config) ? MAX(at_ns, wd->pause_until_ns) : at_ns;
 }
 
 static void
@@ -212,8 +228,10 @@ resign(struct wd_turn *turn)
     stop_judging(turn);
     wd->pause_until_ns = turn->now_ns + turn->config->pause_ns;
     if (wd->pending[WD_COMMIT].serial == 0 &&
-        WD_RULE(DOWN_BEFORE_RESIGN, wd->address == WD_ADDRESS_DOWN))
+        WD_RULE(DOWN_BEFORE_RESIGN, wd->address == WD_ADDRESS_DOWN)) {
+        wd->resigned_term = wd->term;
         wd_ask(turn, WD_RESIGN);
+    }
 }
 
 /* ---- commits --------------------------------------------------------------------------------- */

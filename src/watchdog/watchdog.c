@@ -89,12 +89,16 @@ take_picture(struct wd_turn *turn, int64_t sent_ns)
 {
     struct wd *wd = turn->wd;
     const struct wd_picture *picture = turn->event->picture;
+    bool first;
 
     if (turn->event->answer != WD_OK || picture == NULL || picture->revision < wd->seen.revision)
         return;
     wd_fence_pictured(turn); /* compares with the one before */
+    first = wd->seen.revision == 0;
     wd->seen = *picture;
     wd->seen_sent_ns = sent_ns;
+    if (first) /* what an earlier process of ours has asked for may still be done */
+        wd->resigned_term = picture->leader.term;
     wd_member_pictured(turn);
     wd_leader_pictured(turn);
 }

@@ -369,6 +369,35 @@ hands_over_when_it_is_stopped(void **state UNUSED)
 }
 
 static void
+never_leads_again_in_a_term_it_has_laid_down(void **state UNUSED)
+{
+    etcd.leader = (struct wd_leader){config.id, config.incarnation, ++etcd.revision};
+    own_key();
+    look(); /* an earlier process of ours led: what it has asked for may still be done */
+    answer(WD_KEEPALIVE, WD_OK);
+    look();
+    assert_false(wd.judging);
+    assert_int_equal(wd_leads_until_ns(&wd), 0);
+    assert_true(asks(WD_RESIGN));
+    answer(WD_RESIGN, WD_UNSURE);
+    look();
+    assert_false(wd.judging);
+    assert_true(asks(WD_RESIGN));
+    answer(WD_RESIGN, WD_OK);
+    memset(&etcd.leader, 0, sizeof(etcd.leader));
+    if (!asks(WD_FETCH))
+        tick(1000);
+    answer(WD_FETCH, WD_OK);
+    assert_true(asks(WD_CAMPAIGN)); /* there is nobody else */
+    answer(WD_CAMPAIGN, WD_OK);
+    etcd.leader = (struct wd_leader){config.id, config.incarnation, ++etcd.revision};
+    if (!asks(WD_FETCH))
+        tick(1000);
+    answer(WD_FETCH, WD_OK);
+    assert_true(wd.judging);
+}
+
+static void
 hands_over_when_it_alone_is_blind(void **state UNUSED)
 {
     struct wd_member *seeing = other(0);
@@ -615,6 +644,7 @@ main(void)
         cmocka_unit_test_setup(judges_until_its_lease_ends_by_its_clock, set_up),
         cmocka_unit_test_setup(keeps_the_address_when_told_to, set_up),
         cmocka_unit_test_setup(hands_over_when_it_is_stopped, set_up),
+        cmocka_unit_test_setup(never_leads_again_in_a_term_it_has_laid_down, set_up),
         cmocka_unit_test_setup(hands_over_when_it_alone_is_blind, set_up),
         cmocka_unit_test_setup(forgets_who_is_lost_for_good, set_up),
         cmocka_unit_test_setup(a_missing_member_is_waited_for, set_up),

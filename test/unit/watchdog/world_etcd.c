@@ -114,12 +114,11 @@ static bool
 campaign(const struct mail *mail)
 {
     struct etcd *etcd = &world->etcd;
-    const struct wd_config *config = &world->players[mail->member].config;
 
     if (etcd->leader.term != 0 || find_lease(mail->action.lease) == NULL)
         return false;
     etcd->leader = (struct wd_leader){
-        .id = mail->member, .incarnation = config->incarnation, .term = ++etcd->revision};
+        .id = mail->member, .incarnation = mail->self.incarnation, .term = ++etcd->revision};
     etcd->leader_lease = mail->action.lease;
     world->leaders++;
     return true;

@@ -51,9 +51,9 @@ struct catalog;
 struct catalog *catalog_new(struct memo *memo);
 void catalog_free(struct catalog *c);
 
-/* Takes over the lists of functions and relcache_expire; forgets everything
- * when the lists have changed. -1 with err (2201B) for a pattern that is no regular expression:
- * nothing has changed then. */
+/* Takes over the lists of functions and tables, relcache_expire, and whether tables are asked for
+ * (memory_cache_enabled); forgets everything when a list has changed. -1 with err (2201B) for a
+ * pattern that is no regular expression: nothing has changed then. */
 int catalog_configure(struct catalog *c, const struct config *config, struct err *err);
 
 /* ---- scopes ---------------------------------------------------------------------------------- */
@@ -82,7 +82,8 @@ struct catalog_scope catalog_scope(const struct catalog *c, const struct catalog
 void catalog_learn_scope(struct catalog *c, const struct catalog_login *login,
                          struct catalog_scope *scope, const char *path, size_t path_len);
 
-/* Something may have changed in this database: forget what is known of it, in all processes. */
+/* Something may have changed in this database (NULL: in any): forget what is known of it, in all
+ * processes. */
 void catalog_changed(struct catalog *c, const char *database);
 
 /* Once a second: forgets everything when relcache_expire has passed. */
@@ -113,8 +114,9 @@ uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 
 /* A name to be looked up. */
 struct catalog_name {
-    char kind;    /* r relation, w one that is written, f function, o operator, t type, d the
-                   * database itself, n a function in any schema, b the bodies of all functions */
+    char kind;    /* r relation, w one that is written, f function, o operator, t type, c column,
+                   * d the database itself, n a function in any schema, b the bodies of all
+                   * functions */
     uint8_t args; /* of a function */
     struct sql_text schema;
     struct sql_text name;
@@ -124,6 +126,19 @@ struct catalog_name {
  * never did. */
 typedef bool catalog_name_fn(void *ctx, const struct catalog_name *name);
 bool catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx);
+
+/* Does the query cache need to know the tables behind names? */
+bool catalog_asks_tables(const struct catalog *c);
+
+/* Something else that is known of a name, by a number from 1 on. */
+bool catalog_part(const struct catalog *c, const struct catalog_scope *scope,
+                  const struct catalog_name *name, uint32_t part, uint32_t *value_r);
+void catalog_put_part(struct catalog *c, const struct catalog_scope *scope,
+                      const struct catalog_name *name, uint32_t part, uint32_t value);
+
+/* Is the table, as schema.name, in cache_safe_memqcache_table_list or in the unsafe one? */
+bool catalog_table_is_safe(const struct catalog *c, const char *name, size_t len);
+bool catalog_table_is_unsafe(const struct catalog *c, const char *name, size_t len);
 
 bool catalog_known(const struct catalog *c, const struct catalog_scope *scope,
                    const struct catalog_name *name, uint32_t *flags_r);

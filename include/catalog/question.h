@@ -9,7 +9,7 @@
 #define CATALOG_QUESTION_H
 
 #include "base/buf.h"
-#include "catalog/catalog.h"
+#include "catalog/tables.h"
 
 enum { CATALOG_ASKED_MAX = 400 };
 
@@ -21,6 +21,7 @@ struct catalog_asked {
     char kind;
     uint8_t args;
     bool found;
+    uint32_t sets; /* the first of its sets in the question's */
 };
 
 /* All zeroes is an empty one. */
@@ -30,6 +31,9 @@ struct catalog_question {
     uint32_t count;
     uint32_t cap;
     bool overflow; /* more names than are asked for: what they are stays unknown */
+    bool asks_tables;
+    bool from_standby; /* which may not have the latest catalog: no tables are learned from it */
+    struct catalog_set *sets; /* from the first row about tables on */
     struct buf path;
     struct buf parameters; /* of bodies: names, each ended by a zero */
 };

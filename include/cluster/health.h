@@ -80,7 +80,7 @@ struct health_answer {
     uint64_t system_identifier;
     uint64_t
         received_lsn; /* the greater of received and replayed; of a primary the insert position */
-    uint64_t replayed_lsn;
+    uint64_t flushed_lsn; /* of a primary: no standby can have more; 0 of a standby */
 };
 
 struct health_probe {

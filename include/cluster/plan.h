@@ -62,11 +62,13 @@
  * - then it is published; the others follow; the old one is FENCED until it shows what it is.
  *
  * A switchover is the same with the old primary alive: after the fence the old one's position is
- * asked, and CATCHING_UP lasts until the candidate has received that. If that, or anything before
- * the promotion, is not done in switchover_wait, the old primary is published again. If the
- * promotion fails and the old primary is well, too; the candidate counts as given up. If the old
- * primary dies, it becomes a failover, in the same epoch. fence_command is not run: it would stop
- * the server that is to follow.
+ * asked, and CATCHING_UP lasts until the candidate has received that. What is not flushed is not
+ * sent, and WAL that belongs to no commit (of a page that was pruned) may stay in memory for long.
+ * So after flush_wait, in which the WAL writer brings asynchronous commits to disk, what is flushed
+ * then is enough. If that, or anything before the promotion, is not done in switchover_wait, the
+ * old primary is published again. If the promotion fails and the old primary is well, too; the
+ * candidate counts as given up. If the old primary dies, it becomes a failover, in the same epoch.
+ * fence_command is not run: it would stop the server that is to follow.
  *
  * At start, without a committed primary: once each node has been heard of or candidate_wait is
  * over, the only one that claims; of several the one on the strictly latest timeline, all being of
@@ -108,6 +110,7 @@ struct plan_config {
     int64_t follow_wait_ns;     /* for FOLLOW to be done, and again for streaming */
     int64_t rejoin_wait_ns;     /* for FOLLOW of an old primary; at least follow_wait_ns counts */
     int64_t switchover_wait_ns; /* from its begin to the promotion */
+    int64_t flush_wait_ns;      /* for the WAL writer of an old primary that is well */
     int64_t retry_wait_ns;      /* between rounds of what must succeed */
     int64_t search_wait_ns;     /* search_primary_node_timeout: when its event comes */
 };

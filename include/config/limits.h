@@ -1,15 +1,17 @@
 /*
  * pool_limits: what differs from pgpool.conf for a database or a user.
  *
- * A file of lines `database user pool_mode max_backend_connections`; the first one that matches a
- * client counts. It is read with pgpool.conf and belongs to the same generation: a fault in either
- * changes nothing, and every process has the same entries.
+ * A file of lines `database user pool_mode max_backend_connections [cache=on|off]`; the first one
+ * that matches a client counts. It is read with pgpool.conf and belongs to the same generation: a
+ * fault in either changes nothing, and every process has the same entries.
  */
 #ifndef CONFIG_LIMITS_H
 #define CONFIG_LIMITS_H
 
 #include "base/arena.h"
 #include "base/util.h"
+
+#include <stdbool.h>
 
 struct config;
 struct config_report;
@@ -27,6 +29,7 @@ struct config_limit {
     uint32_t max_connections; /* to a node, over all children; 0: no limit of its own */
     uint32_t group; /* what connections are counted under, as long as the entry is for the same
                      * database and user; 0: they are not, with max_connections 0 */
+    int8_t cache;   /* memory_cache_enabled: 1 on, 0 off; -1: as pgpool.conf has it */
     uint32_t line;  /* of the file; 0 where nobody knows it */
 };
 
@@ -38,6 +41,9 @@ struct config_limits {
 /* The entry that counts for who logs in as this user to this database; NULL: none. */
 const struct config_limit *config_limit_find(const struct config_limits *limits,
                                              const char *database, const char *user);
+
+/* Does anything turn the query cache on, so that there must be memory for it? */
+bool config_wants_cache(const struct config *cfg);
 
 /* A text as the file holds it; name stands for the file in findings. Faulty lines are reported and
  * left out, and so, with a warning, are those that an earlier one leaves nothing to match. */

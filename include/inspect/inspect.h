@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+struct cache_shared;
 struct cluster_freshness;
 struct cluster_nodes;
 struct cluster_view;
@@ -26,6 +27,7 @@ struct shared;
 struct inspect_input {
     const struct config *config;
     struct shared *shared;
+    struct cache_shared *cache; /* NULL: there is no query cache */
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
     const struct cluster_nodes *nodes;   /* NULL: nobody judges */

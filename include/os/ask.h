@@ -4,8 +4,10 @@
  *
  * A question dials when there is no connection; its deadline covers all of it: name, connection,
  * login, answer. Used by the processes that watch servers, never for a client's statement.
- * Source: PostgreSQL's manual, chapter "libpq", sections "Database Connection Control Functions"
- * and "Asynchronous Command Processing".
+ * A connection for replication takes the commands of a walsender as questions, too, and may become
+ * a stream.
+ * Source: PostgreSQL's manual, chapter "libpq", sections "Database Connection Control Functions",
+ * "Asynchronous Command Processing" and "Functions Associated with the COPY Command".
  */
 #ifndef OS_ASK_H
 #define OS_ASK_H
@@ -39,6 +41,7 @@ struct ask_target {
     const char *database;
     const char *application_name;
     const char *options; /* parameters of the session, as "-c search_path="; NULL: none */
+    bool replication;    /* of logical changes of this database: a walsender answers */
     struct ask_tls tls;
 };
 
@@ -92,5 +95,21 @@ void ask_question(struct ask *a, const char *sql, int64_t limit_ms);
 /* The same with a value for $1, a text, which is borrowed as well. sql is one statement. */
 void ask_about(struct ask *a, const char *sql, const char *value, int64_t limit_ms);
 bool ask_is_busy(const struct ask *a);
+
+struct ask_stream_ops {
+    /* Neither may free or close. */
+    void (*begun)(void *ctx);
+    /* One CopyData, valid during the call. False: the stream is of no use any more; the connection
+     * is closed then, and failed is called no more. */
+    bool (*received)(void *ctx, const uint8_t *bytes, size_t len);
+};
+
+/* A question whose answer is COPY in both directions (START_REPLICATION). From begun on the
+ * connection is a stream, until failed is called (asked is false), or ask_close. ops is borrowed.
+ */
+void ask_stream(struct ask *a, const char *sql, const struct ask_stream_ops *ops, int64_t limit_ms);
+
+/* Sends a CopyData; only while it is a stream. Failure is told by failed, from the loop. */
+void ask_send(struct ask *a, const void *bytes, size_t len);
 
 #endif

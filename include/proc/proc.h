@@ -31,6 +31,7 @@
 
 #include <stdbool.h>
 
+struct cache_shared;
 struct config;
 struct proc_frame;
 
@@ -55,6 +56,7 @@ struct proc {
     const struct config *config; /* the current generation, frozen; changes only in on_config */
     uint64_t config_generation;
     struct shared *shared;
+    struct cache_shared *cache; /* cache/shared.h; NULL: there is no query cache */
     struct inboxes *inboxes;
     struct wakes *wakes;
     const struct proc_files *files;
@@ -152,6 +154,7 @@ int proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err
 
 void child_main(struct proc *p);
 void lag_main(struct proc *p);
+void wal_main(struct proc *p);
 void pcp_main(struct proc *p);
 void logger_main(struct proc *p);
 void health_main(struct proc *p);

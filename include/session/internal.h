@@ -12,6 +12,8 @@
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
+ * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
+ * cache_write.c  what writes may touch
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
@@ -40,7 +42,7 @@ enum {
 };
 
 /* Why the client's input stands still. */
-enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP };
+enum stall { STALL_NONE, STALL_ANSWERS, STALL_SERVER, STALL_FULL, STALL_LOOKUP, STALL_CACHE };
 
 /* May it leave something in the session? A set. */
 enum touches {
@@ -86,7 +88,10 @@ struct statement {
     bool defines;    /* may change the catalog */
     uint32_t epoch;
     uint64_t scope;
-    bool named; /* in the map now */
+    uint64_t meaning;     /* lookup_meaning() when it was parsed */
+    uint64_t identity;    /* of its facts, for statistics */
+    uint8_t keeps_answer; /* enum cache_keeps */
+    bool named;           /* in the map now */
     uint16_t name_len;
     char name[];
 };
@@ -169,6 +174,10 @@ enum {
     CYCLE_OPENS = 32,    /* a transaction block is open behind it, */
     CYCLE_ENDS = 64,     /* or is not any more; neither: as before */
     CYCLE_COMMITS = 128, /* may have committed one */
+    /* for the query cache: */
+    CYCLE_DOUBT = 256, /* something in it has put tables in doubt */
+    CYCLE_ALONE = 512, /* is one statement that commits nothing before its end, or the end of a
+                        * block */
 };
 
 /* An explicit transaction, as far as it may run on a reader. */
@@ -204,6 +213,7 @@ struct local_portal {
     char bytes[]; /* the portal's name, the statement's text */
 };
 
+struct session_cache;
 struct session_login;
 struct session_own;
 
@@ -225,6 +235,7 @@ struct session {
     bool unreal;             /* a server knows a statement by the client's name until Sync */
     struct wire_asked asked; /* for encryption */
     int8_t pool_mode;        /* enum config_pool_mode, by pool_limits; -1: as the options say */
+    int8_t cache_mode;       /* the same of memory_cache_enabled */
     bool admitted;           /* it counts as a client */
     bool pumping;
     bool skip_till_sync;   /* we refused something: silent until Sync */
@@ -256,6 +267,7 @@ struct session {
     bool torn;       /* and some of what it has drawn was on another one */
     struct keeps keeps;  /* what the primary's connection holds and another would not have */
     struct named *named; /* what is known of parameters that no view shows; NULL: nothing */
+    struct session_cache *cache; /* what it has to do with the query cache; NULL: nothing */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
     uint64_t image_seq;
@@ -367,6 +379,8 @@ void startup_server_failed(struct session *s, const struct server *server, const
                            const uint8_t *fatal, size_t fatal_len);
 
 void startup_go_on(struct session *s); /* it was on hold */
+/* What pool_limits says for its database and user. */
+void startup_take_limits(struct session *s);
 
 /* hold.c */
 /* Must it wait before it gets a connection to the node (-1: none is known; SESSION_ANY_NODE: to
@@ -492,6 +506,16 @@ bool place_is_after_write(const struct session *s, bool in_tx);
 /* From when on a standby must know everything; 0: from never. */
 int64_t place_not_before_ns(struct session *s);
 
+/* cache_words.c */
+enum { CACHE_WORDS_BYTES = 128 };
+/* May its answer be kept? "yes" or why not, for people. */
+void cache_words(struct session *s, const struct sql_facts *f, const struct verdict *v,
+                 char words_r[CACHE_WORDS_BYTES]);
+/* Must the catalog be asked before cache_words? Then the host's question holds it. */
+bool cache_asks(struct session *s, const struct sql_facts *f);
+/* PGPOOL SET CACHE DELETE: appends NOTICE and CommandComplete. -1 when there is no cache. */
+int cache_delete(struct session *s, struct sql_text literal, struct buf *out, struct err *err);
+
 /* explain.c */
 void explain_description(struct buf *out);
 void explain_rows(struct session *s, struct sql_text inner, struct buf *out);
@@ -550,6 +574,8 @@ enum statements_way statements_parse(struct session *s, struct server *server,
                                      const struct wire_parse *p, struct pending_entry *e_r);
 /* False: one more would be too much; it is then known to the primary alone. */
 bool statements_have_room(const struct session *s, const struct wire_parse *p);
+/* Is the unnamed statement what this Parse would make it? */
+bool statements_has_unnamed(struct session *s, const struct wire_parse *p);
 /* A Parse too long to be looked into: only its name is known. */
 enum statements_way statements_parse_unseen(struct session *s, struct server *server,
                                             struct wire_view name);
@@ -603,6 +629,32 @@ bool settings_adopt(struct session *s, struct server *server, const struct buf *
 /* Brings the settings to a connection that does not have them. True: they are on their way, and
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);
+
+/* cache.c: all of it only while there is a query cache (host->cache) */
+enum cache_keeps {
+    CACHE_KEEPS_NOT,
+    CACHE_KEEPS,        /* its answer may be kept, as far as its text tells */
+    CACHE_KEEPS_ALWAYS, /* the same, and a comment asks for it whatever memory_cache_enabled says */
+};
+uint8_t cache_keeps(const struct sql_facts *f);
+/* Before the unit is placed: true when its answer was there, and is given. */
+bool cache_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* It is placed, and goes to the server now. */
+void cache_sending(struct session *s, struct server *server, const uint8_t *bytes, struct unit *u);
+void cache_sent(struct session *s); /* it has gone, and facts of texts may be asked for again */
+/* A Bind in it, of this statement (NULL: one that nobody here knows). */
+void cache_bound(struct session *s, struct server *server, const struct statement *st);
+/* cache_fill.c: these bytes go to the client. */
+void cache_passes(struct session *s, const struct server *server, const uint8_t *bytes, size_t len);
+/* cache.c: the end of a cycle of the client's, before the session has the server's status. */
+void cache_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                     bool failed);
+void cache_forget_answer(struct session *s); /* what is being collected */
+/* The session has this server no more. */
+void cache_link_gone(struct session *s, struct server *server);
+/* DISCARD ALL has run. */
+void cache_is_clean(struct session *s);
+void cache_fini(struct session *s);
 
 /* lookup.c */
 /* What the text may do. Where the catalog must be asked for that, the names are added to the host's

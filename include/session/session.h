@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slab.h"
+#include "cache/shared.h"
 #include "catalog/question.h"
 #include "cluster/view.h"
 #include "ipc/slots.h"
@@ -66,6 +67,8 @@ struct session_options {
     bool log_client_messages;
     uint8_t log_backend_messages; /* enum config_backend_messages */
     bool warns;                   /* client_min_messages lets warnings through */
+    bool cache;                   /* memory_cache_enabled */
+    bool cache_follows_writes;    /* memqcache_auto_cache_invalidation */
     int64_t failover_wait_ms;     /* for a primary, 0: not at all */
     int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
     int64_t login_limit_ms;       /* authentication_timeout, 0: none */
@@ -96,8 +99,15 @@ struct session_host {
     struct tls_context *tls; /* what clients are offered; NULL: nothing */
     struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
-    struct buf scratch; /* of whoever needs one for a moment */
-    struct slab small;  /* what sessions keep while a statement runs */
+    struct cache_shared *cache;  /* NULL: there is no query cache */
+    struct doubts *doubts;       /* this process's, with `cache` */
+    struct cache_tally *tally;   /* the same */
+    struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
+    int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
+    size_t collected_bytes;      /* of answers that sessions are keeping */
+    uint64_t primary_epoch;      /* another one with each change of the primary, with `cache` */
+    struct buf scratch;          /* of whoever needs one for a moment */
+    struct slab small;           /* what sessions keep while a statement runs */
     struct slab sessions;
     struct list lookups;              /* questions to the catalog under way */
     struct list held;                 /* sessions on hold */
@@ -134,6 +144,9 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
+    /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
+     * is begun if it has to be. */
+    uint32_t (*want_stream)(void *ctx, const char *database);
     /* Answers SHOW pool_... and PGPOOL SHOW: appends messages to out. -1 with err: no such view or
      * parameter. */
     int (*show)(void *ctx, struct session *s, const struct session_question *question,

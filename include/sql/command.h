@@ -12,18 +12,19 @@
 #include "sql/facts.h"
 
 enum sql_command_verb {
-    SQL_COMMAND_SHOW,      /* name: a parameter, "all", or a group of them */
-    SQL_COMMAND_SET,       /* name and value; is_default without one */
-    SQL_COMMAND_RESET,     /* name */
-    SQL_COMMAND_RESET_ALL, /* nothing */
-    SQL_COMMAND_EXPLAIN,   /* rest: the statement */
-    SQL_COMMAND_PAUSE,     /* name: a database; "": all */
-    SQL_COMMAND_RESUME,    /* the same */
-    SQL_COMMAND_DRAIN,     /* name: digits */
-    SQL_COMMAND_UNDRAIN,   /* the same */
-    SQL_COMMAND_ATTACH,    /* NODE name: digits */
-    SQL_COMMAND_DETACH,    /* NODE name; gracefully */
-    SQL_COMMAND_PROMOTE,   /* NODE name; switchover, gracefully */
+    SQL_COMMAND_SHOW,         /* name: a parameter, "all", or a group of them */
+    SQL_COMMAND_SET,          /* name and value; is_default without one */
+    SQL_COMMAND_RESET,        /* name */
+    SQL_COMMAND_RESET_ALL,    /* nothing */
+    SQL_COMMAND_EXPLAIN,      /* rest: the statement */
+    SQL_COMMAND_CACHE_DELETE, /* SET CACHE DELETE rest: a literal with a statement in it */
+    SQL_COMMAND_PAUSE,        /* name: a database; "": all */
+    SQL_COMMAND_RESUME,       /* the same */
+    SQL_COMMAND_DRAIN,        /* name: digits */
+    SQL_COMMAND_UNDRAIN,      /* the same */
+    SQL_COMMAND_ATTACH,       /* NODE name: digits */
+    SQL_COMMAND_DETACH,       /* NODE name; gracefully */
+    SQL_COMMAND_PROMOTE,      /* NODE name; switchover, gracefully */
     SQL_COMMAND_SWITCHOVER,
     SQL_COMMAND_RECOVER, /* NODE name */
     SQL_COMMAND_STOP,    /* name: smart, fast or immediate */
@@ -50,6 +51,9 @@ struct sql_command {
     bool over_ssl;
     struct sql_text rest; /* in the caller's text */
 };
+
+/* What a literal says. to_r has room for its length; returns how much of that it is. */
+size_t sql_command_unquote(struct sql_text literal, const struct sql_options *options, char *to_r);
 
 /* text: of a statement of the kind SQL_POOL, from its first token to its last. -1 with 42601 when
  * it is none of these, with 42622 when its name and 22023 when its value is too long. */

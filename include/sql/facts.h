@@ -94,6 +94,9 @@ enum sql_use {
     SQL_USE_NAMED = 16, /* only named: 'name'::regclass */
 };
 
+/* What becomes of a table's rows by SQL_USE_WRITE; several may hold. */
+enum sql_event { SQL_EVENT_INSERT = 1, SQL_EVENT_UPDATE = 2, SQL_EVENT_DELETE = 4 };
+
 enum sql_deferrable { SQL_DEFERRABLE_DEFAULT, SQL_DEFERRABLE, SQL_NOT_DEFERRABLE };
 enum sql_savepoint { SQL_SAVEPOINT_SET, SQL_SAVEPOINT_RELEASE, SQL_SAVEPOINT_ROLLBACK_TO };
 
@@ -110,7 +113,8 @@ struct sql_text {
 struct sql_table {
     struct sql_text schema;
     struct sql_text name;
-    uint8_t use; /* enum sql_use */
+    uint8_t use;    /* enum sql_use */
+    uint8_t events; /* enum sql_event, of INSERT, UPDATE, DELETE, MERGE and COPY FROM */
 };
 
 enum { SQL_ARGS_UNKNOWN = 255 };
@@ -123,6 +127,7 @@ struct sql_function {
     struct sql_text name;
     enum sql_function_class function_class;
     bool syntax;
+    bool fixed;   /* as sql_function_fixed() says */
     uint8_t args; /* written in the call; SQL_ARGS_UNKNOWN where that does not tell its signature */
 };
 
@@ -169,7 +174,13 @@ struct sql_statement {
     bool no_load_balance;
     bool force_query_cache;
     bool no_query_cache;
-    bool chain;           /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
+    /* What makes a read one whose answer may change though no table is written. */
+    bool says_now;       /* a literal that is the time of asking where it is read as a time */
+    bool reads_times;    /* turns what may be any text into a time, or depends on today's time zone;
+                          * of columns that are turned into times `columns` tells */
+    bool samples;        /* TABLESAMPLE */
+    bool system_columns; /* names xmin, ctid or the like */
+    bool chain;          /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
     bool changes_catalog; /* what is known of tables and functions may be wrong behind it */
     bool temporary;       /* makes or names something temporary */
     bool advisory_lock;   /* takes or gives back one */
@@ -191,21 +202,31 @@ struct sql_statement {
     const struct sql_name *operators; /* each name once */
     const struct sql_name *types;     /* of casts, but for those with a name of their own in SQL */
     const struct sql_setting *settings;
+    const struct sql_name *columns; /* cast to a date or time; each is one of a table's */
     uint32_t table_count;
     uint32_t function_count;
     uint32_t operator_count;
     uint32_t type_count;
     uint32_t setting_count;
+    uint32_t column_count;
 };
 
 /* What somebody else found out about a text with these facts; all zeroes at first. The caller's to
  * write and read. */
+enum { SQL_MEMO_TABLES = 6 };
 struct sql_memo {
     uint64_t scope;
     uint32_t epoch;
     uint32_t verdict;
     uint32_t pins;       /* what it calls of a list, */
     uint32_t pins_as_of; /* which has this number; 0: not looked at */
+    /* The tables that it reads, as the catalog had them in this scope and epoch; no scope: nobody
+     * has said. */
+    uint64_t tables_scope;
+    uint32_t tables_epoch;
+    uint32_t tables[SQL_MEMO_TABLES];
+    uint8_t table_count;
+    bool table_roots; /* catalog/tables.h says what that is */
 };
 
 struct sql_facts {
@@ -215,6 +236,8 @@ struct sql_facts {
     bool may_touch_session;
     const struct sql_statement *statements; /* one EMPTY statement when the text holds none */
     struct sql_memo *memo;                  /* lives as long as the facts */
+    uint64_t identity;    /* the same for texts with the same facts, in all processes */
+    struct sql_text text; /* what they have in common: each number is 0 there */
 };
 
 struct sql_options {
@@ -244,5 +267,13 @@ const char *sql_kind_name(enum sql_kind kind);
 
 /* What a function of PostgreSQL's own does, by its name: schema is empty or "pg_catalog". */
 enum sql_function_class sql_function_class(struct sql_text schema, struct sql_text name);
+
+/* One of PostgreSQL's own whose answer depends on nothing but its arguments, tables, the catalog,
+ * parameters and roles; args as in sql_function. */
+bool sql_function_fixed(struct sql_text schema, struct sql_text name, uint8_t args);
+
+/* May a date or time be read out of this text that is another one when it is read later? It has the
+ * word now, today, tomorrow or yesterday. */
+bool sql_says_now(const char *text, size_t len);
 
 #endif

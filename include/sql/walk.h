@@ -29,6 +29,7 @@ struct sql_found {
     struct sql_list operators;
     struct sql_list types;
     struct sql_list settings;
+    struct sql_list columns;
 };
 
 enum sql_clause {
@@ -77,6 +78,7 @@ struct sql_look {
     uint32_t operator_first;
     uint32_t type_first;
     uint32_t setting_first;
+    uint32_t column_first;
     uint32_t depth;
     uint32_t cte_count;
     uint8_t operand; /* enum sql_operand */
@@ -88,6 +90,12 @@ struct sql_look {
     bool calls_primary; /* calls a function of this class */
     bool calls_session;
     bool calls_unknown;
+    bool conflicts;    /* ON CONFLICT DO UPDATE */
+    bool renames;      /* a column may be another one than one of a table's */
+    bool time_type;    /* the last type was a date or time */
+    bool zone_type;    /* a time with time zone */
+    bool cast_fixed;   /* the cast that ended last gives a time, or what is written there */
+    uint32_t cast_end; /* the token behind that */
     struct sql_frame frames[SQL_DEPTH_MAX];
     uint32_t ctes[SQL_CTES_MAX]; /* tokens */
 };
@@ -110,8 +118,9 @@ struct sql_text sql_fold(struct sql_look *l, uint32_t n);
 /* What a string says; data is NULL when it has escapes. Letters are folded when asked for. */
 struct sql_text sql_literal(struct sql_look *l, uint32_t n, bool fold);
 
-/* Each returns the last token of the name that begins at n. */
+/* Each returns the last token of the name that begins at n. events: enum sql_event. */
 uint32_t sql_add_table(struct sql_look *l, uint32_t n, unsigned use);
+uint32_t sql_add_target(struct sql_look *l, uint32_t n, unsigned events);
 uint32_t sql_add_function(struct sql_look *l, uint32_t n);
 uint32_t sql_add_type(struct sql_look *l, uint32_t n);
 
@@ -120,6 +129,7 @@ void sql_add_system_function(struct sql_look *l, uint32_t n); /* whatever schema
 void sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since); /* major version */
 void sql_add_operator(struct sql_look *l, uint32_t schema, uint32_t n); /* schema 0: none */
 void sql_add_regclass(struct sql_look *l, uint32_t n);
+void sql_add_column(struct sql_look *l, uint32_t n);
 
 /* ---- sql/walk.c ---- */
 
@@ -132,7 +142,28 @@ void sql_push(struct sql_look *l, enum sql_clause clause);
 uint32_t sql_expression(struct sql_look *l, uint32_t n);
 uint32_t sql_open(struct sql_look *l, uint32_t n, enum sql_clause otherwise);
 uint32_t sql_type(struct sql_look *l, uint32_t n);
+/* The same, of what is written as a literal, or of a value that ends in front of n. */
+uint32_t sql_type_of_literal(struct sql_look *l, uint32_t n);
 uint32_t sql_column_definitions(struct sql_look *l, uint32_t n);
+
+/* ---- sql/times.c ---- */
+
+/* Does the type that ends with this token hold dates or times? Sets time_type and zone_type. */
+void sql_look_at_type(struct sql_look *l, uint32_t first, uint32_t last);
+
+/* The last type is given to the value of the tokens from first to last; first is 0 where the value
+ * is only known to end with the last token, last is 0 where it is not known at all. */
+void sql_look_at_cast(struct sql_look *l, uint32_t first, uint32_t last);
+
+/* A function of that name is called, with the parenthesis at open. */
+void sql_look_at_time_call(struct sql_look *l, uint32_t n, uint32_t open);
+
+/* The literal at n. */
+void sql_look_at_literal(struct sql_look *l, uint32_t n);
+
+/* ---- sql/functions.c ---- */
+
+bool sql_syntax_fixed(const char *name);
 
 /* ---- sql/call.c ---- */
 

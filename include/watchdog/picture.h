@@ -2,7 +2,7 @@
  * What stands in etcd for one cluster: the members, the roster, who leads, and the committed state.
  *
  * A member reads all of it at once, as of one revision of etcd; that is a picture. What the keys
- * are for, and why that is safe: doc/decisions/0022. Plain values; watchdog/record.h prints and
+ * are for, and why that is safe: doc/decisions/0023. Plain values; watchdog/record.h prints and
  * parses them.
  */
 #ifndef WATCHDOG_PICTURE_H

@@ -3,7 +3,7 @@
  *
  * The watchdog process is the only caller. It asks etcd, runs commands and talks with the failover
  * process as the actions say, tells each end as an event, and publishes after each event what the
- * wd_... questions below answer. Rules and their reasons: doc/decisions/0022. Times are
+ * wd_... questions below answer. Rules and their reasons: doc/decisions/0023. Times are
  * CLOCK_BOOTTIME in nanoseconds; an event's now_ns is read when it is handled, never before.
  *
  * THE JUDGE is the failover process. It works on the plan only between WD_DO_JUDGE and

@@ -35,6 +35,7 @@ missing_packages() {
     have_header ldap.h || printf 'libldap-dev '
     have_library libcurl || printf 'libcurl4-openssl-dev '
     have_library jansson || printf 'libjansson-dev '
+    have_library libmemcached || printf 'libmemcached-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
 }

@@ -15,6 +15,7 @@
 #include "admin/internal.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "cache/shared.h"
 #include "config/config.h"
 #include "ipc/shared.h"
 #include "wire/build.h"
@@ -37,6 +38,7 @@ static const struct {
     [SQL_COMMAND_STOP] = {"STOP", 0},
     [SQL_COMMAND_RELOAD] = {"RELOAD", 0},
     [SQL_COMMAND_ROTATE_LOG] = {"ROTATE LOG", 0},
+    [SQL_COMMAND_INVALIDATE_CACHE] = {"INVALIDATE QUERY CACHE", 0}, /* done here */
 };
 
 /* ---- what is asked for ---- */
@@ -73,7 +75,11 @@ order_find(struct admin_client *c, const struct sql_command *command, struct ord
     r->gracefully = command->gracefully;
     switch (command->verb) {
     case SQL_COMMAND_INVALIDATE_CACHE:
-        return err_set(err, "0A000", "there is no query cache that could be invalidated");
+        if (c->admin->input->cache == NULL)
+            return err_set(err, "55000",
+                           "there is no query cache to invalidate: \"memory_cache_enabled\" was "
+                           "off when pgpool was started");
+        break;
     case SQL_COMMAND_SWITCHOVER:
         break;
     case SQL_COMMAND_STOP:
@@ -187,6 +193,11 @@ begin(void *ctx)
     struct admin *a = c->admin;
     struct err err;
 
+    if (c->order.request.verb == SQL_COMMAND_INVALIDATE_CACHE) {
+        versions_raise_all(a->input->cache->versions);
+        finish(c, NULL);
+        return;
+    }
     if (c->order.request.order == ORDER_RELOAD && a->host.check_files(a->host.ctx, &err) != 0) {
         finish(c, &err);
         return;

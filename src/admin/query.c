@@ -31,7 +31,7 @@ admin_facts(struct admin_client *c, struct wire_view text)
 static void
 not_ours(struct admin_client *c, struct err *err)
 {
-    char names[400] = "";
+    char names[480] = "";
     size_t used = 0;
     const struct inspect_view *view;
 

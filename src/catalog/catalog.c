@@ -26,6 +26,9 @@ struct catalog {
     struct regexes readers;
     struct regexes writers;
     struct regexes pinners;
+    struct regexes safe_tables;
+    struct regexes unsafe_tables;
+    bool asks_tables;
     uint64_t lists_hash;
     int64_t expire_ns;
     int64_t expired_ns;
@@ -56,15 +59,24 @@ catalog_new(struct memo *memo)
 
 /* ---- the configuration ---- */
 
-static uint64_t
-hash_of_lists(const struct config *config)
+enum { LISTS = 5 };
+
+static void
+find_lists(const struct config *config, const struct config_list *lists[LISTS])
 {
-    const struct config_list *lists[] = {&config->read_only_function_list,
-                                         &config->write_function_list,
-                                         &config->pinning_function_list};
+    lists[0] = &config->read_only_function_list;
+    lists[1] = &config->write_function_list;
+    lists[2] = &config->pinning_function_list;
+    lists[3] = &config->cache_safe_memqcache_table_list;
+    lists[4] = &config->cache_unsafe_memqcache_table_list;
+}
+
+static uint64_t
+hash_of_lists(const struct config_list *const lists[LISTS])
+{
     uint64_t hash = 0;
 
-    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+    for (size_t n = 0; n < LISTS; n++) {
         for (uint32_t i = 0; i < lists[n]->count; i++)
             hash = (hash + n + 1) * 31 + hash_bytes(lists[n]->items[i], strlen(lists[n]->items[i]));
     }
@@ -74,30 +86,37 @@ hash_of_lists(const struct config *config)
 int
 catalog_configure(struct catalog *c, const struct config *config, struct err *err)
 {
-    uint64_t hash = hash_of_lists(config);
-    struct regexes readers = {NULL, 0};
-    struct regexes writers = {NULL, 0};
-    struct regexes pinners = {NULL, 0};
+    struct regexes *const targets[LISTS] = {&c->readers, &c->writers, &c->pinners, &c->safe_tables,
+                                            &c->unsafe_tables};
+    const struct config_list *lists[LISTS];
+    struct regexes compiled[LISTS] = {{NULL, 0}};
+    uint64_t hash;
 
-    if (regexes_compile(&readers, &config->read_only_function_list, true, err) != 0 ||
-        regexes_compile(&writers, &config->write_function_list, true, err) != 0 ||
-        regexes_compile(&pinners, &config->pinning_function_list, true, err) != 0) {
-        regexes_free(&readers);
-        regexes_free(&writers);
-        regexes_free(&pinners);
-        return -1;
+    find_lists(config, lists);
+    hash = hash_of_lists(lists);
+    for (size_t n = 0; n < LISTS; n++) {
+        if (regexes_compile(&compiled[n], lists[n], true, err) != 0) {
+            for (size_t i = 0; i <= n; i++)
+                regexes_free(&compiled[i]);
+            return -1;
+        }
     }
-    regexes_free(&c->readers);
-    regexes_free(&c->writers);
-    regexes_free(&c->pinners);
-    c->readers = readers;
-    c->writers = writers;
-    c->pinners = pinners;
+    for (size_t n = 0; n < LISTS; n++) {
+        regexes_free(targets[n]);
+        *targets[n] = compiled[n];
+    }
     c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
+    c->asks_tables = config_wants_cache(config);
     if (hash != c->lists_hash)
         memo_drop_all(c->memo);
     c->lists_hash = hash;
     return 0;
+}
+
+bool
+catalog_asks_tables(const struct catalog *c)
+{
+    return c->asks_tables;
 }
 
 /* As schema.name or without the schema. */
@@ -108,6 +127,18 @@ is_listed(const struct regexes *list, const char *name, size_t len)
 
     return regexes_match(list, name, len) ||
            (dot != NULL && regexes_match(list, dot + 1, (size_t)(name + len - dot - 1)));
+}
+
+bool
+catalog_table_is_safe(const struct catalog *c, const char *name, size_t len)
+{
+    return c->safe_tables.count > 0 && is_listed(&c->safe_tables, name, len);
+}
+
+bool
+catalog_table_is_unsafe(const struct catalog *c, const char *name, size_t len)
+{
+    return c->unsafe_tables.count > 0 && is_listed(&c->unsafe_tables, name, len);
 }
 
 uint32_t
@@ -269,7 +300,10 @@ catalog_put_parameters(struct catalog *c, const struct catalog_scope *scope, con
 void
 catalog_changed(struct catalog *c, const char *database)
 {
-    memo_drop(c->memo, group_of(database));
+    if (database == NULL)
+        memo_drop_all(c->memo);
+    else
+        memo_drop(c->memo, group_of(database));
 }
 
 /* Every child does so: what is found out anew in between is found out once more. */
@@ -293,6 +327,8 @@ catalog_free(struct catalog *c)
     regexes_free(&c->readers);
     regexes_free(&c->writers);
     regexes_free(&c->pinners);
+    regexes_free(&c->safe_tables);
+    regexes_free(&c->unsafe_tables);
     free(c);
 }
 
@@ -375,6 +411,31 @@ catalog_put(struct catalog *c, const struct catalog_scope *scope, const struct c
             uint32_t flags)
 {
     memo_put(c->memo, key_of(scope, name), scope->epoch, flags);
+}
+
+/* Keys of parts lie far from those of others. */
+static struct memo_key
+key_of_part(const struct catalog_scope *scope, const struct catalog_name *name, uint32_t part)
+{
+    struct memo_key key = key_of(scope, name);
+
+    key.a += part * 0x9e3779b97f4a7c15u;
+    key.b ^= part * 0xc2b2ae3d27d4eb4fu;
+    return key;
+}
+
+bool
+catalog_part(const struct catalog *c, const struct catalog_scope *scope,
+             const struct catalog_name *name, uint32_t part, uint32_t *value_r)
+{
+    return memo_get(c->memo, key_of_part(scope, name, part), scope->epoch, value_r);
+}
+
+void
+catalog_put_part(struct catalog *c, const struct catalog_scope *scope,
+                 const struct catalog_name *name, uint32_t part, uint32_t value)
+{
+    memo_put(c->memo, key_of_part(scope, name, part), scope->epoch, value);
 }
 
 /* ---- judging ---- */

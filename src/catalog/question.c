@@ -19,12 +19,23 @@
 #include <string.h>
 
 /* Of a row's flags: one of PostgreSQL's own functions, and a volatile one of these. */
-enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, PARAMETERS_MAX = 64, NAME_MAX_BYTES = 63 };
+enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, ROW_TABLES = 1 << 22, ROW_STANDBY = 1 << 26 };
+enum { PARAMETERS_MAX = 64, NAME_MAX_BYTES = 63 };
 
 /* What stands behind the names that are asked for: src/catalog/question.sql as a string. */
 static const char query[] =
 #include "question_sql.h"
     ;
+
+/* What they lead to: src/catalog/tables.sql, and src/catalog/touched.sql for those written. */
+static const char tables_query[] =
+#include "tables_sql.h"
+    ;
+static const char touched_query[] =
+#include "touched_sql.h"
+    ;
+static const char untouched[] =
+    "touched(i,e,c,o,v) AS (SELECT 0,0,'w'::pg_catalog.text,0::pg_catalog.oid,0 WHERE false)";
 
 /* ---- asking ---- */
 
@@ -35,7 +46,9 @@ catalog_question_clear(struct catalog_question *q)
     buf_clear(&q->path);
     buf_clear(&q->parameters);
     q->count = 0;
-    q->overflow = false;
+    free(q->sets);
+    q->sets = NULL;
+    q->overflow = q->asks_tables = q->from_standby = false;
 }
 
 void
@@ -45,6 +58,7 @@ catalog_question_free(struct catalog_question *q)
     buf_free(&q->path);
     buf_free(&q->parameters);
     free(q->asked);
+    free(q->sets);
     *q = (struct catalog_question){.count = 0};
 }
 
@@ -108,9 +122,24 @@ add_name(void *ctx, const struct catalog_name *name)
     struct adding *a = ctx;
     uint32_t flags;
 
-    if (a->scope->tag == 0 || !catalog_known(a->c, a->scope, name, &flags))
+    if (a->scope->tag == 0 || !catalog_known(a->c, a->scope, name, &flags) ||
+        (catalog_asks_tables(a->c) && !catalog_sets_known(a->c, a->scope, name)))
         add(a->q, name);
     return !a->q->overflow;
+}
+
+/* Columns whose type decides whether an answer may be kept. */
+static void
+add_columns(struct adding *a, const struct sql_statement *st)
+{
+    bool goes_on = st->kind == SQL_SELECT && !st->reads_times;
+
+    for (uint32_t n = 0; goes_on && n < st->column_count; n++) {
+        struct catalog_name name = {'c', 0, {NULL, 0}, st->columns[n].name};
+        if (a->scope->tag == 0 || !catalog_sets_known(a->c, a->scope, &name))
+            add(a->q, &name);
+        goes_on = !a->q->overflow;
+    }
 }
 
 void
@@ -119,7 +148,9 @@ catalog_question_add(struct catalog_question *q, const struct catalog *c,
 {
     struct adding a = {q, c, scope};
 
-    catalog_each_name(st, add_name, &a);
+    q->asks_tables |= catalog_asks_tables(c);
+    if (catalog_each_name(st, add_name, &a) && catalog_asks_tables(c))
+        add_columns(&a, st);
 }
 
 void
@@ -149,13 +180,23 @@ catalog_question_known(const struct catalog_question *q, const struct catalog *c
     for (uint32_t n = 0; n < q->count; n++) {
         struct catalog_name name = name_of(q, &q->asked[n]);
         uint32_t flags;
-        if (name.kind == 'b')
-            continue; /* catalog_parameters tells */
+        if (name.kind == 'b' || name.kind == 'c')
+            continue; /* catalog_parameters and catalog_reads tell */
         if (scope->tag == 0 || !catalog_known(c, scope, &name, &flags))
             return false;
         *flags_r |= flags;
     }
     return true;
+}
+
+static bool
+asks_writes(const struct catalog_question *q)
+{
+    for (uint32_t n = 0; n < q->count; n++) {
+        if (q->asked[n].kind == 'w')
+            return true;
+    }
+    return false;
 }
 
 void
@@ -179,7 +220,16 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
         buf_printf(sql, ",%u)", name.args);
     }
     buf_add_str(sql, "),");
+    if (q->asks_tables) {
+        buf_add_str(sql, asks_writes(q) ? touched_query : untouched);
+        buf_add_u8(sql, ',');
+        buf_add_str(sql, tables_query);
+        buf_add_u8(sql, ',');
+    }
     buf_add_str(sql, query);
+    if (q->asks_tables)
+        buf_printf(sql, "UNION ALL SELECT DISTINCT t.i,%d|t.f,t.t FROM tables t WHERE t.f<>0",
+                   ROW_TABLES);
     buf_add_str(sql, ";ROLLBACK");
 }
 
@@ -219,6 +269,21 @@ flags_of_own(struct sql_text name, uint32_t row)
     }
 }
 
+static struct catalog_set *
+sets_of(struct catalog_question *q, struct catalog_asked *a)
+{
+    uint32_t count = 0;
+
+    if (q->sets == NULL) {
+        for (uint32_t n = 0; n < q->count; n++) {
+            q->asked[n].sets = count;
+            count += catalog_sets_of(q->asked[n].kind);
+        }
+        q->sets = xcalloc(count, sizeof(*q->sets));
+    }
+    return q->sets + a->sets;
+}
+
 static void
 take_row(struct catalog_question *q, const struct catalog *c, const struct sql_text columns[3])
 {
@@ -234,6 +299,12 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
     if (number < 0 || number >= q->count || row < 0)
         return;
     a = &q->asked[number];
+    if (flags & ROW_TABLES) {
+        q->from_standby |= (flags & ROW_STANDBY) != 0;
+        if (q->asks_tables)
+            catalog_take_tables(c, sets_of(q, a), flags, columns[2]);
+        return;
+    }
     a->found = true;
     if (a->kind == 'b' && columns[2].len > 0) {
         buf_add(&q->parameters, columns[2].data, columns[2].len);
@@ -285,16 +356,39 @@ has_room(const struct buf *parameters)
     return count <= PARAMETERS_MAX;
 }
 
+static void
+put_sets(struct catalog_question *q, struct catalog *c, const struct catalog_scope *scope,
+         struct catalog_asked *a)
+{
+    struct catalog_set *sets = sets_of(q, a);
+    struct catalog_name name = name_of(q, a);
+    bool missing = a->kind == 'd'
+                       ? sets[0].n == 0
+                       : !a->found && (a->kind == 'r' || a->kind == 'w' || a->kind == 'f');
+
+    for (uint32_t n = 0; n < catalog_sets_of(a->kind); n++) {
+        if (missing) {
+            sets[n].reasons |= 1u << CATALOG_UNCACHED_MISSING;
+            sets[n].spreads = true;
+        }
+        catalog_put_set(c, scope, &name, n, &sets[n]);
+    }
+}
+
 void
 catalog_question_done(struct catalog_question *q, struct catalog *c,
                       const struct catalog_login *login, struct catalog_scope *scope)
 {
     catalog_learn_scope(c, login, scope, (const char *)q->path.data, q->path.len);
     for (uint32_t n = 0; n < q->count; n++) {
-        const struct catalog_asked *a = &q->asked[n];
+        struct catalog_asked *a = &q->asked[n];
         struct catalog_name name = name_of(q, a);
         bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
+        if (q->asks_tables && !q->from_standby && a->kind != 'b' && a->kind != 'n')
+            put_sets(q, c, scope, a);
+        if (a->kind == 'c')
+            continue;
         if (a->kind == 'b')
             catalog_put_parameters(c, scope, login->database, &q->parameters,
                                    a->flags & CATALOG_OPAQUE || !has_room(&q->parameters));

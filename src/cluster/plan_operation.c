@@ -445,6 +445,22 @@ choose(struct plan_turn *turn)
     promote(turn, choice.node_id);
 }
 
+/* Where the last record ends. When that is the end of a page, the insert position is behind the
+ * header of the next one, which nobody receives before there is another record (PostgreSQL's
+ * manual, chapter 30.6: pages of 8 kB, segments of at least 1 MB). */
+static uint64_t
+last_record(const struct health_answer *primary)
+{
+    enum { PAGE = 8192, HEADER = 24, SEGMENT = 1024 * 1024, SEGMENT_HEADER = 40 };
+    uint64_t flushed = primary->flushed_lsn;
+    uint64_t unflushed = primary->received_lsn - flushed;
+
+    if ((flushed % PAGE == 0 && unflushed == HEADER) ||
+        (flushed % SEGMENT == 0 && unflushed == SEGMENT_HEADER))
+        return flushed;
+    return primary->received_lsn;
+}
+
 static void
 catch_up(struct plan_turn *turn)
 {
@@ -459,7 +475,10 @@ catch_up(struct plan_turn *turn)
         return;
     }
     if (asked && op->target_lsn == 0)
-        op->target_lsn = old->answer.received_lsn;
+        op->target_lsn = last_record(&old->answer);
+    else if (asked && old->answer.flushed_lsn != 0 &&
+             old->asked_ns >= op->asked_since_ns + turn->config->flush_wait_ns)
+        op->target_lsn = MIN(op->target_lsn, old->answer.flushed_lsn);
     switch (plan_standing_of(plan, turn->config, op->candidate_id)) {
     case PLAN_CANDIDATE_NO:
         plan_unfence(turn, NODE_EVENT_SWITCHOVER_GIVEN_UP, "the new one cannot be promoted");

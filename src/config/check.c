@@ -372,6 +372,28 @@ note_not_built(const struct check *check)
     buf_free(&names);
 }
 
+/* What old files set and this cache has no use for. */
+static void
+note_without_meaning(const struct check *check)
+{
+    static const enum option_id ids[] = {ID(memqcache_cache_block_size), ID(memqcache_oiddir)};
+    struct buf names = BUF_EMPTY;
+    struct config *fresh;
+
+    if (check->faults_only || check->origins == NULL)
+        return;
+    fresh = config_new("", NULL);
+    for (size_t n = 0; n < ARRAY_LEN(ids); n++)
+        list_if_set(check, &option_table[ids[n]], fresh, &names);
+    config_free(fresh);
+    if (names.len > 0)
+        report_add(check->report, CONFIG_NOTE, (struct place){check->cfg->path, 0}, NULL,
+                   "accepted, and without meaning for this query cache, which keeps a result in as "
+                   "much room as it needs and no files: %s",
+                   buf_cstr(&names));
+    buf_free(&names);
+}
+
 static void
 check_tls(const struct check *check)
 {
@@ -422,5 +444,6 @@ check_all(const struct check *check)
     check_backends(check);
     check_tls(check);
     check_printed_size(check);
+    note_without_meaning(check);
     note_not_built(check);
 }

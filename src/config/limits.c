@@ -30,7 +30,8 @@ struct word {
     bool quoted;
 };
 
-static const char form[] = "a line reads: database user pool_mode max_backend_connections";
+static const char form[] =
+    "a line reads: database user pool_mode max_backend_connections [cache=on|off]";
 
 const struct config_limit *
 config_limit_find(const struct config_limits *limits, const char *database, const char *user)
@@ -42,6 +43,16 @@ config_limit_find(const struct config_limits *limits, const char *database, cons
             return entry;
     }
     return NULL;
+}
+
+bool
+config_wants_cache(const struct config *cfg)
+{
+    bool wanted = cfg->memory_cache_enabled;
+
+    for (uint32_t n = 0; n < cfg->limits.count; n++)
+        wanted |= cfg->limits.list[n].cache > 0;
+    return wanted;
 }
 
 /* ---- words ---- */
@@ -169,6 +180,32 @@ take_count(const struct word *w, uint32_t *count_r, struct err *err)
     return -1;
 }
 
+/* "cache=on" or "cache=off", where the line goes on. */
+static int
+take_cache(struct line *l, int8_t *cache_r, struct err *err)
+{
+    struct buf shown = BUF_EMPTY;
+    struct word w;
+
+    *cache_r = -1;
+    if (is_at_end(l))
+        return 0;
+    if (read_word(l, &w, err) != 0)
+        return -1;
+    if (!w.quoted && str_equal_nocase(w.text, "cache=on"))
+        *cache_r = 1;
+    else if (!w.quoted && str_equal_nocase(w.text, "cache=off"))
+        *cache_r = 0;
+    if (*cache_r >= 0 && is_at_end(l))
+        return 0;
+    value_quote_short(w.text, &shown);
+    err_set(err, "F0000", "the line goes on behind %s",
+            *cache_r < 0 ? "max_backend_connections" : buf_cstr(&shown));
+    err_hint(err, "%s", form);
+    buf_free(&shown);
+    return -1;
+}
+
 /* No NUL, and nothing that a terminal would not show. */
 static int
 check_bytes(const struct line *l, struct err *err)
@@ -191,11 +228,7 @@ read_entry(struct line *l, struct arena *arena, struct config_limit *entry, stru
         take_mode(&w, &entry->pool_mode, err) != 0 || read_word(l, &w, err) != 0 ||
         take_count(&w, &entry->max_connections, err) != 0)
         return -1;
-    if (is_at_end(l))
-        return 0;
-    err_set(err, "F0000", "the line goes on behind max_backend_connections");
-    err_hint(err, "%s", form);
-    return -1;
+    return take_cache(l, &entry->cache, err);
 }
 
 /* ---- the list ---- */
@@ -316,6 +349,8 @@ limits_print(const struct config_limit *entry, struct buf *out)
     else
         value_print(&option_table[OPTION_ID_GLOBAL_pool_mode], &mode, out);
     buf_printf(out, " %u", entry->max_connections);
+    if (entry->cache >= 0)
+        buf_add_str(out, entry->cache > 0 ? " cache=on" : " cache=off");
 }
 
 /* The number in front, which must be right. */

@@ -51,7 +51,7 @@ add_row(void *ctx, const char *const *values, uint16_t count)
 static void
 hint_at_views(struct err *err)
 {
-    char names[480] = "";
+    char names[560] = "";
     size_t used = 0;
 
     for (uint32_t at = 0; at < ARRAY_LEN(views) && used < sizeof(names); at++)

@@ -102,17 +102,21 @@ void
 memo_put(struct memo *m, struct memo_key key, uint32_t epoch, uint32_t value)
 {
     struct place *set = set_of(m, key);
-    struct place *place = &set[key.b % PLACES];
+    struct place *place = NULL;
     uint64_t whole = (uint64_t)epoch << 32 | value;
+    uint64_t there = key.b;
 
-    for (uint32_t n = 0; n < PLACES; n++) {
+    for (uint32_t n = 0; n < PLACES && place == NULL; n++) {
         uint64_t old = word(&set[n].value);
         bool same = (word(&set[n].a) ^ old) == key.a && (word(&set[n].b) ^ old) == key.b;
-        if (same || old == 0) {
+        if (same || old == 0)
             place = &set[n];
-            break;
-        }
+        there = (there ^ word(&set[n].a)) * 0x9e3779b97f4a7c15u;
     }
+    /* in whose place follows from what is there: of two that are put in turn, neither drives out
+     * the other for ever */
+    if (place == NULL)
+        place = &set[(there >> 32) % PLACES];
     atomic_store_explicit(&place->a, key.a ^ whole, memory_order_relaxed);
     atomic_store_explicit(&place->b, key.b ^ whole, memory_order_relaxed);
     atomic_store_explicit(&place->value, whole, memory_order_relaxed);

@@ -4,7 +4,7 @@
  * libpq's nonblocking calls do the talking; names are resolved by os/dns beforehand, because libpq
  * would block for them. Invariants: no watch is left on a descriptor while libpq may close it; the
  * timer runs exactly while a question waits; a callback is the last thing that a function does,
- * since it may free the object.
+ * since it may free the object (but for `received`, which may not).
  */
 #include "os/ask.h"
 
@@ -20,11 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAIRS_MAX = 9 };
+enum { PAIRS_MAX = 10 };
 
 #define LOST "08006" /* connection_failure: the connection ended */
 
-enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING };
+enum ask_state { ASK_CLOSED, ASK_RESOLVING, ASK_CONNECTING, ASK_IDLE, ASK_ASKING, ASK_STREAMING };
 
 struct ask {
     struct io *io;
@@ -40,6 +40,8 @@ struct ask {
     char *options;
     char *tls[ASK_TLS_WORDS]; /* values of tls_keywords */
     uint16_t port;
+    bool replication;
+    const struct ask_stream_ops *stream; /* the question that waits is to become one; or it is */
     struct dns_query *query;
     PGconn *conn;
     struct io_watch *watch;
@@ -132,6 +134,7 @@ close_connection(struct ask *a)
     PQfinish(a->conn);
     a->conn = NULL;
     a->parting.message[0] = '\0';
+    a->stream = NULL;
     a->state = ASK_CLOSED;
 }
 
@@ -250,6 +253,7 @@ answer(struct ask *a)
     io_timer_stop(&a->deadline);
     a->result = NULL;
     a->sql = NULL;
+    a->stream = NULL;
     a->state = ASK_IDLE;
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         a->ops->answered(a->ctx, &rows);
@@ -273,6 +277,55 @@ is_copy(const PGresult *result)
     return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
+/* The server has ended it, with an error or without. */
+static void
+end_stream(struct ask *a)
+{
+    struct err err;
+
+    PQclear(a->result);
+    a->result = PQgetResult(a->conn);
+    if (a->result != NULL && PQresultErrorField(a->result, PG_DIAG_SQLSTATE) == NULL &&
+        PQstatus(a->conn) == CONNECTION_OK) {
+        err_set(&err, LOST, "the server has ended the stream");
+        fail(a, ASK_RESET, &err);
+        return;
+    }
+    fail_by_libpq(a, LOST);
+}
+
+/* What libpq has read by now, which is bounded by what it reads at a time. */
+static void
+read_stream(struct ask *a)
+{
+    char *bytes;
+    int len;
+
+    while (a->state == ASK_STREAMING && (len = PQgetCopyData(a->conn, &bytes, 1)) > 0) {
+        bool go_on = a->stream->received(a->ctx, (const uint8_t *)bytes, (size_t)len);
+
+        PQfreemem(bytes);
+        if (!go_on) {
+            ask_close(a);
+            return;
+        }
+    }
+    if (a->state == ASK_STREAMING && len < 0)
+        end_stream(a);
+}
+
+static void
+begin_stream(struct ask *a)
+{
+    io_timer_stop(&a->deadline);
+    PQclear(a->result);
+    a->result = NULL;
+    a->sql = NULL;
+    a->state = ASK_STREAMING;
+    a->stream->begun(a->ctx);
+    read_stream(a); /* what came with it */
+}
+
 static void
 read_answer(struct ask *a)
 {
@@ -281,6 +334,10 @@ read_answer(struct ask *a)
 
     if (!PQconsumeInput(a->conn)) {
         fail_by_libpq(a, "08006");
+        return;
+    }
+    if (a->state == ASK_STREAMING) {
+        read_stream(a);
         return;
     }
     if (a->state != ASK_ASKING) {
@@ -297,6 +354,10 @@ read_answer(struct ask *a)
         a->result = next;
         if (PQstatus(a->conn) != CONNECTION_OK) {
             fail_by_libpq(a, "08006");
+            return;
+        }
+        if (PQresultStatus(next) == PGRES_COPY_BOTH && a->stream != NULL) {
+            begin_stream(a);
             return;
         }
         if (is_copy(next)) {
@@ -367,7 +428,7 @@ on_event(void *ctx, int fd UNUSED, unsigned events)
         unwatch(a); /* libpq may go on with another socket */
         connect_on(a, PQconnectPoll(a->conn));
     } else {
-        if (a->state == ASK_ASKING && events & IO_WRITABLE && PQflush(a->conn) == 0)
+        if (a->state >= ASK_ASKING && events & IO_WRITABLE && PQflush(a->conn) == 0)
             watch(a, IO_READABLE);
         if (events & IO_READABLE)
             read_answer(a);
@@ -405,8 +466,8 @@ dial(struct ask *a, const struct dns_answer *answer)
     struct buf addresses = BUF_EMPTY;
     char port[8];
     const char *names[PAIRS_MAX + ASK_TLS_WORDS + 1] = {
-        "host",     "hostaddr",         "port",       "user",   "dbname",
-        "password", "application_name", "gssencmode", "options"};
+        "host",     "hostaddr",         "port",       "user",    "dbname",
+        "password", "application_name", "gssencmode", "options", "replication"};
     const char *values[PAIRS_MAX + ASK_TLS_WORDS + 1];
 
     snprintf(port, sizeof(port), "%u", a->port);
@@ -414,7 +475,7 @@ dial(struct ask *a, const struct dns_answer *answer)
     memcpy(values,
            (const char *const[PAIRS_MAX]){buf_cstr(&hosts), buf_cstr(&addresses), port, a->user,
                                           a->database, a->password, a->application_name, "disable",
-                                          a->options},
+                                          a->options, a->replication ? "database" : ""},
            PAIRS_MAX * sizeof(values[0]));
     memcpy(names + PAIRS_MAX, tls_keywords, sizeof(tls_keywords));
     memcpy(values + PAIRS_MAX, a->tls, sizeof(a->tls));
@@ -515,6 +576,7 @@ is_same(const struct ask *a, const struct ask_target *t)
            strcmp(a->user, t->user) == 0 && strcmp(a->database, t->database) == 0 &&
            strcmp(a->password, t->password != NULL ? t->password : "") == 0 &&
            strcmp(a->application_name, t->application_name) == 0 &&
+           a->replication == t->replication &&
            strcmp(a->options, t->options != NULL ? t->options : "") == 0 && is_same_tls(a, &t->tls);
 }
 
@@ -545,6 +607,7 @@ ask_set_target(struct ask *a, const struct ask_target *t)
     forget_target(a);
     a->host = xstrdup(t->host);
     a->port = t->port;
+    a->replication = t->replication;
     a->user = xstrdup(t->user);
     a->password = xstrdup(t->password != NULL ? t->password : "");
     a->database = xstrdup(t->database);
@@ -581,6 +644,23 @@ ask_about(struct ask *a, const char *sql, const char *value, int64_t limit_ms)
     } else {
         io_timer_start(a->io, &a->start, 0, begin, a);
     }
+}
+
+void
+ask_stream(struct ask *a, const char *sql, const struct ask_stream_ops *ops, int64_t limit_ms)
+{
+    ask_about(a, sql, NULL, limit_ms);
+    a->stream = ops;
+}
+
+/* What does not leave at once does when the socket takes more; what fails is told when it is read
+ * from. */
+void
+ask_send(struct ask *a, const void *bytes, size_t len)
+{
+    BUG_UNLESS(a->state == ASK_STREAMING);
+    if (PQputCopyData(a->conn, bytes, (int)len) == 1 && PQflush(a->conn) > 0)
+        watch(a, IO_READABLE | IO_WRITABLE);
 }
 
 bool

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/remote_calls.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -30,6 +31,7 @@
 
 enum {
     SWEEP_MS = 1000,
+    REMOTE_PATIENCE_MS = 200, /* of a lookup in memcached */
     SQL_CACHE_BYTES = 1024 * 1024,
     BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
@@ -112,6 +114,22 @@ follow_primary(void *ctx)
     }
 }
 
+/* Before any session sees the new view. */
+static void
+note_primary(struct child *c)
+{
+    int node_id = c->view.primary_id;
+    uint32_t timeline = node_id >= 0 ? c->freshness->nodes[node_id].timeline : 0;
+
+    if (c->proc->cache == NULL)
+        return;
+    if (node_id != c->cached_primary_id || timeline != c->cached_timeline)
+        c->host.primary_epoch++;
+    c->cached_primary_id = node_id;
+    c->cached_timeline = timeline;
+    cache_note_primary(c->proc->cache, node_id, timeline);
+}
+
 /* Sessions may be the ones who look: they follow a new primary from the event loop. */
 void
 child_rebuild_view(struct child *c)
@@ -122,6 +140,7 @@ child_rebuild_view(struct child *c)
     for (uint32_t n = 0; n < members.node_count; n++)
         members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
     cluster_view_build(&c->view, c->freshness, &members, c->judged);
+    note_primary(c);
     if (c->view.primary_id < 0 && c->last_primary_id >= 0 && c->primary_lost_ns == 0)
         c->primary_lost_ns = io_now_ns(c->proc->io);
     if (c->view.primary_id < 0 || c->view.primary_id == c->last_primary_id)
@@ -477,6 +496,8 @@ sweep(void *ctx)
     note_cpu(c);
     limits_tell(&c->limits, c->pool);
     show_clients(c);
+    if (c->host.tally != NULL)
+        cache_tally_flush(c->host.tally);
     leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
         idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
@@ -489,6 +510,25 @@ sweep(void *ctx)
 }
 
 /* ---- life ---- */
+
+/* With memqcache_method = memcached; what the parent has started with holds. */
+static void
+child_open_remote(struct child *c)
+{
+    const struct config *cfg = c->proc->config;
+    struct remote_calls_options o = {.io = c->proc->io,
+                                     .versions = c->proc->cache->versions,
+                                     .secret = &c->proc->cache->secret,
+                                     .servers = cfg->memqcache_memcached_host,
+                                     .port = (uint16_t)cfg->memqcache_memcached_port,
+                                     .answer_max = (size_t)cfg->memqcache_maxcache_bytes,
+                                     .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000),
+                                     .patience_ms = REMOTE_PATIENCE_MS};
+    struct err err;
+
+    if (c->proc->cache->store == NULL && remote_calls_new(&o, &c->host.remote, &err) != 0)
+        log_error_parts(LOG_LEVEL_WARNING, &err);
+}
 
 static struct child *
 child_new(struct proc *p)
@@ -525,6 +565,12 @@ child_new(struct proc *p)
         .routed = c->slot->routed,
         .ended = session_ended,
     };
+    if (p->cache != NULL) {
+        c->host.cache = p->cache;
+        c->host.doubts = cache_shared_join(p->cache, cache_owner_of_child(p->child_no));
+        c->host.tally = cache_tally_new(p->cache->stats);
+        child_open_remote(c);
+    }
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -550,10 +596,13 @@ child_free(struct child *c)
     io_timer_stop(&c->closing);
     io_timer_stop(&c->finish);
     session_host_fini(&c->host);
-    left = child_drop_login(c);
+    left = remote_calls_free(c->host.remote);
+    left |= child_drop_login(c);
     pool_free(c->pool);
     dns_free(c->dns);
     catalog_free(c->host.catalog);
+    doubts_free(c->host.doubts);
+    cache_tally_free(c->host.tally);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

@@ -76,6 +76,8 @@ struct child {
     struct io_timer follow;
     int last_primary_id;     /* the last that was known, -1: none yet */
     int64_t primary_lost_ns; /* 0: something was written since */
+    int cached_primary_id;   /* whose answers the query cache has, */
+    uint32_t cached_timeline;
 };
 
 /* child.c: takes what lag has found out since. */

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/shared.h"
 #include "inspect/inspect.h"
 #include "proc/hba.h"
 #include "proc/proc.h"
@@ -142,6 +143,20 @@ close_database(void *ctx, const char *database)
             atomic_load(&shared_proc_of_child(c->proc->shared, n)->pid) != 0)
             proc_send(c->proc, shared_slot_of_child(c->proc->shared, n), &msg);
     }
+    if (c->proc->cache != NULL && c->proc->cache->streams != NULL)
+        proc_send(c->proc, SLOT_WAL, &msg);
+}
+
+static uint32_t
+want_stream(void *ctx, const char *database)
+{
+    struct child *c = ctx;
+    bool is_new;
+    uint32_t number = cache_stream_want(c->proc->cache->streams, database, &is_new);
+
+    if (is_new)
+        wake_send(c->proc->wakes, SLOT_WAL);
+    return number;
 }
 
 static int
@@ -152,6 +167,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     struct inspect_input in = {
         .config = c->proc->config,
         .shared = c->proc->shared,
+        .cache = c->proc->cache,
         .freshness = c->freshness,
         .view = &c->view,
         .nodes = c->judged,
@@ -165,6 +181,8 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     struct inspect_target target;
 
     child_look_at_freshness(c);
+    if (c->host.tally != NULL) /* one's own are in it */
+        cache_tally_flush(c->host.tally);
     if (inspect_find(&in, &question, &target, err) != 0)
         return -1;
     if (q->part != SESSION_ROWS)
@@ -276,6 +294,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->last_write = last_write;
     host->refresh = refresh;
     host->close_database = close_database;
+    host->want_stream = want_stream;
     host->show = show;
     child_fill_holds(c, host);
 }

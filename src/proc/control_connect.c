@@ -1,6 +1,7 @@
 /*
  * `pgpool configtest --connect`: asks every node whether pgpool's own users may do there what
- * health checks, failover and following need, and says what is missing and how to grant it.
+ * health checks, failover, following and the query cache need, and says what is missing and how to
+ * grant it.
  */
 #include "control.h"
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/limits.h"
 #include "os/ask.h"
 #include "os/dns.h"
 #include "os/io.h"
@@ -18,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT_MS = 10000, TEXT_BYTES = 512 };
+enum { LIMIT_MS = 10000, TEXT_BYTES = 512, VISITS = 4 };
 
 /* What a user is asked about itself, a row each: what is needed, whether it has it, and what grants
  * it. The function by which rights on parameters are asked is there from 15 on. */
@@ -52,6 +54,15 @@ static const char altering_before_15[] =
     "SELECT 'set primary_conninfo', false, 'make ' || pg_catalog.quote_ident(current_user)"
     " || ' a superuser, or set follow_primary_command' WHERE NOT"
     " (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)";
+static const char reading_changes[] =
+    "SELECT what, ok, fix FROM (VALUES"
+    " ('read changes for the query cache',"
+    "  (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),"
+    "  'ALTER ROLE ' || pg_catalog.quote_ident(current_user) || ' REPLICATION'),"
+    " ('decode changes for the query cache',"
+    "  pg_catalog.current_setting('wal_level') = 'logical',"
+    "  'set wal_level = logical there and restart it'))"
+    " AS v (what, ok, fix) WHERE NOT ok";
 
 /* One user at one node. */
 struct visit {
@@ -60,7 +71,6 @@ struct visit {
     const char *user;
     const char *question;
     uint32_t node_id;
-    bool acts;
 };
 
 struct visits {
@@ -68,7 +78,7 @@ struct visits {
     struct passwd *passwords;
     struct io *io;
     struct dns *dns;
-    struct visit list[3 * CONFIG_NODES_MAX];
+    struct visit list[VISITS * CONFIG_NODES_MAX];
     uint32_t count;
     uint32_t left;
     bool faulty;
@@ -103,7 +113,7 @@ answered(void *ctx, const struct ask_rows *rows)
         say(v, "error", words);
         v->all->faulty = true;
     }
-    if (v->acts && v->question == acting) {
+    if (v->question == acting) {
         v->question = ask_server_version(rows) >= 150000 ? altering : altering_before_15;
         ask_question(v->ask, v->question, LIMIT_MS);
         return;
@@ -127,7 +137,7 @@ struct user {
     const char *name;
     const char *password;
     const char *database;
-    bool acts;
+    const char *question;
 };
 
 static void
@@ -145,11 +155,8 @@ visit(struct visits *all, uint32_t node_id, const struct user *user)
                                 .application_name = "pgpool configtest",
                                 .tls = proc_ask_tls(all->cfg)};
 
-    *v = (struct visit){.all = all,
-                        .user = user->name,
-                        .question = user->acts ? acting : watching,
-                        .node_id = node_id,
-                        .acts = user->acts};
+    *v = (struct visit){
+        .all = all, .user = user->name, .question = user->question, .node_id = node_id};
     v->ask = ask_new(all->io, all->dns, &ops, v);
     ask_set_target(v->ask, &target);
     ask_question(v->ask, v->question, LIMIT_MS);
@@ -162,12 +169,17 @@ visit_node(struct visits *all, uint32_t node_id)
     const struct config *cfg = all->cfg;
     const struct config_backend *b = &cfg->backends[node_id];
     bool own = cfg->recovery_user[0] != '\0';
-    struct user lag = {cfg->sr_check_user, cfg->sr_check_password, cfg->sr_check_database, false};
+    bool reads = cfg->cache_wal_user[0] != '\0';
+    struct user lag = {cfg->sr_check_user, cfg->sr_check_password, cfg->sr_check_database,
+                       watching};
     struct user health = {b->health_check_user, b->health_check_password, b->health_check_database,
-                          false};
+                          watching};
     struct user doer = {own ? cfg->recovery_user : cfg->sr_check_user,
                         own ? cfg->recovery_password : cfg->sr_check_password,
-                        own ? cfg->recovery_database : cfg->sr_check_database, true};
+                        own ? cfg->recovery_database : cfg->sr_check_database, acting};
+    struct user reader = {reads ? cfg->cache_wal_user : cfg->sr_check_user,
+                          reads ? cfg->cache_wal_password : cfg->sr_check_password,
+                          cfg->sr_check_database, reading_changes};
 
     if (health.database[0] == '\0')
         health.database = lag.database;
@@ -176,6 +188,8 @@ visit_node(struct visits *all, uint32_t node_id)
         visit(all, node_id, &health);
     if (cfg->health_check_period_ms > 0)
         visit(all, node_id, &doer);
+    if (config_wants_cache(cfg) && cfg->cache_invalidation == CONFIG_INVALIDATION_WAL)
+        visit(all, node_id, &reader);
 }
 
 int

@@ -27,6 +27,7 @@ enum {
     FENCE_WAIT_S = 2,
     FOLLOW_WAIT_S = 20,
     RETRY_WAIT_S = 1,
+    FLUSH_WAIT_S = 1, /* the WAL writer needs three times wal_writer_delay, 0.6 s */
     NO_LIMIT_S = 365 * 24 * 3600,
 };
 
@@ -140,6 +141,7 @@ make_config(struct failover *f)
                             cfg->follow_primary_command[0] != '\0' ? c->command_wait_ns : 0);
     c->rejoin_wait_ns = MAX(c->follow_wait_ns, 2 * cfg->recovery_timeout_ms * NS_PER_MS);
     c->switchover_wait_ns = cfg->switchover_timeout_ms * NS_PER_MS;
+    c->flush_wait_ns = FLUSH_WAIT_S * NS_PER_S;
     c->retry_wait_ns = RETRY_WAIT_S * NS_PER_S;
     c->search_wait_ns = cfg->search_primary_node_timeout_ms > 0
                             ? cfg->search_primary_node_timeout_ms * NS_PER_MS

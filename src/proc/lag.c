@@ -20,6 +20,7 @@
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
+#include "orphans.h"
 #include "os/ask.h"
 #include "os/clock.h"
 #include "proc/proc.h"
@@ -92,6 +93,7 @@ struct lag {
     struct proc *proc;
     struct dns *dns;
     struct passwd *passwords;
+    struct orphans *orphans;
     struct lag_node nodes[CLUSTER_NODES_MAX];
     struct cluster_freshness now;
     struct cluster_members members;
@@ -585,19 +587,29 @@ drop_node(struct lag_node *n)
     memset(measured(n), 0, sizeof(struct node_freshness));
 }
 
+static struct ask_target
+target_of(struct lag *lag, uint32_t id)
+{
+    const struct config *cfg = lag->proc->config;
+    const struct config_backend *backend = &cfg->backends[id];
+
+    return (struct ask_target){
+        .host = backend->hostname,
+        .port = (uint16_t)backend->port,
+        .user = cfg->sr_check_user,
+        .password = proc_password(lag->passwords, cfg->sr_check_user, cfg->sr_check_password),
+        .database = cfg->sr_check_database,
+        .application_name = "pgpool lag",
+        .tls = proc_ask_tls(cfg)};
+}
+
 static void
-configure_node(struct lag *lag, uint32_t id, const char *secret)
+configure_node(struct lag *lag, uint32_t id)
 {
     const struct config *cfg = lag->proc->config;
     const struct config_backend *backend = &cfg->backends[id];
     struct lag_node *n = &lag->nodes[id];
-    struct ask_target target = {.host = backend->hostname,
-                                .port = (uint16_t)backend->port,
-                                .user = cfg->sr_check_user,
-                                .password = secret,
-                                .database = cfg->sr_check_database,
-                                .application_name = "pgpool lag",
-                                .tls = proc_ask_tls(cfg)};
+    struct ask_target target = target_of(lag, id);
 
     n->lag = lag;
     n->node_id = (int)id;
@@ -619,14 +631,12 @@ configure(struct lag *lag)
 {
     const struct config *cfg = lag->proc->config;
     uint32_t count = MAX(lag->now.node_count, cfg->backend_count);
-    const char *secret;
 
     proc_read_passwords(cfg, lag->proc->files->pool_key, &lag->passwords);
     cluster_members_from_config(&lag->members, cfg);
-    secret = proc_password(lag->passwords, cfg->sr_check_user, cfg->sr_check_password);
     lag->now.config_generation = cfg->generation;
     for (uint32_t id = 0; id < count; id++)
-        configure_node(lag, id, secret);
+        configure_node(lag, id);
     lag->now.node_count = cfg->backend_count;
     note_change(lag, true);
 }
@@ -668,6 +678,38 @@ on_wake(void *ctx)
     schedule_all(lag);
 }
 
+/* ---- for orphans.c ---- */
+
+static int
+primary_of(void *ctx)
+{
+    const struct lag *lag = ctx;
+
+    return lag->view.primary_id;
+}
+
+static bool
+is_reachable(void *ctx, int node_id)
+{
+    struct lag *lag = ctx;
+
+    return measured(&lag->nodes[node_id])->reachable != 0;
+}
+
+static bool
+target_for(void *ctx, int node_id, struct ask_target *target_r)
+{
+    struct lag *lag = ctx;
+
+    if ((uint32_t)node_id >= lag->proc->config->backend_count ||
+        !lag->proc->config->backends[node_id].configured)
+        return false;
+    *target_r = target_of(lag, (uint32_t)node_id);
+    return true;
+}
+
+static const struct orphans_host orphans_host = {primary_of, is_reachable, target_for};
+
 void
 lag_main(struct proc *p)
 {
@@ -687,7 +729,9 @@ lag_main(struct proc *p)
     }
     proc_title(p, "looking for the primary");
     configure(lag);
+    lag->orphans = orphans_new(p, lag->dns, &orphans_host, lag);
     proc_run(p, &ops, lag);
+    orphans_free(lag->orphans);
     for (uint32_t id = 0; id < CLUSTER_NODES_MAX; id++) {
         ask_free(lag->nodes[id].ask);
         io_timer_stop(&lag->nodes[id].due);

@@ -82,6 +82,8 @@ take_config(struct parent *pa, struct config *next)
     pa->base.config_generation = next->generation;
     proc_configure_log(next, pa->cmd->debug);
     wake_send_all(pa->base.wakes, SLOT_PARENT);
+    if (config_wants_cache(next) && pa->base.cache == NULL)
+        log_warning("the query cache stays off until pgpool is restarted: it has no memory");
     supervise(pa); /* there may be other nodes */
 }
 

@@ -6,11 +6,13 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cache/shared.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
 #include "os/limits.h"
+#include "os/memcached_client.h"
 #include "os/random.h"
 #include "os/tls.h"
 #include "parent.h"
@@ -216,13 +218,23 @@ parent_publish_tls(struct parent *pa, const struct config *cfg, struct err *err)
     return rc;
 }
 
+/* With a query cache each name has its tables, too. */
+static uint32_t
+memo_entries(const struct config *cfg)
+{
+    enum { PER_NAME = 8 };
+    uint64_t entries = (uint64_t)cfg->relcache_size * (config_wants_cache(cfg) ? PER_NAME : 1);
+
+    return (uint32_t)MIN(entries, INT32_MAX);
+}
+
 static int
 open_shared(struct parent *pa, struct err *err)
 {
     struct shared_layout layout = {
         .child_slots = 2 * pa->base.child_target,
         .sessions_per_child = (uint32_t)pa->config->child_max_clients,
-        .memo_entries = (uint32_t)pa->config->relcache_size,
+        .memo_entries = memo_entries(pa->config),
         .health_slots = MIN(pa->config->backend_count + SPARE_NODES, (uint32_t)CLUSTER_NODES_MAX),
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),
@@ -243,6 +255,46 @@ open_shared(struct parent *pa, struct err *err)
         parent_publish_tls(pa, pa->config, err) != 0 || parent_publish(pa, pa->config, err) != 0)
         return -1;
     pa->base.config_generation = pa->config->generation;
+    return 0;
+}
+
+/* Would children be able to use it? Connects to nobody. */
+static int
+try_memcached(const struct config *cfg, struct err *err)
+{
+    struct memcached_options options = {.servers = cfg->memqcache_memcached_host,
+                                        .port = (uint16_t)cfg->memqcache_memcached_port,
+                                        .timeout_ms = 1};
+    struct memcached_client *client;
+
+    if (memcached_client_open(&options, &client, err) != 0)
+        return -1;
+    memcached_client_close(client);
+    return 0;
+}
+
+static int
+open_cache(struct parent *pa, struct err *err)
+{
+    const struct config *cfg = pa->config;
+    struct cache_shared_options o = {
+        .limits = {.total_bytes = (size_t)cfg->memqcache_total_size_bytes,
+                   .entries_max = (uint32_t)cfg->memqcache_max_num_cache,
+                   .entry_bytes = (uint32_t)cfg->memqcache_maxcache_bytes,
+                   .expire_s = (uint32_t)(cfg->memqcache_expire_ms / 1000)},
+        .child_slots = shared_layout(pa->base.shared)->child_slots,
+        .with_streams = cfg->cache_invalidation == CONFIG_INVALIDATION_WAL,
+        .without_store = cfg->memqcache_method == CONFIG_CACHE_MEMCACHED,
+    };
+
+    if (!config_wants_cache(cfg))
+        return 0;
+    if (o.without_store && try_memcached(cfg, err) != 0)
+        return -1;
+    if (cache_shared_new(&o, &pa->base.cache, err) != 0)
+        return -1;
+    cache_close(pa->base.cache, pa->from != NULL ? CACHE_CLOSED_GENERATION | CACHE_CLOSED_LEFT
+                                                 : CACHE_CLOSED_START);
     return 0;
 }
 
@@ -332,7 +384,7 @@ parent_open(struct parent *pa, struct err *err)
     choose_child_numbers(pa);
     raise_limits(pa);
     if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
-        open_shared(pa, err) != 0 || open_log_pipe(pa, err) != 0)
+        open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
@@ -363,6 +415,7 @@ parent_close(struct parent *pa)
     sock_listeners_close(&pa->pcp, true);
     inboxes_free(pa->base.inboxes);
     wakes_free(pa->base.wakes);
+    cache_shared_free(pa->base.cache);
     shared_free(pa->base.shared);
     free(pa->processes);
     for (int end = 0; end < 2; end++) {

@@ -299,6 +299,7 @@ pcp_new(struct proc *p)
     s->input = (struct inspect_input){
         .config = p->config,
         .shared = p->shared,
+        .cache = p->cache,
         .freshness = &s->freshness,
         .view = &s->view,
         .nodes = &s->nodes,

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "cache/shared.h"
 #include "os/channel.h"
 #include "parent.h"
 
@@ -313,6 +314,16 @@ hear(struct peer *peer, const char *line)
         parent_reload(pa, "told to reload by the older generation", &err);
 }
 
+/* What the last of them has left at the servers is waited for (proc/orphans.h) before the cache is
+ * open. While an upgrade is under way, it is closed for that. */
+static void
+note_elders(struct parent *pa)
+{
+    if (pa->base.cache != NULL && peers_elder_count(pa) == 0 && !pa->succeeded &&
+        pa->upgrade.pid == 0)
+        cache_open(pa->base.cache, CACHE_CLOSED_GENERATION);
+}
+
 static void
 gone(struct peer *peer)
 {
@@ -324,6 +335,7 @@ gone(struct peer *peer)
     if (was_elder) {
         log_info("the older generation of parent process %d has ended", (int)peer->pid);
         shared_set_elders(pa->base.shared, peers_elder_count(pa));
+        note_elders(pa);
         wake_send(pa->base.wakes, SLOT_FAILOVER);
         parent_finish_when_alone(pa);
     }

@@ -31,7 +31,7 @@ enum {
     COL_TIMELINE, /* of a standby: received; of a primary: the name of a WAL file */
     COL_SYSTEM,
     COL_RECEIVED,
-    COL_REPLAYED,
+    COL_FLUSHED, /* of a primary */
     COL_CONTROL_TIMELINE,
     COL_BLIND,
     COL_MAY_LIST,
@@ -47,7 +47,7 @@ static const char who[] =
     " CASE WHEN s.r THEN GREATEST(pg_catalog.pg_last_wal_receive_lsn(),"
     " pg_catalog.pg_last_wal_replay_lsn())"
     " ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
-    " CASE WHEN s.r THEN pg_catalog.pg_last_wal_replay_lsn() END,"
+    " CASE WHEN NOT s.r THEN pg_catalog.pg_current_wal_flush_lsn() END,"
     " CASE WHEN s.r THEN GREATEST((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"
     " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery())) END,"
     " w.pid IS NOT NULL AND w.status IS NULL,"
@@ -169,12 +169,11 @@ read_who(const struct ask_rows *rows, struct health_answer *answer_r)
     answer_r->in_recovery = recovery[0] == 't';
     answer_r->system_identifier = strtoull(system, NULL, 10);
     num_parse_lsn(ask_value(rows, 0, COL_RECEIVED), &answer_r->received_lsn);
+    num_parse_lsn(ask_value(rows, 0, COL_FLUSHED), &answer_r->flushed_lsn);
     if (!answer_r->in_recovery) {
         answer_r->timeline = timeline_of_file(timeline);
-        answer_r->replayed_lsn = answer_r->received_lsn;
         return answer_r->system_identifier != 0 && answer_r->timeline != 0;
     }
-    num_parse_lsn(ask_value(rows, 0, COL_REPLAYED), &answer_r->replayed_lsn);
     num_parse_u32(ask_value(rows, 0, COL_CONTROL_TIMELINE), &control);
     if (!num_parse_u32(timeline, &answer_r->timeline) || answer_r->timeline == 0)
         answer_r->timeline = control;

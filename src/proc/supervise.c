@@ -5,6 +5,7 @@
  * a process that dies again and again right after its start is put off. Nothing here waits.
  */
 #include "base/log.h"
+#include "cache/shared.h"
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/daemon.h"
@@ -42,6 +43,8 @@ kind_of_slot(const struct parent *pa, uint32_t slot)
         return PROC_PCP;
     case SLOT_FAILOVER:
         return PROC_FAILOVER;
+    case SLOT_WAL:
+        return PROC_WAL;
     default:
         return PROC_LOGGER;
     }
@@ -230,6 +233,8 @@ is_wanted(const struct parent *pa, uint32_t slot)
     case PROC_LAG:
     case PROC_PCP:
         return true;
+    case PROC_WAL:
+        return pa->base.cache != NULL && pa->base.cache->streams != NULL && !pa->succeeded;
     case PROC_FAILOVER:
         return (pa->from == NULL || pa->took_over) && !pa->succeeded;
     case PROC_HEALTH:
@@ -342,6 +347,32 @@ tell_death(const struct parent *pa, uint32_t slot, pid_t pid, int status)
         log_write(LOG_DEBUG1, "%s process %d has ended", name, (int)pid);
 }
 
+/* What it has sent may still be running, and nobody will hear the end of it. */
+static void
+leave_orphans(struct parent *pa, uint32_t child_no)
+{
+    struct shared *sh = pa->base.shared;
+
+    if (pa->base.cache == NULL)
+        return;
+    for (uint32_t n = 0; n < shared_servers_per_child(sh); n++) {
+        const struct server_slot *server = shared_server(sh, child_no, n);
+        struct cache_orphan o = {server->node_id, (uint32_t)server->backend_pid};
+        if (atomic_load(&server->used) != 0 && server->backend_pid != 0)
+            cache_orphan_add(pa->base.cache, o);
+    }
+    cache_shared_bury(pa->base.cache, cache_owner_of_child(child_no));
+}
+
+/* What it doubts waits for commits that it knows of; whoever comes after it raises these
+ * databases before anything of them is given again. */
+static void
+leave_streams(struct parent *pa)
+{
+    cache_streams_end_leases(pa->base.cache->streams);
+    cache_shared_bury(pa->base.cache, cache_owner_of_wal(pa->base.cache));
+}
+
 static void
 bury(struct parent *pa, uint32_t slot, int status)
 {
@@ -353,6 +384,10 @@ bury(struct parent *pa, uint32_t slot, int status)
         tell_death(pa, slot, pid, status);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         note_relapse(pa, slot);
+    if (slot >= pa->first_child)
+        leave_orphans(pa, slot - pa->first_child);
+    else if (slot == SLOT_WAL)
+        leave_streams(pa);
     if (slot >= pa->first_child)
         shared_clear_child(pa->base.shared, slot - pa->first_child);
     atomic_store(&shown->retiring, 0);

@@ -13,6 +13,7 @@
  */
 #include "base/arena.h"
 #include "base/log.h"
+#include "cache/shared.h"
 #include "os/channel.h"
 #include "os/exec.h"
 #include "os/notify.h"
@@ -100,6 +101,16 @@ take_files_back(struct parent *pa)
     }
 }
 
+/* What the new one's sessions wrote, if it had let any in, was not seen here. */
+static void
+reopen_cache(struct parent *pa)
+{
+    if (pa->base.cache == NULL || peers_elder_count(pa) > 0)
+        return;
+    cache_close(pa->base.cache, CACHE_CLOSED_LEFT);
+    cache_open(pa->base.cache, CACHE_CLOSED_GENERATION);
+}
+
 static void
 fail(struct parent *pa, const char *words)
 {
@@ -109,6 +120,7 @@ fail(struct parent *pa, const char *words)
     peer_close(&pa->peers.successor);
     up->pid = 0;
     take_files_back(pa);
+    reopen_cache(pa);
     log_error("upgrade has failed, this process %s: %s",
               pa->stopping != 0 ? "stops all the same" : "goes on", words);
     answer(&up->client, "failed %s", words);
@@ -311,6 +323,9 @@ begin(struct parent *pa, int words_fd, int limit_s)
     up->client.watch = io_watch(pa->io, up->client.fd, IO_READABLE, on_client, pa);
     log_info("received upgrade request, starting \"%s\"", pa->cmd->program);
     up->given_up = NULL;
+    /* before any session of the new one can write */
+    if (pa->base.cache != NULL)
+        cache_close(pa->base.cache, CACHE_CLOSED_GENERATION);
     /* Whoever ends in between leaves his successor to us: `pgpool status` finds all of them. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid = handover_send(ends[0], pa, &err) == 0 ? fork() : -1;

@@ -53,6 +53,8 @@ static void
 forget_link(struct session *s, struct server *server)
 {
     note_definitions(s);
+    if (s->cache != NULL)
+        cache_link_gone(s, server);
     statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
@@ -159,6 +161,8 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
     /* what it says unasked would land inside of a message that passes in pieces */
     if (unlikely(server != s->cur) && s->cur != NULL && server_is_mid_message(s->cur))
         return;
+    if (s->cache != NULL)
+        cache_passes(s, server, bytes, len);
     if (rx != NULL)
         io_send_rx(s->client, rx, (size_t)(bytes - rx->data), len);
     else
@@ -241,6 +245,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         else
             keeps_cycle_end(s, server, false);
     } else if (s->retry.due) {
+        if (s->cache != NULL)
+            cache_forget_answer(s);
         retry_run(s, false);
         return;
     } else {
@@ -258,6 +264,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         }
         if (server->tx_status == 'I')
             note_definitions(s);
+        if (s->cache != NULL)
+            cache_cycle_end(s, server, e, failed);
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
         keeps_cycle_end(s, server, failed || in_tx);

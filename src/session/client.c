@@ -221,9 +221,14 @@ on_bind(struct out *o, size_t at, uint32_t len)
     struct wire_bind b;
     struct err err;
 
-    if (wire_parse_bind(o->bytes + at, len, &b, &err) != WIRE_OK)
+    if (wire_parse_bind(o->bytes + at, len, &b, &err) != WIRE_OK) {
+        if (s->cache != NULL)
+            cache_bound(s, o->server, NULL);
         return NULL;
+    }
     st = statements_find(s, b.statement);
+    if (s->cache != NULL)
+        cache_bound(s, o->server, st);
     if (st == NULL)
         return NULL;
     out_flush(o);
@@ -557,7 +562,7 @@ give_up(struct session *s, const struct unit *u)
 
 /* Its server is there. */
 static void
-send_placed(struct session *s, struct out *o, const struct unit *u)
+send_placed(struct session *s, struct out *o, struct unit *u)
 {
     retry_keep(s, o->server, o->bytes, u);
     s->to_primary_once = s->lookup_failed = false;
@@ -569,7 +574,11 @@ send_placed(struct session *s, struct out *o, const struct unit *u)
         sequences_send(s, u, o->server);
     s->cur = o->server;
     session_show_state(s, SESSION_SLOT_ACTIVE);
+    if (unlikely(s->host->cache != NULL))
+        cache_sending(s, o->server, o->bytes, u);
     send_unit(s, o, u);
+    if (unlikely(s->host->cache != NULL))
+        cache_sent(s);
     if (unlikely(s->host->question.count > 0))
         lookup_learn(s);
 }
@@ -613,6 +622,12 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     if (waits_for_answers(s, u)) {
         s->stall = STALL_ANSWERS;
         return false;
+    }
+    if (unlikely(s->host->cache != NULL)) {
+        if (cache_answers(s, bytes, u))
+            return true;
+        if (unlikely(s->stall == STALL_CACHE))
+            return false;
     }
     if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
         if (waits_to_ask(s, u))

@@ -1,6 +1,6 @@
 /*
  * PGPOOL SHOW, PGPOOL SET, PGPOOL RESET and PGPOOL EXPLAIN: a session's look at the options, and
- * its own values.
+ * its own values; PGPOOL SET CACHE DELETE.
  *
  * Called by local.c for statements of the kind SQL_POOL, in either protocol. What is set holds at
  * once and until it is reset or the session ends; no transaction undoes it, and no RESET ALL or
@@ -83,6 +83,8 @@ run(struct session *s, const struct sql_command *command, struct buf *out, struc
         return err_set(err, "25P02",
                        "current transaction is aborted, commands ignored until end of transaction "
                        "block");
+    if (command->verb == SQL_COMMAND_CACHE_DELETE)
+        return cache_delete(s, command->rest, out, err);
     if (all)
         options_reset_all(s);
     else if (options_set(s, command->name, sets ? command->value : NULL, err) != 0)

@@ -71,6 +71,15 @@ add_catalog(struct session *s, const struct sql_statement *st, const struct verd
 }
 
 static void
+add_cache(struct session *s, const struct sql_facts *f, const struct verdict *v, struct buf *out)
+{
+    char words[CACHE_WORDS_BYTES];
+
+    cache_words(s, f, v, words);
+    add_row(out, "cache", "%s", words);
+}
+
+static void
 add_session(const struct session *s, struct buf *out)
 {
     const char *transaction = "none";
@@ -157,6 +166,7 @@ explain_rows(struct session *s, struct sql_text inner, struct buf *out)
     v = lookup_verdict(s, f);
     add_statement(f, &v, out);
     add_catalog(s, &f->statements[0], &v, out);
+    add_cache(s, f, &v, out);
     add_session(s, out);
     add_consistency(s, out);
     add_nodes(s, out);

@@ -119,6 +119,7 @@ keeps_clear(struct session *s)
     s->serializable = false;
     io_timer_stop(&k->quiet);
     named_clear(s);
+    cache_is_clean(s);
     show(s);
 }
 

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "catalog/tables.h"
 #include "config/config.h"
 #include "route/route.h"
 #include "wire/build.h"
@@ -329,6 +330,40 @@ watch(struct session *s, const struct sql_facts *f, struct verdict *v)
     }
 }
 
+/* Is what it reads asked about, though it may be that it stays at the primary? */
+static bool
+reads_matter(const struct session *s, const struct sql_statement *st)
+{
+    return st->unknown_calls || may_leave_primary(s) || s->host->cache != NULL;
+}
+
+static bool
+knows_writes(const struct session *s, const struct sql_statement *st)
+{
+    struct catalog_tables tables;
+    uint32_t flags;
+
+    return catalog_writes(s->host->catalog, &s->scope, st, &tables) != CATALOG_TABLES_UNKNOWN &&
+           ((st->kind != SQL_PREPARE && st->kind != SQL_CALL) ||
+            catalog_judge(s->host->catalog, &s->scope, st, &flags, NULL));
+}
+
+/* With a query cache, writes whose tables nobody knows would make all that is kept invalid, and the
+ * catalog forgotten: they wait until that is known, once. */
+static void
+ask_for_tables(struct session *s, const struct sql_facts *f, struct verdict *v)
+{
+    if (!f->understood || moves(f) || !names_hold(s) || !may_ask(s))
+        return;
+    refresh_scope(s);
+    for (uint32_t n = 0; n < f->count; n++) {
+        if (knows_writes(s, &f->statements[n]))
+            continue;
+        v->unknown = true;
+        catalog_question_add(&s->host->question, s->host->catalog, &s->scope, &f->statements[n]);
+    }
+}
+
 struct verdict
 lookup_verdict(struct session *s, const struct sql_facts *f)
 {
@@ -350,19 +385,22 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     if (f->count != 1 || !f->understood || !route_may_be_plain_read(st) || st->kind == SQL_EMPTY ||
         st->kind == SQL_SET || st->kind == SQL_POOL_SHOW) {
         watch(s, f, &v);
+        if (unlikely(s->host->cache != NULL))
+            ask_for_tables(s, f, &v);
         return v;
     }
     v.by_catalog = true;
-    v.judged = !s->pinned && names_hold(s) && (st->unknown_calls || may_leave_primary(s)) &&
-               flags_of(s, f, &flags);
+    v.judged = !s->pinned && names_hold(s) && reads_matter(s, st) && flags_of(s, f, &flags);
     if (v.judged) {
         take_flags(s, st, flags, &v);
         return v;
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    if (s->pinned || !names_hold(s) || !(st->unknown_calls || may_leave_primary(s))) {
+    if (s->pinned || !names_hold(s) || !reads_matter(s, st)) {
         watch(s, f, &v); /* it stays at the primary whatever the answer is */
+        if (unlikely(s->host->cache != NULL))
+            ask_for_tables(s, f, &v);
         return v;
     }
     v.unknown = may_ask(s);
@@ -605,8 +643,8 @@ node_to_ask(struct session *s)
     enum route_reason reason;
 
     if (primary_id >= 0 && !s->host->view->nodes[primary_id].drained &&
-        !session_options(s)->ask_reader)
-        return primary_id;
+        (!session_options(s)->ask_reader || catalog_asks_tables(s->host->catalog)))
+        return primary_id; /* of tables a standby may know less */
     return place_reader(s, &reason);
 }
 

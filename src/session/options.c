@@ -9,6 +9,7 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "base/str.h"
 #include "config/config.h"
 #include "config/overrides.h"
 
@@ -74,6 +75,7 @@ take_own(struct session_options *o, const struct config_session *values)
     o->log_client_messages = values->log_client_messages;
     o->log_backend_messages = values->log_backend_messages;
     o->idle_limit_ms = values->client_idle_limit_ms;
+    o->cache = values->memory_cache_enabled;
     o->catalog_mask = UINT32_MAX;
     if (o->config->check_temp_table == CONFIG_TEMP_TABLE_NONE)
         o->catalog_mask &= ~(uint32_t)CATALOG_TEMPORARY;
@@ -105,6 +107,7 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
         .log_connections = cfg->log_connections,
         .log_disconnections = cfg->log_disconnections,
         .login_limit_ms = cfg->authentication_timeout_ms,
+        .cache_follows_writes = cfg->memqcache_auto_cache_invalidation,
     };
     config_session_values(cfg, NULL, &values);
     take_own(options_r, &values);
@@ -179,14 +182,21 @@ changed(struct session *s)
 int
 options_set(struct session *s, const char *name, const char *text, struct err *err)
 {
+    bool of_cache = str_equal_nocase(name, "memory_cache_enabled");
     int rc;
 
+    if (of_cache && text != NULL && s->host->cache == NULL)
+        return err_set(err, "55000", "there is no query cache: it was off when pgpool was started");
     if (s->own == NULL)
         s->own = own_new();
     if (text != NULL)
         rc = config_overrides_set(s->own->set, name, text, err);
     else
         rc = config_overrides_reset(s->own->set, name, err);
+    if (of_cache && rc == 0 && text != NULL)
+        s->cache_mode = -1; /* its own word counts, not that of pool_limits */
+    else if (of_cache)
+        startup_take_limits(s);
     changed(s);
     return rc;
 }
@@ -196,5 +206,6 @@ options_reset_all(struct session *s)
 {
     if (s->own != NULL)
         config_overrides_reset_all(s->own->set);
+    startup_take_limits(s);
     changed(s);
 }

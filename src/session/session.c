@@ -139,7 +139,7 @@ session_new(struct session_host *host, int fd, const struct session_place *place
     s->tx_status = 'I';
     s->plain_strings = true;
     s->reader_node = -1;
-    s->pool_mode = -1;
+    s->pool_mode = s->cache_mode = -1;
     s->active_ns = io_now_ns(host->io);
     s->last_write_ns = host->last_write(host->ctx);
     if (random_bytes(s->cancel_key, sizeof(s->cancel_key), &err) != 0)
@@ -165,6 +165,7 @@ session_reap(void *ctx)
     struct session *s = ctx;
 
     buf_free(&s->in);
+    cache_fini(s);
     statements_fini(s);
     tx_fini(s);
     retry_drop(s);
@@ -181,6 +182,8 @@ session_reap(void *ctx)
 void
 session_drop_link(struct session *s, struct server *server)
 {
+    if (s->cache != NULL)
+        cache_link_gone(s, server);
     statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
@@ -287,7 +290,7 @@ session_facts(struct session *s, const char *text, size_t len)
     static const struct sql_statement unread = {
         .kind = SQL_OTHER, .may_write = true, .may_touch_session = true};
     static struct sql_memo none; /* of what is not understood, nobody writes it */
-    static const struct sql_facts unknown = {1, false, true, true, &unread, &none};
+    static const struct sql_facts unknown = {1, false, true, true, &unread, &none, 0, {"", 0}};
     struct sql_options options = {.standard_conforming_strings = s->plain_strings,
                                   .server_version = s->host->view->server_version};
 
@@ -315,6 +318,8 @@ release(struct session *s, struct server **link)
 {
     struct server *server = *link;
 
+    if (s->cache != NULL)
+        cache_link_gone(s, server);
     statements_link_gone(s, server);
     if (s->cur == server)
         s->cur = NULL;
@@ -471,7 +476,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
-    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP ||
+    if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
         s->cancelled = true;
         client_go_on(s);
@@ -500,7 +505,7 @@ static bool
 is_served(const struct session *s)
 {
     return (s->cur != NULL && s->cur->pending.count > 0) || s->stall == STALL_SERVER ||
-           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP;
+           s->stall == STALL_ANSWERS || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE;
 }
 
 void

@@ -420,13 +420,28 @@ make_wish(struct session *s)
     s->wish = route_rules_wish(session_options(s)->rules, &client, draw / 4294967296.0);
 }
 
+static const struct config_limit *
+limit_of(const struct session *s)
+{
+    const struct config_limits *limits = &session_options(s)->config->limits;
+
+    return config_limit_find(limits, s->log.database, s->log.user);
+}
+
 static void
 take_pool_mode(struct session *s)
 {
-    const struct config_limits *limits = &session_options(s)->config->limits;
-    const struct config_limit *entry = config_limit_find(limits, s->log.database, s->log.user);
+    const struct config_limit *entry = limit_of(s);
 
     s->pool_mode = entry != NULL ? (int8_t)entry->pool_mode : -1;
+}
+
+void
+startup_take_limits(struct session *s)
+{
+    const struct config_limit *entry = limit_of(s);
+
+    s->cache_mode = entry != NULL ? entry->cache : -1;
 }
 
 static void
@@ -451,6 +466,7 @@ begin(struct session *s, const struct wire_startup *p)
     negotiate(s, p);
     make_wish(s);
     take_pool_mode(s);
+    startup_take_limits(s);
     collect_parameters(p, &s->login->parameters);
     buf_drop(&s->in, p->total_bytes);
     session_enter(s, CLIENT_LOGIN);

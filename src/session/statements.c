@@ -95,6 +95,9 @@ statement_of(struct session *s, const struct wire_parse *p)
                                  lookup_meaning(s)};
     struct statement *st = statement_new(s, p->name, prepared_get(s->host->pool, &text));
 
+    st->meaning = text.scope;
+    st->keeps_answer = cache_keeps(f);
+    st->identity = f->identity;
     st->kind = (uint8_t)f->statements[0].kind;
     st->hint = (uint8_t)f->statements[0].hint;
     st->hint_node = f->statements[0].hint_node;
@@ -145,6 +148,17 @@ statements_have_room(const struct session *s, const struct wire_parse *p)
            s->statement_bytes + sizeof(struct statement) + p->name.len + p->query.len +
                    (size_t)p->type_count * 4 <=
                STATEMENTS_MAX_BYTES;
+}
+
+bool
+statements_has_unnamed(struct session *s, const struct wire_parse *p)
+{
+    const struct statement *st = p->name.len == 0 ? statements_find(s, p->name) : NULL;
+
+    return st != NULL && st->prepared != NULL && st->meaning == lookup_meaning(s) &&
+           st->prepared->query_len == p->query.len && st->prepared->type_count == p->type_count &&
+           memcmp(st->prepared->query, p->query.data, p->query.len) == 0 &&
+           memcmp(st->prepared->types, p->types, (size_t)p->type_count * 4) == 0;
 }
 
 /* ---- on a server ---- */

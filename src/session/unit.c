@@ -155,10 +155,13 @@ take_execution(struct unit *u, const struct sql_statement *st)
 static void
 ask_explained(struct session *s, struct unit *u, const char *text, size_t len)
 {
+    const struct sql_facts *f;
     struct sql_text inner;
 
-    if (command_explains(s, (struct sql_text){text, (uint32_t)len}, &inner))
-        u->asks |= lookup_verdict(s, session_facts(s, inner.data, inner.len)).unknown;
+    if (!command_explains(s, (struct sql_text){text, (uint32_t)len}, &inner))
+        return;
+    f = session_facts(s, inner.data, inner.len);
+    u->asks |= lookup_verdict(s, f).unknown || cache_asks(s, f);
 }
 
 static void

@@ -163,7 +163,7 @@ without_numbers(const char *text, size_t len, char *to)
 
 /* Where everything of an entry stands, and its size. */
 struct layout {
-    size_t statements, tables, functions, operators, types, settings, text, chars, size;
+    size_t statements, tables, functions, operators, types, settings, columns, text, chars, size;
 };
 
 static struct layout
@@ -177,7 +177,8 @@ lay_out(const struct sql_found *f, size_t text_len)
     o.operators = o.functions + f->functions.count * sizeof(struct sql_function);
     o.types = o.operators + f->operators.count * sizeof(struct sql_name);
     o.settings = o.types + f->types.count * sizeof(struct sql_name);
-    o.text = o.settings + f->settings.count * sizeof(struct sql_setting);
+    o.columns = o.settings + f->settings.count * sizeof(struct sql_setting);
+    o.text = o.columns + f->columns.count * sizeof(struct sql_name);
     o.chars = o.text + text_len;
     o.size = o.chars + f->char_count;
     return o;
@@ -227,6 +228,7 @@ copy_found(struct entry *e, const struct sql_found *f, const struct layout *o)
     struct sql_name *operators = (struct sql_name *)(base + o->operators);
     struct sql_name *types = (struct sql_name *)(base + o->types);
     struct sql_setting *settings = (struct sql_setting *)(base + o->settings);
+    struct sql_name *columns = (struct sql_name *)(base + o->columns);
 
     copy_list((char *)st, &f->statements, sizeof(*st));
     copy_list((char *)tables, &f->tables, sizeof(*tables));
@@ -234,6 +236,7 @@ copy_found(struct entry *e, const struct sql_found *f, const struct layout *o)
     copy_list((char *)operators, &f->operators, sizeof(*operators));
     copy_list((char *)types, &f->types, sizeof(*types));
     copy_list((char *)settings, &f->settings, sizeof(*settings));
+    copy_list((char *)columns, &f->columns, sizeof(*columns));
     if (f->char_count > 0)
         memcpy(m.to, f->chars, f->char_count);
     for (uint32_t n = 0; n < f->tables.count; n++) {
@@ -246,6 +249,7 @@ copy_found(struct entry *e, const struct sql_found *f, const struct layout *o)
     }
     move_names(operators, f->operators.count, &m);
     move_names(types, f->types.count, &m);
+    move_names(columns, f->columns.count, &m);
     for (uint32_t n = 0; n < f->settings.count; n++) {
         move_text(&settings[n].name, &m);
         move_text(&settings[n].value, &m);
@@ -258,11 +262,13 @@ copy_found(struct entry *e, const struct sql_found *f, const struct layout *o)
         st->operators = operators;
         st->types = types;
         st->settings = settings;
+        st->columns = columns;
         tables += st->table_count;
         functions += st->function_count;
         operators += st->operator_count;
         types += st->type_count;
         settings += st->setting_count;
+        columns += st->column_count;
     }
 }
 
@@ -336,6 +342,8 @@ fill(struct sql_cache *c, const struct key *k, bool understood, bool kept)
     memcpy(e->text, k->text, text_len);
     e->facts.statements = st;
     e->facts.memo = &e->memo;
+    e->facts.identity = k->hash | 1;
+    e->facts.text = (struct sql_text){e->text, e->text_len};
     if (understood) {
         copy_found(e, &c->found, &o);
         sum_up(&e->facts, st, &c->found);
@@ -426,7 +434,9 @@ look_up_new(struct sql_cache *c, struct key *exact, const struct key *common)
         k = common;
     if (!is_worth_keeping(c, k)) {
         c->has_last = true;
-        return &fill(c, exact, understood, false)->facts;
+        e = fill(c, exact, understood, false);
+        e->facts.identity = k->hash | 1;
+        return &e->facts;
     }
     e = fill(c, k, understood, true);
     keep(c, e);

@@ -84,6 +84,7 @@ static uint32_t
 call(struct sql_look *l, uint32_t first, uint32_t last)
 {
     sql_add_function(l, first);
+    sql_look_at_time_call(l, last, last + 1);
     if (is_set_config(l, last))
         note_setting(l, last + 1);
     return open_arguments(l, last + 1, SQL_CALL_NONE);
@@ -346,7 +347,7 @@ typed_string(struct sql_look *l, uint32_t first, uint32_t last)
         return 0;
     if (last == first && sql_is_word(l, last, "regclass"))
         sql_add_regclass(l, at);
-    at = sql_type(l, first);
+    at = sql_type_of_literal(l, first);
     l->operand = SQL_OPERAND;
     return at + 1;
 }
@@ -394,7 +395,7 @@ type_word(struct sql_look *l, uint32_t n)
     if (t[1].kind == T_STRING || t[1].kind == '(' || t[1].kind == K_VARYING ||
         t[1].kind == K_WITH || t[1].kind == K_WITHOUT || t[1].kind == K_CHAR ||
         t[1].kind == K_CHARACTER)
-        n = sql_type(l, n);
+        n = sql_type_of_literal(l, n);
     else
         n++;
     l->operand = SQL_OPERAND;

@@ -378,6 +378,35 @@ take_explain(struct words *w, struct sql_command *c, struct err *err)
     return take_login(w, c, err);
 }
 
+/* SET CACHE DELETE 'statement' */
+static int
+take_cache(struct words *w, struct sql_command *c, struct err *err)
+{
+    c->verb = SQL_COMMAND_CACHE_DELETE;
+    next_word(w);
+    if (!is_word(w, "delete"))
+        return unexpected(w, err);
+    next_word(w);
+    if (w->kind != WORD_TEXT)
+        return unexpected(w, err);
+    c->rest = (struct sql_text){w->start, (uint32_t)(w->at - w->start)};
+    next_word(w);
+    return 0;
+}
+
+size_t
+sql_command_unquote(struct sql_text literal, const struct sql_options *options, char *to_r)
+{
+    struct words w = {.at = literal.data,
+                      .end = literal.data + literal.len,
+                      .plain_strings = options->standard_conforming_strings};
+
+    next_word(&w);
+    if (w.kind != WORD_TEXT || !take(&w, to_r, literal.len))
+        return 0;
+    return strlen(to_r);
+}
+
 static int
 take_command(struct words *w, struct sql_command *c, struct err *err)
 {
@@ -404,6 +433,8 @@ take_command(struct words *w, struct sql_command *c, struct err *err)
     }
     c->verb = SQL_COMMAND_SET;
     next_word(w);
+    if (is_word(w, "cache"))
+        return take_cache(w, c, err);
     if (take_name(w, c, err) != 0)
         return -1;
     return take_value(w, c, err);

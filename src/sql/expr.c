@@ -130,18 +130,48 @@ is_word_type(const struct sql_look *l, uint32_t n)
             (l->t[n].kind == K_DOUBLE && l->t[n + 1].kind == K_PRECISION));
 }
 
-uint32_t
-sql_type(struct sql_look *l, uint32_t n)
+static uint32_t
+type(struct sql_look *l, uint32_t n)
 {
+    uint32_t first;
+
     if (n < l->end && l->t[n].kind == K_SETOF)
         n++;
+    first = n;
     if (n >= l->end || !sql_is_name(&l->t[n]) || l->t[n].category == SQL_RESERVED)
         return bad(l);
     if (is_word_type(l, n))
         n = sql_word_type(l, n);
     else
         n = skip_modifiers(l, sql_add_type(l, n) + 1);
+    if (!l->bad)
+        sql_look_at_type(l, first, n);
     return skip_bounds(l, n);
+}
+
+/* The same, of the value of the tokens from `from` to `to`. */
+static uint32_t
+type_of(struct sql_look *l, uint32_t n, uint32_t from, uint32_t to)
+{
+    n = type(l, n);
+    if (!l->bad)
+        sql_look_at_cast(l, from, to);
+    l->cast_end = n;
+    return n;
+}
+
+uint32_t
+sql_type(struct sql_look *l, uint32_t n)
+{
+    return type_of(l, n, 0, 0);
+}
+
+uint32_t
+sql_type_of_literal(struct sql_look *l, uint32_t n)
+{
+    n = type(l, n);
+    l->st->reads_times |= !l->bad && l->zone_type;
+    return n;
 }
 
 /* ---- casts ---- */
@@ -161,7 +191,7 @@ cast(struct sql_look *l, uint32_t n)
     if (l->t[n - 1].kind == T_STRING && is_regclass(l, n + 1))
         sql_add_regclass(l, n - 1);
     l->operand = SQL_OPERAND;
-    return sql_type(l, n + 1);
+    return type_of(l, n + 1, 0, n - 1);
 }
 
 /* (name type, ...) or (name, ...) at n. */
@@ -186,6 +216,18 @@ sql_column_definitions(struct sql_look *l, uint32_t n)
 
 /* ---- words of queries ---- */
 
+/* The first token of what CAST or XMLSERIALIZE casts, up to its AS. */
+static uint32_t
+cast_begin(const struct sql_look *l, uint32_t n)
+{
+    while (l->t[n].kind != '(' || l->t[n].match == n) {
+        n--;
+        if (l->t[n].kind == ')')
+            n = l->t[n].match - 1;
+    }
+    return n + 1;
+}
+
 static uint32_t
 after_as(struct sql_look *l, uint32_t n)
 {
@@ -207,7 +249,7 @@ after_as(struct sql_look *l, uint32_t n)
     if (call == SQL_CALL_CAST) {
         if (l->t[n - 1].kind == T_STRING && l->t[n - 2].kind == '(' && is_regclass(l, n + 1))
             sql_add_regclass(l, n - 1);
-        return sql_type(l, n + 1);
+        return type_of(l, n + 1, cast_begin(l, n), n - 1);
     }
     return sql_is_name(next) ? n + 2 : n + 1;
 }

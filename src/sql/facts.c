@@ -101,6 +101,20 @@ begins_with(const struct sql_look *l, const struct sql_token *t, const char *wor
     return t->len >= len + (t->quoted ? 2u : 0u) && str_equal_nocase_n(name, word, len);
 }
 
+static bool
+is_system_column(const struct sql_look *l, const struct sql_token *t)
+{
+    static const char *const names[] = {"cmax", "cmin", "ctid", "xmax", "xmin"};
+
+    if (t->len != 4 + (t->quoted ? 2u : 0u))
+        return false;
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        if (begins_with(l, t, names[n], 4))
+            return true;
+    }
+    return false;
+}
+
 /* Names of the system's own tables. */
 static void
 look_at_name(struct sql_look *l, const struct sql_token *t)
@@ -157,9 +171,16 @@ look_at_tokens(struct sql_look *l, const struct sql_head *h)
         case T_PARAM:
             look_at_parameter(l, t);
             break;
+        case T_STRING:
+            sql_look_at_literal(l, n);
+            break;
         case T_NAME:
         case T_QUOTED:
             look_at_name(l, t);
+            l->st->system_columns |= is_system_column(l, t);
+            break;
+        case K_UPDATE:
+            l->conflicts |= n > h->first && t[-1].kind == K_DO;
             break;
         case K_TEMP:
             l->st->may_touch_session = true;
@@ -298,6 +319,21 @@ read_may_write(const struct sql_look *l)
     return read_writes(l) || l->calls_primary || l->calls_session || l->calls_unknown;
 }
 
+/* INSERT ... ON CONFLICT DO UPDATE, and what COPY FROM does. */
+static void
+add_events(struct sql_look *l)
+{
+    struct sql_table *tables = l->found->tables.items;
+
+    for (uint32_t n = l->table_first; n < l->found->tables.count; n++) {
+        struct sql_table *t = &tables[n];
+        if (l->st->kind == SQL_COPY_FROM && t->use & SQL_USE_WRITE)
+            t->events |= SQL_EVENT_INSERT;
+        if (l->conflicts && t->events & SQL_EVENT_INSERT)
+            t->events |= SQL_EVENT_UPDATE;
+    }
+}
+
 static void
 judge(struct sql_look *l, const struct sql_head *h)
 {
@@ -342,6 +378,9 @@ begin(struct sql_look *l, struct sql_found *found)
     l->operator_first = found->operators.count;
     l->type_first = found->types.count;
     l->setting_first = found->settings.count;
+    l->column_first = found->columns.count;
+    l->conflicts = l->renames = l->cast_fixed = false;
+    l->cast_end = 0;
     l->main = SQL_OTHER;
     l->cte_count = 0;
     l->similar = l->writes = l->calls_primary = l->calls_session = l->calls_unknown = false;
@@ -357,6 +396,7 @@ count(const struct sql_look *l, struct sql_statement *st)
     st->operator_count = f->operators.count - l->operator_first;
     st->type_count = f->types.count - l->type_first;
     st->setting_count = f->settings.count - l->setting_first;
+    st->column_count = f->columns.count - l->column_first;
 }
 
 static void
@@ -386,7 +426,10 @@ take_statement(struct sql_look *l, const struct sql_head *h)
     look_into(l, h);
     look_at_tokens(l, h);
     judge(l, h);
+    add_events(l);
     count(l, st);
+    /* some table's column may have the name, but not be meant */
+    st->reads_times |= l->renames && st->column_count > 0;
 }
 
 /* ---- a text ---- */

@@ -35,7 +35,7 @@ sql_found_clear(struct sql_found *f, uint32_t text_len)
         f->chars = xrealloc(f->chars, f->char_cap);
     }
     f->statements.count = f->tables.count = f->functions.count = 0;
-    f->operators.count = f->types.count = f->settings.count = 0;
+    f->operators.count = f->types.count = f->settings.count = f->columns.count = 0;
 }
 
 void
@@ -48,6 +48,7 @@ sql_found_free(struct sql_found *f)
     free(f->operators.items);
     free(f->types.items);
     free(f->settings.items);
+    free(f->columns.items);
 }
 
 /* ---- tokens ---- */
@@ -176,21 +177,22 @@ is_temporary(struct sql_text schema)
 }
 
 static void
-keep_table(struct sql_look *l, struct sql_text schema, struct sql_text name, unsigned use)
+keep_table(struct sql_look *l, const struct sql_table *table)
 {
     struct sql_list *list = &l->found->tables;
     struct sql_table *t = list->items;
     uint32_t first = MAX(l->table_first, list->count > COMPARED ? list->count - COMPARED : 0);
 
-    l->st->temporary |= is_temporary(schema);
+    l->st->temporary |= is_temporary(table->schema);
     for (uint32_t n = first; n < list->count; n++) {
-        if (same(t[n].name, name) && same(t[n].schema, schema)) {
-            t[n].use |= (uint8_t)use;
+        if (same(t[n].name, table->name) && same(t[n].schema, table->schema)) {
+            t[n].use |= table->use;
+            t[n].events |= table->events;
             return;
         }
     }
     t = sql_list_add(list, sizeof(*t));
-    *t = (struct sql_table){schema, name, (uint8_t)use};
+    *t = *table;
 }
 
 /* Takes back the room of names that are kept already. */
@@ -201,23 +203,34 @@ forget(struct sql_look *l, uint32_t char_count, uint32_t before, const struct sq
         l->found->char_count = char_count;
 }
 
-uint32_t
-sql_add_table(struct sql_look *l, uint32_t n, unsigned use)
+static uint32_t
+add_table(struct sql_look *l, uint32_t n, unsigned use, unsigned events)
 {
     uint32_t last = sql_chain_end(l, n);
     uint32_t chars = l->found->char_count;
     uint32_t before = l->found->tables.count;
-    struct sql_text schema = {NULL, 0};
-    struct sql_text name;
+    struct sql_table table = {.use = (uint8_t)use, .events = (uint8_t)events};
 
     if (last > n)
-        schema = sql_fold(l, last - 2);
-    name = sql_fold(l, last);
-    if (name.len == 0)
+        table.schema = sql_fold(l, last - 2);
+    table.name = sql_fold(l, last);
+    if (table.name.len == 0)
         l->bad = true;
-    keep_table(l, schema, name, use);
+    keep_table(l, &table);
     forget(l, chars, before, &l->found->tables);
     return last;
+}
+
+uint32_t
+sql_add_table(struct sql_look *l, uint32_t n, unsigned use)
+{
+    return add_table(l, n, use, 0);
+}
+
+uint32_t
+sql_add_target(struct sql_look *l, uint32_t n, unsigned events)
+{
+    return add_table(l, n, SQL_USE_WRITE, events);
 }
 
 static void
@@ -280,6 +293,7 @@ sql_add_function(struct sql_look *l, uint32_t n)
         f.schema = sql_fold(l, last - 2);
     f.name = sql_fold(l, last);
     f.args = count_arguments(l, last + 1);
+    f.fixed = sql_function_fixed(f.schema, f.name, f.args);
     keep_function(l, f);
     forget(l, chars, before, &l->found->functions);
     return last;
@@ -293,6 +307,7 @@ sql_add_syntax(struct sql_look *l, const char *name)
                          .name = {name, (uint32_t)strlen(name)},
                          .function_class = SQL_FUNCTION_SAFE,
                          .syntax = true,
+                         .fixed = sql_syntax_fixed(name),
                      });
 }
 
@@ -306,17 +321,29 @@ sql_add_system_function(struct sql_look *l, uint32_t n)
                      });
 }
 
+static bool
+new_syntax_fixed(struct sql_text name)
+{
+    char word[SQL_IDENTIFIER_MAX + 1];
+
+    memcpy(word, name.data, name.len);
+    word[name.len] = '\0';
+    return sql_syntax_fixed(word);
+}
+
 void
 sql_add_new_syntax(struct sql_look *l, uint32_t n, uint8_t since)
 {
     bool known = l->w->server_version >= since;
     uint32_t chars = l->found->char_count;
     uint32_t before = l->found->functions.count;
+    struct sql_text name = sql_fold(l, n);
 
     keep_function(l, (struct sql_function){
-                         .name = sql_fold(l, n),
+                         .name = name,
                          .function_class = known ? SQL_FUNCTION_SAFE : SQL_FUNCTION_UNKNOWN,
                          .syntax = known,
+                         .fixed = known && new_syntax_fixed(name),
                          .args = SQL_ARGS_UNKNOWN,
                      });
     forget(l, chars, before, &l->found->functions);
@@ -366,6 +393,17 @@ sql_add_operator(struct sql_look *l, uint32_t schema, uint32_t n)
     forget(l, chars, before, &l->found->operators);
 }
 
+void
+sql_add_column(struct sql_look *l, uint32_t n)
+{
+    uint32_t chars = l->found->char_count;
+    uint32_t before = l->found->columns.count;
+    struct sql_name name = {{NULL, 0}, sql_fold(l, n)};
+
+    keep_name(&l->found->columns, l->column_first, name);
+    forget(l, chars, before, &l->found->columns);
+}
+
 /* One part of 'schema."Name"' in place; NULL when there is none. */
 static char *
 literal_part(char *at, const char *end, struct sql_text *part_r)
@@ -393,8 +431,7 @@ void
 sql_add_regclass(struct sql_look *l, uint32_t n)
 {
     struct sql_text literal = sql_literal(l, n, false);
-    struct sql_text schema = {NULL, 0};
-    struct sql_text name = {NULL, 0};
+    struct sql_table named = {.use = SQL_USE_NAMED};
     char *at = (char *)literal.data;
     const char *end;
 
@@ -404,12 +441,12 @@ sql_add_regclass(struct sql_look *l, uint32_t n)
     if (*at >= '0' && *at <= '9')
         return;
     while (at < end) {
-        schema = name;
-        at = literal_part(at, end, &name);
+        named.schema = named.name;
+        at = literal_part(at, end, &named.name);
         if (at == NULL)
             return;
         if (at < end && ++at == end)
             return;
     }
-    keep_table(l, schema, name, SQL_USE_NAMED);
+    keep_table(l, &named);
 }

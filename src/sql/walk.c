@@ -138,6 +138,7 @@ static uint32_t
 with_begins(struct sql_look *l, uint32_t n)
 {
     n++;
+    l->renames = true;
     top(l)->recursive =
         l->t[n].kind == K_RECURSIVE && l->t[n + 1].kind != K_AS && l->t[n + 1].kind != '(';
     if (top(l)->recursive)
@@ -162,9 +163,10 @@ with_next(struct sql_look *l, uint32_t n)
 
 /* ---- beginnings ---- */
 
-/* [ONLY] name [*], [ONLY] (name); returns the token behind it. */
+/* [ONLY] name [*], [ONLY] (name); returns the token behind it. events: enum sql_event; 0: it is
+ * read. */
 static uint32_t
-target(struct sql_look *l, uint32_t n, unsigned use)
+target(struct sql_look *l, uint32_t n, unsigned events)
 {
     bool closed = false;
 
@@ -175,10 +177,12 @@ target(struct sql_look *l, uint32_t n, unsigned use)
     }
     if (n >= l->end || !sql_is_name(&l->t[n]))
         return bad(l);
-    if (use == SQL_USE_READ && l->t[n + 1].kind != '.' && is_cte(l, n))
+    if (events > 0)
+        n = sql_add_target(l, n, events) + 1;
+    else if (l->t[n + 1].kind != '.' && is_cte(l, n))
         n++;
     else
-        n = sql_add_table(l, n, use) + 1;
+        n = sql_add_table(l, n, SQL_USE_READ) + 1;
     if (closed && l->t[n++].kind != ')')
         return bad(l);
     if (n < l->end && l->t[n].kind == T_OPERATOR && !closed)
@@ -239,7 +243,7 @@ insert_begins(struct sql_look *l, uint32_t n)
         return bad(l);
     l->writes = f->insert = true;
     set_query(l, SQL_INSERT);
-    n = target(l, n + 2, SQL_USE_WRITE);
+    n = target(l, n + 2, SQL_EVENT_INSERT);
     if (n < l->end && l->t[n].kind == K_AS)
         n += 2;
     if (n + 1 < l->end && l->t[n].kind == '(' && !begins_query(l, n + 1))
@@ -262,7 +266,7 @@ static uint32_t
 update_begins(struct sql_look *l, uint32_t n)
 {
     l->writes = true;
-    n = skip_alias(l, target(l, n + 1, SQL_USE_WRITE));
+    n = skip_alias(l, target(l, n + 1, SQL_EVENT_UPDATE));
     if (n >= l->end || l->t[n].kind != K_SET)
         return bad(l);
     top(l)->clause = SQL_AT_EXPRESSION;
@@ -275,7 +279,7 @@ delete_begins(struct sql_look *l, uint32_t n)
     if (l->t[n + 1].kind != K_FROM)
         return bad(l);
     l->writes = true;
-    n = skip_alias(l, target(l, n + 2, SQL_USE_WRITE));
+    n = skip_alias(l, target(l, n + 2, SQL_EVENT_DELETE));
     top(l)->clause = SQL_AT_EXPRESSION;
     if (n < l->end && l->t[n].kind == K_USING) {
         top(l)->clause = SQL_AT_FROM;
@@ -290,7 +294,7 @@ merge_begins(struct sql_look *l, uint32_t n)
     if (l->t[n + 1].kind != K_INTO)
         return bad(l);
     l->writes = true;
-    n = skip_alias(l, target(l, n + 2, SQL_USE_WRITE));
+    n = skip_alias(l, target(l, n + 2, SQL_EVENT_INSERT | SQL_EVENT_UPDATE | SQL_EVENT_DELETE));
     if (n >= l->end || l->t[n].kind != K_USING)
         return bad(l);
     top(l)->clause = SQL_AT_FROM;
@@ -324,7 +328,7 @@ at_start(struct sql_look *l, uint32_t n)
         set_query(l, SQL_SELECT);
         f->clause = SQL_AT_EXPRESSION;
         l->operand = SQL_OPERAND;
-        return target(l, n + 1, SQL_USE_READ);
+        return target(l, n + 1, 0);
     case K_INSERT:
         return insert_begins(l, n);
     case K_UPDATE:
@@ -369,10 +373,14 @@ from_item(struct sql_look *l, uint32_t n)
     l->operand = SQL_NO_OPERAND;
     if (t->kind == K_ONLY || t->kind == K_LATERAL)
         return n + 1;
-    if (t->kind == '(')
-        return sql_open(l, n, SQL_AT_FROM);
+    if (t->kind == '(') {
+        n = sql_open(l, n, SQL_AT_FROM);
+        l->renames |= top(l)->clause == SQL_AT_START;
+        return n;
+    }
     if (t->kind == K_ROWS && t[1].kind == K_FROM && t[2].kind == '(') {
         f->clause = SQL_AT_FROM_NEXT;
+        l->renames = true;
         sql_push(l, SQL_AT_EXPRESSION);
         top(l)->call = SQL_CALL_ROWS;
         return n + 3;
@@ -383,6 +391,7 @@ from_item(struct sql_look *l, uint32_t n)
     if (last == n &&
         (is_value_function(t->kind) || (t[1].kind == '(' && t->category == SQL_COL_NAME))) {
         f->clause = SQL_AT_FROM_NEXT;
+        l->renames = true;
         return sql_name_or_call(l, n);
     }
     if (last == n && t->category == SQL_RESERVED)
@@ -390,6 +399,7 @@ from_item(struct sql_look *l, uint32_t n)
     f->clause = SQL_AT_FROM_NEXT;
     if (l->t[last + 1].kind == '(') {
         /* name (: a call, whatever the name */
+        l->renames = true;
         return sql_name_or_call(l, n);
     }
     if (last == n && is_cte(l, n))
@@ -401,7 +411,10 @@ from_item(struct sql_look *l, uint32_t n)
 static uint32_t
 alias_columns(struct sql_look *l, uint32_t n)
 {
-    return n < l->end && l->t[n].kind == '(' ? sql_column_definitions(l, n) : n;
+    if (n >= l->end || l->t[n].kind != '(')
+        return n;
+    l->renames = true;
+    return sql_column_definitions(l, n);
 }
 
 static uint32_t
@@ -409,6 +422,7 @@ sample(struct sql_look *l, uint32_t n)
 {
     if (!sql_is_name(&l->t[n + 1]))
         return bad(l);
+    l->st->samples = true;
     n = sql_add_function(l, n + 1) + 1;
     if (l->t[n].kind != '(')
         return bad(l);

@@ -37,6 +37,29 @@ def _idle(cells):
                    f", at most {CLIENT_KB:g}", base <= BASE_MB and client <= CLIENT_KB)
 
 
+def _part(cells, mode, name, other, field):
+    """None where one of both was not measured."""
+    cell = cells.get((mode, name))
+    return cell and table.ratio(cell, cells.get((mode, other)), field)
+
+
+def _cache(cells):
+    """What a hit costs beside what forwarding costs others, and a miss beside no cache at all."""
+    for way in ("simple", "extended", "prepared"):
+        for engine in ("io_uring", "epoll"):
+            hit, name = f"hit-{way}", f"ours cached {engine}"
+            part = _part(cells, hit, name, REFERENCE, "cpu")
+            if part is not None:
+                yield f"{hit}, {name}: CPU {part:.2f} x {REFERENCE}, at most 0.55", part <= 0.55
+            part = _part(cells, hit, name, "direct", "rate")
+            if part is not None:
+                yield f"{hit}, {name}: rate {part:.2f} x direct, at least 2", part >= 2
+            part = _part(cells, f"miss-{way}", name, f"ours session {engine}", "cpu")
+            if part is not None:
+                yield (f"miss-{way}, {name}: CPU {part:.2f} x without the cache, at most 1.1",
+                       part <= 1.1)
+
+
 def judge(cells):
     """Pairs of a text and whether it holds, of what was measured."""
     for mode, name, field, other, limit in _ratios():
@@ -46,5 +69,6 @@ def judge(cells):
                 what = "CPU" if field == "cpu" else "p99"
                 yield (f"{mode}, {name}: {what} {part:.2f} x {other}, at most {limit:g}",
                        part <= limit)
+    yield from _cache(cells)
     yield from _connects(cells)
     yield from _idle(cells)

@@ -248,6 +248,8 @@ class Idle(Mode):
 PIPELINE = "\\startpipeline\n" + 100 * (
     "\\set aid random(1, 100000 * :scale)\n"
     "SELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n") + "\\endpipeline\n"
+HITS = "\\set aid random(1, 100)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
+MISSES = HITS.replace("100)", "2000000000)")  # so seldom twice that it does not count
 EIGHT = ["-c", "{clients}", "-j", "2"]
 RESULT = "SELECT repeat('x', {line}) FROM generate_series(1, {lines})"
 
@@ -255,6 +257,10 @@ MODES = [
     Pgbench("simple", "pgbench -S, 8 clients", ["-S", "-M", "simple", *EIGHT]),
     Pgbench("extended", "the same, extended protocol", ["-S", "-M", "extended", *EIGHT]),
     Pgbench("prepared", "the same, prepared statements", ["-S", "-M", "prepared", *EIGHT]),
+    *(Pgbench(f"hit-{way}", f"point reads of 100 keys, 8 clients, {way}", ["-M", way, *EIGHT], HITS)
+      for way in ("simple", "extended", "prepared")),
+    *(Pgbench(f"miss-{way}", f"point reads, each of another key, 8 clients, {way}",
+              ["-M", way, *EIGHT], MISSES) for way in ("simple", "prepared")),
     Pgbench("tpcb", "pgbench's TPC-B, 8 clients", ["-M", "simple", *EIGHT]),
     Pgbench("connect", "pgbench -S -C: a login for each transaction",
             ["-S", "-M", "simple", "-C", *EIGHT]),
@@ -270,4 +276,4 @@ MODES = [
     Idle("idle1000", "1,000 idle clients; latency of one query by each, in turn", 1000),
     Idle("idle10000", "10,000 idle clients; latency of one query by each, in turn", 10000),
 ]
-QUICK = ("simple", "prepared", "connect", "pipeline", "result", "idle1000")
+QUICK = ("simple", "prepared", "hit-simple", "connect", "pipeline", "result", "idle1000")

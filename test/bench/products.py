@@ -158,7 +158,7 @@ class PgBouncerSession(PgBouncer):
 
 class PgBouncerTransaction(PgBouncer):
     name, pool_mode, shares = "PgBouncer transaction", "transaction", True
-    lacks = dict.fromkeys(("prepared", "pipeline"),
+    lacks = dict.fromkeys(("prepared", "pipeline", "hit-prepared", "miss-prepared"),
                           "knows no prepared statements in this mode")
 
 
@@ -255,11 +255,17 @@ def ours(pool_mode, engine):
                                   "engine": engine, "shares": pool_mode != "session"})
 
 
+def cached(engine):
+    """As it pools by session, with the query cache."""
+    return type("Ours", (Ours,), {"name": f"ours cached {engine}", "pool_mode": "session",
+                                  "engine": engine, "settings": "memory_cache_enabled = on\n"})
+
+
 def relay(engine):
     return type("Relay", (Relay,), {"name": f"relay {engine}", "engine": engine})
 
 
 PRODUCTS = [Direct, *map(relay, ENGINES), HAProxy,
             *(ours(pool_mode, engine) for pool_mode in POOL_MODES for engine in ENGINES),
-            PgBouncerSession, PgBouncerTransaction, PgpoolII]
+            *map(cached, ENGINES), PgBouncerSession, PgBouncerTransaction, PgpoolII]
 REFERENCE = PgBouncerSession.name

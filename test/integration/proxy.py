@@ -217,11 +217,14 @@ class Pgpool(Target):
                 wrong.append("pgpool did not stop within 5 s of SIGINT")
             elif code != 0:
                 wrong.append(f"pgpool exited with {code}")
+        def left():  # servers that it has just started go on
+            return {pid: title for pid in pids if processes.alive(pid) and
+                    not (title := processes.title(pid)).startswith("postgres:") and
+                    "/postgres -D" not in title}
         try:
-            wait_for(lambda: not any(processes.alive(pid) for pid in pids), "its processes", 2)
+            wait_for(lambda: not left(), "its processes", 2)
         except AssertionError:
-            wrong.append("left behind: " + ", ".join(
-                f"{pid} {processes.title(pid)}" for pid in pids if processes.alive(pid)))
+            wrong.append(f"left behind: {left()}")
         wrong += self.complaints()
         text = self.log_text()
         self.kill()

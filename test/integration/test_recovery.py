@@ -90,6 +90,14 @@ class Site:
     def wait_whole(self):
         wait_for(lambda: set(self.states().values()) == {"up"}, "all nodes to be up", 60)
 
+    def wait_known(self):
+        """Until it is known of the load's statements that they leave nothing on a connection."""
+        def free():
+            with raw.connected(self.pgpool) as one:
+                return len(rows := one.rows("SHOW pool_sessions")) > 4 and \
+                    not any(row[-1] for row in rows)
+        wait_for(free, "sessions that keep no connection", 30)
+
     def wait_read(self, node_id):
         """Until reads go to the node, and what it answers is what was written."""
         def reads():
@@ -128,6 +136,7 @@ def kill_server(server):
 def test_a_destroyed_standby(site):
     node = next(n for n in (1, 2) if n != site.primary())
     with Load(site.pgpool) as load:
+        site.wait_known()
         kill_server(site.cluster.servers[node])
         shutil.rmtree(site.cluster.servers[node].data)
         load.wait_steps(5)
@@ -144,11 +153,25 @@ def test_a_switchover_and_back(site):
     old = site.primary()
     for node in (next(n for n in (0, 1, 2) if n != old), old):
         with Load(site.pgpool) as load:
+            site.wait_known()
             site.admin(f"PGPOOL PROMOTE NODE {node} SWITCHOVER")
             assert site.primary() == node
             load.wait_steps(20)
         site.wait_whole()
         site.check(load)
+
+
+def test_a_switchover_where_nothing_is_written(site):
+    """At the end of a segment, and with WAL that nobody has a reason to flush."""
+    for unflushed in False, True:
+        old = site.primary()
+        server = site.cluster.servers[old]
+        server.rows("SELECT pg_switch_wal()")
+        if unflushed:
+            server.rows("SELECT pg_logical_emit_message(false, 'test', 'no commit')")
+        site.admin(f"PGPOOL PROMOTE NODE {next(n for n in (0, 1, 2) if n != old)} SWITCHOVER")
+        assert site.primary() != old
+        site.wait_whole()
 
 
 def test_an_old_primary(site):

@@ -18,6 +18,7 @@ import ssl
 import struct
 import threading
 import time
+import zlib
 
 import raw
 from raw import cstr, message
@@ -121,13 +122,33 @@ def bound_values(body):
 LOOKUP = "BEGIN READ ONLY;"
 
 
+ROW_TABLES, ROW_EVENT, ROW_WRITE, ROW_TABLE = 1 << 22, 1 << 18, 1 << 23, 1 << 24
+
+
+def tables_of(number, kind, name):
+    """What names lead to, as src/catalog/tables.sql says it: each relation is a table with a number
+    of its own, which no trigger, view or rule goes beyond."""
+    oid = f"{zlib.crc32(name.encode()) | 1} {name}"
+    if kind == "d":
+        return row(number, str(ROW_TABLES | ROW_TABLE), "5")
+    if kind == "r":
+        return row(number, str(ROW_TABLES | ROW_TABLE), oid)
+    if kind == "w":
+        flags = ROW_TABLES | ROW_WRITE | ROW_TABLE
+        return b"".join(row(number, str(flags | event * ROW_EVENT), oid) for event in range(4))
+    return b""
+
+
 def known(question):
     """pgpool's question to the catalog: whatever is named is there and harmless."""
-    numbers = re.findall(r",\((\d+),'[a-z]',", question)
+    names = re.findall(r",\((\d+),'([a-z])',E'((?:[^']|'')*)',E'((?:[^']|'')*)',", question)
+    asks_tables = f"{ROW_TABLES}|" in question
     return (complete("BEGIN") + complete("SET") + columns("i", "flags", "name") +
             row("-1", "0", "pg_catalog,public") +
-            b"".join(row(number, "0", "") for number in numbers) + complete("SELECT 1") +
-            complete("ROLLBACK") + ready())
+            b"".join(row(number, "0", "") for number, *_ in names) +
+            b"".join(tables_of(number, kind, name) for number, kind, _, name in names
+                     if asks_tables) +
+            complete("SELECT 1") + complete("ROLLBACK") + ready())
 
 
 class Gone(Exception):
@@ -407,6 +428,7 @@ class FakeServer:
         self.connections = []  # of clients, in order
         self.watchers = []
         self.probers = []
+        self.left = 0
         self.cancels = []  # pid and key of each request
         self.cancels_tls = []  # TLS version of each
         self.cancel_sockets = []
@@ -467,6 +489,8 @@ class FakeServer:
         if connection.params.get("application_name") == "pgpool health":
             self.probers.append(connection)
             return self._probed
+        if connection.params.get("application_name") == "pgpool orphans":
+            return self._left
         with self.lock:
             self.connections.append(connection)
             scripts = self.scripts.get(connection.user)
@@ -505,6 +529,14 @@ class FakeServer:
                 answer = self.probed() + ready()
             connection.send(answer(connection) if callable(answer) else answer)
             connection.answered += 1
+
+    def _left(self, connection):
+        """How many statements are left of those who are gone: the query cache waits for them."""
+        connection.login()
+        while connection.read()[0] != "X":
+            began = "clock_timestamp" in connection.texts.pop()
+            connection.send(result("1.0") if began else result(str(self.left), None),
+                            ready())
 
     def probed(self, **other):
         """What it says of its health, in the columns that pgpool asks for."""

@@ -22,6 +22,7 @@ stage_empty(uint32_t nodes)
         .verify_wait_ns = 3000 * NS_PER_MS,
         .follow_wait_ns = 4000 * NS_PER_MS,
         .switchover_wait_ns = 5000 * NS_PER_MS,
+        .flush_wait_ns = 1000 * NS_PER_MS,
         .retry_wait_ns = 1000 * NS_PER_MS,
         .search_wait_ns = 60000 * NS_PER_MS,
     };
@@ -82,8 +83,16 @@ answer(int node_id, const struct health_answer *words)
 void
 stage_primary(int node_id, uint32_t timeline, uint64_t lsn)
 {
-    answer(node_id, &(struct health_answer){
-                        .timeline = timeline, .system_identifier = SYSTEM, .received_lsn = lsn});
+    stage_unflushed(node_id, timeline, lsn, lsn);
+}
+
+void
+stage_unflushed(int node_id, uint32_t timeline, uint64_t inserted, uint64_t flushed)
+{
+    answer(node_id, &(struct health_answer){.timeline = timeline,
+                                            .system_identifier = SYSTEM,
+                                            .received_lsn = inserted,
+                                            .flushed_lsn = flushed});
 }
 
 void

@@ -33,6 +33,7 @@ int stage_set(void **state);
 void stage_event(const struct plan_event *event); /* now_ns is filled in */
 void stage_pass(int64_t ms);                      /* the clock moves, and then a tick */
 void stage_primary(int node_id, uint32_t timeline, uint64_t lsn);
+void stage_unflushed(int node_id, uint32_t timeline, uint64_t inserted, uint64_t flushed);
 void stage_standby(int node_id, uint32_t timeline, uint64_t lsn);
 void stage_verdict(int node_id, enum health_verdict verdict); /* without an answer */
 void stage_foreign(int node_id, bool in_recovery);            /* of another system */

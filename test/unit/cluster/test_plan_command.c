@@ -76,6 +76,51 @@ switchover_loses_nothing(void **state)
     assert_false(stage->plan.nodes[0].must_follow);
 }
 
+/* Asynchronous commits are waited for as long as the WAL writer may need, and nothing else. */
+static void
+switchover_waits_for_the_wal_writer(void **state)
+{
+    (void)state;
+    stage_command(PLAN_SWITCHOVER_TO, 1);
+    stage_fenced();
+    stage_unflushed(0, 1, 2000, 1700);
+    stage_standby(1, 1, 1700);
+    stage_pass(900);
+    stage_unflushed(0, 1, 2000, 1800);
+    stage_standby(1, 1, 1800);
+    assert_phase(PLAN_CATCHING_UP);
+    stage_pass(100);
+    stage_unflushed(0, 1, 2000, 1900);
+    stage_standby(1, 1, 1899);
+    assert_phase(PLAN_CATCHING_UP);
+    stage_standby(1, 1, 1900);
+    assert_non_null(stage_step(PLAN_DO_PROMOTE_SQL, 1));
+}
+
+/* The insert position is behind the header of a page on which nothing stands yet. */
+static void
+switchover_at_the_end_of_a_page(void **state)
+{
+    static const struct {
+        uint64_t flushed, inserted;
+        bool only_header;
+    } cases[] = {
+        {5 * 8192, 5 * 8192 + 24, true},  {3 << 20, (3 << 20) + 40, true},
+        {5 * 8192, 5 * 8192 + 40, false}, {5 * 8192 + 8, 5 * 8192 + 32, false},
+        {3 << 20, (3 << 20) + 80, false}, {(3 << 20) - 24, 3 << 20, false},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
+        assert_int_equal(stage_set(state), 0);
+        stage_command(PLAN_SWITCHOVER_TO, 1);
+        stage_fenced();
+        stage_unflushed(0, 1, cases[n].inserted, cases[n].flushed);
+        stage_standby(1, 1, cases[n].flushed);
+        assert_int_equal(stage->plan.operation.phase,
+                         cases[n].only_header ? PLAN_PROMOTING : PLAN_CATCHING_UP);
+    }
+}
+
 static void
 switchover_takes_the_best(void **state)
 {
@@ -675,6 +720,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(switchover_loses_nothing),
+        TEST(switchover_waits_for_the_wal_writer),
+        TEST(switchover_at_the_end_of_a_page),
         TEST(switchover_takes_the_best),
         TEST(switchover_gives_up_in_time),
         TEST(switchover_gives_up_without_its_candidate),

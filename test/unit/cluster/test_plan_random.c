@@ -220,6 +220,7 @@ probe(int id)
                 .timeline = sim.branches[server->branch].timeline,
                 .system_identifier = SYSTEM,
                 .received_lsn = server->lsn,
+                .flushed_lsn = server->in_recovery ? 0 : server->lsn,
             };
         } else if (dice(2) == 0) {
             fact.misconfigured = true;
@@ -721,6 +722,7 @@ begin_episode(void)
         .verify_wait_ns = 2 * NS_PER_S,
         .follow_wait_ns = 4 * NS_PER_S,
         .switchover_wait_ns = 5 * NS_PER_S,
+        .flush_wait_ns = NS_PER_S,
         .retry_wait_ns = NS_PER_S,
         .search_wait_ns = 60 * NS_PER_S,
     };

@@ -62,12 +62,33 @@ the_first_match_counts(void **state)
 }
 
 static void
+the_cache_is_turned_on_and_off(void **state)
+{
+    struct loaded l =
+        limits_of("app bob - 2 cache=on\napp * - - CACHE=off # not theirs\n* * - 3\n");
+
+    (void)state;
+    assert_int_equal(l.report.count, 0);
+    assert_int_equal(entry_of(&l, "app", "bob")->cache, 1);
+    assert_int_equal(entry_of(&l, "app", "eve")->cache, 0);
+    assert_int_equal(entry_of(&l, "shop", "eve")->cache, -1);
+    assert_true(config_wants_cache(l.cfg));
+    loaded_fini(&l);
+    l = limits_of("app * - - cache=off\n");
+    assert_false(config_wants_cache(l.cfg));
+    loaded_fini(&l);
+}
+
+static void
 faults_have_their_place(void **state)
 {
     (void)state;
     wrong("app\n", "/etc/pgpool/pool_limits:1: the line ends too early (hint: a line reads: ");
     wrong("\n\napp bob - # 5\n", "pool_limits:3: the line ends too early");
     wrong("app bob - 5 6\n", "the line goes on behind max_backend_connections");
+    wrong("app bob - 5 cache=maybe\n", "the line goes on behind max_backend_connections");
+    wrong("app bob - 5 \"cache=on\"\n", "the line goes on behind max_backend_connections");
+    wrong("app bob - 5 cache=on 7\n", "the line goes on behind \"cache=on\"");
     wrong("app bob fast 5\n", "\"fast\" is no pool_mode (hint: session, transaction or auto");
     wrong("app bob - five\n", "\"five\" is no number of connections");
     wrong("app bob - -1\n", "\"-1\" is no number of connections");
@@ -208,6 +229,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_match_counts),
+        cmocka_unit_test(the_cache_is_turned_on_and_off),
         cmocka_unit_test(faults_have_their_place),
         cmocka_unit_test(all_faults_are_told_and_the_rest_is_read),
         cmocka_unit_test(what_no_client_gets_to_is_told),

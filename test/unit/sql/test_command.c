@@ -133,6 +133,38 @@ backslashes_are_as_the_session_reads_them(void **state)
     assert_string_equal(c.value, "x\\y");
 }
 
+static void
+a_statement_to_be_forgotten(void **state)
+{
+    static const struct {
+        const char *text;
+        bool plain;
+        const char *statement;
+    } cases[] = {
+        {"pgpool set cache delete 'SELECT ''a'' FROM t'", true, "SELECT 'a' FROM t"},
+        {"PGPOOL SET CACHE DELETE E'SELECT \\'a\\''", true, "SELECT 'a'"},
+        {"PGPOOL SET /* x */ CACHE DELETE 'a\\\\b'", false, "a\\b"},
+        {"PGPOOL SET CACHE DELETE 'a\\\\b'", true, "a\\\\b"},
+        {"PGPOOL SET CACHE DELETE ''", true, ""},
+    };
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct sql_options options = {.standard_conforming_strings = cases[n].plain};
+        struct sql_command c;
+        char found[100];
+        struct err err;
+
+        assert_int_equal(
+            sql_command_parse((struct sql_text){cases[n].text, (uint32_t)strlen(cases[n].text)},
+                              &options, &c, &err),
+            0);
+        assert_int_equal(c.verb, SQL_COMMAND_CACHE_DELETE);
+        assert_int_equal(sql_command_unquote(c.rest, &options, found), strlen(cases[n].statement));
+        assert_string_equal(found, cases[n].statement);
+    }
+}
+
 static const struct {
     const char *text;
     const char *message;
@@ -163,7 +195,11 @@ static const struct {
     {"PGPOOL SET a = $1", "syntax error at or near \"$\""},
     {"PGPOOL SET a = b c", "syntax error at or near \"c\""},
     {"PGPOOL SET a = - 1", "syntax error at or near \"-\""},
-    {"PGPOOL SET CACHE DELETE 'SELECT 1'", "syntax error at or near \"DELETE\""},
+    {"PGPOOL SET CACHE", "syntax error at end of input"},
+    {"PGPOOL SET CACHE 'SELECT 1'", "syntax error at or near \"'SELECT 1'\""},
+    {"PGPOOL SET CACHE DELETE", "syntax error at end of input"},
+    {"PGPOOL SET CACHE DELETE SELECT 1", "syntax error at or near \"SELECT\""},
+    {"PGPOOL SET CACHE DELETE 'SELECT 1' x", "syntax error at or near \"x\""},
     {"PGPOOL SET = b", "syntax error at or near \"=\""},
     {"PGPOOL RESET", "syntax error at end of input"},
     {"PGPOOL RESET ALL ALL", "syntax error at or near \"ALL\""},
@@ -249,6 +285,7 @@ main(void)
         cmocka_unit_test(commands_have_manners),
         cmocka_unit_test(default_is_no_value),
         cmocka_unit_test(backslashes_are_as_the_session_reads_them),
+        cmocka_unit_test(a_statement_to_be_forgotten),
         cmocka_unit_test(anything_else_is_a_syntax_error),
         cmocka_unit_test(what_is_explained_is_taken_as_it_stands),
         cmocka_unit_test(logins_are_explained),

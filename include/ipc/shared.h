@@ -56,9 +56,9 @@ struct shared_layout {
     size_t events_bytes;         /* of the events, */
     size_t health_bytes;         /* and of what is kept of one node's health */
     struct shared_watchdog_bytes watchdog;
-    int writes_fd;               /* the word of the last write of another generation of processes
-                                  * (its shared_writes_fd), taken over when shared_new succeeds;
-                                  * -1: one of our own */
+    int writes_fd; /* the word of the last write of another generation of processes
+                    * (its shared_writes_fd), taken over when shared_new succeeds;
+                    * -1: one of our own */
 };
 
 int shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err);

@@ -18,18 +18,18 @@ enum { WD_TEXT_BYTES = 256 * 1024, WD_SET_WORDS = CLUSTER_NODES_MAX / 64 };
 /* Written by the watchdog process with each event, read with single loads: by children once a turn,
  * by the failover process before each act. All zeroes at first: nothing is allowed. */
 struct wd_live {
-    _Alignas(64) _Atomic int64_t writes_until_ns;  /* wd_writes_until_ns */
-    _Atomic int64_t leads_until_ns;                /* wd_leads_until_ns */
-    _Atomic uint64_t may_promote[WD_SET_WORDS];    /* wd_may_promote */
-    _Atomic uint64_t dead[WD_SET_WORDS];           /* so many members say so */
-    _Atomic uint64_t quarantined[WD_SET_WORDS];    /* wd_is_quarantined_here */
-    _Atomic int64_t stopping;                      /* not 0: hands over */
+    _Alignas(64) _Atomic int64_t writes_until_ns; /* wd_writes_until_ns */
+    _Atomic int64_t leads_until_ns;               /* wd_leads_until_ns */
+    _Atomic uint64_t may_promote[WD_SET_WORDS];   /* wd_may_promote */
+    _Atomic uint64_t dead[WD_SET_WORDS];          /* so many members say so */
+    _Atomic uint64_t quarantined[WD_SET_WORDS];   /* wd_is_quarantined_here */
+    _Atomic int64_t stopping;                     /* not 0: hands over */
 };
 
 /* Payload of the area of orders; watchdog to failover. */
 struct wd_orders {
-    uint64_t judging;      /* 0: do not judge; a new number, which is greater, with each WD_DO_JUDGE */
-    int64_t begun;         /* the revision of that WD_DO_JUDGE; 0: there is no state yet */
+    uint64_t judging; /* 0: do not judge; a new number, which is greater, with each WD_DO_JUDGE */
+    int64_t begun;    /* the revision of that WD_DO_JUDGE; 0: there is no state yet */
     uint64_t fenced_epoch; /* WD_DO_FENCED since then; 0: not yet */
     uint64_t cuts;         /* how many WD_DO_CUT since then */
     uint32_t committed;    /* the last WD_DO_COMMITTED since then; 0: none */
@@ -46,9 +46,9 @@ struct wd_committed {
 
 /* Payload of the failover process's word to the watchdog. */
 struct wd_word {
-    uint64_t judging;      /* the one that cut and proposals are of */
-    uint64_t fenced_epoch; /* all our children have acted on that */
-    uint64_t cuts;         /* the last cut that was ended, */
+    uint64_t judging;       /* the one that cut and proposals are of */
+    uint64_t fenced_epoch;  /* all our children have acted on that */
+    uint64_t cuts;          /* the last cut that was ended, */
     struct cluster_set cut; /* and who receives nothing since */
     uint64_t stopped_epoch; /* in which fence_command has stopped the old primary */
 };

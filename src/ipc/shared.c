@@ -449,6 +449,12 @@ shared_events(struct shared *sh)
     return sh->areas[AREA_EVENTS];
 }
 
+struct area *
+shared_pgpools(struct shared *sh)
+{
+    return sh->areas[AREA_PGPOOLS];
+}
+
 void *
 shared_health(struct shared *sh, int node_id)
 {

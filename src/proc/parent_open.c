@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cache/shared.h"
 #include "cluster/nodes.h"
+#include "cluster/pgpools.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
@@ -239,6 +240,7 @@ open_shared(struct parent *pa, struct err *err)
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),
         .events_bytes = sizeof(struct cluster_events),
+        .pgpools_bytes = sizeof(struct cluster_pgpools),
         .health_bytes = sizeof(struct health),
         .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };

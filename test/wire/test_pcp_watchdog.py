@@ -1,4 +1,4 @@
-"""pcp_watchdog_info's output for a cluster that a fake administration port makes up: field for field
+"""pcp_watchdog_info's output for a cluster that a fake administration port makes up: field by field
 as scripts for Pgpool-II's tool read it."""
 
 import json

@@ -36,7 +36,9 @@ judge(struct watchdog *w, const struct wd_action *action)
     w->taken = 0;
     w->orders =
         (struct wd_orders){.judging = w->last_judging, .begun = action->revision, .leader_id = -1};
-    log_info("this pgpool leads, term %lld", (long long)action->term);
+    if (action->term != w->told_term)
+        log_info("this pgpool leads, term %lld", (long long)action->term);
+    w->told_term = action->term;
 }
 
 static void
@@ -257,7 +259,6 @@ on_stop(void *ctx, enum proc_stop mode)
 
     if (!w->stopping) {
         w->stopping = true;
-        atomic_store(&w->live->stopping, 1);
         watchdog_tell(w, &(struct wd_event){.kind = WD_STOP});
     }
     if (mode > PROC_STOP_SMART && !io_timer_running(&w->end))

@@ -27,6 +27,7 @@ struct watchdog {
     bool stopping;
     bool closed;        /* that was told */
     bool trouble;       /* etcd has not answered, and that was said */
+    int64_t told_term;  /* the last that the log has */
     int64_t hurried_ns; /* when the health processes were told to hurry */
     /* what stands in etcd, as text */
     struct buf seen; /* in the last picture, */

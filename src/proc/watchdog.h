@@ -13,13 +13,20 @@
 #include "proc/proc.h"
 #include "watchdog/asker.h"
 #include "watchdog/board.h"
+#include "watchdog/runner.h"
 #include "watchdog/shown.h"
+#include "watchdog/surroundings.h"
 
 struct watchdog {
     struct proc *proc;
     struct dns *dns;
     struct etcd_client *client;
     struct wd_asker *asker;
+    struct wd_runner *runner;
+    struct wd_surroundings *surroundings;
+    struct io_timer address; /* its command has ended: how, */
+    bool address_done;       /* and that is told from the loop */
+    struct io_timer idle;    /* commands are waited for before the end */
     struct wd wd;
     struct wd_config config;
     struct io_timer tick;

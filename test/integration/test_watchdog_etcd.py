@@ -32,8 +32,8 @@ class Member:
         self.number = number
         self.lines = []
         self.process = subprocess.Popen(
-            [MEMBER, f"hosts={etcd.hosts}", f"id={number}", f"priority={priority}", *words], text=True,
-            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [MEMBER, f"hosts={etcd.hosts}", f"id={number}", f"priority={priority}", *words],
+            text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):

@@ -11,6 +11,8 @@ pgpool() {
         -a "$dir/$place/pool_hba.conf" "$@"
 }
 
+program_dir() { dirname "$(command -v "$1")"; }
+
 pgpool_conf() {
     local place=$1 number
     printf '# written by %s before each start\n' "$PROGRAM"
@@ -35,6 +37,8 @@ pgpool_conf() {
         "$(place_number "$place")" "$((3 - $(place_number "$place")))"
     printf "wd_etcd_hosts = '%s'\n" "$(etcd_hosts)"
     printf "delegate_ip = '%s'\n" "$VIRTUAL"
+    printf 'if_cmd_path = %s\narping_path = %s\n' "$(quoted "$(program_dir ip)")" \
+        "$(quoted "$(program_dir arping)")"
     printf "include = %s\n" "$(quoted "$dir/$place/pgpool.local.conf")"
 }
 

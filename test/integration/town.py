@@ -314,7 +314,7 @@ class Town:
 
     def leader_key(self):
         """Number of the pgpool that leads, as etcd says; None: nobody."""
-        words = self.etcd.control("get", "--print-value-only", "pgpool/leader",
+        words = self.etcd.control("get", "--print-value-only", "/pgpool/leader",
                                   check=False).stdout.split()
         return next((int(word[3:]) for word in words if word.startswith("id=")), None)
 

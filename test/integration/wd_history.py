@@ -29,7 +29,7 @@ class History:
 
     marks = itertools.count()
 
-    def __init__(self, network, place, members, prefix="pgpool/"):
+    def __init__(self, network, place, members, prefix="/pgpool/"):
         self.network, self.place, self.members, self.prefix = network, place, members, prefix
         self.changes, self.next_revision = [], 1
 

@@ -147,14 +147,15 @@ class TownWriter(Writer):
 
 
 class TownLoad(Load):
-    """Two writers at the virtual address, one at each pgpool, and readers at each of these."""
+    """Writers at the virtual address, so many, one at each pgpool, and readers at each of these."""
 
     def __init__(self, town, patience=None, virtual=2):
         patience = patience or 75 * SLOW
         self.pgpool = town.pgpools[0]
         doors = [town.virtual] * virtual + [pgpool.door for pgpool in town.pgpools]
         self.writers = [TownWriter(door, next(Load.numbers), patience) for door in doors]
-        self.readers = [Reader(door, n, patience) for n, door in enumerate(doors[virtual - 1:])]
+        self.readers = [Reader(door, n, patience)
+                        for n, door in enumerate(doors[max(virtual - 1, 0):])]
         self.all = self.writers + self.readers
         try:
             self.wait_going_on()

@@ -1,5 +1,5 @@
 """Stands between a pgpool and etcd, knows which request commits a state, and can stop the world at
-one: so that a leader can be killed at each step of a plan, before what it has decided is written, or
+one: so a leader can be killed at each step of a plan, before what it has decided is written, or
 behind that, before it knows."""
 
 import base64

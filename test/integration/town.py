@@ -11,7 +11,6 @@ import random
 import shutil
 import signal
 import socket
-import time
 
 import processes
 import raw
@@ -362,11 +361,16 @@ class Town:
     def wait_settled(self, timeout=60):
         for pgpool in self.pgpools:
             wait_for(pgpool.answers, f"pgpool {pgpool.number} to answer", timeout, 0.1)
-        deadline = time.monotonic() + timeout * SLOW
-        while (wrong := self.agree()) is not None:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not settled: {wrong}")
-            time.sleep(0.1)
+        seen = [None]
+
+        def agree():
+            seen[0] = self.agree()
+            return seen[0] is None
+
+        try:
+            wait_for(agree, "all to agree", timeout, 0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {seen[0]}") from error
 
     def revive(self):
         """Everybody but the servers runs, and the network is whole."""

@@ -130,7 +130,10 @@ class Remote(Target):
 
 
 class TownWriter(Writer):
-    """Knows which pgpool it is at."""
+    """Knows which pgpool it is at. There are many, and the machine is small: they take their
+    time."""
+
+    PAUSE_S = 0.03
 
     def __init__(self, *arguments):
         self.at, self.last = {}, None  # at: n: a pgpool's number
@@ -143,6 +146,7 @@ class TownWriter(Writer):
         super().step(one)
         if self.done > before:
             self.at[self.number] = self.where
+        self.leaving.wait(self.PAUSE_S)
 
 
 class TownLoad(Load):

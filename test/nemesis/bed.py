@@ -44,6 +44,14 @@ class Breakable:
             return None
         return self.nodes[number] if number >= 0 else None
 
+    def asked(self, _):
+        """Whom an administrator turns to,"""
+        return self.pgpool
+
+    def at(self, _):
+        """in words."""
+        return ""
+
     # ---- what may be done ------------------------------------------------------------------------
 
     def victim(self, rng, role):

@@ -121,8 +121,9 @@ def command(bed, rng, _):
         raise Skip("not everybody streams")
     if loses or "SWITCHOVER" in words:
         bed.away.add(primary.number)
-    code = bed.pgpool.order(words)
-    return f"{words}: {code or 'done'}"
+    whom = bed.asked(rng)
+    code = whom.order(words)
+    return f"{words}{bed.at(whom)}: {code or 'done'}"
 
 
 SERVER_FAULTS = [

@@ -100,27 +100,25 @@ def judge_states(changes):
     """The history of the committed state, and of who could commit it."""
     wrong, epoch, candidates, leader = [], 0, {}, None
     for revision, keys in itertools.groupby(changes, key=lambda one: one.revision):
-        keys = {one.key: one for one in keys}
-        if "state" in keys:
-            change = keys["state"]
-            if change.text is None:
-                wrong.append(f"revision {revision}: the state was deleted")
-                continue
-            state = fields(change.text)
+        keys, words = {one.key: one for one in keys}, []
+        if "state" in keys and keys["state"].text is None:
+            words.append("the state was deleted")
+        elif "state" in keys:
+            state = fields(keys["state"].text)
             now, candidate = int(state["epoch"]), int(state["candidate"])
             if leader is None:
-                wrong.append(f"revision {revision}: a state was committed while nobody led")
+                words.append("a state was committed while nobody led")
             if now < epoch:
-                wrong.append(f"revision {revision}: epoch {now} after {epoch}")
+                words.append(f"epoch {now} after {epoch}")
             if candidate >= 0 and candidates.setdefault(now, candidate) != candidate:
-                wrong.append(f"revision {revision}: candidate {candidate} in epoch {now}, after "
-                             f"{candidates[now]}")
+                words.append(f"candidate {candidate} in epoch {now}, after {candidates[now]}")
             epoch = max(epoch, now)
         if "leader" in keys:
             text = keys["leader"].text
             if text is not None and leader is not None:
-                wrong.append(f"revision {revision}: {text} leads while {leader} does")
+                words.append(f"{text} leads while {leader} does")
             leader = text
+        wrong += [f"revision {revision}: {one}" for one in words]
     return wrong
 
 

@@ -117,8 +117,7 @@ def fail_over(bed, number=None, when=None):
     return commits if came else None
 
 
-@pytest.mark.parametrize("number, when", [(0, "before"), (0, "behind"), (1, "behind"),
-                                          (2, "before"), (2, "behind")])
+@pytest.mark.parametrize("number, when", [(0, "behind"), (2, "before")])
 def test_leader_dies_at_a_step(relayed, number, when):
     fail_over(relayed, number, when)
 
@@ -135,7 +134,8 @@ def test_leader_dies_at_each_step(relayed):
             fail_over(relayed, number, when)
 
 
-@pytest.mark.parametrize("apart_s", [-1.0, -0.1, 0.0, 0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("apart_s", [0.0, *(pytest.param(seconds, marks=takes_long) for seconds
+                                            in (-1.0, -0.1, 0.1, 0.5, 1.0, 2.0))])
 def test_leader_and_primary_die(relayed, apart_s):
     """The leader so many seconds behind the primary, or before it."""
     town = relayed.town

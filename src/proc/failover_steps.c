@@ -40,7 +40,10 @@ failover_watch_fence(struct failover *f)
             return;
     }
     f->fence_wanted = 0;
-    failover_handle(f, &event);
+    if (f->shared)
+        failover_watch_fenced(f, event.epoch);
+    else
+        failover_handle(f, &event);
 }
 
 static void
@@ -50,8 +53,8 @@ look_at_fence(void *ctx)
 }
 
 /* Children of older generations hear nothing of a fence: they end, all of them. */
-static void
-wait_fenced(struct failover *f, uint64_t epoch)
+void
+failover_wait_fenced(struct failover *f, uint64_t epoch)
 {
     struct inbox_msg msg = {.kind = INBOX_END_ELDERS};
 
@@ -62,8 +65,8 @@ wait_fenced(struct failover *f, uint64_t epoch)
 }
 
 /* Dead children write nothing. The parent ends them: it alone knows that they are its own. */
-static void
-end_unfenced(struct failover *f, uint64_t epoch)
+void
+failover_end_unfenced(struct failover *f, uint64_t epoch)
 {
     uint32_t count = shared_layout(f->proc->shared)->child_slots;
 
@@ -76,7 +79,7 @@ end_unfenced(struct failover *f, uint64_t epoch)
         msg.end.pid = atomic_load(&shared_proc_of_child(f->proc->shared, n)->pid);
         proc_send(f->proc, SLOT_PARENT, &msg);
     }
-    wait_fenced(f, epoch);
+    failover_wait_fenced(f, epoch);
 }
 
 /* ---- others -----------------------------------------------------------------------------------
@@ -176,10 +179,10 @@ failover_do(struct failover *f, const struct plan_step *step)
         wake_send_all(f->proc->wakes, f->proc->slot);
         break;
     case PLAN_DO_WAIT_FENCED:
-        wait_fenced(f, step->epoch);
+        failover_wait_fenced(f, step->epoch);
         break;
     case PLAN_DO_END_UNFENCED:
-        end_unfenced(f, step->epoch);
+        failover_end_unfenced(f, step->epoch);
         break;
     case PLAN_DO_ASK_POSITIONS:
     case PLAN_DO_SEARCH_PRIMARY:

@@ -18,6 +18,7 @@
 #include "parent.h"
 #include "proc/hba.h"
 #include "proc/tls.h"
+#include "watchdog/board.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,6 +241,11 @@ open_shared(struct parent *pa, struct err *err)
         .nodes_bytes = sizeof(struct cluster_nodes),
         .events_bytes = sizeof(struct cluster_events),
         .health_bytes = sizeof(struct health),
+        .watchdog = {.orders_bytes = sizeof(struct wd_orders),
+                     .committed_bytes = sizeof(struct wd_committed),
+                     .word_bytes = sizeof(struct wd_word),
+                     .proposal_bytes = sizeof(struct wd_proposal),
+                     .live_bytes = sizeof(struct wd_live)},
         .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };
 

@@ -54,6 +54,7 @@ struct shared_layout {
     size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form, */
     size_t nodes_bytes;          /* and that of the node area, */
     size_t events_bytes;         /* of the events, */
+    size_t pgpools_bytes;        /* of the watchdog's, */
     size_t health_bytes;         /* and of what is kept of one node's health */
     struct shared_watchdog_bytes watchdog;
     int writes_fd; /* the word of the last write of another generation of processes
@@ -110,6 +111,9 @@ struct area *shared_freshness(struct shared *sh);
  * them (struct cluster_events). */
 struct area *shared_nodes(struct shared *sh);
 struct area *shared_events(struct shared *sh);
+
+/* The pgpools of the cluster, as the watchdog sees them (payload struct cluster_pgpools). */
+struct area *shared_pgpools(struct shared *sh);
 
 /* health_bytes of a node with a number below health_slots, written by its health process alone;
  * they outlive it. Zero at first. */

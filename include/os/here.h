@@ -26,6 +26,10 @@ struct here_network {
 /* All of this host's, loopback included; free() the list. -1: the kernel does not tell. */
 int here_networks(struct here_network **list_r, uint32_t *count_r, struct err *err);
 
+/* Whether one of the network interfaces is up and connected, of those named or, with "any" among
+ * the names, of all but the loopback. False, too, when the kernel does not tell. */
+bool here_interface_is_up(const char *const *names, uint32_t count);
+
 /* Who owns a path or, when that does not exist, the nearest directory above it that does, and the
  * group of that user. root when it cannot be told. */
 void here_owner(const char *path, uid_t *uid_r, gid_t *gid_r);

@@ -42,6 +42,7 @@ struct wd_member {
     uint64_t fenced_epoch; /* its children have acted on that */
     int64_t applied;       /* the state's revision that it acts on */
     bool leaving;          /* neither votes nor leads */
+    bool isolated;         /* cut off from clients, by what it can tell: others lead rather */
     struct cluster_set alive;
     struct cluster_set dead;
     /* not of the text */

@@ -89,6 +89,7 @@ enum wd_event_kind {
     WD_FENCED_HERE,   /* epoch: all our children have acted on it */
     WD_CUT,           /* set: these standbys receive nothing any more, and will not by themselves */
     WD_OLD_STOPPED,   /* epoch: fence_command has stopped the old primary */
+    WD_SURROUNDINGS,  /* done: we are not cut off from clients, as far as we can tell */
     WD_ADDRESS_ENDED, /* done: the command of WD_DO_ADDRESS_UP or _DOWN went well */
     WD_STOP,          /* pgpool is being stopped: hand over */
     WD_CLOSED,        /* after WD_STOP: no child has a connection to a server any more */
@@ -207,6 +208,7 @@ struct wd {
     struct wd_member self;
     struct wd_member told; /* what our key says */
     struct wd_member telling;
+    bool isolated; /* WD_SURROUNDINGS said so */
     /* leadership */
     int64_t term; /* 0: we do not lead */
     bool judging;

@@ -483,6 +483,12 @@ shared_wd_live(struct shared *sh)
     return sh->wd_live;
 }
 
+struct area *
+shared_pgpools(struct shared *sh)
+{
+    return sh->areas[AREA_PGPOOLS];
+}
+
 void *
 shared_health(struct shared *sh, int node_id)
 {

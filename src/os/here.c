@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
@@ -47,6 +48,33 @@ here_has_address(const struct sock_address *address)
         found = is_same(wanted, at->ifa_addr);
     freeifaddrs(list);
     return found;
+}
+
+static bool
+is_named(const struct ifaddrs *at, const char *const *names, uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        if (strcmp(names[n], at->ifa_name) == 0)
+            return true;
+        if (str_equal_nocase(names[n], "any") && (at->ifa_flags & IFF_LOOPBACK) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool
+here_interface_is_up(const char *const *names, uint32_t count)
+{
+    struct ifaddrs *list;
+    bool is_up = false;
+
+    if (getifaddrs(&list) != 0)
+        return false;
+    for (const struct ifaddrs *at = list; at != NULL && !is_up; at = at->ifa_next)
+        is_up = (at->ifa_flags & IFF_UP) != 0 && (at->ifa_flags & IFF_RUNNING) != 0 &&
+                is_named(at, names, count);
+    freeifaddrs(list);
+    return is_up;
 }
 
 /* The address's bytes; 0 of other families than IP. */

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cache/shared.h"
 #include "cluster/nodes.h"
+#include "cluster/pgpools.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
@@ -240,6 +241,7 @@ open_shared(struct parent *pa, struct err *err)
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),
         .events_bytes = sizeof(struct cluster_events),
+        .pgpools_bytes = sizeof(struct cluster_pgpools),
         .health_bytes = sizeof(struct health),
         .watchdog = {.orders_bytes = sizeof(struct wd_orders),
                      .committed_bytes = sizeof(struct wd_committed),

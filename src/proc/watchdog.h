@@ -13,6 +13,7 @@
 #include "proc/proc.h"
 #include "watchdog/asker.h"
 #include "watchdog/board.h"
+#include "watchdog/shown.h"
 
 struct watchdog {
     struct proc *proc;
@@ -43,6 +44,9 @@ struct watchdog {
     struct wd_word heard;
     uint64_t word_epoch;
     uint64_t proposal_epoch;
+    struct cluster_pgpools shown; /* as published, */
+    struct cluster_pgpools next;  /* and as it is */
+    int64_t shown_ns;
     int64_t inherited_ns; /* until when the former process has let clients write */
 };
 

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+enum { SHOWN_EVERY_MS = 100 };
+
 _Static_assert((int)WD_TEXT_BYTES >= (int)STATUS_FILE_BYTES, "any state must fit");
 
 void
@@ -121,6 +123,28 @@ publish_moments(struct watchdog *w)
         wake_send_all(w->proc->wakes, w->proc->slot);
 }
 
+/* For views. Moments alone are not worth it each time. */
+static void
+publish_shown(struct watchdog *w)
+{
+    struct wd_shown_more more = {.endpoint =
+                                     w->client != NULL ? etcd_client_endpoint(w->client) : ""};
+    struct area *area = shared_pgpools(w->proc->shared);
+    bool news;
+
+    wd_shown_fill(&w->wd, &w->config, &more, &w->next);
+    news = w->next.leader_id != w->shown.leader_id || w->next.leads != w->shown.leads ||
+           w->next.count != w->shown.count || w->next.address != w->shown.address ||
+           w->next.state_revision != w->shown.state_revision;
+    if (memcmp(&w->next, &w->shown, sizeof(w->next)) == 0 ||
+        (!news && w->wd.now_ns - w->shown_ns < SHOWN_EVERY_MS * NS_PER_MS))
+        return;
+    w->shown_ns = w->wd.now_ns;
+    w->shown = w->next;
+    memcpy(area_write_anew(area), &w->shown, sizeof(w->shown));
+    area_publish(area);
+}
+
 void
 watchdog_publish(struct watchdog *w)
 {
@@ -133,6 +157,7 @@ watchdog_publish(struct watchdog *w)
     changed |= publish_orders(w);
     if (changed)
         wake_send(w->proc->wakes, SLOT_FAILOVER);
+    publish_shown(w);
 }
 
 /* ---- what the failover process writes -------------------------------------------------------- */

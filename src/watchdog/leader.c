@@ -131,6 +131,8 @@ goes_before(const struct wd_picture *seen, const struct wd_member *a, const stru
 
     if (a_sees != b_sees)
         return a_sees;
+    if (a->isolated != b->isolated)
+        return b->isolated;
     return a->priority != b->priority ? a->priority > b->priority : a->id < b->id;
 }
 
@@ -218,6 +220,26 @@ look_at_primary(struct wd_turn *turn)
         return;
     wd_tell(turn, "leadership is handed over: others reach the primary");
     wd->resigning = true;
+}
+
+/* Clients do not reach us, and may reach somebody who leads as well as we do: who sees the primary,
+ * or we would be handed the term back. */
+static void
+look_at_surroundings(struct wd_turn *turn)
+{
+    struct wd *wd = turn->wd;
+
+    if (!wd->judging || !wd->isolated)
+        return;
+    for (uint32_t n = 0; n < wd->seen.member_count; n++) {
+        const struct wd_member *member = &wd->seen.members[n];
+
+        if (!is_rival(turn->config, member) || member->isolated || !sees_primary(&wd->seen, member))
+            continue;
+        wd_tell(turn, "leadership is handed over: this pgpool is cut off from its surroundings");
+        wd->resigning = true;
+        return;
+    }
 }
 
 static void
@@ -340,6 +362,8 @@ wd_leader_settle(struct wd_turn *turn)
         return;
     }
     look_at_primary(turn);
+    if (!wd->resigning)
+        look_at_surroundings(turn);
     if (wd->stopping)
         wd->resigning = true;
     if (wd->resigning) {

@@ -163,6 +163,7 @@ look_at_nodes(struct wd_turn *turn)
     self->nodes_hash = turn->config->nodes_hash;
     self->applied = wd->applied;
     self->leaving = wd->stopping;
+    self->isolated = wd->isolated;
 }
 
 static void
@@ -191,7 +192,7 @@ says_the_same(const struct wd_member *a, const struct wd_member *b)
 {
     return a->id == b->id && a->priority == b->priority && a->incarnation == b->incarnation &&
            a->nodes_hash == b->nodes_hash && a->fenced_epoch == b->fenced_epoch &&
-           a->applied == b->applied && a->leaving == b->leaving &&
+           a->applied == b->applied && a->leaving == b->leaving && a->isolated == b->isolated &&
            memcmp(&a->alive, &b->alive, sizeof(a->alive)) == 0 &&
            memcmp(&a->dead, &b->dead, sizeof(a->dead)) == 0;
 }

@@ -32,6 +32,7 @@ static const struct field member_fields[] = {
     MEMBER("fenced", U64, fenced_epoch),
     MEMBER("applied", I64, applied),
     MEMBER("leaving", BOOL, leaving),
+    MEMBER("isolated", BOOL, isolated),
     MEMBER("alive", SET, alive),
     MEMBER("dead", SET, dead),
 };

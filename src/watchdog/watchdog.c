@@ -196,6 +196,9 @@ take_event(struct wd_turn *turn)
     case WD_OLD_STOPPED:
         wd->old_stopped = wd->old_stopped || event->epoch == wd->state.epoch;
         break;
+    case WD_SURROUNDINGS:
+        wd->isolated = !event->done;
+        break;
     case WD_ADDRESS_ENDED:
         if (event->done && wd->address == WD_ADDRESS_COMING)
             wd->address = WD_ADDRESS_UP;

@@ -62,9 +62,10 @@ members_come_back(void **state UNUSED)
     struct err err;
 
     wd_member_print(&member, &text);
-    assert_string_equal(buf_cstr(&text), "pgpool_member 1 id=3 priority=-7 "
-                                         "incarnation=ffffffffffffffff nodes=0000000000000abc "
-                                         "fenced=12 applied=345 leaving=1 alive=0,127 dead=-");
+    assert_string_equal(buf_cstr(&text),
+                        "pgpool_member 1 id=3 priority=-7 "
+                        "incarnation=ffffffffffffffff nodes=0000000000000abc "
+                        "fenced=12 applied=345 leaving=1 isolated=0 alive=0,127 dead=-");
     assert_int_equal(wd_member_parse(&back, buf_cstr(&text), &err), 0);
     wd_member_print(&back, &again);
     assert_string_equal(buf_cstr(&again), buf_cstr(&text));
@@ -105,17 +106,22 @@ faulty_texts_are_refused(void **state UNUSED)
         "pgpool_member 1 id=3 priority=99999999999999999999999",
         "pgpool_member 1 id=3 priority=1 incarnation=xyz",
         "pgpool_member 1 id=3 priority=1 incarnation=0 nodes=0 fenced=0 applied=0 leaving=0 "
+        "isolated=0 "
         "alive=- "
         "dead=-",
         "pgpool_member 1 id=3 priority=1 incarnation=1 nodes=0 fenced=0 applied=0 leaving=2 "
+        "isolated=0 "
         "alive=- "
         "dead=-",
         "pgpool_member 1 id=3 priority=1 incarnation=1 nodes=0 fenced=0 applied=0 leaving=0 "
+        "isolated=0 "
         "alive=0,128 dead=-",
         "pgpool_member 1 id=3 priority=1 incarnation=1 nodes=0 fenced=0 applied=0 leaving=0 "
+        "isolated=0 "
         "alive=0, "
         "dead=-",
         "pgpool_member 1 id=3 priority=1 incarnation=1 nodes=0 fenced=0 applied=0 leaving=0 "
+        "isolated=0 "
         "alive=- "
         "dead=- new=1",
     };
@@ -161,7 +167,7 @@ static void
 pictures_are_read(void **state UNUSED)
 {
     static const char member[] = "pgpool_member 1 id=1 priority=1 incarnation=a nodes=0 fenced=0 "
-                                 "applied=0 leaving=0 alive=- dead=-";
+                                 "applied=0 leaving=0 isolated=0 alive=- dead=-";
     struct wd_state before = some_state();
     struct buf text = BUF_EMPTY;
     struct etcd_pair pairs[4];

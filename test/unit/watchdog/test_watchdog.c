@@ -417,6 +417,48 @@ hands_over_when_it_alone_is_blind(void **state UNUSED)
 }
 
 static void
+surroundings(bool are_there)
+{
+    tell((struct wd_event){.kind = WD_SURROUNDINGS, .done = are_there});
+}
+
+static void
+hands_over_when_clients_cannot_reach_it(void **state UNUSED)
+{
+    struct wd_member *rival = other(0);
+
+    commit_primary();
+    lead();
+    surroundings(false);
+    assert_false(wd.resigning); /* the other one does not see the primary */
+    assert_true(asks(WD_UPDATE) && wd.telling.isolated);
+    cluster_set_add(&rival->alive, 0);
+    rival->isolated = true;
+    look();
+    assert_false(wd.resigning);
+    rival->isolated = false;
+    look();
+    assert_true(wd.resigning);
+    assert_int_equal(wd_leads_until_ns(&wd), 0);
+}
+
+/* ... but an isolated leader is better than none. */
+static void
+who_is_cut_off_goes_last(void **state UNUSED)
+{
+    surroundings(false);
+    other(0);
+    commit_primary();
+    fact(0, true, false);
+    etcd.members[0].priority = -9;
+    cluster_set_add(&etcd.members[0].alive, 0);
+    join();
+    assert_false(asks(WD_CAMPAIGN));
+    tick(config.stagger_ns / NS_PER_MS + 1);
+    assert_true(asks(WD_CAMPAIGN));
+}
+
+static void
 forgets_who_is_lost_for_good(void **state UNUSED)
 {
     config.lost_member_ns = 5 * NS_PER_S;
@@ -646,6 +688,8 @@ main(void)
         cmocka_unit_test_setup(hands_over_when_it_is_stopped, set_up),
         cmocka_unit_test_setup(never_leads_again_in_a_term_it_has_laid_down, set_up),
         cmocka_unit_test_setup(hands_over_when_it_alone_is_blind, set_up),
+        cmocka_unit_test_setup(hands_over_when_clients_cannot_reach_it, set_up),
+        cmocka_unit_test_setup(who_is_cut_off_goes_last, set_up),
         cmocka_unit_test_setup(forgets_who_is_lost_for_good, set_up),
         cmocka_unit_test_setup(a_missing_member_is_waited_for, set_up),
         cmocka_unit_test_setup(fence_command_spares_the_wait, set_up),

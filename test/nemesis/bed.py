@@ -123,7 +123,7 @@ class Breakable:
 
     def make_anew(self, node, primary):
         print(f"    node {node.number} is made anew", flush=True)
-        if not self.options.recovery:
+        if not getattr(self.options, "recovery", False):
             node.rebuild(primary)
             return
         if node.running():

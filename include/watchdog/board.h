@@ -23,7 +23,6 @@ struct wd_live {
     _Atomic uint64_t may_promote[WD_SET_WORDS];   /* wd_may_promote */
     _Atomic uint64_t dead[WD_SET_WORDS];          /* so many members say so */
     _Atomic uint64_t quarantined[WD_SET_WORDS];   /* wd_is_quarantined_here */
-    _Atomic int64_t stopping;                     /* not 0: hands over */
 };
 
 /* Payload of the area of orders; watchdog to failover. */

@@ -184,6 +184,9 @@ check_together(const struct check *check)
     if (cfg->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION)
         fault(check, ID(use_watchdog),
               "\"use_watchdog\" needs \"backend_clustering_mode\" = streaming_replication", NULL);
+    if (cfg->health_check_period_ms == 0)
+        fault(check, ID(use_watchdog), "\"use_watchdog\" needs \"health_check_period\" above 0",
+              "without health checks no pgpool knows what to say of a node");
     if (config_wants_cache(cfg) && cfg->cache_invalidation == CONFIG_INVALIDATION_SQL)
         warn(check, ID(use_watchdog),
              "what is written through another pgpool makes no result of the query cache invalid",

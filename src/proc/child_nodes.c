@@ -154,6 +154,8 @@ child_shut_primary(struct child *c)
     c->shut_primary_id = -1;
     if (!c->may_write && c->view.primary_id >= 0) {
         c->shut_primary_id = c->view.primary_id;
+        if (c->last_primary_id < 0)
+            c->last_primary_id = c->view.primary_id; /* it is worth waiting for */
         c->view.nodes[c->view.primary_id].usable = false;
         c->view.primary_id = -1;
     }

@@ -24,8 +24,9 @@
 
 enum {
     BEGIN_AGAIN_MS = 200, /* between two beginnings: what is refused again and again */
-    LEAD_AGAIN_MS = 100,  /* the clock says no: until it is looked at again */
-    UNFENCED_MS = 2000,   /* for the children, before they are ended */
+    BROKEN_AGAIN_MS = 5000,
+    LEAD_AGAIN_MS = 100, /* the clock says no: until it is looked at again */
+    UNFENCED_MS = 2000,  /* for the children, before they are ended */
 };
 
 static void
@@ -252,8 +253,8 @@ begin(struct failover *f)
         give_up_own(&f->now.plan);
     } else if (failover_take(f, &watch->committed, &err) != 0) {
         log_error("the committed state is not understood: %s", err.message);
-        look_again_in(f, BEGIN_AGAIN_MS);
-        watch->begun_ns = now_ns;
+        look_again_in(f, BROKEN_AGAIN_MS);
+        watch->begun_ns = now_ns + BROKEN_AGAIN_MS * NS_PER_MS;
         return;
     }
     watch->begun_ns = now_ns;

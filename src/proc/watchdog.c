@@ -20,10 +20,11 @@
 #include <string.h>
 
 enum {
-    ALONE_EVERY_MS = 300,   /* between probes of a member that has to prove things itself, */
-    ALONE_SOON_MS = 1200,   /* from so long before its lease ends */
-    ALONE_FOR_MS = 2000,    /* told for so long, */
-    ALONE_AGAIN_MS = 1000,  /* and again then */
+    ALONE_EVERY_MS = 300,  /* between probes of a member that has to prove things itself, */
+    ALONE_SOON_MS = 1200,  /* from so long before its lease ends */
+    ALONE_FOR_MS = 2000,   /* told for so long, */
+    ALONE_AGAIN_MS = 1000, /* and again then */
+    IDLE_AGAIN_MS = 20,
     GOODBYE_LIMIT_MS = 1500 /* for etcd's answer, when all else is done */
 };
 
@@ -36,7 +37,9 @@ judge(struct watchdog *w, const struct wd_action *action)
     w->taken = 0;
     w->orders =
         (struct wd_orders){.judging = w->last_judging, .begun = action->revision, .leader_id = -1};
-    log_info("this pgpool leads, term %lld", (long long)action->term);
+    if (action->term != w->told_term)
+        log_info("this pgpool leads, term %lld", (long long)action->term);
+    w->told_term = action->term;
 }
 
 static void
@@ -44,6 +47,18 @@ stop_judging(struct watchdog *w)
 {
     w->orders = (struct wd_orders){.leader_id = -1};
     log_debug("this pgpool does not judge nodes any more");
+}
+
+/* The last commands have deadlines of their own. */
+static void
+end_when_idle(void *ctx)
+{
+    struct watchdog *w = ctx;
+
+    if (wd_runner_is_idle(w->runner))
+        proc_end(w->proc);
+    else
+        io_timer_start(w->proc->io, &w->idle, IDLE_AGAIN_MS, end_when_idle, w);
 }
 
 static void
@@ -75,9 +90,10 @@ carry_out(struct watchdog *w, const struct wd_action *action)
         log_info("watchdog: %s", action->text);
         break;
     case WD_DO_END:
-        proc_end(w->proc);
+        end_when_idle(w);
         break;
     default:
+        wd_runner_do(w->runner, action);
         break;
     }
 }
@@ -207,6 +223,30 @@ changed(void *ctx)
 }
 
 static void
+tell_address(void *ctx)
+{
+    struct watchdog *w = ctx;
+
+    watchdog_tell(w, &(struct wd_event){.kind = WD_ADDRESS_ENDED, .done = w->address_done});
+}
+
+/* It may be said while an order is carried out. */
+static void
+address_ended(void *ctx, bool done)
+{
+    struct watchdog *w = ctx;
+
+    w->address_done = done;
+    io_timer_start(w->proc->io, &w->address, 0, tell_address, w);
+}
+
+static void
+surroundings_changed(void *ctx, bool are_there)
+{
+    watchdog_tell(ctx, &(struct wd_event){.kind = WD_SURROUNDINGS, .done = are_there});
+}
+
+static void
 hear_fact(struct watchdog *w, const struct inbox_msg *msg)
 {
     struct wd_fact fact;
@@ -257,7 +297,6 @@ on_stop(void *ctx, enum proc_stop mode)
 
     if (!w->stopping) {
         w->stopping = true;
-        atomic_store(&w->live->stopping, 1);
         watchdog_tell(w, &(struct wd_event){.kind = WD_STOP});
     }
     if (mode > PROC_STOP_SMART && !io_timer_running(&w->end))
@@ -328,6 +367,8 @@ on_config(void *ctx, const struct config *before UNUSED)
     struct watchdog *w = ctx;
 
     configure(w);
+    wd_runner_reload(w->runner, w->proc->config);
+    wd_surroundings_reload(w->surroundings, w->proc->config);
     watchdog_tell(w, &(struct wd_event){.kind = WD_TICK});
 }
 
@@ -335,6 +376,8 @@ static int
 open_client(struct watchdog *w, struct err *err)
 {
     static const struct wd_asker_ops ops = {answered, changed};
+    static const struct wd_runner_ops runner_ops = {address_ended};
+    static const struct wd_surroundings_ops surroundings_ops = {surroundings_changed};
     const struct config *cfg = w->proc->config;
     struct etcd_target target = {.hosts = cfg->wd_etcd_hosts,
                                  .ca_cert = cfg->wd_etcd_ssl_ca_cert,
@@ -347,6 +390,8 @@ open_client(struct watchdog *w, struct err *err)
         etcd_client_new(w->proc->io, w->dns, &target, &w->client, err) != 0)
         return -1;
     w->asker = wd_asker_new(w->client, cfg->wd_etcd_prefix, &ops, w);
+    w->runner = wd_runner_new(w->proc->io, cfg, &runner_ops, w);
+    w->surroundings = wd_surroundings_new(w->proc->io, cfg, &surroundings_ops, w);
     return 0;
 }
 
@@ -373,6 +418,10 @@ watchdog_main(struct proc *p)
     proc_run(p, &ops, w);
     io_timer_stop(&w->tick);
     io_timer_stop(&w->end);
+    io_timer_stop(&w->address);
+    io_timer_stop(&w->idle);
+    wd_surroundings_free(w->surroundings);
+    wd_runner_free(w->runner);
     wd_asker_free(w->asker);
     etcd_client_free(w->client);
     dns_free(w->dns);

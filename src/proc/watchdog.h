@@ -13,13 +13,20 @@
 #include "proc/proc.h"
 #include "watchdog/asker.h"
 #include "watchdog/board.h"
+#include "watchdog/runner.h"
 #include "watchdog/shown.h"
+#include "watchdog/surroundings.h"
 
 struct watchdog {
     struct proc *proc;
     struct dns *dns;
     struct etcd_client *client;
     struct wd_asker *asker;
+    struct wd_runner *runner;
+    struct wd_surroundings *surroundings;
+    struct io_timer address; /* its command has ended: how, */
+    bool address_done;       /* and that is told from the loop */
+    struct io_timer idle;    /* commands are waited for before the end */
     struct wd wd;
     struct wd_config config;
     struct io_timer tick;
@@ -27,6 +34,7 @@ struct watchdog {
     bool stopping;
     bool closed;        /* that was told */
     bool trouble;       /* etcd has not answered, and that was said */
+    int64_t told_term;  /* the last that the log has */
     int64_t hurried_ns; /* when the health processes were told to hurry */
     /* what stands in etcd, as text */
     struct buf seen; /* in the last picture, */

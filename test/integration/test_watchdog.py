@@ -8,8 +8,9 @@ import signal
 import pytest
 
 import processes
+import raw
 from etcd import PROGRAM, Etcd
-from failing import FailingCluster, Keeper, Load, takes_long
+from failing import FailingCluster, Keeper, Load
 from proxy import Pgpool
 from waiting import SLOW, wait_for
 
@@ -70,8 +71,8 @@ class Team:
         wait_for(lambda: any(member.leads() for member in self.members), "a leader")
 
     def member(self, number, **settings):
-        return Member(self.cluster, self.engine, **self.settings,
-                      pgpool_node_id=number, wd_priority=10 - number, **settings)
+        own = {"pgpool_node_id": number, "wd_priority": 10 - number}
+        return Member(self.cluster, self.engine, **(self.settings | own | settings))
 
     def leader(self):
         return next(member for member in self.members if member.leads())
@@ -206,6 +207,37 @@ def test_stopped_leader(team):
     keys = team.etcd.control("get", "--prefix", "/pgpool/", "--keys-only").stdout.split()
     assert sorted(keys) == ["/pgpool/leader", "/pgpool/member/1", "/pgpool/roster/1",
                             "/pgpool/state"]
+
+
+def test_switchover(team):
+    """All members let go of the old primary before the new one is told."""
+    loads = [Load(member, writers=2, readers=1) for member in team.members]
+    assert team.leader().order("PROMOTE NODE 1 SWITCHOVER") is None
+    primary = team.wait_primary(1)
+    assert team.timeline(primary) == 2
+    for load in loads:
+        load.wait_going_on()
+    for load in loads:
+        load.finish(primary)
+
+
+def test_start_without_etcd(team):
+    """It serves reads, writes nothing, and all of it when etcd is back."""
+    one = team.members.pop()
+    one.kill_all()
+    for member in team.etcd.members:
+        member.send(signal.SIGSTOP)
+    late = team.member(1, failover_wait="0s").start()
+    team.members.append(late)
+    with raw.connected(late) as client:
+        wait_for(lambda: not raw.codes(client.simple("SELECT 1 FROM acks LIMIT 1")), "a read", 20)
+        assert raw.codes(client.simple("INSERT INTO acks VALUES (-5, 1)"))
+    for member in team.etcd.members:
+        member.send(signal.SIGCONT)
+    team.wait_primary(0)
+    with raw.connected(late) as client:
+        wait_for(lambda: not raw.codes(client.simple("INSERT INTO acks VALUES (-5, 2)")),
+                 "a write", 20)
 
 
 @pytest.mark.parametrize("kind", ["watchdog", "failover"])

@@ -34,6 +34,9 @@ enum {
 /* Was built with libcurl and libjansson. */
 bool etcd_client_is_built(void);
 
+/* Whether hosts, as in struct etcd_target, can be understood; -1 (22023). */
+int etcd_hosts_check(const char *hosts, struct err *err);
+
 /* Copied; NULL or "" where there is nothing to say. */
 struct etcd_target {
     const char *hosts;   /* "host:port, https://host:port": http:// where nothing is said, but

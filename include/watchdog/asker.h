@@ -27,6 +27,14 @@ struct wd_asker *wd_asker_new(struct etcd_client *client, const char *prefix,
 /* No callback runs any more. Allowed in its own callbacks. NULL is allowed. */
 void wd_asker_free(struct wd_asker *asker);
 
+/* Our list of nodes (wd_nodes_print), to be told to the others and compared with theirs; copied.
+ * Before the first request, and again when it changes. */
+void wd_asker_set_nodes(struct wd_asker *asker, const char *nodes);
+
+/* Where the list of that member was another one than ours when etcd was last asked; "": it is the
+ * same, or there is no such member. Valid until the next callback. The log tells of it, once. */
+const char *wd_asker_difference(const struct wd_asker *asker, uint32_t id);
+
 /* For a WD_DO_ASK; wd and config as they are then. payload: of COMMIT, borrowed during the call:
  * the one that was proposed, or, for proposal 0, the one that is committed. */
 void wd_asker_ask(struct wd_asker *asker, const struct wd *wd, const struct wd_config *config,

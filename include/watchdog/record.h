@@ -1,7 +1,8 @@
 /*
  * The keys in etcd and what stands in them, as text.
  *
- *   <prefix>member/3   pgpool_member 1 id=3 priority=1 incarnation=... alive=0,2 dead=- ...
+ *   <prefix>member/3   pgpool_member 1 id=3 priority=1 incarnation=... alive=0,2 dead=- ... , a
+ *                      newline, and its list of nodes (watchdog/nodes.h)
  *   <prefix>roster/3   the incarnation, 16 hexadecimal digits
  *   <prefix>leader     pgpool_leader 1 id=3 incarnation=...
  *   <prefix>state      pgpool_state 1 epoch=5 primary=0 ... , a newline, and the payload as it is
@@ -20,7 +21,8 @@
 enum { WD_PREFIX_BYTES = 128, WD_KEYS_BYTES = WD_PREFIX_BYTES + 32 };
 
 void wd_member_print(const struct wd_member *member, struct buf *out);
-/* All of it is written but lease and key_revision, which are 0. -1 (22023): that is none. */
+/* All of it is written but lease and key_revision, which are 0. -1 (22023): that is none. What
+ * stands behind the first line does not count. */
 int wd_member_parse(struct wd_member *member, const char *text, struct err *err);
 
 /* payload: without its NUL. */
@@ -42,7 +44,8 @@ struct wd_transaction {
     struct buf value;
 };
 
-/* payload: of COMMIT, as the action says. wd as it was when the action was made. */
+/* payload: of COMMIT, as the action says; of JOIN and UPDATE, our list of nodes. wd as it was when
+ * the action was made. */
 void wd_transaction_init(struct wd_transaction *t, const struct wd *wd,
                          const struct wd_action *action, const char *prefix, const char *payload);
 void wd_transaction_fini(struct wd_transaction *t);

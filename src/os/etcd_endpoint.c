@@ -108,3 +108,11 @@ etcd_endpoints_parse(struct etcd_endpoints *endpoints, const char *hosts, bool t
         return err_set(err, "22023", "no endpoint of etcd is set");
     return 0;
 }
+
+int
+etcd_hosts_check(const char *hosts, struct err *err)
+{
+    struct etcd_endpoints endpoints = {0};
+
+    return etcd_endpoints_parse(&endpoints, hosts, false, err);
+}

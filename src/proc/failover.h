@@ -96,6 +96,7 @@ struct failover {
     uint32_t last_request;
     uint32_t holds_epoch;  /* that was acted on */
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
+    bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
     bool loaded; /* the plan knows the nodes */
     bool shared; /* use_watchdog */
@@ -127,6 +128,8 @@ void failover_answer(struct failover *f, uint32_t request, const char *sqlstate,
 void failover_command_ended(struct failover *f, const struct plan_step *step);
 /* Words for the administrator who waits for the command's end. */
 void failover_tell_progress(struct failover *f, uint32_t request, const char *words);
+/* The status file is written by and by. */
+void failover_save_soon(struct failover *f);
 /* Have all children acted on the fence that is waited for? */
 void failover_watch_fence(struct failover *f);
 void failover_wait_fenced(struct failover *f, uint64_t epoch);

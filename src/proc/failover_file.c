@@ -54,8 +54,13 @@ failover_save(struct failover *f, struct err *err)
     char path[PATH_BYTES];
     int rc;
 
+    if (f->shared && f->watch.revision == 0)
+        return 0;
     path_of(f, "", path);
-    failover_print(f, &text);
+    if (f->shared) /* what is being proposed is not true yet */
+        buf_add(&text, f->watch.committed.data, f->watch.committed.len);
+    else
+        failover_print(f, &text);
     rc = file_write_durable(path, FILE_MODE, text.data, text.len, err);
     buf_free(&text);
     return rc;

@@ -13,6 +13,7 @@ enum {
     HURRY_MS = 15,       /* between probes while something is to be decided, */
     HURRY_FOR_MS = 5000, /* and for how long */
     SAVE_AGAIN_MS = 5000,
+    SAVE_SOON_MS = 300,
 };
 
 /* ---- fence ------------------------------------------------------------------------------------
@@ -100,15 +101,37 @@ failover_hurry(struct failover *f, int node_id)
 }
 
 static void
+tell_unsaved(struct failover *f, const struct err *err)
+{
+    f->unsaved = true;
+    log_error("the status file could not be written, nodes' states are lost when pgpool ends "
+              "now: %s",
+              err->message);
+}
+
+static void
 save_again(void *ctx)
 {
     struct failover *f = ctx;
     struct err err;
 
-    if (failover_save(f, &err) == 0)
-        log_info("the status file has been written");
-    else
+    if (failover_save(f, &err) != 0) {
+        if (!f->unsaved)
+            tell_unsaved(f, &err);
         io_timer_start(f->proc->io, &f->again, SAVE_AGAIN_MS, save_again, f);
+        return;
+    }
+    if (f->unsaved)
+        log_info("the status file has been written");
+    f->unsaved = false;
+}
+
+/* With a watchdog all of it is in etcd, and nobody waits for a disk of ours. */
+void
+failover_save_soon(struct failover *f)
+{
+    if (!io_timer_running(&f->again))
+        io_timer_start(f->proc->io, &f->again, SAVE_SOON_MS, save_again, f);
 }
 
 /* Without the file we go on: what it is for, a start of pgpool in the middle of all this, is
@@ -118,14 +141,17 @@ write_status(struct failover *f)
 {
     struct err err;
 
-    if (failover_save(f, &err) == 0) {
-        io_timer_stop(&f->again);
+    if (f->shared) {
+        failover_save_soon(f);
         return;
     }
-    if (!io_timer_running(&f->again))
-        log_error("the status file could not be written, nodes' states are lost when pgpool ends "
-                  "now: %s",
-                  err.message);
+    if (failover_save(f, &err) == 0) {
+        io_timer_stop(&f->again);
+        f->unsaved = false;
+        return;
+    }
+    if (!f->unsaved)
+        tell_unsaved(f, &err);
     io_timer_start(f->proc->io, &f->again, SAVE_AGAIN_MS, save_again, f);
 }
 

@@ -165,8 +165,7 @@ apply(struct failover *f)
         log_info("there is no primary, epoch %llu, as committed",
                  (unsigned long long)f->now.plan.epoch);
     show_committed(f);
-    if (failover_save(f, &err) != 0)
-        log_error("the status file could not be written: %s", err.message);
+    failover_save_soon(f);
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */

@@ -7,9 +7,13 @@
 #include "watchdog/asker.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "cluster/pgpools.h"
+#include "watchdog/nodes.h"
 #include "watchdog/record.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +21,12 @@ struct question {
     struct wd_asker *asker;
     struct etcd_request *under_way;
     uint32_t serial;
+};
+
+/* A member whose list of nodes is another one. */
+struct difference {
+    uint32_t id;
+    char words[PGPOOL_DIFFERENCE_BYTES];
 };
 
 struct wd_asker {
@@ -27,9 +37,20 @@ struct wd_asker {
     char prefix[WD_PREFIX_BYTES];
     struct question questions[WD_REQUESTS];
     struct wd_picture picture; /* too large for a stack */
+    char *nodes;
+    uint32_t difference_count;
+    struct difference differences[WD_MEMBERS_MAX];
+    struct difference fresh[WD_MEMBERS_MAX];
     bool telling;
     bool freed;
 };
+
+static void
+release(struct wd_asker *asker)
+{
+    free(asker->nodes);
+    free(asker);
+}
 
 static void
 tell(struct wd_asker *asker, const struct wd_event *event, const char *payload,
@@ -39,7 +60,7 @@ tell(struct wd_asker *asker, const struct wd_event *event, const char *payload,
     asker->ops->answered(asker->ctx, event, payload, err);
     asker->telling = false;
     if (asker->freed)
-        free(asker);
+        release(asker);
 }
 
 static bool
@@ -62,6 +83,71 @@ judge(enum wd_request request, const struct etcd_answer *answer)
         return WD_UNSURE;
     }
 }
+
+/* ---- lists of nodes ---- */
+
+const char *
+wd_asker_difference(const struct wd_asker *asker, uint32_t id)
+{
+    for (uint32_t n = 0; n < asker->difference_count; n++) {
+        if (asker->differences[n].id == id)
+            return asker->differences[n].words;
+    }
+    return "";
+}
+
+/* Nothing is known of who has written no list. */
+static bool
+differs(const struct wd_asker *asker, const char *member, char *words_r)
+{
+    const char *nodes = strchr(member, '\n');
+
+    return nodes != NULL && nodes[1] != '\0' &&
+           wd_nodes_differ(asker->nodes, nodes + 1, words_r, PGPOOL_DIFFERENCE_BYTES);
+}
+
+/* Members were read in the order of their keys: the n-th key is the n-th member. */
+static void
+compare_nodes(struct wd_asker *asker, const struct etcd_answer *answer)
+{
+    const struct wd_member *member = asker->picture.members;
+    size_t prefix_len = strlen(asker->prefix);
+    uint32_t count = 0;
+
+    for (uint32_t n = 0; n < answer->pair_count && asker->nodes != NULL; n++) {
+        struct difference *d = &asker->fresh[count];
+
+        if (strncmp(answer->pairs[n].key + prefix_len, "member/", 7) != 0)
+            continue;
+        d->id = member->id;
+        member++;
+        if (!differs(asker, answer->pairs[n].value, d->words))
+            continue;
+        if (strcmp(wd_asker_difference(asker, d->id), d->words) != 0)
+            log_warning("the node list of pgpool %" PRIu32 " is another one: %s", d->id, d->words);
+        count++;
+    }
+    for (uint32_t n = 0; n < asker->difference_count; n++) {
+        uint32_t id = asker->differences[n].id;
+        bool still = false;
+
+        for (uint32_t at = 0; at < count; at++)
+            still = still || asker->fresh[at].id == id;
+        if (!still)
+            log_info("pgpool %" PRIu32 " has no other node list any more", id);
+    }
+    memcpy(asker->differences, asker->fresh, count * sizeof(asker->fresh[0]));
+    asker->difference_count = count;
+}
+
+void
+wd_asker_set_nodes(struct wd_asker *asker, const char *nodes)
+{
+    free(asker->nodes);
+    asker->nodes = xstrdup(nodes);
+}
+
+/* ---- answers and questions ---- */
 
 static void
 answered(void *ctx, const struct etcd_answer *answer, const struct err *err)
@@ -86,6 +172,8 @@ answered(void *ctx, const struct etcd_answer *answer, const struct err *err)
             event.answer = WD_UNSURE;
             payload = NULL;
             err = &own;
+        } else {
+            compare_nodes(asker, answer);
         }
     }
     tell(asker, &event, payload, err);
@@ -113,6 +201,8 @@ wd_asker_ask(struct wd_asker *asker, const struct wd *wd, const struct wd_config
         question->under_way = etcd_range(asker->client, asker->prefix, &call);
         break;
     default:
+        if (request == WD_JOIN || request == WD_UPDATE)
+            payload = asker->nodes;
         wd_transaction_init(&t, wd, action, asker->prefix, payload != NULL ? payload : "");
         question->under_way = etcd_transact(asker->client, &t.txn, &call);
         wd_transaction_fini(&t);
@@ -157,5 +247,5 @@ wd_asker_free(struct wd_asker *asker)
     if (asker->telling)
         asker->freed = true;
     else
-        free(asker);
+        release(asker);
 }

@@ -434,11 +434,14 @@ put(struct wd_transaction *t, const char *key, uint64_t lease)
 }
 
 static void
-put_member(struct wd_transaction *t, const struct wd *wd, const struct wd_action *action)
+put_member(struct wd_transaction *t, const struct wd *wd, const struct wd_action *action,
+           const char *nodes)
 {
     struct etcd_op *roster;
 
     wd_member_print(&wd->self, &t->value);
+    buf_add_str(&t->value, "\n");
+    buf_add_str(&t->value, nodes);
     compare(t, ETCD_MOD_REVISION, t->keys[0], action->revision);
     put(t, t->keys[0], action->lease);
     if (action->request != WD_JOIN)
@@ -464,7 +467,7 @@ wd_transaction_init(struct wd_transaction *t, const struct wd *wd, const struct 
     switch ((enum wd_request)action->request) {
     case WD_JOIN:
     case WD_UPDATE:
-        put_member(t, wd, action);
+        put_member(t, wd, action, payload);
         break;
     case WD_CAMPAIGN:
         print_leader(&leader, &t->value);

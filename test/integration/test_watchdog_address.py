@@ -135,16 +135,17 @@ def test_up_renewed_and_down(network, start, settings):
     one.send("up 0")
     one.heard("ended 1")
     wait_for(lambda: answers(network, one.address), "the address to answer a neighbour")
-    end = time.monotonic() + 4.0
-    one.send("keep 2600")
-    one.heard("ended 1", 2)
-    count = one.lines.count("ended 1")
-    while time.monotonic() < end:  # longer than any one lifetime
+    end = time.monotonic() + 4.0  # longer than any one lifetime
+
+    def renewed():
+        count = one.lines.count("ended 1")
         one.send("keep 2600")
-        count += 1
-        one.heard("ended 1", count)
+        one.heard("ended 1", count + 1)
         assert one.is_up()
-        time.sleep(0.3)
+        return time.monotonic() > end
+
+    wait_for(renewed, "several lifetimes to pass", pause=0.3)
+    count = one.lines.count("ended 1")
     one.send("down")
     one.heard("ended 1", count + 1)
     assert not one.is_up()

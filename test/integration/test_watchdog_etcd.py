@@ -28,12 +28,12 @@ def boottime_ms():
 
 
 class Member:
-    def __init__(self, etcd, number, priority):
+    def __init__(self, etcd, number, priority, *words):
         self.number = number
         self.lines = []
         self.process = subprocess.Popen(
-            [MEMBER, f"hosts={etcd.hosts}", f"id={number}", f"priority={priority}"], text=True,
-            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [MEMBER, f"hosts={etcd.hosts}", f"id={number}", f"priority={priority}", *words],
+            text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -225,3 +225,22 @@ def test_who_alone_does_not_reach_the_primary_hands_over(members):
     following = members.next_leader(leader)
     assert following.wait("judge", blind)
     assert leader.said("down", blind)
+
+
+def test_who_has_another_list_of_nodes_works_with_nobody(members, etcd):
+    """It says where the lists differ, and so do the others; it leads only when it is alone."""
+    settled(members)
+    member = Member(etcd, 3, 99, "nodes=0 a:1;1 x:1;2 c:1;")
+    members.append(member)
+    assert member.wait("differs")[1] == 'differs 0 node 1 is "x:1" here and "b:1" there'
+    assert members[0].wait("differs")[1] == 'differs 3 node 1 is "b:1" here and "x:1" there'
+    member.wait("tells:")
+    stopped = boottime_ms()
+    members.leader().send("stop")
+    wait_for(lambda: any(other.said("judge", stopped) for other in members), "another judge", 20)
+    assert not member.said("judge")
+    gone = boottime_ms()
+    member.kill()
+    assert members.wait_leader() is not member
+    wait_for(lambda: any(words == "differs 3 " for _, words in members[1].said("differs", gone) +
+                         members[2].said("differs", gone)), "the lists to be the same", 20)

@@ -1,6 +1,7 @@
 /*
  * A member of a watchdog on a real etcd, without the rest of pgpool, for test_watchdog_etcd.py:
- * parameters as name=value (hosts, prefix, id, priority, ttl_s), commands on standard input:
+ * parameters as name=value (hosts, prefix, id, priority, ttl_s, and nodes, the list of nodes with a
+ * semicolon behind each), commands on standard input:
  *
  *   dead N | alive N    what this member sees of a node, again and again from then on
  *   fence               when it judges: the primary is laid down
@@ -12,8 +13,10 @@
  */
 #include "base/num.h"
 #include "base/str.h"
+#include "cluster/pgpools.h"
 #include "os/clock.h"
 #include "watchdog/asker.h"
+#include "watchdog/nodes.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +40,8 @@ static struct {
     uint32_t proposal;
     char payload[64];
     char committed[64];
+    char nodes[256];
+    char differences[4][PGPOOL_DIFFERENCE_BYTES]; /* to members, as told */
     char input[4096];
     size_t input_len;
 } me;
@@ -82,7 +87,7 @@ static void
 first_state(void)
 {
     struct wd_state state = {.system_identifier = 7,
-                             .nodes_hash = 1,
+                             .nodes_hash = me.config.nodes_hash,
                              .timeline = 1,
                              .node_count = NODES,
                              .candidate_id = -1,
@@ -182,12 +187,25 @@ tell(struct wd_event event)
 /* ---- what it hears --------------------------------------------------------------------------- */
 
 static void
+see_lists(void)
+{
+    for (uint32_t id = 0; id < ARRAY_LEN(me.differences); id++) {
+        const char *words = wd_asker_difference(me.asker, id);
+
+        if (strcmp(words, me.differences[id]) != 0)
+            say("differs %u %s", id, words);
+        str_copy(me.differences[id], sizeof(me.differences[id]), words);
+    }
+}
+
+static void
 answered(void *ctx UNUSED, const struct wd_event *event, const char *payload, const struct err *err)
 {
     if (err != NULL)
         say("trouble %s %s", err->sqlstate, err->message);
     if (payload != NULL && !me.judging)
         str_copy(me.committed, sizeof(me.committed), payload);
+    see_lists();
     tell(*event);
 }
 
@@ -273,7 +291,10 @@ configure(int argc, char **argv)
     num_parse_u32(parameter(argc, argv, "priority", "1"), &number);
     me.config.priority = (int32_t)number;
     me.config.incarnation = (uint64_t)clock_wall_us() * 1000 + me.config.id;
-    me.config.nodes_hash = 1;
+    str_copy(me.nodes, sizeof(me.nodes), parameter(argc, argv, "nodes", "0 a:1;1 b:1;2 c:1;"));
+    for (char *at = me.nodes; *at != '\0'; at++)
+        *at = *at == ';' ? '\n' : *at;
+    me.config.nodes_hash = wd_nodes_hash(me.nodes);
     me.config.node_count = NODES;
     me.config.consensus = me.config.address = true;
     for (int node_id = 0; node_id < NODES; node_id++)
@@ -298,6 +319,7 @@ main(int argc, char **argv)
         return 1;
     }
     me.asker = wd_asker_new(client, parameter(argc, argv, "prefix", "pgpool/"), &ops, NULL);
+    wd_asker_set_nodes(me.asker, me.nodes);
     watch = io_watch(me.io, STDIN_FILENO, IO_READABLE, input, NULL);
     see(NULL);
     io_run(me.io, &err);

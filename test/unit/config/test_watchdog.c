@@ -2,8 +2,16 @@
  * what takes the place of Pgpool-II's. */
 #include "unit.h"
 
+#include "config.h"
+
 #include <stdlib.h>
 #include <unistd.h>
+
+#ifdef HAVE_ETCD
+enum { IS_BUILT = true };
+#else
+enum { IS_BUILT = false };
+#endif
 
 #define NODE "backend_hostname0 = a\nbackend_port0 = 5432\n"
 #define ON "use_watchdog = on\n"
@@ -15,6 +23,8 @@ static void
 the_least_that_is_needed(void **state)
 {
     (void)state;
+    if (!IS_BUILT)
+        skip();
     shows(WHOLE, "use_watchdog", "on");
     shows(WHOLE, "wd_lease_ttl", "3s");
     shows("wd_etcd_prefix = x", "wd_etcd_prefix", "x"); /* nothing counts while it is off */
@@ -29,6 +39,8 @@ static void
 etcd(void **state)
 {
     (void)state;
+    if (!IS_BUILT)
+        skip();
     refused(WHOLE "wd_etcd_prefix = ''", "does not end in a slash");
     refused(WHOLE "wd_etcd_prefix = '/pgpool'", "does not end in a slash");
     shows(WHOLE "wd_etcd_prefix = 'a/'", "wd_etcd_prefix", "a/");
@@ -43,6 +55,8 @@ static void
 addresses(void **state)
 {
     (void)state;
+    if (!IS_BUILT)
+        skip();
     shows(WHOLE "delegate_ip = 192.0.2.1", "delegate_ip", "192.0.2.1");
     refused(WHOLE "delegate_ip = '192.0.2.1/24'", "neither an IPv4 nor an IPv6 address");
     refused(WHOLE "delegate_ip = '2001:db8::1'", "\"if_up_cmd\" is for IPv4");
@@ -123,6 +137,8 @@ the_number_from_its_file(void **state)
     char path[100];
 
     (void)state;
+    if (!IS_BUILT)
+        skip();
     assert_non_null(mkdtemp(directory));
     write_file(directory, "pgpool.conf", NODE ON HOSTS "hostname3 = x\n");
     number_is(directory, NULL, 0, "does not know its number");
@@ -142,6 +158,16 @@ the_number_from_its_file(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+static void
+not_without_etcd(void **state)
+{
+    (void)state;
+    if (IS_BUILT)
+        skip();
+    refused(WHOLE, "this pgpool was built without it");
+    shows(NODE HOSTS ME, "wd_lease_ttl", "3s");
+}
+
 int
 main(void)
 {
@@ -151,6 +177,7 @@ main(void)
         cmocka_unit_test(addresses),
         cmocka_unit_test(what_pgpool_ii_had),
         cmocka_unit_test(the_number_from_its_file),
+        cmocka_unit_test(not_without_etcd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,6 +270,7 @@ transactions_compare_what_they_must(void **state UNUSED)
     check_op(0, ETCD_PUT, "/p/member/3", 9);
     check_op(1, ETCD_PUT, "/p/roster/3", 0);
     assert_memory_equal(t.txn.ops[1].value, "ffffffffffffffff", 16);
+    assert_non_null(strstr(buf_cstr(&t.value), " dead=-\npayload")); /* the list of nodes */
     wd_transaction_fini(&t);
     make(WD_UPDATE);
     check_compare(0, ETCD_MOD_REVISION, "/p/member/3", 21);

@@ -76,6 +76,7 @@ struct health_config {
 /* What a server said of itself. */
 struct health_answer {
     bool in_recovery;
+    bool streams;      /* of a standby: it receives, as it says itself */
     uint32_t timeline; /* 0: not known now; of a standby the one that it receives or replays */
     uint64_t system_identifier;
     uint64_t

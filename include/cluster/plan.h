@@ -70,6 +70,14 @@
  * candidate counts as given up. If the old primary dies, it becomes a failover, in the same epoch.
  * fence_command is not run: it would stop the server that is to follow.
  *
+ * With several pgpools (config.shared) the plan of whoever leads is that of all. PLAN_FENCED then
+ * says that the children of all have acted, or cannot write any more, and is waited for anew by
+ * each one that goes on (standing); nobody is chosen, told or published before. An epoch has one
+ * candidate: who gives it up goes on in a new epoch, without another fence. Only who is in
+ * may_promote is chosen; where another one has more, that one is waited for: up to candidate_wait,
+ * or, with synchronous_standby_names, until it may be. The streaming of standbys may have been
+ * ended before a promotion, so they are made to follow also when the old primary remains.
+ *
  * At start, without a committed primary: once each node has been heard of or candidate_wait is
  * over, the only one that claims; of several the one on the strictly latest timeline, all being of
  * one system; none that is behind a timeline seen at a standby. Otherwise none, and an event says
@@ -101,6 +109,8 @@ struct plan_config {
     bool failover_command;
     bool failback_command;
     bool auto_failback;
+    bool shared;                    /* with other pgpools (watchdog/watchdog.h) */
+    struct cluster_set may_promote; /* with shared: who may be promoted now */
     int64_t auto_failback_interval_ns;
     int64_t candidate_wait_ns;
     int64_t fence_wait_ns;      /* for the children, before END_UNFENCED */
@@ -176,6 +186,7 @@ struct plan_operation {
     uint8_t kind;  /* enum plan_operation_kind */
     uint8_t phase; /* enum plan_phase */
     bool fenced;   /* all children have said so, for plan.epoch */
+    bool standing; /* ... to this process; not in the status file */
     bool ready;    /* somebody may be promoted; since then others are waited for */
     bool waited;   /* candidate_wait is over */
     bool told;     /* its event of no candidate was said */
@@ -267,7 +278,8 @@ enum plan_step_kind {
     PLAN_DO_WAIT_FENCED,   /* epoch: watch the acknowledgements; PLAN_FENCED when all are there */
     PLAN_DO_END_UNFENCED,  /* epoch: end the children that have not acknowledged it; watch on */
     PLAN_DO_ASK_POSITIONS, /* hurry the health processes of all nodes; facts come by themselves */
-    PLAN_DO_FENCE_COMMAND, /* node_id: the old primary. Its end is told */
+    PLAN_DO_FENCE_COMMAND, /* node_id: the old primary. Its end is told; without a serial: unless it
+                            * is running */
     PLAN_DO_FAILOVER_COMMAND, /* node_id: to be promoted, other_id: the old one. Its end is told */
     PLAN_DO_PROMOTE_SQL,      /* node_id. Its end is told; a node that is a primary already: done */
     PLAN_DO_VERIFY_PRIMARY,   /* hurry the health process of node_id */

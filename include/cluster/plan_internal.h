@@ -60,10 +60,18 @@ void plan_failback(struct plan_turn *turn, int node_id);
 enum plan_standing { PLAN_CANDIDATE_NO, PLAN_CANDIDATE_SILENT, PLAN_CANDIDATE_READY };
 
 struct plan_choice {
-    int node_id; /* -1: none */
-    bool wait;   /* a better one may answer yet */
-    bool loses;  /* no synchronous one answers */
+    int node_id;   /* -1: none */
+    int barred_id; /* a better one may not be promoted yet; -1: none */
+    bool wait;     /* a better one may answer yet */
+    bool loses;    /* no synchronous one answers */
 };
+
+/* Shared with others, and a member that is missing might still write. */
+static inline bool
+plan_is_barred(const struct plan_config *config, int node_id)
+{
+    return config->shared && !cluster_set_has(&config->may_promote, node_id);
+}
 
 enum plan_standing plan_standing_of(const struct plan *plan, const struct plan_config *config,
                                     int node_id);
@@ -85,6 +93,8 @@ void plan_begin(struct plan_turn *turn, const struct plan_order *order, const ch
 void plan_operate(struct plan_turn *turn);
 void plan_operation_resume(struct plan_turn *turn);
 bool plan_old_is_well(const struct plan *plan);
+/* Shared with others, and nothing goes on before PLAN_FENCED, whatever time it is. */
+bool plan_waits_for_fence(const struct plan *plan, const struct plan_config *config);
 /* The end of an operation that has not promoted. */
 void plan_unfence(struct plan_turn *turn, enum node_event event, const char *why);
 /* The end of one that has; also for a primary that was found. */

@@ -44,6 +44,9 @@ void status_print(const struct status *status, struct buf *out);
  */
 int status_parse(struct status *status, const char *text, size_t len, struct err *err);
 
+/* The same, with the states that nodes had: for a text that is the present. */
+int status_parse_present(struct status *status, const char *text, size_t len, struct err *err);
+
 /* Nodes that are elsewhere now are others: they are forgotten, and so is the primary when it is one
  * of them. `now` is what the configuration says, node_count long. */
 void status_keep_same_nodes(struct status *status, const struct status_node *now,

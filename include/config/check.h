@@ -28,4 +28,16 @@ struct check {
 /* Looks at the values alone, at nothing outside: the same values always get the same verdict. */
 void check_all(const struct check *check);
 
+/* Adds the names under which the option is set to another value than in fresh, the defaults. */
+void check_list_set(const struct check *check, const struct option *option,
+                    const struct config *fresh, struct buf *names);
+
+/* ---- check_watchdog.c ---- */
+
+/* pgpool_node_id from the file of that name beside cfg->path, where the watchdog needs it. */
+void node_id_load(struct config *cfg, struct config_report *report);
+void check_watchdog(const struct check *check);
+/* One line for each kind of parameters that something else has taken the place of. */
+void note_replaced(const struct check *check);
+
 #endif

@@ -28,6 +28,7 @@ enum inbox_kind {
     INBOX_HOLD_DONE,       /* back to the asker: .hold_done */
     INBOX_HEALTH_FACT,     /* health -> failover: .fact */
     INBOX_HEALTH_HURRY,    /* failover -> health: .hurry */
+    INBOX_WD_FACT,         /* health -> watchdog: .fact, a struct wd_fact */
     INBOX_NODE_COMMAND,    /* pcp -> failover: .command */
     INBOX_NODE_COMMAND_DONE, /* back to the asker: .command_done; several, while it goes on */
     INBOX_ORDER,             /* pcp -> parent: .order */

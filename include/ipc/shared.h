@@ -5,8 +5,8 @@
  * as far as it is touched. Who writes what stands in include/tables/areas.def: every part has one
  * writing process.
  *
- * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, 4 failover, 5 wal, from
- * SLOT_FIRST_HEALTH on the health processes, one per node, behind them the children. There are
+ * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, 4 failover, 5 wal, 6 watchdog,
+ * from SLOT_FIRST_HEALTH on the health processes, one per node, behind them the children. There are
  * twice as many child slots as children, so that one that retires (finishes its sessions and ends)
  * is replaced at once.
  */
@@ -28,12 +28,24 @@ enum {
     SLOT_LOGGER = 3,
     SLOT_FAILOVER = 4,
     SLOT_WAL = 5,
-    SLOT_FIRST_HEALTH = 6,
+    SLOT_WATCHDOG = 6,
+    SLOT_FIRST_HEALTH = 7,
     CONFIG_TEXT_MAX = 1024 * 1024,
     TLS_FILES_MAX = 8 * 1024 * 1024,
 };
 
 struct shared;
+
+/* Of the areas between the watchdog process and the failover process, and of what all may look at
+ * (watchdog/board.h knows their forms). */
+struct shared_watchdog_bytes {
+    size_t orders_bytes;
+    size_t committed_bytes;
+    size_t word_bytes;
+    size_t proposal_bytes;
+    size_t live_bytes;
+    size_t pulse_bytes;
+};
 
 struct shared_layout {
     uint32_t child_slots;        /* child_no goes from 0 to child_slots - 1 */
@@ -43,10 +55,12 @@ struct shared_layout {
     size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form, */
     size_t nodes_bytes;          /* and that of the node area, */
     size_t events_bytes;         /* of the events, */
+    size_t pgpools_bytes;        /* of the watchdog's, */
     size_t health_bytes;         /* and of what is kept of one node's health */
-    int writes_fd;               /* the word of the last write of another generation of processes
-                                  * (its shared_writes_fd), taken over when shared_new succeeds;
-                                  * -1: one of our own */
+    struct shared_watchdog_bytes watchdog;
+    int writes_fd; /* the word of the last write of another generation of processes
+                    * (its shared_writes_fd), taken over when shared_new succeeds;
+                    * -1: one of our own */
 };
 
 int shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err *err);
@@ -99,9 +113,22 @@ struct area *shared_freshness(struct shared *sh);
 struct area *shared_nodes(struct shared *sh);
 struct area *shared_events(struct shared *sh);
 
+/* The pgpools of the cluster, as the watchdog sees them (payload struct cluster_pgpools). */
+struct area *shared_pgpools(struct shared *sh);
+
 /* health_bytes of a node with a number below health_slots, written by its health process alone;
  * they outlive it. Zero at first. */
 void *shared_health(struct shared *sh, int node_id);
+
+/* With a watchdog (watchdog/board.h): orders and committed state are its own, word and proposal the
+ * failover process's. live: written by the watchdog process alone, pulse by the failover process
+ * alone; zero at first. */
+struct area *shared_wd_orders(struct shared *sh);
+struct area *shared_wd_committed(struct shared *sh);
+struct area *shared_wd_word(struct shared *sh);
+struct area *shared_wd_proposal(struct shared *sh);
+void *shared_wd_live(struct shared *sh);
+void *shared_wd_pulse(struct shared *sh);
 
 /* What children have found out about the servers' catalogs; any of them writes (catalog/ knows
  * what). */

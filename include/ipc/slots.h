@@ -118,6 +118,7 @@ enum proc_kind {
     PROC_LOGGER,
     PROC_HEALTH,
     PROC_FAILOVER,
+    PROC_WATCHDOG,
     PROC_WAL,
     PROC_KINDS
 };

@@ -15,6 +15,10 @@
  * interfaces. */
 bool here_has_address(const struct sock_address *address);
 
+/* Whether the kernel says that it is none of this host's. Not the opposite: when the kernel does
+ * not tell, both are false. */
+bool here_lacks_address(const struct sock_address *address);
+
 /* A network interface's address and the mask of its network, in network byte order; IPv4 uses the
  * first 4 bytes. */
 struct here_network {
@@ -25,6 +29,10 @@ struct here_network {
 
 /* All of this host's, loopback included; free() the list. -1: the kernel does not tell. */
 int here_networks(struct here_network **list_r, uint32_t *count_r, struct err *err);
+
+/* Whether one of the network interfaces is up and connected, of those named or, with "any" among
+ * the names, of all but the loopback. False, too, when the kernel does not tell. */
+bool here_interface_is_up(const char *const *names, uint32_t count);
 
 /* Who owns a path or, when that does not exist, the nearest directory above it that does, and the
  * group of that user. root when it cannot be told. */

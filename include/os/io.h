@@ -54,6 +54,10 @@ const char *io_engine_name(enum io_engine engine);
 int io_run(struct io *io, struct err *err);
 void io_stop(struct io *io);
 
+/* fn is called at the beginning of each turn, before anything that has happened is told. One such
+ * function; NULL: none. */
+void io_on_turn(struct io *io, void (*fn)(void *ctx), void *ctx);
+
 /* CLOCK_MONOTONIC, read once a turn. */
 int64_t io_now_ns(const struct io *io);
 

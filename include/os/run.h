@@ -66,6 +66,8 @@ struct run_options {
     const char *const *environment; /* "NAME=value", beside what we have; ends in NULL, or NULL */
     const void *input;              /* its standard input; NULL: /dev/null */
     size_t input_len;               /* bytes */
+    bool hold_input;                /* its standard input is a pipe that nothing comes through, and
+                                     * that ends with run_free, run_leave, or with us */
     int64_t deadline_ns;            /* CLOCK_MONOTONIC; 0: none */
     bool outlives_us; /* SIGPIPE is ignored in it, so that it can go on when we are gone: for
                        * what must not stop half way */
@@ -80,6 +82,9 @@ int run_start(struct io *io, const struct run_options *options, void *ctx, struc
 /* No callback runs any more. If the command has not ended, SIGKILL goes to its group; the loop
  * takes its end. Allowed in its own callbacks. NULL is allowed. */
 void run_free(struct run *r);
+
+/* The same, but no signal is sent: it goes on by itself, its held input ends. */
+void run_leave(struct run *r);
 
 /* Its process and process group. */
 pid_t run_pid(const struct run *r);

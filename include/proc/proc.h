@@ -159,6 +159,7 @@ void pcp_main(struct proc *p);
 void logger_main(struct proc *p);
 void health_main(struct proc *p);
 void failover_main(struct proc *p);
+void watchdog_main(struct proc *p);
 
 /* A process without work of its own: serves its signals, inbox and wake until it is stopped. */
 void proc_idle_main(struct proc *p);

@@ -67,6 +67,9 @@ struct config *control_load(const struct command *cmd);
 /* pool_passwd and its key: -1 when one is faulty or readable by others, as said to stderr. */
 int control_check_passwords(const struct command *cmd, const struct config *cfg);
 
+/* Whether the hosts of etcd can be understood, where there is a watchdog; -1 after a message. */
+int control_check_etcd(const struct config *cfg);
+
 /* Becomes the parent process and serves until it is stopped. Takes the configuration over. Faults
  * at start are told through the log, which still is stderr then. Returns the exit status. */
 int parent_main(const struct command *cmd, struct config *cfg);

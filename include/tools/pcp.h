@@ -72,6 +72,9 @@ bool pcp_print_health(const struct pcp *p, const PGresult *r);
 void pcp_print_pids(const struct pcp *p, const PGresult *r);
 /* SHOW pool_pools; false: there is no such process. */
 bool pcp_print_pools(const struct pcp *p, const PGresult *r);
+/* SHOW pool_watchdog, with at least one row. False: the list has no such place. node_id is a place
+ * in it, 0 is the pgpool that was asked. */
+bool pcp_print_watchdog(const struct pcp *p, const PGresult *r);
 /* SHOW pool_status. */
 void pcp_print_status(const struct pcp *p, const PGresult *r);
 /* A command has been carried out. */

@@ -200,7 +200,10 @@ health_lost(struct health *h, bool terminated, int64_t now_ns)
 void
 health_hurry(struct health *h, int64_t every_ns, int64_t until_ns)
 {
-    h->hurry_ns = MAX(every_ns, confirm_ns);
+    every_ns = MAX(every_ns, confirm_ns);
+    if (until_ns <= h->hurry_until_ns && every_ns >= h->hurry_ns)
+        return; /* somebody else wants more */
+    h->hurry_ns = every_ns;
     h->hurry_until_ns = until_ns;
 }
 

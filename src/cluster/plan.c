@@ -28,6 +28,7 @@ plan_forget_moments(struct plan *plan)
     plan->search_waited = plan->search_told = plan->in_doubt = false;
     op->deadline_ns = op->give_up_ns = op->asked_since_ns = 0;
     op->serial = 0;
+    op->standing = false;
     for (uint32_t node_id = 0; node_id < plan->node_count; node_id++) {
         struct plan_node *node = &plan->nodes[node_id];
 
@@ -62,6 +63,10 @@ forget_node(struct plan_turn *turn, int node_id)
     if (op->kind == PLAN_IDLE || (op->candidate_id != node_id && op->kind != PLAN_SWITCHOVER))
         return;
     /* who takes part is gone: all is open again, behind the fence */
+    if (turn->config->shared) {
+        plan->epoch++;
+        op->fenced = false;
+    }
     op->kind = PLAN_FAILOVER;
     op->candidate_id = -1;
     op->phase = op->fenced ? PLAN_CHOOSING : PLAN_FENCING;
@@ -143,7 +148,7 @@ take_event(struct plan_turn *turn)
         break;
     case PLAN_FENCED:
         if (plan_is_running(plan) && event->epoch == plan->epoch)
-            plan->operation.fenced = true;
+            plan->operation.fenced = plan->operation.standing = true;
         break;
     case PLAN_STEP_ENDED:
         if (is_node && event->serial != 0)
@@ -230,7 +235,7 @@ plan_next_ns(const struct plan *plan, const struct plan_config *config)
     int64_t next_ns = INT64_MAX;
 
     if (plan_is_running(plan)) {
-        next_ns = op->deadline_ns;
+        next_ns = plan_waits_for_fence(plan, config) ? INT64_MAX : op->deadline_ns;
         if (op->kind == PLAN_SWITCHOVER && op->phase < PLAN_PROMOTING)
             next_ns = MIN(next_ns, op->give_up_ns);
     } else if (plan->primary_id < 0 && plan->search_since_ns != 0) {

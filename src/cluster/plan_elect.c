@@ -77,10 +77,17 @@ is_better(const struct plan *plan, const struct plan_config *config, int a, int 
     return config->nodes[a].priority > config->nodes[b].priority;
 }
 
+static bool
+has_more(const struct plan *plan, int a, int b)
+{
+    return a >= 0 &&
+           (b < 0 || plan->nodes[a].answer.received_lsn > plan->nodes[b].answer.received_lsn);
+}
+
 struct plan_choice
 plan_elect(const struct plan *plan, const struct plan_config *config)
 {
-    struct plan_choice choice = {.node_id = -1};
+    struct plan_choice choice = {.node_id = -1, .barred_id = -1};
     bool synchronous_missing = false;
     bool synchronous_ready = false;
 
@@ -88,8 +95,12 @@ plan_elect(const struct plan *plan, const struct plan_config *config)
         switch (plan_standing_of(plan, config, node_id)) {
         case PLAN_CANDIDATE_READY:
             synchronous_ready |= plan->nodes[node_id].synchronous;
-            if (is_better(plan, config, node_id, choice.node_id))
+            if (plan_is_barred(config, node_id)) {
+                if (is_better(plan, config, node_id, choice.barred_id))
+                    choice.barred_id = node_id;
+            } else if (is_better(plan, config, node_id, choice.node_id)) {
                 choice.node_id = node_id;
+            }
             break;
         case PLAN_CANDIDATE_SILENT:
             choice.wait = true;
@@ -103,6 +114,11 @@ plan_elect(const struct plan *plan, const struct plan_config *config)
     /* who has received as much as a synchronous one has all that was acknowledged through that */
     choice.loses = plan->synchronous && choice.node_id >= 0 && !synchronous_ready;
     choice.wait |= choice.loses && synchronous_missing;
+    if (has_more(plan, choice.barred_id, choice.node_id)) {
+        choice.wait = true;
+        if (plan->synchronous)
+            choice.node_id = -1;
+    }
     return choice;
 }
 

@@ -94,6 +94,10 @@ enter_choice(struct plan_turn *turn)
 {
     const struct plan_operation *op = &turn->plan->operation;
 
+    if (!op->fenced) {
+        enter(turn, PLAN_FENCING);
+        return;
+    }
     enter(turn, turn->config->fence_command && op->old_primary_id >= 0 ? PLAN_FENCE_COMMAND
                                                                        : PLAN_CHOOSING);
 }
@@ -144,6 +148,21 @@ plan_old_is_well(const struct plan *plan)
     return !old->answer.in_recovery && old->state == NODE_FENCED &&
            (old->answer.timeline == 0 || old->answer.timeline == plan->timeline) &&
            (op->phase != PLAN_CHOOSING || old->asked_ns >= op->asked_since_ns);
+}
+
+bool
+plan_waits_for_fence(const struct plan *plan, const struct plan_config *config)
+{
+    const struct plan_operation *op = &plan->operation;
+    const struct plan_node *candidate;
+
+    if (!config->shared || op->standing || op->kind == PLAN_IDLE)
+        return false;
+    if (op->phase < PLAN_PROMOTING)
+        return op->phase == PLAN_CHOOSING || op->phase == PLAN_CATCHING_UP;
+    candidate = &plan->nodes[op->candidate_id];
+    return plan_is_known(plan, op->candidate_id) && !candidate->answer.in_recovery &&
+           (candidate->answer.timeline > plan->timeline || op->forced);
 }
 
 static void
@@ -211,6 +230,10 @@ plan_unfence(struct plan_turn *turn, enum node_event event, const char *why)
 
     plan_tell(turn, event, old_id, "node %d remains the primary: %s", old_id, why);
     end_operation(turn, old_id);
+    for (int node_id = 0; turn->config->shared && node_id < (int)plan->node_count; node_id++) {
+        plan->nodes[node_id].must_follow = node_id != old_id;
+        plan->nodes[node_id].stream = PLAN_STREAM_UNKNOWN;
+    }
     plan_set_state(turn, old_id, state_by_verdict(plan->nodes[old_id].verdict),
                    "it remains the primary");
     answer_command(turn, request, false, why);
@@ -266,7 +289,19 @@ become_failover(struct plan_turn *turn, const char *why)
     forget_wish(turn, "the old primary is lost, and a failover goes on");
     op->kind = PLAN_FAILOVER;
     op->candidate_id = -1;
+    if (turn->config->shared)
+        op->attempt = 0; /* fence_command was not run */
     enter_choice(turn);
+}
+
+/* An epoch has one candidate. */
+static void
+begin_epoch(struct plan_turn *turn)
+{
+    if (!turn->config->shared)
+        return;
+    turn->plan->epoch++;
+    turn->plan->operation.fenced = turn->plan->operation.standing = false;
 }
 
 static void
@@ -279,16 +314,31 @@ give_candidate_up(struct plan_turn *turn, const char *why)
     plan_tell(turn, NODE_EVENT_STEP_FAILED, op->candidate_id,
               "node %d was not promoted (attempt %u): %s", op->candidate_id, op->attempt, why);
     op->candidate_id = -1;
+    begin_epoch(turn);
     if (op->kind == PLAN_FAILOVER) {
         forget_wish(turn, "its promotion failed");
         if (plan->timeline == 0)
             end_operation(turn, -1);
         else
-            enter(turn, PLAN_CHOOSING);
+            enter(turn, op->fenced ? PLAN_CHOOSING : PLAN_FENCING);
     } else if (plan_old_is_well(plan))
         plan_unfence(turn, NODE_EVENT_SWITCHOVER_GIVEN_UP, "the promotion failed");
     else
         become_failover(turn, "the old primary is not well, either");
+}
+
+/* When fence_command has stopped a dead primary, nobody who is missing is waited for. It is run
+ * again when the fence stands. */
+static void
+help_fence(struct plan_turn *turn)
+{
+    const struct plan_operation *op = &turn->plan->operation;
+
+    if (!turn->config->shared || !turn->config->fence_command || op->kind != PLAN_FAILOVER ||
+        op->old_primary_id < 0 || turn->plan->nodes[op->old_primary_id].verdict != HEALTH_DEAD)
+        return;
+    plan_do(turn, PLAN_DO_FENCE_COMMAND, op->old_primary_id)->deadline_ns =
+        turn->event->now_ns + turn->config->command_wait_ns;
 }
 
 static void
@@ -299,11 +349,14 @@ fence(struct plan_turn *turn)
     if (op->fenced) {
         if (op->kind == PLAN_SWITCHOVER)
             enter(turn, PLAN_CATCHING_UP);
+        else if (op->attempt > 0) /* somebody was given up */
+            enter(turn, PLAN_CHOOSING);
         else
             enter_choice(turn);
     } else if (turn->event->now_ns >= op->deadline_ns) {
         op->deadline_ns = turn->event->now_ns + turn->config->fence_wait_ns;
         plan_do(turn, PLAN_DO_END_UNFENCED, op->old_primary_id);
+        help_fence(turn);
     }
 }
 
@@ -330,7 +383,8 @@ promote(struct plan_turn *turn, int node_id)
 {
     struct plan_operation *op = &turn->plan->operation;
 
-    if (!op->fenced)
+    if (!op->fenced || plan_waits_for_fence(turn->plan, turn->config) ||
+        plan_is_barred(turn->config, node_id))
         return;
     op->candidate_id = node_id;
     turn->plan->nodes[node_id].told = true;
@@ -343,7 +397,7 @@ promote(struct plan_turn *turn, int node_id)
 
 /* Nobody may be promoted. Begins anew, also with those that failed. */
 static void
-despair(struct plan_turn *turn, bool doubt)
+despair(struct plan_turn *turn, bool doubt, int barred_id)
 {
     struct plan *plan = turn->plan;
     struct plan_operation *op = &plan->operation;
@@ -352,6 +406,11 @@ despair(struct plan_turn *turn, bool doubt)
         plan_tell(turn, NODE_EVENT_PRIMARY_IN_DOUBT, -1,
                   "several nodes have been promoted by somebody, and timelines do not decide; stop "
                   "all but one, or choose one with pcp_promote_node");
+    else if (!op->told && barred_id >= 0)
+        plan_tell(
+            turn, NODE_EVENT_NO_CANDIDATE, barred_id,
+            "node %d is to be promoted, and a pgpool that is missing may count on it; waiting",
+            barred_id);
     else if (!op->told)
         plan_tell(turn, NODE_EVENT_NO_CANDIDATE, -1,
                   "no node can be promoted: none answers as a standby on timeline %u; waiting",
@@ -395,7 +454,8 @@ choose_wanted(struct plan_turn *turn)
     if (op->wanted_id < 0 || !op->forced || !plan_is_known(plan, op->wanted_id))
         return false;
     node = &plan->nodes[op->wanted_id];
-    if (node->asked_ns < op->asked_since_ns)
+    if (node->asked_ns < op->asked_since_ns ||
+        (node->answer.in_recovery && plan_is_barred(turn->config, op->wanted_id)))
         return false;
     if (node->answer.in_recovery)
         promote(turn, op->wanted_id);
@@ -413,6 +473,8 @@ choose(struct plan_turn *turn)
     bool doubt;
     int adopted = plan_adoptable(plan, &doubt);
 
+    if (plan_waits_for_fence(plan, turn->config))
+        return;
     if (choose_wanted(turn))
         return;
     if (adopted >= 0 && !op->forced) {
@@ -434,7 +496,7 @@ choose(struct plan_turn *turn)
             return;
         }
         if (!op->ready || doubt) {
-            despair(turn, doubt);
+            despair(turn, doubt, choice.barred_id);
             return;
         }
         op->waited = true;
@@ -501,9 +563,10 @@ verify(struct plan_turn *turn)
     bool known = plan_is_known(plan, op->candidate_id);
 
     if (known && !candidate->answer.in_recovery &&
-        (candidate->answer.timeline > plan->timeline || op->forced))
-        plan_commit(turn, op->candidate_id);
-    else if (candidate->verdict == HEALTH_DEAD)
+        (candidate->answer.timeline > plan->timeline || op->forced)) {
+        if (!plan_waits_for_fence(plan, turn->config))
+            plan_commit(turn, op->candidate_id);
+    } else if (candidate->verdict == HEALTH_DEAD)
         give_candidate_up(turn, "it has died");
     else if (op->phase == PLAN_VERIFYING && op->doubtful && known &&
              candidate->asked_ns >= op->asked_since_ns && candidate->answer.in_recovery)
@@ -582,6 +645,13 @@ plan_operation_resume(struct plan_turn *turn)
 
     if (!plan_is_running(turn->plan))
         return;
+    if (turn->config->shared) {
+        op->standing = false;
+        /* that it was run is not known to the watchdog here */
+        if (op->phase == PLAN_CHOOSING && op->attempt == 0)
+            op->phase = turn->config->fence_command && op->old_primary_id >= 0 ? PLAN_FENCE_COMMAND
+                                                                               : PLAN_CHOOSING;
+    }
     if (op->give_up_ns == 0)
         op->give_up_ns = turn->event->now_ns + turn->config->switchover_wait_ns;
     plan_tell(turn, NODE_EVENT_RESUMED, op->candidate_id, "%s goes on with: %s",

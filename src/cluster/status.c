@@ -463,7 +463,7 @@ parse_lines(struct cursor *c, struct status *status)
 }
 
 int
-status_parse(struct status *status, const char *text, size_t len, struct err *err)
+status_parse_present(struct status *status, const char *text, size_t len, struct err *err)
 {
     struct cursor c = {text, text + len, 1, err};
 
@@ -474,8 +474,16 @@ status_parse(struct status *status, const char *text, size_t len, struct err *er
         plan_init(&status->plan);
         return -1;
     }
-    plan_forget_moments(&status->plan);
     return 0;
+}
+
+int
+status_parse(struct status *status, const char *text, size_t len, struct err *err)
+{
+    int rc = status_parse_present(status, text, len, err);
+
+    plan_forget_moments(&status->plan);
+    return rc;
 }
 
 void

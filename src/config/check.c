@@ -327,10 +327,9 @@ check_backends(const struct check *check)
                    "all reads go to the primary", "every node has \"backend_weight\" 0");
 }
 
-/* Adds the names under which the option is set to another value than the default. */
-static void
-list_if_set(const struct check *check, const struct option *option, const struct config *fresh,
-            struct buf *names)
+void
+check_list_set(const struct check *check, const struct option *option, const struct config *fresh,
+               struct buf *names)
 {
     char name[OPTION_NAME_MAX];
 
@@ -359,7 +358,7 @@ note_not_built(const struct check *check)
     fresh = config_new("", NULL);
     for (size_t n = 0; n < OPTION_COUNT; n++) {
         if (option_table[n].state == OPTION_STATE_LATER)
-            list_if_set(check, &option_table[n], fresh, &names);
+            check_list_set(check, &option_table[n], fresh, &names);
     }
     config_free(fresh);
     if (names.len > 0)
@@ -380,7 +379,7 @@ note_without_meaning(const struct check *check)
         return;
     fresh = config_new("", NULL);
     for (size_t n = 0; n < ARRAY_LEN(ids); n++)
-        list_if_set(check, &option_table[ids[n]], fresh, &names);
+        check_list_set(check, &option_table[ids[n]], fresh, &names);
     config_free(fresh);
     if (names.len > 0)
         report_add(check->report, CONFIG_NOTE, (struct place){check->cfg->path, 0}, NULL,
@@ -439,7 +438,9 @@ check_all(const struct check *check)
     check_routing(check);
     check_backends(check);
     check_tls(check);
+    check_watchdog(check);
     check_printed_size(check);
     note_without_meaning(check);
+    note_replaced(check);
     note_not_built(check);
 }

@@ -464,8 +464,10 @@ load(const char *path, const char *text, size_t len, struct loader *loader, stru
     blank.heartbeat = loader->cfg->heartbeats[0];
     load_text(loader, &(struct input){.file = path}, text, len);
     complete_nodes(loader);
-    if (loader->may_include)
+    if (loader->may_include) {
         limits_load(loader->cfg, loader->report);
+        node_id_load(loader->cfg, loader->report);
+    }
     check = (struct check){loader->cfg, &loader->origins, loader->report, false};
     check_all(&check);
     forget_absent_nodes(loader->cfg, &blank);

@@ -108,6 +108,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
         return memchr(msg->hold_done.words, '\0', sizeof(msg->hold_done.words)) != NULL &&
                memchr(msg->hold_done.sqlstate, '\0', sizeof(msg->hold_done.sqlstate)) != NULL;
     case INBOX_HEALTH_FACT:
+    case INBOX_WD_FACT:
         return msg->fact.node_id >= 0 && msg->fact.node_id < NODES_MAX;
     case INBOX_NODE_COMMAND:
         return msg->command.verb >= NODE_COMMAND_ATTACH &&

@@ -121,6 +121,8 @@ io_run(struct io *io, struct err *err)
     BUG_UNLESS(!io->running);
     io->running = true;
     io->now_ns = clock_monotonic_ns();
+    if (io->turn != NULL)
+        io->turn(io->turn_ctx);
     io->backend->dispatch(io);
     while (!io->stopped && result == 0) {
         int64_t timeout_ns = list_empty(&io->ready) ? io_timers_wait_ns(io) : 0;
@@ -130,6 +132,8 @@ io_run(struct io *io, struct err *err)
             break;
         io->now_ns = clock_monotonic_ns();
         io->stats.turns++;
+        if (io->turn != NULL)
+            io->turn(io->turn_ctx);
         io->backend->dispatch(io);
         io_timers_fire(io);
         io_run_deferred(io);
@@ -147,6 +151,13 @@ void
 io_stop(struct io *io)
 {
     io->stopped = true;
+}
+
+void
+io_on_turn(struct io *io, void (*fn)(void *ctx), void *ctx)
+{
+    io->turn = fn;
+    io->turn_ctx = ctx;
 }
 
 int64_t

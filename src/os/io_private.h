@@ -178,6 +178,8 @@ struct io {
     const struct io_backend *backend;
     void *engine_private;
     int64_t now_ns;
+    void (*turn)(void *ctx);
+    void *turn_ctx;
     struct io_timer **timers;
     uint32_t timer_count;
     uint32_t timer_cap;

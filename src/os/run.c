@@ -35,6 +35,7 @@ struct run {
     int pid_fd; /* -1: none, it is looked at by the timer `look` */
     struct io_watch *pid_watch;
     struct io_timer look;
+    int in_fd;  /* our end of the input that is held; -1: none */
     int out_fd; /* -1: the output has ended */
     struct io_watch *out_watch;
     struct io_timer timer;
@@ -192,6 +193,14 @@ close_output(struct run *r)
 }
 
 static void
+close_input(struct run *r)
+{
+    if (r->in_fd >= 0)
+        close(r->in_fd);
+    r->in_fd = -1;
+}
+
+static void
 stop_watching_child(struct run *r)
 {
     io_timer_stop(&r->look);
@@ -212,6 +221,7 @@ finish(struct run *r)
     if (r->dead)
         reap(r);
     close_output(r);
+    close_input(r);
     if (r->timed_out)
         r->result = (struct run_result){RUN_TIMED_OUT, 0};
     if ((r->line_len > 0 || r->cut) && !deliver(r))
@@ -394,33 +404,71 @@ open_input(const struct run_options *options, struct err *err)
     return fd;
 }
 
-/* Returns the end of the pipe that is ours, or -1. */
 static int
-launch(const struct run_options *options, pid_t *pid_r, struct err *err)
+open_pipe(int fds_r[2], struct err *err)
 {
-    int in = open_input(options, err);
-    int pipe_fds[2];
+    if (pipe2(fds_r, O_CLOEXEC) != 0)
+        return err_set_errno(err, NULL, errno, "could not create a pipe for a command");
+    return 0;
+}
 
-    if (in < 0)
-        return -1;
-    if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
-        err_set_errno(err, NULL, errno, "could not create a pipe for a command");
-        close(in);
-        return -1;
+/* What its process gets, and what is ours of it. */
+struct ends {
+    int in; /* it reads */
+    int out;
+    int hold; /* -1: its input is not held */
+    int read;
+};
+
+static void
+close_ends(const struct ends *ends)
+{
+    const int fds[] = {ends->in, ends->out, ends->hold, ends->read};
+
+    for (size_t n = 0; n < ARRAY_LEN(fds); n++) {
+        if (fds[n] >= 0)
+            close(fds[n]);
     }
-    fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
+}
+
+static int
+open_ends(const struct run_options *options, struct ends *ends, struct err *err)
+{
+    int in[2] = {-1, -1};
+    int out[2] = {-1, -1};
+    int rc = 0;
+
+    if (options->hold_input)
+        rc = open_pipe(in, err);
+    else if ((in[0] = open_input(options, err)) < 0)
+        rc = -1;
+    if (rc == 0)
+        rc = open_pipe(out, err);
+    *ends = (struct ends){in[0], out[1], in[1], out[0]};
+    if (rc != 0)
+        close_ends(ends);
+    else
+        fcntl(ends->read, F_SETFL, O_NONBLOCK);
+    return rc;
+}
+
+/* Ours of the ends are left open. */
+static int
+launch(const struct run_options *options, struct ends *ends, pid_t *pid_r, struct err *err)
+{
+    if (open_ends(options, ends, err) != 0)
+        return -1;
     *pid_r = fork();
     if (*pid_r == 0)
-        become(options, in, pipe_fds[1]);
-    if (*pid_r < 0)
-        err_set_errno(err, NULL, errno, "could not start a process for a command");
-    close(in);
-    close(pipe_fds[1]);
+        become(options, ends->in, ends->out);
     if (*pid_r < 0) {
-        close(pipe_fds[0]);
+        err_set_errno(err, NULL, errno, "could not start a process for a command");
+        close_ends(ends);
         return -1;
     }
-    return pipe_fds[0];
+    close(ends->in);
+    close(ends->out);
+    return 0;
 }
 
 /* ---- for the owner ---- */
@@ -431,19 +479,19 @@ run_start(struct io *io, const struct run_options *options, void *ctx, struct ru
 {
     struct run *r;
     pid_t pid = -1;
-    int out_fd;
+    struct ends ends;
 
     BUG_UNLESS((options->command != NULL) != (options->argv != NULL));
-    out_fd = launch(options, &pid, err);
-    if (out_fd < 0)
+    if (launch(options, &ends, &pid, err) != 0)
         return -1;
     r = xcalloc(1, sizeof(*r));
     r->io = io;
     r->ops = options->ops;
     r->ctx = ctx;
     r->pid = pid;
-    r->out_fd = out_fd;
-    r->out_watch = io_watch(io, out_fd, IO_READABLE, on_output, r);
+    r->in_fd = ends.hold;
+    r->out_fd = ends.read;
+    r->out_watch = io_watch(io, r->out_fd, IO_READABLE, on_output, r);
     /* close-on-exec by itself; without one (also: too many open files) it is looked at */
     r->pid_fd = options->unwatched ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
     if (r->pid_fd >= 0)
@@ -460,19 +508,32 @@ run_start(struct io *io, const struct run_options *options, void *ctx, struct ru
     return 0;
 }
 
-void
-run_free(struct run *r)
+static void
+let_go(struct run *r, bool kills)
 {
     if (r == NULL || r->freed)
         return;
     r->freed = true;
     io_timer_stop(&r->timer);
     close_output(r);
-    if (!r->dead || r->timed_out)
+    if (kills && (!r->dead || r->timed_out))
         signal_group(r, SIGKILL);
+    close_input(r);
     if (r->dead || look_at_child(r)) {
         stop_watching_child(r);
         reap(r);
     }
     release(r);
+}
+
+void
+run_free(struct run *r)
+{
+    let_go(r, true);
+}
+
+void
+run_leave(struct run *r)
+{
+    let_go(r, false);
 }

@@ -141,6 +141,7 @@ child_rebuild_view(struct child *c)
     for (uint32_t n = 0; n < members.node_count; n++)
         members.nodes[n].drained = holds_drained(shared_holds(c->proc->shared), (int)n, NULL);
     cluster_view_build(&c->view, c->freshness, &members, c->judged);
+    child_shut_primary(c);
     note_primary(c);
     if (c->view.primary_id < 0 && c->last_primary_id >= 0 && c->primary_lost_ns == 0)
         c->primary_lost_ns = io_now_ns(c->proc->io);
@@ -490,6 +491,7 @@ sweep(void *ctx)
     pool_sweep(c->pool);
     child_sweep_login(c);
     child_sweep_nodes(c);
+    child_sweep_address(c);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_nodes(c);
     child_look_at_holds(c);
@@ -547,7 +549,7 @@ child_new(struct proc *p)
         c->free_indexes[c->free_count++] = n;
     c->freshness = xcalloc(1, sizeof(*c->freshness));
     c->judged = xcalloc(1, sizeof(*c->judged));
-    c->freshness->primary_id = c->last_primary_id = -1;
+    c->freshness->primary_id = c->last_primary_id = c->shut_primary_id = -1;
     c->idle_since_ns = io_now_ns(p->io);
     if (dns_new(p->io, &c->dns, &err) != 0) {
         log_fatal("%s", err.message);
@@ -577,6 +579,7 @@ child_new(struct proc *p)
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
     configure(c);
+    child_watch_clock(c);
     child_rebuild_view(c);
     child_look_at_nodes(c);
     child_look_at_holds(c);

@@ -31,9 +31,12 @@ struct child {
     uint64_t freshness_epoch;
     struct cluster_nodes *judged;
     uint64_t judged_epoch;
-    bool any_shut;            /* by judged: asked for each statement */
-    uint64_t nodes_acted;     /* the judged_epoch that was acted on */
-    uint64_t finishing_epoch; /* of the switchover in which statements may finish */
+    bool any_shut;              /* by judged: asked for each statement */
+    const struct wd_live *live; /* NULL: there is no watchdog */
+    bool may_write;             /* to the primary, by the watchdog and the clock */
+    int shut_primary_id;        /* who is the primary and may not be had for that; else -1 */
+    uint64_t nodes_acted;       /* the judged_epoch that was acted on */
+    uint64_t finishing_epoch;   /* of the switchover in which statements may finish */
     int64_t finish_by_ns;
     struct io_timer finish;
     struct cluster_cursor cursor;
@@ -98,12 +101,19 @@ void child_sweep_login(struct child *c);
 /* True when something is left on threads: the process must end by _exit. */
 bool child_drop_login(struct child *c);
 
+/* child_address.c: once a second, ends sessions that came over a virtual address that has gone. */
+void child_sweep_address(struct child *c);
+
 /* child_nodes.c: acts on what the failover process has decided. From the event loop. */
 void child_look_at_nodes(struct child *c);
 /* Once a second: nobody waits for a node that is not used. */
 void child_sweep_nodes(struct child *c);
 /* Behind each change of c->judged. */
 void child_note_judged(struct child *c);
+/* With a watchdog, at the beginning of each turn: may clients still write? */
+void child_watch_clock(struct child *c);
+/* Behind cluster_view_build: there is no primary while they may not. */
+void child_shut_primary(struct child *c);
 /* Nothing may be had from it: it is fenced, or not what it should be. */
 bool child_node_is_shut(const struct child *c, int node_id);
 /* For struct pool_callbacks. */

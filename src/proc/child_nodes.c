@@ -5,13 +5,20 @@
  * the slot says that a fence was acted on, this child has no connection to what was the primary
  * before, and gets none: such nodes are dialled for nobody, and what is being dialled is closed.
  * A connection that says it is a primary is given to nobody unless it is the one that we know.
+ *
+ * With a watchdog, nothing goes to the primary from the moment on that it names (watchdog/board.h):
+ * the clock is looked at before anything of a turn is told, and what there is to the primary is
+ * closed then, so that no answer of it comes through either.
  */
 #include "child.h"
 
+#include "base/log.h"
 #include "cluster/nodes.h"
 #include "ipc/shared.h"
 #include "ipc/wake.h"
+#include "os/clock.h"
 #include "proc/proc.h"
+#include "watchdog/board.h"
 
 enum {
     FINISH_MS = 1000, /* for statements at the old primary of a switchover */
@@ -24,6 +31,8 @@ is_shut(const struct child *c, int node_id)
 {
     const struct plan *plan = &c->judged->plan;
 
+    if (node_id == c->shut_primary_id)
+        return true;
     if (!c->judged->judging || (uint32_t)node_id >= plan->node_count)
         return false;
     switch (plan->nodes[node_id].state) {
@@ -46,7 +55,7 @@ child_node_is_shut(const struct child *c, int node_id)
 void
 child_note_judged(struct child *c)
 {
-    c->any_shut = false;
+    c->any_shut = c->shut_primary_id >= 0;
     for (uint32_t n = 0; n < c->judged->plan.node_count; n++)
         c->any_shut |= is_shut(c, (int)n);
 }
@@ -68,6 +77,12 @@ may_finish(struct child *c, int node_id)
     return now_ns < c->finish_by_ns;
 }
 
+static uint32_t
+count_nodes(const struct child *c)
+{
+    return MAX(c->judged->plan.node_count, c->view.node_count);
+}
+
 /* How many connections are left there, for what may end. */
 static uint32_t
 close_shut_nodes(struct child *c)
@@ -75,11 +90,18 @@ close_shut_nodes(struct child *c)
     uint32_t left = 0;
     struct err err;
 
-    for (uint32_t n = 0; n < c->judged->plan.node_count; n++) {
+    for (uint32_t n = 0; n < count_nodes(c); n++) {
         if (!is_shut(c, (int)n))
             continue;
-        err_set(&err, "57P01", "node %u is not used any more: it is %s", n,
-                node_state_info(c->judged->plan.nodes[n].state)->name);
+        if ((int)n == c->shut_primary_id)
+            err_set(
+                &err, "57P01",
+                "node %u may not be used now: this pgpool has lost the others, and another node "
+                "may be the primary",
+                n);
+        else
+            err_set(&err, "57P01", "node %u is not used any more: it is %s", n,
+                    node_state_info(c->judged->plan.nodes[n].state)->name);
         pool_turn_away(c->pool, (int)n);
         left += pool_lose_node(c->pool, (int)n, may_finish(c, (int)n), &err);
     }
@@ -118,10 +140,53 @@ child_sweep_nodes(struct child *c)
 {
     if (!c->any_shut)
         return;
-    for (uint32_t n = 0; n < c->judged->plan.node_count; n++) {
+    for (uint32_t n = 0; n < count_nodes(c); n++) {
         if (is_shut(c, (int)n))
             pool_turn_away(c->pool, (int)n);
     }
+}
+
+/* ---- the clock ---- */
+
+void
+child_shut_primary(struct child *c)
+{
+    c->shut_primary_id = -1;
+    if (!c->may_write && c->view.primary_id >= 0) {
+        c->shut_primary_id = c->view.primary_id;
+        if (c->last_primary_id < 0)
+            c->last_primary_id = c->view.primary_id; /* it is worth waiting for */
+        c->view.nodes[c->view.primary_id].usable = false;
+        c->view.primary_id = -1;
+    }
+    child_note_judged(c);
+}
+
+static void
+on_turn(void *ctx)
+{
+    struct child *c = ctx;
+    bool may_write = clock_boottime_ns() < atomic_load(&c->live->writes_until_ns);
+
+    if (likely(may_write == c->may_write))
+        return;
+    c->may_write = may_write;
+    log_debug(may_write ? "clients may write" : "clients may not write any more");
+    child_rebuild_view(c);
+    act(c);
+    if (may_write)
+        session_hosts_held_go_on(&c->host);
+}
+
+void
+child_watch_clock(struct child *c)
+{
+    c->may_write = !c->proc->config->use_watchdog;
+    if (c->may_write)
+        return;
+    c->live = shared_wd_live(c->proc->shared);
+    c->may_write = clock_boottime_ns() < atomic_load(&c->live->writes_until_ns);
+    io_on_turn(c->proc->io, on_turn, c);
 }
 
 /* ---- at the birth of a connection ---- */

@@ -384,7 +384,7 @@ start(const struct command *cmd)
 
     if (cfg == NULL)
         return 1;
-    if (control_check_passwords(cmd, cfg) != 0) {
+    if (control_check_passwords(cmd, cfg) != 0 || control_check_etcd(cfg) != 0) {
         config_free(cfg);
         return 1;
     }

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "os/channel.h"
 #include "os/ctlsock.h"
+#include "os/etcd_client.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "parent.h"
@@ -213,6 +214,17 @@ control_check_passwords(const struct command *cmd, const struct config *cfg)
         print_fault("warning: ", &err);
     passwd_free(passwords);
     return 0;
+}
+
+int
+control_check_etcd(const struct config *cfg)
+{
+    struct err err;
+
+    if (!cfg->use_watchdog || etcd_hosts_check(cfg->wd_etcd_hosts, &err) == 0)
+        return 0;
+    print_fault("\"wd_etcd_hosts\": ", &err);
+    return -1;
 }
 
 static int
@@ -426,6 +438,8 @@ control_configtest(const struct command *cmd)
     if (cfg != NULL && control_check_passwords(cmd, cfg) != 0)
         status = 1;
     if (cfg != NULL && check_tls(cfg) != 0)
+        status = 1;
+    if (cfg != NULL && control_check_etcd(cfg) != 0)
         status = 1;
     if (check_pcp_users(cmd) != 0 || check_hba(cmd, cfg) != 0)
         status = 1;

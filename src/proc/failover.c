@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "os/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,17 +35,35 @@ enum {
 /* ---- the plan ---------------------------------------------------------------------------------
  */
 
+/* A node that we alone do not reach is left by our children, and stays in the cluster. */
 static void
-publish(struct failover *f)
+leave_quarantined(const struct failover *f, struct plan *plan)
+{
+    for (uint32_t n = 0; n < plan->node_count; n++) {
+        struct plan_node *node = &plan->nodes[n];
+
+        if (!cluster_set_has(&f->watch.quarantined, (int)n) || (int32_t)n == plan->primary_id ||
+            (node->state != NODE_UP && node->state != NODE_SUSPECT))
+            continue;
+        node->state = NODE_DOWN;
+        str_copy(node->reason, sizeof(node->reason), "this pgpool alone does not reach it");
+    }
+}
+
+void
+failover_publish(struct failover *f)
 {
     struct area *area = shared_nodes(f->proc->shared);
+    struct cluster_nodes *nodes = area_write_anew(area);
 
-    memcpy(area_write(area), &f->now, sizeof(f->now));
+    memcpy(nodes, &f->now, sizeof(f->now));
+    if (f->shared)
+        leave_quarantined(f, &nodes->plan);
     area_publish(area);
 }
 
-static void
-show(struct failover *f)
+void
+failover_show(struct failover *f)
 {
     const struct plan *plan = &f->now.plan;
 
@@ -82,26 +101,32 @@ schedule(struct failover *f)
 }
 
 void
-failover_handle(struct failover *f, struct plan_event *event)
+failover_act(struct failover *f)
 {
-    struct plan_steps *steps;
-
-    if (!f->now.judging)
-        return;
-    BUG_UNLESS(!f->handling);
     f->handling = true;
-    steps = f->steps;
-    steps->count = 0;
-    event->now_ns = clock_monotonic_ns();
-    event->at_us = clock_wall_us();
-    plan_handle(&f->now.plan, &f->config, event, steps);
-    publish(f);
-    for (uint32_t n = 0; n < steps->count; n++)
-        failover_do(f, &steps->list[n]);
+    failover_publish(f);
+    for (uint32_t n = 0; n < f->steps->count; n++)
+        failover_do(f, &f->steps->list[n]);
     f->handling = false;
     failover_look_at_recoveries(f);
-    show(f);
+    failover_show(f);
     schedule(f);
+}
+
+void
+failover_handle(struct failover *f, struct plan_event *event)
+{
+    if (!f->now.judging || (f->shared && !failover_watch_allows(f, event)))
+        return;
+    BUG_UNLESS(!f->handling);
+    f->steps->count = 0;
+    event->now_ns = clock_monotonic_ns();
+    event->at_us = clock_wall_us();
+    plan_handle(&f->now.plan, &f->config, event, f->steps);
+    if (f->shared && failover_watch_proposes(f))
+        io_timer_stop(&f->tick);
+    else
+        failover_act(f);
 }
 
 /* ---- configuration ----------------------------------------------------------------------------
@@ -128,6 +153,7 @@ make_config(struct failover *f)
             .priority = backend->priority,
         };
     }
+    c->shared = f->shared;
     c->fence_command = cfg->fence_command[0] != '\0';
     c->failover_command = cfg->failover_command[0] != '\0';
     c->failback_command = cfg->failback_command[0] != '\0';
@@ -167,12 +193,16 @@ configure(struct failover *f, enum plan_event_kind kind)
     proc_read_passwords(f->proc->config, f->proc->files->pool_key, &f->passwords);
     make_config(f);
     f->now.config_generation = f->proc->config_generation;
-    f->now.judging = has_failover(f->proc->config);
-    if (f->now.judging) {
+    f->now.judging = has_failover(f->proc->config) && (!f->shared || f->now.judging);
+    if (f->shared && f->watch.judging == 0) {
+        if (f->now.judging)
+            failover_publish(f);
+        failover_watch(f);
+    } else if (f->now.judging) {
         failover_handle(f, &event);
     } else {
-        publish(f);
-        show(f);
+        failover_publish(f);
+        failover_show(f);
         wake_send_all(f->proc->wakes, f->proc->slot);
     }
 }
@@ -195,7 +225,10 @@ hear_health(struct failover *f, const struct inbox_msg *msg)
     memcpy(&fact, msg->fact.bytes, sizeof(fact));
     fact.reason[sizeof(fact.reason) - 1] = '\0';
     event.health = &fact;
-    failover_handle(f, &event);
+    if (f->shared)
+        failover_watch_fact(f, event.node_id, &fact);
+    else
+        failover_handle(f, &event);
 }
 
 static void
@@ -268,6 +301,14 @@ failover_command_ended(struct failover *f, const struct plan_step *step)
         failover_answer(f, step->request, done ? NULL : "55000", step->text);
 }
 
+void
+failover_refuse_all(struct failover *f, const char *words)
+{
+    for (size_t n = 0; n < ARRAY_LEN(f->requests); n++)
+        if (f->requests[n].request != 0 && !f->requests[n].answered)
+            answer(f, &f->requests[n], "55000", words);
+}
+
 static struct failover_request *
 find_request(struct failover *f, const struct inbox_msg *msg)
 {
@@ -300,6 +341,21 @@ new_request(struct failover *f, const struct inbox_msg *msg)
     return oldest;
 }
 
+/* Whoever leads judges nodes. */
+static void
+refuse_as_member(struct failover *f, struct failover_request *r)
+{
+    char words[PLAN_TEXT_BYTES];
+    int32_t leader_id = f->watch.orders.leader_id;
+    const struct config *cfg = f->proc->config;
+
+    if (leader_id >= 0 && leader_id != cfg->pgpool_node_id)
+        snprintf(words, sizeof(words), "pgpool %d leads, not this one: ask that one", leader_id);
+    else
+        str_copy(words, sizeof(words), "no pgpool leads now: ask again");
+    answer(f, r, "55000", words);
+}
+
 static void
 hear_command(struct failover *f, const struct inbox_msg *msg)
 {
@@ -316,10 +372,14 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
             tell_asker(f, r);
         return;
     }
+    if (f->shared && failover_watch_is_busy(f))
+        return; /* it is asked again */
     r = new_request(f, msg);
     if (r == NULL)
         return; /* it is asked again */
-    if (!f->now.judging) {
+    if (f->shared && f->watch.judging == 0) {
+        refuse_as_member(f, r);
+    } else if (!f->now.judging) {
         answer(f, r, "55000",
                "nodes are not judged: in this clustering mode, or without health checks");
     } else if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
@@ -345,14 +405,14 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
 
 /* What the primary says of its standbys: also when it says the same again, since the plan may have
  * forgotten it meanwhile. */
-static void
-look_at_freshness(struct failover *f)
+void
+failover_look_at_freshness(struct failover *f, bool anew)
 {
     const struct area *area = shared_freshness(f->proc->shared);
     struct plan_lag lag = {.primary_id = -1};
     struct plan_event event = {.kind = PLAN_LAG, .node_id = -1, .lag = &lag};
 
-    if (area_epoch(area) == f->seen_epoch)
+    if (area_epoch(area) == f->seen_epoch && !anew)
         return;
     f->seen_epoch = area_read(area, &f->seen);
     lag.primary_id = f->seen.followers_of;
@@ -374,7 +434,9 @@ on_wake(void *ctx)
 
     if (holds_epoch(shared_holds(f->proc->shared)) != f->holds_epoch)
         configure(f, PLAN_NODES_LOADED);
-    look_at_freshness(f);
+    if (f->shared)
+        failover_watch(f);
+    failover_look_at_freshness(f, false);
     failover_watch_fence(f);
 }
 
@@ -384,9 +446,12 @@ on_stop(void *ctx, enum proc_stop mode UNUSED)
 {
     struct failover *f = ctx;
 
-    f->now.judging = false;
-    publish(f);
-    wake_send_all(f->proc->wakes, f->proc->slot);
+    if (!f->shared) { /* else what was committed stays, as long as the watchdog lets children write
+                       */
+        f->now.judging = false;
+        failover_publish(f);
+        wake_send_all(f->proc->wakes, f->proc->slot);
+    }
     proc_end(f->proc);
 }
 
@@ -404,7 +469,7 @@ resume(struct failover *f)
     }
     configure(f, PLAN_RESUMED);
     failover_hurry(f, -1);
-    look_at_freshness(f);
+    failover_look_at_freshness(f, false);
 }
 
 void
@@ -422,10 +487,12 @@ failover_main(struct proc *p)
         log_fatal("%s", err.message);
         exit(1);
     }
+    failover_watch_init(f);
     resume(f);
     proc_run(p, &ops, f);
     failover_drop_recoveries(f);
-    failover_drop_jobs(f);
+    failover_watch_fini(f);
+    failover_drop_jobs(f, false);
     failover_drop_lines(f);
     io_timer_stop(&f->tick);
     io_timer_stop(&f->again);

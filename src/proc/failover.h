@@ -7,6 +7,8 @@
  * failover_lines.c   connections for them
  * failover_file.c    the status file
  * failover_recovery.c  online recovery
+ * failover_watch.c   with a watchdog: whose plan it is, and what was committed of it
+ * failover_cut.c     ends the streaming of standbys
  */
 #ifndef PROC_FAILOVER_H
 #define PROC_FAILOVER_H
@@ -18,6 +20,7 @@
 #include "os/dns.h"
 #include "proc/proc.h"
 #include "proc/recovery.h"
+#include "watchdog/board.h"
 
 struct ask;
 struct ask_ops;
@@ -35,6 +38,44 @@ struct failover_request {
     bool answered;
     char sqlstate[6]; /* "": it was done */
     char words[PLAN_TEXT_BYTES];
+};
+
+/* An event that has to wait until a proposal is committed. */
+struct failover_late {
+    struct list link;
+    struct plan_event event;
+    char text[PLAN_TEXT_BYTES];
+};
+
+/* With a watchdog: the plan is worked on while `judging`, and each new state of it is proposed. */
+struct failover_watch {
+    struct wd_live *live;
+    struct wd_pulse *pulse;
+    struct io_timer beat;
+    struct wd_orders orders;
+    uint64_t orders_epoch;
+    uint64_t committed_epoch;
+    int64_t revision;     /* of the committed state; 0: none */
+    struct buf committed; /* its text */
+    uint64_t judging;     /* 0: we do not */
+    uint32_t proposal;    /* under way, its steps are held back; 0: none */
+    uint32_t last_proposal;
+    struct buf proposed; /* its text */
+    struct wd_word word; /* as it was published */
+    bool resume;         /* the lead was in doubt: begin anew as soon as it is not */
+    bool lag_due;
+    bool nodes_due;
+    bool heard[CLUSTER_NODES_MAX];
+    bool due[CLUSTER_NODES_MAX];
+    struct health_fact facts[CLUSTER_NODES_MAX]; /* the last ones of our own */
+    struct cluster_set dead;                     /* by the word of enough members, as acted on */
+    struct cluster_set quarantined;
+    struct list late; /* struct failover_late */
+    struct io_timer again;
+    struct io_timer unfenced;
+    int64_t begun_ns;
+    struct list cuts; /* one of each node, while they run */
+    uint64_t cutting; /* the number of the order that they are for */
 };
 
 struct failover {
@@ -57,14 +98,26 @@ struct failover {
     uint32_t last_request;
     uint32_t holds_epoch;  /* that was acted on */
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
+    bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
     bool loaded; /* the plan knows the nodes */
+    bool shared; /* use_watchdog */
+    struct failover_watch watch;
 };
 
 /* ---- failover.c ---- */
 
 /* One event for the plan, at once: the moments are filled in here. */
 void failover_handle(struct failover *f, struct plan_event *event);
+/* The second half of that: the state is published, and its steps are done. */
+void failover_act(struct failover *f);
+/* For all processes. */
+void failover_publish(struct failover *f);
+void failover_show(struct failover *f);
+/* What the primary says of its standbys; unless anew, only if it has said something since. */
+void failover_look_at_freshness(struct failover *f, bool anew);
+/* Nobody is going to answer those who wait. */
+void failover_refuse_all(struct failover *f, const char *words);
 
 /* ---- failover_steps.c ---- */
 
@@ -77,16 +130,24 @@ void failover_answer(struct failover *f, uint32_t request, const char *sqlstate,
 void failover_command_ended(struct failover *f, const struct plan_step *step);
 /* Words for the administrator who waits for the command's end. */
 void failover_tell_progress(struct failover *f, uint32_t request, const char *words);
+/* The status file is written by and by. */
+void failover_save_soon(struct failover *f);
 /* Have all children acted on the fence that is waited for? */
 void failover_watch_fence(struct failover *f);
+void failover_wait_fenced(struct failover *f, uint64_t epoch);
+void failover_end_unfenced(struct failover *f, uint64_t epoch);
 
 /* ---- failover_jobs.c ---- */
 
 /* Begins it; a PLAN_STEP_ENDED follows when the step has a serial, never within this call. */
 void failover_start_job(struct failover *f, const struct plan_step *step);
 void failover_run_event_command(struct failover *f, const struct cluster_event *event);
-/* Without a word to anybody. */
-void failover_drop_jobs(struct failover *f);
+/* Without a word to anybody. acts_only: those that say something to people go on. */
+void failover_drop_jobs(struct failover *f, bool acts_only);
+/* The statement that lets a standby with this primary_conninfo stream from there. */
+void failover_aim_standby(const char *conninfo, const char *host, uint16_t port, struct buf *sql);
+/* For a node that is about to be told something else. */
+void failover_drop_following(struct failover *f, int node_id);
 
 /* ---- failover_lines.c ---- */
 
@@ -114,11 +175,45 @@ void failover_recover(struct failover *f, int node_id, uint32_t request);
 void failover_look_at_recoveries(struct failover *f);
 void failover_drop_recoveries(struct failover *f);
 
+/* ---- failover_watch.c ---- */
+
+void failover_watch_init(struct failover *f);
+void failover_watch_fini(struct failover *f);
+/* What the watchdog says now; from the event loop. */
+void failover_watch(struct failover *f);
+/* A fact of one of our own health processes. */
+void failover_watch_fact(struct failover *f, int node_id, const struct health_fact *fact);
+/* May the event be handled now? False: it is kept for later, or of no use. */
+bool failover_watch_allows(struct failover *f, const struct plan_event *event);
+/* Behind a turn. True: the state is new and proposed, its steps have to wait. */
+bool failover_watch_proposes(struct failover *f);
+/* Is something under way that has to end before a command can be taken? */
+bool failover_watch_is_busy(const struct failover *f);
+/* May we act at servers, by the clock? Without a watchdog: always. False: all is begun anew when we
+ * may again. */
+bool failover_leads(struct failover *f);
+/* All children have acted on the epoch. */
+void failover_watch_fenced(struct failover *f, uint64_t epoch);
+/* fence_command has stopped the old primary, in that epoch. */
+void failover_watch_stopped(struct failover *f, uint64_t epoch);
+/* word has changed. */
+void failover_tell_watchdog(struct failover *f);
+
+/* ---- failover_cut.c ---- */
+
+/* The standbys that might be promoted receive nothing any more; word.cut says which. */
+void failover_cut(struct failover *f);
+void failover_drop_cuts(struct failover *f);
+
 /* ---- failover_file.c ---- */
 
 /* What is remembered of the last run, as far as the nodes are the same; a faulty file is told in
  * the log and kept aside. */
 void failover_load(struct failover *f);
 int failover_save(struct failover *f, struct err *err);
+/* The state of the plan as such a text. */
+void failover_print(const struct failover *f, struct buf *out);
+/* The present state is what the text says. -1: it is no such text, and nothing has changed. */
+int failover_take(struct failover *f, const struct buf *text, struct err *err);
 
 #endif

@@ -36,20 +36,49 @@ fill_addresses(const struct failover *f, struct status_node *nodes)
     }
 }
 
+void
+failover_print(const struct failover *f, struct buf *out)
+{
+    struct status *status = xcalloc(1, sizeof(*status));
+
+    status->plan = f->now.plan;
+    fill_addresses(f, status->nodes);
+    status_print(status, out);
+    free(status);
+}
+
 int
 failover_save(struct failover *f, struct err *err)
 {
-    struct status *status = xcalloc(1, sizeof(*status));
     struct buf text = BUF_EMPTY;
     char path[PATH_BYTES];
     int rc;
 
+    if (f->shared && f->watch.revision == 0)
+        return 0;
     path_of(f, "", path);
-    status->plan = f->now.plan;
-    fill_addresses(f, status->nodes);
-    status_print(status, &text);
+    if (f->shared) /* what is being proposed is not true yet */
+        buf_add(&text, f->watch.committed.data, f->watch.committed.len);
+    else
+        failover_print(f, &text);
     rc = file_write_durable(path, FILE_MODE, text.data, text.len, err);
     buf_free(&text);
+    return rc;
+}
+
+int
+failover_take(struct failover *f, const struct buf *text, struct err *err)
+{
+    struct status *status = xcalloc(1, sizeof(*status));
+    struct status_node *nodes = xcalloc(CLUSTER_NODES_MAX, sizeof(*nodes));
+    int rc = status_parse_present(status, (const char *)text->data, text->len, err);
+
+    if (rc == 0) {
+        fill_addresses(f, nodes);
+        status_keep_same_nodes(status, nodes, f->proc->config->backend_count);
+        f->now.plan = status->plan;
+    }
+    free(nodes);
     free(status);
     return rc;
 }

@@ -81,6 +81,8 @@ tell_end(void *ctx)
                                .text = text};
 
     str_copy(text, sizeof(text), job->text);
+    if (job->step.kind == PLAN_DO_FENCE_COMMAND && job->result == PLAN_DONE)
+        failover_watch_stopped(f, job->step.epoch);
     free_job(job);
     if (event.serial != 0)
         failover_handle(f, &event);
@@ -100,10 +102,14 @@ end_job(struct failover_job *job, enum plan_result result, const char *fmt, ...)
 }
 
 void
-failover_drop_jobs(struct failover *f)
+failover_drop_jobs(struct failover *f, bool acts_only)
 {
-    while (!list_empty(&f->jobs))
-        free_job(list_first(&f->jobs, struct failover_job, link));
+    list_for_each_safe (it, next, &f->jobs) {
+        struct failover_job *job = list_entry(it, struct failover_job, link);
+
+        if (!acts_only || job->step.kind != PLAN_DO_EVENT)
+            free_job(job);
+    }
 }
 
 /* ---- statements -------------------------------------------------------------------------------
@@ -185,6 +191,16 @@ promote(struct failover_job *job)
 
 enum follow_stage { FOLLOW_LOOK, FOLLOW_SLOT, FOLLOW_CHANGE, FOLLOW_RELOAD, FOLLOW_WATCH };
 
+/* Before each statement that changes something. */
+static bool
+may_go_on(struct failover_job *job)
+{
+    if (failover_leads(job->f))
+        return true;
+    end_job(job, PLAN_FAILED, "another pgpool may lead now");
+    return false;
+}
+
 static const struct config_backend *
 leader(const struct failover_job *job)
 {
@@ -194,6 +210,8 @@ leader(const struct failover_job *job)
 static void
 change_conninfo(struct failover_job *job)
 {
+    if (!may_go_on(job))
+        return;
     job->stage = FOLLOW_CHANGE;
     ask_question(job->ask, buf_cstr(&job->sql), limit_ms(job));
 }
@@ -221,6 +239,8 @@ make_slot(struct failover_job *job)
 {
     static const struct ask_ops ops = {slot_made, slot_failed};
 
+    if (!may_go_on(job))
+        return;
     job->stage = FOLLOW_SLOT;
     add_text(&job->slot_sql, "SELECT pg_catalog.pg_create_physical_replication_slot(");
     add_literal(&job->slot_sql, job->slot);
@@ -229,22 +249,29 @@ make_slot(struct failover_job *job)
     ask_question(job->other, buf_cstr(&job->slot_sql), limit_ms(job));
 }
 
+void
+failover_aim_standby(const char *conninfo, const char *host, uint16_t port, struct buf *sql)
+{
+    struct buf next = BUF_EMPTY;
+
+    conninfo_with_server(conninfo, host, port, &next);
+    add_text(sql, "ALTER SYSTEM SET primary_conninfo = ");
+    add_literal(sql, buf_cstr(&next));
+    buf_free(&next);
+}
+
 static void
 look_at_standby(struct failover_job *job, const struct ask_rows *rows)
 {
     const struct config_backend *to = leader(job);
     const char *conninfo = ask_value(rows, 0, 1);
-    struct buf next = BUF_EMPTY;
 
     if (ask_value(rows, 0, 0)[0] != 't') {
         end_job(job, PLAN_FAILED, "it is not a standby");
         return;
     }
     str_copy(job->slot, sizeof(job->slot), ask_value(rows, 0, 2));
-    conninfo_with_server(conninfo, to->hostname, (uint16_t)to->port, &next);
-    add_text(&job->sql, "ALTER SYSTEM SET primary_conninfo = ");
-    add_literal(&job->sql, buf_cstr(&next));
-    buf_free(&next);
+    failover_aim_standby(conninfo, to->hostname, (uint16_t)to->port, &job->sql);
     if (job->slot[0] != '\0')
         make_slot(job);
     else
@@ -287,6 +314,8 @@ follow_answered(void *ctx, const struct ask_rows *rows)
         look_at_standby(job, rows);
         break;
     case FOLLOW_CHANGE:
+        if (!may_go_on(job))
+            return;
         job->stage = FOLLOW_RELOAD;
         ask_question(job->ask, "SELECT pg_catalog.pg_reload_conf()", limit_ms(job));
         break;
@@ -432,15 +461,27 @@ rejoin(struct failover_job *job)
 }
 
 /* A node is told to do one thing at a time: what it was told before has taken too long. */
-static void
-drop_former(struct failover *f, const struct plan_step *step)
+void
+failover_drop_following(struct failover *f, int node_id)
 {
     list_for_each_safe (it, next, &f->jobs) {
         struct failover_job *job = list_entry(it, struct failover_job, link);
 
-        if (job->step.kind == PLAN_DO_FOLLOW && job->step.node_id == step->node_id)
+        if (job->step.kind == PLAN_DO_FOLLOW && job->step.node_id == node_id)
             free_job(job);
     }
+}
+
+/* One that helps a fence is not waited for, and run once at a time. */
+static bool
+is_running(const struct failover *f, const struct plan_step *step)
+{
+    if (step->kind != PLAN_DO_FENCE_COMMAND || step->serial != 0)
+        return false;
+    list_for_each (it, &f->jobs)
+        if (list_entry(it, struct failover_job, link)->step.kind == PLAN_DO_FENCE_COMMAND)
+            return true;
+    return false;
 }
 
 static void
@@ -466,8 +507,10 @@ failover_start_job(struct failover *f, const struct plan_step *step)
     int32_t primary_id = f->now.plan.primary_id;
     struct failover_job *job;
 
+    if (!failover_leads(f) || is_running(f, step))
+        return;
     if (step->kind == PLAN_DO_FOLLOW)
-        drop_former(f, step);
+        failover_drop_following(f, step->node_id);
     job = new_job(f, step);
     switch ((enum plan_step_kind)step->kind) {
     case PLAN_DO_PROMOTE_SQL:

@@ -138,8 +138,11 @@ failover_recover(struct failover *f, int node_id, uint32_t request)
 {
     static const struct recovery_ops ops = {on_progress, on_ended};
     struct failover_rebuilding what = {node_id, f->now.plan.primary_id, false};
-    struct failover_recovery *r = xcalloc(1, sizeof(*r));
+    struct failover_recovery *r;
 
+    if (!failover_leads(f))
+        return;
+    r = xcalloc(1, sizeof(*r));
     r->f = f;
     r->node_id = node_id;
     r->request = request;

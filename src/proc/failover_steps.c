@@ -13,6 +13,7 @@ enum {
     HURRY_MS = 15,       /* between probes while something is to be decided, */
     HURRY_FOR_MS = 5000, /* and for how long */
     SAVE_AGAIN_MS = 5000,
+    SAVE_SOON_MS = 300,
 };
 
 /* ---- fence ------------------------------------------------------------------------------------
@@ -40,7 +41,10 @@ failover_watch_fence(struct failover *f)
             return;
     }
     f->fence_wanted = 0;
-    failover_handle(f, &event);
+    if (f->shared)
+        failover_watch_fenced(f, event.epoch);
+    else
+        failover_handle(f, &event);
 }
 
 static void
@@ -50,8 +54,8 @@ look_at_fence(void *ctx)
 }
 
 /* Children of older generations hear nothing of a fence: they end, all of them. */
-static void
-wait_fenced(struct failover *f, uint64_t epoch)
+void
+failover_wait_fenced(struct failover *f, uint64_t epoch)
 {
     struct inbox_msg msg = {.kind = INBOX_END_ELDERS};
 
@@ -62,8 +66,8 @@ wait_fenced(struct failover *f, uint64_t epoch)
 }
 
 /* Dead children write nothing. The parent ends them: it alone knows that they are its own. */
-static void
-end_unfenced(struct failover *f, uint64_t epoch)
+void
+failover_end_unfenced(struct failover *f, uint64_t epoch)
 {
     uint32_t count = shared_layout(f->proc->shared)->child_slots;
 
@@ -76,7 +80,7 @@ end_unfenced(struct failover *f, uint64_t epoch)
         msg.end.pid = atomic_load(&shared_proc_of_child(f->proc->shared, n)->pid);
         proc_send(f->proc, SLOT_PARENT, &msg);
     }
-    wait_fenced(f, epoch);
+    failover_wait_fenced(f, epoch);
 }
 
 /* ---- others -----------------------------------------------------------------------------------
@@ -97,15 +101,37 @@ failover_hurry(struct failover *f, int node_id)
 }
 
 static void
+tell_unsaved(struct failover *f, const struct err *err)
+{
+    f->unsaved = true;
+    log_error("the status file could not be written, nodes' states are lost when pgpool ends "
+              "now: %s",
+              err->message);
+}
+
+static void
 save_again(void *ctx)
 {
     struct failover *f = ctx;
     struct err err;
 
-    if (failover_save(f, &err) == 0)
-        log_info("the status file has been written");
-    else
+    if (failover_save(f, &err) != 0) {
+        if (!f->unsaved)
+            tell_unsaved(f, &err);
         io_timer_start(f->proc->io, &f->again, SAVE_AGAIN_MS, save_again, f);
+        return;
+    }
+    if (f->unsaved)
+        log_info("the status file has been written");
+    f->unsaved = false;
+}
+
+/* With a watchdog all of it is in etcd, and nobody waits for a disk of ours. */
+void
+failover_save_soon(struct failover *f)
+{
+    if (!io_timer_running(&f->again))
+        io_timer_start(f->proc->io, &f->again, SAVE_SOON_MS, save_again, f);
 }
 
 /* Without the file we go on: what it is for, a start of pgpool in the middle of all this, is
@@ -115,14 +141,17 @@ write_status(struct failover *f)
 {
     struct err err;
 
-    if (failover_save(f, &err) == 0) {
-        io_timer_stop(&f->again);
+    if (f->shared) {
+        failover_save_soon(f);
         return;
     }
-    if (!io_timer_running(&f->again))
-        log_error("the status file could not be written, nodes' states are lost when pgpool ends "
-                  "now: %s",
-                  err.message);
+    if (failover_save(f, &err) == 0) {
+        io_timer_stop(&f->again);
+        f->unsaved = false;
+        return;
+    }
+    if (!f->unsaved)
+        tell_unsaved(f, &err);
     io_timer_start(f->proc->io, &f->again, SAVE_AGAIN_MS, save_again, f);
 }
 
@@ -176,10 +205,10 @@ failover_do(struct failover *f, const struct plan_step *step)
         wake_send_all(f->proc->wakes, f->proc->slot);
         break;
     case PLAN_DO_WAIT_FENCED:
-        wait_fenced(f, step->epoch);
+        failover_wait_fenced(f, step->epoch);
         break;
     case PLAN_DO_END_UNFENCED:
-        end_unfenced(f, step->epoch);
+        failover_end_unfenced(f, step->epoch);
         break;
     case PLAN_DO_ASK_POSITIONS:
     case PLAN_DO_SEARCH_PRIMARY:

@@ -25,6 +25,7 @@
 #include "probe.h"
 #include "proc/proc.h"
 #include "proc/tls.h"
+#include "watchdog/watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 enum { FACT_REPEAT_MS = 5000, TITLE_BYTES = 200 };
 
 _Static_assert(sizeof(struct health_fact) <= INBOX_FACT_BYTES, "a fact must fit");
+_Static_assert(sizeof(struct wd_fact) <= INBOX_FACT_BYTES, "a fact must fit");
 
 struct watch {
     struct proc *proc;
@@ -49,6 +51,7 @@ struct watch {
     int64_t told_ns;  /* the last fact that was sent; 0: none by this process */
     int64_t alive_ns; /* begin of the last probe that found life; 0: none by this process */
     int64_t skip_until_ns;
+    int64_t sleep_ns; /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, before the running probe began */
     char title[TITLE_BYTES];
 };
 
@@ -71,6 +74,30 @@ tell_fact(struct watch *w, int64_t now_ns)
     msg.fact.node_id = w->proc->node_id;
     memcpy(msg.fact.bytes, &w->health->fact, sizeof(w->health->fact));
     w->told_ns = proc_send(w->proc, SLOT_FAILOVER, &msg) ? now_ns : 0;
+}
+
+/* Every probe counts there, with the clock that goes on while the machine sleeps. */
+static void
+tell_watchdog(struct watch *w, const struct health_probe *result)
+{
+    const struct health_fact *fact = &w->health->fact;
+    const struct health_answer *answer = &result->answer;
+    struct inbox_msg msg = {.kind = INBOX_WD_FACT};
+    struct wd_fact told = {.node_id = w->proc->node_id,
+                           .began_ns = result->began_ns + w->sleep_ns,
+                           .alive = fact->verdict == HEALTH_ALIVE,
+                           .dead = fact->verdict == HEALTH_DEAD,
+                           .answered = result->outcome == HEALTH_OK,
+                           .in_recovery = answer->in_recovery,
+                           .streams = answer->streams,
+                           .timeline = answer->timeline,
+                           .system_identifier = answer->system_identifier};
+
+    if (!w->proc->config->use_watchdog)
+        return;
+    msg.fact.node_id = w->proc->node_id;
+    memcpy(msg.fact.bytes, &told, sizeof(told));
+    proc_send(w->proc, SLOT_WATCHDOG, &msg);
 }
 
 static const char *
@@ -207,6 +234,7 @@ begin_probe(void *ctx)
         schedule(w);
         return;
     }
+    w->sleep_ns = clock_boottime_ns() - now_ns;
     probe_begin(w->probe, &limits);
 }
 
@@ -235,6 +263,7 @@ probe_ended(void *ctx, const struct health_probe *result)
     struct health_fact before = w->health->fact;
     bool is_news = health_probe_ended(w->health, &w->cfg, result);
 
+    tell_watchdog(w, result);
     if (is_news || w->told_ns == 0 || result->ended_ns - w->told_ns >= FACT_REPEAT_MS * NS_PER_MS)
         tell_fact(w, result->ended_ns);
     log_changes(w, &before, result->ended_ns);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cache/shared.h"
 #include "cluster/nodes.h"
+#include "cluster/pgpools.h"
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
@@ -18,6 +19,7 @@
 #include "parent.h"
 #include "proc/hba.h"
 #include "proc/tls.h"
+#include "watchdog/board.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,7 +241,14 @@ open_shared(struct parent *pa, struct err *err)
         .freshness_bytes = sizeof(struct cluster_freshness),
         .nodes_bytes = sizeof(struct cluster_nodes),
         .events_bytes = sizeof(struct cluster_events),
+        .pgpools_bytes = sizeof(struct cluster_pgpools),
         .health_bytes = sizeof(struct health),
+        .watchdog = {.orders_bytes = sizeof(struct wd_orders),
+                     .committed_bytes = sizeof(struct wd_committed),
+                     .word_bytes = sizeof(struct wd_word),
+                     .proposal_bytes = sizeof(struct wd_proposal),
+                     .live_bytes = sizeof(struct wd_live),
+                     .pulse_bytes = sizeof(struct wd_pulse)},
         .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };
 

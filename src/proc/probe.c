@@ -35,6 +35,7 @@ enum {
     COL_CONTROL_TIMELINE,
     COL_BLIND,
     COL_MAY_LIST,
+    COL_STREAMS, /* of a standby */
 };
 
 /* Whether it recovers is looked at once: a promotion in the middle of the statement must not mix
@@ -51,7 +52,8 @@ static const char who[] =
     " CASE WHEN s.r THEN GREATEST((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"
     " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery())) END,"
     " w.pid IS NOT NULL AND w.status IS NULL,"
-    " pg_catalog.has_function_privilege('pg_catalog.pg_ls_waldir()', 'EXECUTE')"
+    " pg_catalog.has_function_privilege('pg_catalog.pg_ls_waldir()', 'EXECUTE'),"
+    " COALESCE(w.status, '') = 'streaming'"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS r OFFSET 0) AS s"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON s.r";
 
@@ -174,6 +176,7 @@ read_who(const struct ask_rows *rows, struct health_answer *answer_r)
         answer_r->timeline = timeline_of_file(timeline);
         return answer_r->system_identifier != 0 && answer_r->timeline != 0;
     }
+    answer_r->streams = strcmp(ask_value(rows, 0, COL_STREAMS), "t") == 0;
     num_parse_u32(ask_value(rows, 0, COL_CONTROL_TIMELINE), &control);
     if (!num_parse_u32(timeline, &answer_r->timeline) || answer_r->timeline == 0)
         answer_r->timeline = control;

@@ -244,7 +244,7 @@ proc_enter(struct proc *p, int life_fd, bool debug)
     const char *name = proc_row(p->kind)->name;
 
     set_signal_defaults();
-    rights_limit(p->kind == PROC_FAILOVER);
+    rights_limit(p->kind == PROC_FAILOVER || p->kind == PROC_WATCHDOG);
     p->frame = &frame;
     if (p->kind == PROC_CHILD)
         snprintf(frame.name, sizeof(frame.name), "%s %u", name, p->child_no);

@@ -45,6 +45,8 @@ kind_of_slot(const struct parent *pa, uint32_t slot)
         return PROC_FAILOVER;
     case SLOT_WAL:
         return PROC_WAL;
+    case SLOT_WATCHDOG:
+        return PROC_WATCHDOG;
     default:
         return PROC_LOGGER;
     }
@@ -235,6 +237,8 @@ is_wanted(const struct parent *pa, uint32_t slot)
         return true;
     case PROC_WAL:
         return pa->base.cache != NULL && pa->base.cache->streams != NULL && !pa->succeeded;
+    case PROC_WATCHDOG:
+        return pa->config->use_watchdog && (pa->from == NULL || pa->took_over) && !pa->succeeded;
     case PROC_FAILOVER:
         return (pa->from == NULL || pa->took_over) && !pa->succeeded;
     case PROC_HEALTH:
@@ -245,7 +249,9 @@ is_wanted(const struct parent *pa, uint32_t slot)
     }
 }
 
-/* The services stay for the last sessions' sake: a smart stop may take hours. */
+/* The services stay for the last sessions' sake: a smart stop may take hours. The watchdog hands
+ * over at once, and goes when nobody has a connection to a server any more; with another generation
+ * at work it just goes: that one has our number. */
 static void
 stop_processes(struct parent *pa)
 {
@@ -256,12 +262,16 @@ stop_processes(struct parent *pa)
     for (uint32_t slot = SLOT_LAG; slot < pa->first_child; slot++) {
         if (slot == SLOT_LOGGER)
             continue;
-        if (!sessions_left)
+        if (slot == SLOT_WATCHDOG && pa->succeeded)
+            tell(pa, slot, PROC_STOP_IMMEDIATE);
+        else if (!sessions_left)
             tell(pa, slot, MAX(pa->stopping, PROC_STOP_FAST));
         else if (pa->succeeded && slot != SLOT_LAG)
             tell(pa, slot, PROC_STOP_SMART); /* another one does that now */
         else if (pa->processes[slot].pid == 0 && is_wanted(pa, slot))
             start_process(pa, slot);
+        if (slot == SLOT_WATCHDOG && sessions_left)
+            tell(pa, slot, PROC_STOP_SMART);
     }
 }
 
@@ -280,7 +290,7 @@ supervise(struct parent *pa)
         if (slot != SLOT_LOGGER && wanted && pa->processes[slot].pid == 0)
             start_process(pa, slot);
         else if (slot != SLOT_LOGGER && !wanted)
-            tell(pa, slot, PROC_STOP_FAST);
+            tell(pa, slot, slot == SLOT_WATCHDOG ? PROC_STOP_IMMEDIATE : PROC_STOP_FAST);
     }
     if (pa->serving)
         start_children(pa);

@@ -26,7 +26,7 @@ typedef int run_fn(const struct pcp *p, PGconn *conn);
 
 static run_fn run_nodes, run_node_count, run_health, run_pids, run_pools, run_status;
 static run_fn run_attach, run_detach, run_promote, run_recovery;
-static run_fn run_stop, run_reload, run_rotate, run_invalidate;
+static run_fn run_stop, run_reload, run_rotate, run_invalidate, run_watchdog;
 
 /* In options: what it takes besides the options of all: letters as for getopt. */
 static const struct tool {
@@ -50,6 +50,7 @@ static const struct tool {
     {"pcp_recovery_node", "n:", true, run_recovery, "rebuild a node from the primary"},
     {"pcp_reload_config", "s:", false, run_reload, "let pgpool read its files again"},
     {"pcp_stop_pgpool", "m:s:", false, run_stop, "stop pgpool"},
+    {"pcp_watchdog_info", "n:", false, run_watchdog, "show the pgpools of the cluster"},
 };
 
 static const char common_options[] = "h:p:U:wWdvV?";
@@ -242,6 +243,22 @@ static int
 run_invalidate(const struct pcp *p, PGconn *conn)
 {
     return command(p, conn, "PGPOOL INVALIDATE QUERY CACHE");
+}
+
+static int
+run_watchdog(const struct pcp *p, PGconn *conn)
+{
+    PGresult *r = pcp_run(p, conn, "SHOW pool_watchdog");
+    int status = 0;
+
+    if (r == NULL)
+        return STATUS_FAILED;
+    if (PQntuples(r) == 0)
+        status = pcp_fail(p, "the watchdog is not enabled");
+    else if (!pcp_print_watchdog(p, r))
+        status = pcp_fail(p, "there is no pgpool %d in the list", p->node_id);
+    PQclear(r);
+    return status;
 }
 
 /* ---- help ---- */

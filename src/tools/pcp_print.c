@@ -368,6 +368,92 @@ pcp_print_pools(const struct pcp *p, const PGresult *r)
     return known && print_rows(p, r, is_pool_wanted, print_pool) >= 0;
 }
 
+/* ---- pgpools ---- */
+
+/* Unlike nodes, pgpools are counted as they stand in the list. */
+static bool
+is_pgpool_wanted(const struct pcp *p, const PGresult *r UNUSED, int row)
+{
+    return p->node_id < 0 || p->node_id == row;
+}
+
+static void
+print_pgpool(const struct pcp *p, const PGresult *r, int row)
+{
+    static const struct item items[] = {
+        {"name", "Node Name"},
+        {"hostname", "Host Name"},
+        {"delegate_ip", "Delegate IP"},
+        {"pgpool_port", "Pgpool port"},
+        {"wd_port", "Watchdog port"},
+        {"priority", "Node priority"},
+        {"state", "Status"},
+        {"state_name", "Status Name"},
+        {"membership_name", "Membership Status"},
+        {"lifecheck_started", "Lifecheck Started"},
+    };
+    static const char *const plain[] = {"name",       "hostname",        "pgpool_port",
+                                        "wd_port",    "state",           "state_name",
+                                        "membership", "membership_name", "lifecheck_started"};
+
+    for (size_t n = 0; n < ARRAY_LEN(items) && p->verbose; n++) {
+        int of = strcmp(items[n].column, "delegate_ip") == 0 ? 0 : row; /* the same for all */
+
+        printf("%-18s: %s\n", items[n].title, value_of(r, of, items[n].column));
+    }
+    for (size_t n = 0; n < ARRAY_LEN(plain) && !p->verbose; n++)
+        printf("%s%s", n > 0 ? " " : "", value_of(r, row, plain[n]));
+    printf("\n");
+}
+
+/* What is true of all of them. Any one that reaches etcd may lead: that is all of a quorum. */
+static void
+print_pgpools(const struct pcp *p, const PGresult *r)
+{
+    const char *name = "Not Set";
+    const char *host = "Not Set";
+    int total = PQntuples(r);
+    int members = 0;
+    int alive = 0;
+
+    for (int row = 0; row < total; row++) {
+        members += is(r, row, "membership", "0");
+        alive += row > 0 && is(r, row, "lifecheck_started", "YES");
+        if (is(r, row, "state_name", "LEADER")) {
+            name = value_of(r, row, "name");
+            host = value_of(r, row, "hostname");
+        }
+    }
+    if (!p->verbose) {
+        printf("%d %d %s %s %s\n\n", total, members, value_of(r, 0, "escalated"), name, host);
+        return;
+    }
+    printf("Watchdog Cluster Information\n"
+           "Total Nodes              : %d\n"
+           "Remote Nodes             : %d\n"
+           "Member Remote Nodes      : %d\n"
+           "Alive Remote Nodes       : %d\n"
+           "Nodes required for quorum: 1\n"
+           "Quorum state             : %s\n"
+           "Local node escalation    : %s\n"
+           "Leader Node Name         : %s\n"
+           "Leader Host Name         : %s\n\n"
+           "Watchdog Node Information\n",
+           total, total - 1, members - is(r, 0, "membership", "0"), alive, value_of(r, 0, "quorum"),
+           value_of(r, 0, "escalated"), name, host);
+}
+
+bool
+pcp_print_watchdog(const struct pcp *p, const PGresult *r)
+{
+    if (p->node_id >= PQntuples(r))
+        return false;
+    if (!p->json)
+        print_pgpools(p, r);
+    print_rows(p, r, is_pgpool_wanted, print_pgpool);
+    return true;
+}
+
 /* ---- parameters, and commands ---- */
 
 static bool

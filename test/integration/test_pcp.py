@@ -232,6 +232,11 @@ def test_health_check_stats(tools):
         assert "pool_health_check_stats" in done.stderr
 
 
+def test_no_watchdog(tools):
+    assert "the watchdog is not enabled" in tools.fails("watchdog_info")
+    assert "the watchdog is not enabled" in tools.fails("watchdog_info", "-n", "0", "-v")
+
+
 def test_help_and_version(tools):
     for tool in ("node_info", "stop_pgpool", "promote_node"):
         for words in (("--help",), ("-?",)):

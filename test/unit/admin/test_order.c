@@ -156,6 +156,7 @@ setup(void **state)
                                    .freshness_bytes = sizeof(struct cluster_freshness),
                                    .nodes_bytes = 8,
                                    .events_bytes = 8,
+                                   .pgpools_bytes = 8,
                                    .health_bytes = 8,
                                    .writes_fd = -1};
     static const enum io_engine engine = IO_ENGINE_EPOLL; /* as the process has it */

@@ -17,37 +17,16 @@
 #include "base/num.h"
 #include "cluster/plan.h"
 #include "cluster/status.h"
+#include "field.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    NODES_MAX = 4,
-    BRANCHES_MAX = 256,
     PENDING_MAX = 64,
     EVENTS = 500,        /* of an episode with faults */
     QUIET_EVENTS = 6000, /* at most, until all is whole */
     SYSTEM = 7000,
-};
-
-struct branch {
-    int parent;
-    uint64_t fork_lsn;
-    uint32_t timeline;
-    uint64_t epoch; /* in which the plan told to make it; 0: somebody else did */
-};
-
-struct server {
-    bool running;
-    bool frozen; /* SIGSTOP, or cut off from pgpool and the others */
-    bool paused; /* receives nothing */
-    bool in_recovery;
-    bool promotes_late; /* was told, and will do it some time */
-    uint64_t told_epoch;
-    int upstream;
-    int branch;
-    uint64_t lsn;
-    int misses; /* probes since the last answer */
 };
 
 struct pending {
@@ -59,29 +38,26 @@ static struct {
     struct plan plan;
     struct plan_config config;
     struct plan_steps steps;
-    struct server servers[NODES_MAX];
-    struct branch branches[BRANCHES_MAX];
-    int branch_count;
     struct pending pending[PENDING_MAX];
     int pending_count;
-    int nodes;
     int64_t now_ns;
     uint64_t acked_epoch;     /* by all children */
     uint64_t seen_epoch;      /* the greatest */
+    uint64_t began_epoch;     /* of the operation; with others it may have several */
     uint64_t published_epoch; /* with a primary, and which */
     int published_id;
     int committed_branch;
     uint32_t committed_timeline;
     uint64_t switchover_lsn; /* written when the fence stood; 0: no switchover */
     unsigned synchronous; /* a bit for each node that is; 0: synchronous_standby_names is empty */
-    bool quiet;
     bool recovering[NODES_MAX];
-    uint64_t seed;
     int episode;
     int event;
     bool resuming;
-    bool told; /* PLAN_RANDOM_TELL: print what is told */
+    bool told;                          /* PLAN_RANDOM_TELL: print what is told */
+    int told_id[EVENTS + QUIET_EVENTS]; /* with others: the candidate of each epoch */
     long promotions;
+    long shared;
     long switchovers;
     long crashes;
     long cancelled;
@@ -89,24 +65,15 @@ static struct {
     int quiet_most;
 } sim;
 
-static uint32_t
-dice(uint32_t sides)
-{
-    sim.seed ^= sim.seed << 13;
-    sim.seed ^= sim.seed >> 7;
-    sim.seed ^= sim.seed << 17;
-    return (uint32_t)(sim.seed >> 33) % sides;
-}
-
 static void
 check(bool holds, const char *what)
 {
     if (holds)
         return;
     print_error("episode %d, event %d: %s\n", sim.episode, sim.event, what);
-    for (int id = 0; id < sim.nodes; id++) {
+    for (int id = 0; id < field->nodes; id++) {
         const struct plan_node *node = &sim.plan.nodes[id];
-        const struct server *server = &sim.servers[id];
+        const struct server *server = &field->servers[id];
 
         print_error(
             "node %d %s (%s, stream %d, job %d, follow %d) knows %s timeline %u; is %s%s%s, "
@@ -116,7 +83,7 @@ check(bool holds, const char *what)
             node->answer.in_recovery ? "standby" : "primary", node->answer.timeline,
             server->running ? "running" : "dead", server->frozen ? ", frozen" : "",
             server->in_recovery ? ", standby" : ", primary", server->branch,
-            sim.branches[server->branch].timeline, server->lsn, server->upstream);
+            field->branches[server->branch].timeline, server->lsn, server->upstream);
     }
     print_error("primary %d timeline %u, %s %s, candidate %d\n", sim.plan.primary_id,
                 sim.plan.timeline, plan_operation_name(sim.plan.operation.kind),
@@ -126,78 +93,17 @@ check(bool holds, const char *what)
 
 /* ---- servers --------------------------------------------------------------------------------- */
 
-static bool
-is_reachable(int id)
-{
-    return sim.servers[id].running && !sim.servers[id].frozen;
-}
-
-static void
-promote_server(int id, uint64_t epoch)
-{
-    struct server *server = &sim.servers[id];
-
-    server->promotes_late = false;
-    if (!server->running || !server->in_recovery)
-        return;
-    if (sim.branch_count == BRANCHES_MAX)
-        return;
-    sim.branches[sim.branch_count] = (struct branch){
-        server->branch, server->lsn, sim.branches[server->branch].timeline + 1, epoch};
-    server->branch = sim.branch_count++;
-    server->in_recovery = false;
-    server->lsn += 1;
-}
-
-/* Is the standby's history a beginning of the other's? */
-static bool
-can_stream(const struct server *standby, const struct server *from)
-{
-    uint64_t limit = from->lsn;
-
-    for (int branch = from->branch; branch >= 0; branch = sim.branches[branch].parent) {
-        if (branch == standby->branch)
-            return standby->lsn <= limit;
-        limit = sim.branches[branch].fork_lsn;
-    }
-    return false;
-}
-
-static bool
-streams(int id, int from_id)
-{
-    const struct server *standby = &sim.servers[id];
-
-    return id != from_id && standby->running && standby->in_recovery && !standby->frozen &&
-           standby->upstream == from_id && is_reachable(from_id) &&
-           !sim.servers[from_id].in_recovery && can_stream(standby, &sim.servers[from_id]);
-}
-
-static void
-replicate(void)
-{
-    for (int id = 0; id < sim.nodes; id++) {
-        struct server *standby = &sim.servers[id];
-        int from_id = standby->upstream;
-
-        if (from_id < 0 || standby->paused || !streams(id, from_id) || (!sim.quiet && dice(3) == 0))
-            continue;
-        standby->branch = sim.servers[from_id].branch;
-        standby->lsn = sim.servers[from_id].lsn;
-    }
-}
-
 /* Clients write where they may, on connections that were checked at their birth. */
 static void
 write_something(void)
 {
     int id = sim.plan.primary_id;
 
-    if (!plan_may_write(&sim.plan, id) || !is_reachable(id) || sim.servers[id].in_recovery ||
-        sim.branches[sim.servers[id].branch].timeline != sim.plan.timeline)
+    if (!plan_may_write(&sim.plan, id) || !is_reachable(id) || field->servers[id].in_recovery ||
+        field->branches[field->servers[id].branch].timeline != sim.plan.timeline)
         return;
-    check(sim.servers[id].branch == sim.committed_branch, "a write to another history");
-    sim.servers[id].lsn += 1 + dice(10);
+    check(field->servers[id].branch == sim.committed_branch, "a write to another history");
+    field->servers[id].lsn += 1 + dice(10);
 }
 
 /* ---- what the plan is told ------------------------------------------------------------------- */
@@ -207,17 +113,17 @@ static void handle(struct plan_event event);
 static void
 probe(int id)
 {
-    struct server *server = &sim.servers[id];
+    struct server *server = &field->servers[id];
     struct health_fact fact = {.began_ns = sim.now_ns, .reason = "x"};
 
     if (is_reachable(id)) {
         server->misses = 0;
         fact.verdict = HEALTH_ALIVE;
-        if (sim.quiet || dice(10) != 0) {
+        if (field->quiet || dice(10) != 0) {
             fact.answered = true;
             fact.answer = (struct health_answer){
                 .in_recovery = server->in_recovery,
-                .timeline = sim.branches[server->branch].timeline,
+                .timeline = field->branches[server->branch].timeline,
                 .system_identifier = SYSTEM,
                 .received_lsn = server->lsn,
                 .flushed_lsn = server->in_recovery ? 0 : server->lsn,
@@ -241,7 +147,7 @@ measure_lag(void)
 
     if (lag.primary_id < 0 || !is_reachable(lag.primary_id))
         return;
-    for (int id = 0; id < sim.nodes; id++) {
+    for (int id = 0; id < field->nodes; id++) {
         lag.stream[id] = streams(id, lag.primary_id) ? PLAN_STREAM_YES : PLAN_STREAM_NO;
         lag.sync[id] = (sim.synchronous >> id & 1) != 0;
     }
@@ -255,7 +161,7 @@ acknowledge(void)
         return;
     sim.acked_epoch = sim.plan.epoch;
     if (sim.plan.operation.kind == PLAN_SWITCHOVER)
-        sim.switchover_lsn = sim.servers[sim.plan.operation.old_primary_id].lsn;
+        sim.switchover_lsn = field->servers[sim.plan.operation.old_primary_id].lsn;
 }
 
 /* In which epoch the plan has told it to, as far as the plan can know: once it was seen to stream
@@ -272,8 +178,8 @@ epoch_of_promotion(int id, uint64_t told_epoch)
 static enum plan_result
 carry_out(const struct plan_step *step)
 {
-    struct server *server = &sim.servers[step->node_id];
-    uint32_t luck = sim.quiet ? 99 : dice(100);
+    struct server *server = &field->servers[step->node_id];
+    uint32_t luck = field->quiet ? 99 : dice(100);
 
     switch (step->kind) {
     case PLAN_DO_FENCE_COMMAND:
@@ -319,7 +225,7 @@ end_pending(int at)
         return;
     }
     result = carry_out(&step);
-    if (!sim.quiet && dice(20) == 0)
+    if (!field->quiet && dice(20) == 0)
         return; /* its end is lost */
     handle((struct plan_event){.kind = PLAN_STEP_ENDED,
                                .node_id = step.node_id,
@@ -329,6 +235,28 @@ end_pending(int at)
 }
 
 /* ---- invariants ------------------------------------------------------------------------------ */
+
+static bool
+is_barred(int id)
+{
+    return sim.config.shared && !cluster_set_has(&sim.config.may_promote, id);
+}
+
+/* Others count on that: an epoch has one candidate. */
+static void
+check_epoch(void)
+{
+    const struct plan_operation *op = &sim.plan.operation;
+    int *told_id = &sim.told_id[sim.plan.epoch];
+
+    if (!sim.config.shared || op->phase < PLAN_PROMOTING)
+        return;
+    check(*told_id < 0 || *told_id == op->candidate_id, "two candidates of one epoch");
+    check(*told_id >= 0 || (op->standing && !is_barred(op->candidate_id)),
+          "a candidate that may not be promoted yet");
+    sim.shared += *told_id < 0;
+    *told_id = op->candidate_id;
+}
 
 static void
 check_candidate(const struct plan_step *step)
@@ -347,17 +275,22 @@ check_candidate(const struct plan_step *step)
         return;
     check(chosen->answer.timeline == plan->timeline || !chosen->answer.in_recovery,
           "a standby of another timeline is promoted");
-    check(!chosen->proven || !sim.servers[step->node_id].in_recovery ||
-              sim.servers[step->node_id].branch == sim.committed_branch,
+    check(!chosen->proven || !field->servers[step->node_id].in_recovery ||
+              field->servers[step->node_id].branch == sim.committed_branch,
           "a standby of another history is promoted");
     if (plan->operation.kind == PLAN_SWITCHOVER || sim.resuming) /* chosen before */
         return;
-    for (int id = 0; id < sim.nodes; id++) {
+    for (int id = 0; id < field->nodes; id++) {
         const struct plan_node *other = &plan->nodes[id];
 
         if (other->verdict != HEALTH_ALIVE || !other->answer.in_recovery || other->tried ||
             other->asked_ns == 0 || other->asked_ns < plan->operation.asked_since_ns ||
-            other->answer.timeline != plan->timeline || other->state != NODE_UP)
+            other->answer.timeline != plan->timeline || other->state != NODE_UP ||
+            (is_barred(id) && !plan->synchronous))
+            continue;
+        check(!is_barred(id) || other->answer.received_lsn <= chosen->answer.received_lsn,
+              "one that is not to be left out has more WAL");
+        if (is_barred(id))
             continue;
         check(chosen->proven || !other->proven, "one of proven history answers, too");
         if (chosen->proven != other->proven)
@@ -383,12 +316,14 @@ claims_to_be_primary(int id)
 static void
 check_new_primary(bool forced)
 {
-    int branch = sim.servers[sim.plan.primary_id].branch;
-    uint64_t epoch = sim.branches[branch].epoch;
+    int branch = field->servers[sim.plan.primary_id].branch;
+    uint64_t epoch = field->branches[branch].epoch;
 
-    check(sim.plan.timeline == sim.branches[branch].timeline || !is_reachable(sim.plan.primary_id),
+    check(sim.plan.timeline == field->branches[branch].timeline ||
+              !is_reachable(sim.plan.primary_id),
           "a primary of another timeline than committed");
-    check(forced || branch == sim.committed_branch || epoch == 0 || epoch == sim.plan.epoch,
+    check(forced || branch == sim.committed_branch || epoch == 0 || epoch == sim.plan.epoch ||
+              (sim.config.shared && epoch >= sim.began_epoch),
           "a promotion that was given up is adopted");
     sim.committed_branch = branch;
     sim.committed_timeline = sim.plan.timeline;
@@ -401,7 +336,7 @@ check_state(bool forced)
 
     check(plan->epoch >= sim.seen_epoch, "the epoch goes back");
     sim.seen_epoch = plan->epoch;
-    for (int id = 0; id < sim.nodes; id++) {
+    for (int id = 0; id < field->nodes; id++) {
         bool out = plan->nodes[id].state != NODE_UP && plan->nodes[id].state != NODE_SUSPECT;
 
         check(!out || (!plan_may_write(plan, id) && !plan_may_read(plan, id)), "traffic to it");
@@ -435,7 +370,7 @@ check_switchover(const struct plan_operation *before)
         return;
     if (sim.plan.primary_id >= 0 && sim.plan.primary_id != before->old_primary_id &&
         sim.switchover_lsn != 0) {
-        branch = &sim.branches[sim.servers[sim.plan.primary_id].branch];
+        branch = &field->branches[field->servers[sim.plan.primary_id].branch];
         check(branch->fork_lsn >= sim.switchover_lsn, "a switchover has lost writes");
         sim.switchovers++;
     }
@@ -500,7 +435,7 @@ static void
 handle(struct plan_event event)
 {
     struct plan_operation before = sim.plan.operation;
-    bool crashes = !sim.quiet && event.kind != PLAN_RESUMED && dice(100) == 0;
+    bool crashes = !field->quiet && event.kind != PLAN_RESUMED && dice(100) == 0;
 
     sim.event++;
     event.now_ns = sim.now_ns;
@@ -512,10 +447,13 @@ handle(struct plan_event event)
     }
     sim.resuming = event.kind == PLAN_RESUMED;
     plan_handle(&sim.plan, &sim.config, &event, &sim.steps);
+    if (before.kind == PLAN_IDLE && sim.plan.operation.kind != PLAN_IDLE)
+        sim.began_epoch = sim.plan.epoch;
     for (uint32_t n = 0; sim.told && n < sim.steps.count; n++)
         if (sim.steps.list[n].kind == PLAN_DO_EVENT)
             print_message("%d: %s\n", sim.event, sim.steps.list[n].text);
     check_state(before.forced || event.kind == PLAN_PROMOTE);
+    check_epoch();
     check_switchover(&before);
     if (event.kind == PLAN_TICK)
         check(plan_next_ns(&sim.plan, &sim.config) > sim.now_ns, "a tick changes nothing");
@@ -524,12 +462,23 @@ handle(struct plan_event event)
         crash();
 }
 
+/* Who may be promoted as far as pgpools that are missing are concerned. */
+static void
+change_bars(void)
+{
+    if (!sim.config.shared || dice(20) != 0)
+        return;
+    sim.config.may_promote.bits[0] = field->quiet ? UINT64_MAX : dice(16);
+    handle((struct plan_event){.kind = PLAN_TICK});
+}
+
 static void
 go_on(void)
 {
     sim.now_ns += (1 + dice(150)) * NS_PER_MS;
     replicate();
     write_something();
+    change_bars();
     for (int at = 0; at < sim.pending_count; at++)
         if (sim.pending[at].due_ns <= sim.now_ns) {
             end_pending(at);
@@ -537,12 +486,14 @@ go_on(void)
         }
     if (plan_next_ns(&sim.plan, &sim.config) <= sim.now_ns)
         handle((struct plan_event){.kind = PLAN_TICK});
-    if (sim.acked_epoch == sim.plan.epoch && sim.plan.operation.phase == PLAN_FENCING)
+    if (sim.acked_epoch == sim.plan.epoch &&
+        (sim.plan.operation.phase == PLAN_FENCING ||
+         (sim.config.shared && !sim.plan.operation.standing && dice(3) == 0)))
         handle((struct plan_event){.kind = PLAN_FENCED, .epoch = sim.plan.epoch});
     if (dice(3) == 0)
         measure_lag();
     else
-        probe((int)dice((uint32_t)sim.nodes));
+        probe((int)dice((uint32_t)field->nodes));
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */
@@ -551,17 +502,17 @@ static void
 end_recovery(int id)
 {
     int primary_id = sim.plan.primary_id;
-    struct server *server = &sim.servers[id];
+    struct server *server = &field->servers[id];
     bool done = primary_id >= 0 && is_reachable(primary_id) &&
-                !sim.servers[primary_id].in_recovery && (sim.quiet || dice(4) != 0);
+                !field->servers[primary_id].in_recovery && (field->quiet || dice(4) != 0);
 
     sim.recovering[id] = false;
     if (done)
         *server = (struct server){.running = true,
                                   .in_recovery = true,
                                   .upstream = primary_id,
-                                  .branch = sim.servers[primary_id].branch,
-                                  .lsn = sim.servers[primary_id].lsn};
+                                  .branch = field->servers[primary_id].branch,
+                                  .lsn = field->servers[primary_id].lsn};
     handle((struct plan_event){
         .kind = PLAN_RECOVERY_ENDED, .node_id = id, .result = done ? PLAN_DONE : PLAN_FAILED});
 }
@@ -590,8 +541,8 @@ static void
 break_something(void)
 {
     int id = sim.plan.primary_id >= 0 && dice(4) == 0 ? sim.plan.primary_id
-                                                      : (int)dice((uint32_t)sim.nodes);
-    struct server *server = &sim.servers[id];
+                                                      : (int)dice((uint32_t)field->nodes);
+    struct server *server = &field->servers[id];
 
     switch (dice(13)) {
     case 0:
@@ -636,10 +587,10 @@ is_whole(void)
 {
     int primary_id = sim.plan.primary_id;
 
-    if (primary_id < 0 || sim.servers[primary_id].in_recovery ||
+    if (primary_id < 0 || field->servers[primary_id].in_recovery ||
         sim.plan.operation.kind != PLAN_IDLE)
         return false;
-    for (int id = 0; id < sim.nodes; id++)
+    for (int id = 0; id < field->nodes; id++)
         if (sim.plan.nodes[id].state != NODE_UP || sim.plan.nodes[id].must_follow ||
             (id != primary_id && !streams(id, primary_id)))
             return false;
@@ -662,10 +613,10 @@ wants_a_choice(void)
 static void
 help(void)
 {
-    int id = (int)dice((uint32_t)sim.nodes);
+    int id = (int)dice((uint32_t)field->nodes);
     const struct plan_node *node = &sim.plan.nodes[id];
 
-    sim.servers[id].running = true;
+    field->servers[id].running = true;
     if (sim.recovering[id])
         end_recovery(id);
     else if (node->state == NODE_MAINTENANCE)
@@ -689,11 +640,11 @@ become_whole(void)
 {
     int began = sim.event;
 
-    sim.quiet = true;
-    for (int id = 0; id < sim.nodes; id++) {
-        sim.servers[id].running = true;
-        sim.servers[id].frozen = sim.servers[id].paused = false;
-        sim.servers[id].promotes_late = false;
+    field->quiet = true;
+    for (int id = 0; id < field->nodes; id++) {
+        field->servers[id].running = true;
+        field->servers[id].frozen = field->servers[id].paused = false;
+        field->servers[id].promotes_late = false;
     }
     while (!is_whole()) {
         check(sim.event - began < QUIET_EVENTS, "not whole again");
@@ -707,10 +658,12 @@ become_whole(void)
 static void
 begin_episode(void)
 {
-    sim.nodes = 3 + (int)dice(2);
+    field->nodes = 3 + (int)dice(2);
     sim.config = (struct plan_config){
-        .node_count = (uint32_t)sim.nodes,
+        .node_count = (uint32_t)field->nodes,
         .auto_failback = dice(4) != 0,
+        .shared = sim.episode % 2 != 0,
+        .may_promote = {{UINT64_MAX}},
         .fence_command = dice(4) == 0,
         .failover_command = dice(4) == 0,
         .failback_command = dice(2) == 0,
@@ -727,12 +680,13 @@ begin_episode(void)
         .search_wait_ns = 60 * NS_PER_S,
     };
     memset(sim.recovering, 0, sizeof(sim.recovering));
-    sim.branches[0] = (struct branch){.parent = -1, .timeline = 1};
-    sim.branch_count = 1;
-    for (int id = 0; id < sim.nodes; id++) {
+    memset(sim.told_id, -1, sizeof(sim.told_id));
+    field->branches[0] = (struct branch){.parent = -1, .timeline = 1};
+    field->branch_count = 1;
+    for (int id = 0; id < field->nodes; id++) {
         sim.config.nodes[id] = (struct plan_node_config){
             .configured = true, .allow_failover = dice(10) != 0, .priority = (int)dice(3)};
-        sim.servers[id] = (struct server){
+        field->servers[id] = (struct server){
             .running = true, .in_recovery = id != 0, .upstream = id == 0 ? -1 : 0, .lsn = 1000};
     }
     sim.pending_count = sim.event = 0;
@@ -740,7 +694,7 @@ begin_episode(void)
     sim.published_id = sim.committed_branch = -1;
     sim.committed_timeline = 0;
     sim.now_ns = 1000 * NS_PER_S;
-    sim.quiet = false;
+    field->quiet = false;
     sim.synchronous = dice(2) == 0 ? 0 : dice(16);
     plan_init(&sim.plan);
     handle((struct plan_event){.kind = PLAN_RESUMED});
@@ -765,7 +719,7 @@ cluster_survives_random_faults(void **state)
     (void)state;
     sim.told = from_environment("PLAN_RANDOM_TELL", 0) != 0;
     for (sim.episode = 0; sim.episode < (int)episodes; sim.episode++) {
-        sim.seed = (seed + (uint64_t)sim.episode) * UINT64_C(0x9E3779B97F4A7C15) | 1;
+        field->seed = (seed + (uint64_t)sim.episode) * UINT64_C(0x9E3779B97F4A7C15) | 1;
         begin_episode();
         while (sim.event < EVENTS) {
             if (dice(8) == 0)
@@ -781,6 +735,7 @@ cluster_survives_random_faults(void **state)
                   sim.quiet_most, sim.helped);
     assert_true(events > 100000 || episodes < 200);
     assert_true(sim.promotions > 100 || episodes < 200);
+    assert_true(sim.shared > 50 || episodes < 200);
     assert_true(sim.switchovers > 3 || episodes < 200);
 }
 

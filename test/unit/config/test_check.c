@@ -150,12 +150,12 @@ static void
 options_without_effect(void **state)
 {
     struct loaded l =
-        load(NODE "replicate_select = on\nuse_watchdog = off\nhealth_check_test = on\nport = 1\n");
+        load(NODE "replicate_select = on\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
 
     (void)state;
     assert_int_equal(l.report.count, 1);
     assert_found(&l, CONFIG_NOTE, "without effect: replicate_select, health_check_test");
-    assert_null(find(&l, "use_watchdog"));
+    assert_null(find(&l, "insert_lock"));
     loaded_fini(&l);
 }
 

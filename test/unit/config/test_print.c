@@ -77,7 +77,7 @@ every_option_survives(void **state)
         char name[OPTION_NAME_MAX];
 
         if (n == OPTION_ID_GLOBAL_replication_mode ||
-            n == OPTION_ID_GLOBAL_backend_clustering_mode ||
+            n == OPTION_ID_GLOBAL_backend_clustering_mode || n == OPTION_ID_GLOBAL_use_watchdog ||
             n == OPTION_ID_GLOBAL_memory_cache_enabled || strstr(option->name, "hostname") != NULL)
             continue;
         option_full_name(option, option_has_nodes(option) ? 0 : OPTION_ALL_NODES, name);
@@ -137,7 +137,7 @@ static void
 listing_for_people(void **state)
 {
     struct loaded l = load(NODES "health_check_period2 = 90\nsr_check_password = secret\n"
-                                 "heartbeat_hostname1 = h\nheartbeat_port1 = 9694\n");
+                                 "hostname1 = h\npgpool_port1 = 9694\n");
     struct shown shown = {BUF_EMPTY, 0};
 
     (void)state;
@@ -154,9 +154,9 @@ listing_for_people(void **state)
             "health_check_period0=1s",
             "health_check_period2=90s",
             "sr_check_password=****",
-            "wd_authkey=",
+            "wd_etcd_password=",
             "log_rotation_size=10MB",
-            "heartbeat_port1=9694",
+            "pgpool_port1=9694",
             "log_min_messages=warning",
             "reset_query_list=ABORT; DISCARD ALL",
         };

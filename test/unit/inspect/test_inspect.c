@@ -4,6 +4,7 @@
 #include "auth/hba_file.h"
 #include "base/str.h"
 #include "cluster/health.h"
+#include "cluster/pgpools.h"
 #include "cluster/view.h"
 #include "config/config.h"
 #include "config/overrides.h"
@@ -114,6 +115,7 @@ setup(void **state)
                                          .freshness_bytes = 4096,
                                          .nodes_bytes = 64,
                                          .events_bytes = 64,
+                                         .pgpools_bytes = sizeof(struct cluster_pgpools),
                                          .health_bytes = sizeof(struct health),
                                          .writes_fd = -1};
     struct err err;
@@ -528,6 +530,65 @@ groups_hold_what_belongs_together(void **state)
 }
 
 static void
+assert_begins(const char *text, const char *with)
+{
+    if (strncmp(text, with, strlen(with)) != 0)
+        fail_msg("%s does not begin with %s", text, with);
+}
+
+/* This pgpool first, then the others by number, and those that only the configuration knows. */
+static void
+pgpools_are_shown_as_the_watchdog_sees_them(void **state)
+{
+    struct cluster_pgpools *p = area_write(shared_pgpools(shared));
+    int64_t now_ns = clock_boottime_ns();
+
+    (void)state;
+    run("pool_watchdog");
+    assert_int_equal(row_count, 0);
+    load("hostname0 = a\nhostname1 = b\npgpool_port1 = 9000\nhostname3 = d\n"
+         "delegate_ip = 192.0.2.1\n");
+    *p = (struct cluster_pgpools){.enabled = true,
+                                  .own_id = 1,
+                                  .leader_id = 1,
+                                  .leads = true,
+                                  .term = 40,
+                                  .state_revision = 41,
+                                  .epoch = 3,
+                                  .escalated = true,
+                                  .address = PGPOOL_ADDRESS_UP,
+                                  .lease_until_ns = now_ns + 600 * NS_PER_S,
+                                  .reached_ns = now_ns,
+                                  .endpoint = "e:2379",
+                                  .count = 2};
+    p->list[0] = (struct cluster_pgpool){
+        .id = 0, .state = PGPOOL_STANDBY, .priority = 7, .applied = 41, .fenced_epoch = 2};
+    str_copy(p->list[0].difference, PGPOOL_DIFFERENCE_BYTES, "node 0 differs");
+    p->list[1] = (struct cluster_pgpool){.id = 1, .state = PGPOOL_LEADER, .priority = 1};
+    cluster_set_add(&p->list[0].alive, 0);
+    cluster_set_add(&p->list[0].alive, 2);
+    area_publish(shared_pgpools(shared));
+    run("pool_watchdog");
+    assert_int_equal(row_count, 3);
+    assert_begins(rows[0], "1|b:9000 Linux b|b|9000|0|1|4|LEADER|0|MEMBER|YES|YES|YES|192.0.2.1|up|"
+                           "QUORUM EXIST|||0|0|40|41|3|");
+    assert_non_null(strstr(rows[0], "|e:2379|"));
+    assert_string_equal(rows[1], "0|a:9999 Linux a|a|9999|0|7|7|STANDBY|0|MEMBER|YES|NO|NO|(null)|"
+                                 "(null)|(null)|0,2||41|2|(null)|(null)|(null)|(null)|(null)|"
+                                 "(null)|(null)|node 0 differs");
+    assert_begins(rows[2], "3|d:9999 Linux d|d|9999|0|(null)|0|DEAD|2|REVOKED-NO-SHOW|NO|NO");
+    /* a lease that has ended, and an etcd that is silent */
+    p = area_write(shared_pgpools(shared));
+    p->lease_until_ns = 1;
+    p->reached_ns = 1;
+    area_publish(shared_pgpools(shared));
+    run("pool_watchdog");
+    assert_begins(rows[0], "1|b:9000 Linux b|b|9000|0|1|2|JOINING|0|MEMBER|YES|YES|NO|");
+    assert_non_null(strstr(rows[0], "|QUORUM ABSENT|"));
+    assert_begins(rows[1], "0|a:9999 Linux a|a|9999|0|7|8|LOST|0|MEMBER|NO|NO|NO|");
+}
+
+static void
 unknown_view_is_an_error_with_a_list(void **state)
 {
     struct inspect_target target;
@@ -685,6 +746,7 @@ main(void)
         TEST(answer_holds_what_was_asked_for),
         TEST(a_parameter_is_one_column_of_its_name),
         TEST(groups_hold_what_belongs_together),
+        TEST(pgpools_are_shown_as_the_watchdog_sees_them),
         TEST(unknown_view_is_an_error_with_a_list),
     };
 

@@ -506,6 +506,34 @@ freeing_ends_it(void **state)
     assert_int_equal(count_descriptors(), descriptors);
 }
 
+/* Its input ends when it is left: it goes on by itself. Freed, it ends without noticing. */
+static void
+held_input_ends_when_it_is_left(void **state)
+{
+    struct bed *bed = bed_of(state);
+    char mark[] = "/tmp/pgpool-test-XXXXXX";
+    char command[100];
+    struct run_options options = {.command = command, .hold_input = true, .outlives_us = true};
+    int fd = mkstemp(mark);
+
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(command, sizeof(command), "read -r word; rm %s", mark);
+    for (int leaves = 0; leaves < 2; leaves++) {
+        struct heard h = {0};
+
+        start(bed, &h, &options);
+        if (leaves == 1)
+            run_leave(h.run);
+        else
+            run_free(h.run);
+        bed_until(bed, has_no_child, NULL);
+        assert_int_equal(access(mark, F_OK), leaves == 1 ? -1 : 0);
+        assert_int_equal(h.ended, 0);
+        buf_free(&h.lines);
+    }
+}
+
 static void
 freeing_is_allowed_in_its_callbacks(void **state)
 {
@@ -602,6 +630,7 @@ main(void)
         ENGINE_TEST(flood_keeps_nobody),
         ENGINE_TEST(it_may_close_its_output),
         ENGINE_TEST(freeing_ends_it),
+        ENGINE_TEST(held_input_ends_when_it_is_left),
         ENGINE_TEST(freeing_is_allowed_in_its_callbacks),
         ENGINE_TEST(kernel_without_pidfd_will_do),
         ENGINE_TEST(many_run_side_by_side),

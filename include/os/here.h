@@ -15,6 +15,10 @@
  * interfaces. */
 bool here_has_address(const struct sock_address *address);
 
+/* Whether the kernel says that it is none of this host's. Not the opposite: when the kernel does
+ * not tell, both are false. */
+bool here_lacks_address(const struct sock_address *address);
+
 /* A network interface's address and the mask of its network, in network byte order; IPv4 uses the
  * first 4 bytes. */
 struct here_network {

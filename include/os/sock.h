@@ -40,6 +40,12 @@ void sock_address_text(const struct sock_address *addr, char *text, size_t text_
 bool sock_peer(int fd, char *host, size_t host_size, int *port_r);
 bool sock_peer_address(int fd, struct sock_address *addr_r);
 
+/* Our own side's. */
+bool sock_local_address(int fd, struct sock_address *addr_r);
+
+/* The same host; ports do not count. False for unix sockets. */
+bool sock_same_host(const struct sock_address *a, const struct sock_address *b);
+
 /* Of a unix socket: the user as whom the other side runs, by the kernel's word. */
 bool sock_peer_user(int fd, uid_t *uid_r);
 

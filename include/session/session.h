@@ -16,6 +16,7 @@
 #include "cluster/view.h"
 #include "ipc/slots.h"
 #include "os/io.h"
+#include "os/sock.h"
 #include "pool/pool.h"
 #include "route/rules.h"
 #include "session/login.h"
@@ -177,6 +178,9 @@ bool session_cancel(struct session *s, const void *key, size_t key_len, pool_can
 /* The session that brought a cancel request: it waits for session_cancel_done. */
 bool session_is_cancelling(const struct session *s);
 void session_cancel_done(struct session *s);
+
+/* The address that the client came to. False when the kernel does not know it any more. */
+bool session_came_to(const struct session *s, struct sock_address *addr_r);
 
 /* FATAL to the client, and the end. */
 void session_terminate(struct session *s, const struct err *err);

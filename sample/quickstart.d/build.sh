@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other parts
 #
-# Part of sample/quickstart: packages that are missing, and the build.
+# Part of sample/quickstart and sample/watchdog-demo: packages that are missing, and the build.
 
 have() { command -v "$1" >/dev/null 2>&1; }
 have_library() { have pkg-config && pkg-config --exists "$1"; }
@@ -38,6 +38,7 @@ missing_packages() {
     have_library libmemcached || printf 'libmemcached-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
+    more_packages
 }
 
 check_packages() {

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other parts
 #
-# Part of sample/quickstart: who runs what, the directory, its settings, ports and passwords.
+# Part of sample/quickstart and sample/watchdog-demo: who runs what, the directory, its settings, ports and passwords.
 
 is_root() { [ "$EUID" -eq 0 ]; }
 
 default_dir() {
     if is_root; then
-        printf '%s' /var/lib/pgpool-quickstart
+        printf '%s' "/var/lib/pgpool-$NAME"
     else
-        printf '%s' "${HOME:-/tmp}/pgpool-quickstart"
+        printf '%s' "${HOME:-/tmp}/pgpool-$NAME"
     fi
 }
 
@@ -52,20 +52,20 @@ open_dir() {
     [ -n "$dir" ] || dir=$(default_dir)
     if [ "$action" = start ]; then
         mkdir -p -- "$dir" || fail "could not create the directory \"$dir\""
-    elif [ ! -e "$dir/.pgpool-quickstart" ]; then
-        say "There is no quickstart in \"$dir\"."
+    elif [ ! -e "$dir/.pgpool-$NAME" ]; then
+        say "There is no $NAME in \"$dir\"."
         [ "$action" = status ] && exit 3
         exit 0
     fi
     dir=$(cd "$dir" && pwd -P)
-    if [ ! -e "$dir/.pgpool-quickstart" ]; then
-        [ -z "$(ls -A "$dir")" ] || fail "\"$dir\" is not empty, and not made by quickstart"
-        : >"$dir/.pgpool-quickstart"
+    if [ ! -e "$dir/.pgpool-$NAME" ]; then
+        [ -z "$(ls -A "$dir")" ] || fail "\"$dir\" is not empty, and not made by $NAME"
+        : >"$dir/.pgpool-$NAME"
     fi
     [ -w "$dir" ] ||
         fail "\"$dir\" belongs to $(stat -c %U "$dir"): run it as that user, or choose --dir"
     exec 9>"$dir/.lock"
-    flock -n 9 || fail "another quickstart is working in \"$dir\""
+    flock -n 9 || fail "another $NAME is working in \"$dir\""
     cd /
     invocation=$PROGRAM
     [ "$dir" = "$(default_dir)" ] || invocation="$PROGRAM --dir $(printf '%q' "$dir")"
@@ -114,6 +114,11 @@ choose_port() {
     done
     settings_set "$1" "$port"
 }
+
+# A value in postgresql.conf, or in a connection string inside one.
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/['\\\\]/&&/g")"; }
+# shellcheck disable=SC1003 # a backslash and a quote are meant
+conninfo_quoted() { printf "'%s'" "$(printf '%s' "$1" | sed 's/[\\'\'']/\\&/g')"; }
 
 random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 

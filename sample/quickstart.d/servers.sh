@@ -17,11 +17,6 @@ node_answers() {
     printf 'SELECT 1;' | admin_sql "$1" || return 1
 }
 
-# A value in postgresql.conf, or in a connection string inside one.
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/['\\\\]/&&/g")"; }
-# shellcheck disable=SC1003 # a backslash and a quote are meant
-conninfo_quoted() { printf "'%s'" "$(printf '%s' "$1" | sed 's/[\\'\'']/\\&/g')"; }
-
 write_node_conf() {
     local data=$2 conninfo
     conninfo="host=127.0.0.1 port=$(node_port 0) user=postgres application_name=node$1"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with the other parts
 #
-# Part of sample/quickstart: what the user sees while things go on, and when they fail.
+# Part of sample/quickstart and sample/watchdog-demo: what the user sees while things go on, and when they fail.
 
 say() { printf '%s\n' "$*"; }
 step() { printf '==> %s\n' "$*"; }
@@ -9,7 +9,7 @@ step() { printf '==> %s\n' "$*"; }
 # fail MESSAGE [LOG]
 fail() {
     stop_ticker
-    printf '\nquickstart: %s\n' "$1" >&2
+    printf '\n%s: %s\n' "$NAME" "$1" >&2
     if [ $# -gt 1 ] && [ -s "$2" ]; then
         printf '  the last lines of its log:\n' >&2
         tail -n 8 -- "$2" | sed 's/^/    | /' >&2
@@ -90,6 +90,7 @@ wait_for() {
 interrupted() {
     trap - EXIT
     stop_ticker
-    printf '\nquickstart: interrupted; run "%s" again and it goes on from here\n' "$invocation" >&8
+    printf '\n%s: interrupted; run "%s" again and it goes on from here\n' "$NAME" \
+        "$invocation" >&8
     exit 130
 }

@@ -16,38 +16,48 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool
-is_same(const struct sockaddr *a, const struct sockaddr *b)
+enum presence { PRESENCE_UNKNOWN, PRESENCE_NO, PRESENCE_YES };
+
+static enum presence
+look_for(const struct sock_address *wanted)
 {
-    if (b == NULL || a->sa_family != b->sa_family)
-        return false;
-    if (a->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr ==
-               ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
-    return a->sa_family == AF_INET6 &&
-           memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-                  &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr,
-                  sizeof(struct in6_addr)) == 0;
+    const struct sockaddr *addr = sock_addr(wanted);
+    enum presence found = PRESENCE_NO;
+    struct ifaddrs *list;
+
+    if (addr->sa_family == AF_UNIX)
+        return PRESENCE_YES;
+    if (addr->sa_family == AF_INET &&
+        ntohl(((const struct sockaddr_in *)(const void *)addr)->sin_addr.s_addr) >> 24 == 127)
+        return PRESENCE_YES;
+    if (getifaddrs(&list) != 0)
+        return PRESENCE_UNKNOWN;
+    for (const struct ifaddrs *at = list; at != NULL && found == PRESENCE_NO; at = at->ifa_next) {
+        struct sock_address one = {0};
+
+        if (at->ifa_addr == NULL)
+            continue;
+        if (at->ifa_addr->sa_family == AF_INET)
+            memcpy(&one.storage, at->ifa_addr, sizeof(struct sockaddr_in));
+        else if (at->ifa_addr->sa_family == AF_INET6)
+            memcpy(&one.storage, at->ifa_addr, sizeof(struct sockaddr_in6));
+        if (sock_same_host(wanted, &one))
+            found = PRESENCE_YES;
+    }
+    freeifaddrs(list);
+    return found;
 }
 
 bool
 here_has_address(const struct sock_address *address)
 {
-    const struct sockaddr *wanted = sock_addr(address);
-    struct ifaddrs *list;
-    bool found = false;
+    return look_for(address) == PRESENCE_YES;
+}
 
-    if (wanted->sa_family == AF_UNIX)
-        return true;
-    if (wanted->sa_family == AF_INET &&
-        ntohl(((const struct sockaddr_in *)(const void *)wanted)->sin_addr.s_addr) >> 24 == 127)
-        return true;
-    if (getifaddrs(&list) != 0)
-        return false;
-    for (const struct ifaddrs *at = list; at != NULL && !found; at = at->ifa_next)
-        found = is_same(wanted, at->ifa_addr);
-    freeifaddrs(list);
-    return found;
+bool
+here_lacks_address(const struct sock_address *address)
+{
+    return look_for(address) == PRESENCE_NO;
 }
 
 static bool

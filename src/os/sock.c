@@ -99,6 +99,30 @@ sock_peer_address(int fd, struct sock_address *addr_r)
 }
 
 bool
+sock_local_address(int fd, struct sock_address *addr_r)
+{
+    memset(addr_r, 0, sizeof(*addr_r));
+    addr_r->len = sizeof(addr_r->storage);
+    return getsockname(fd, (struct sockaddr *)&addr_r->storage, &addr_r->len) == 0;
+}
+
+bool
+sock_same_host(const struct sock_address *a, const struct sock_address *b)
+{
+    const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->storage;
+    const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->storage;
+    const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->storage;
+    const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)&b->storage;
+
+    if (a->storage.ss_family != b->storage.ss_family)
+        return false;
+    if (a->storage.ss_family == AF_INET)
+        return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+    return a->storage.ss_family == AF_INET6 &&
+           memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+bool
 sock_peer(int fd, char *host, size_t host_size, int *port_r)
 {
     struct sock_address peer;

@@ -490,6 +490,7 @@ sweep(void *ctx)
     pool_sweep(c->pool);
     child_sweep_login(c);
     child_sweep_nodes(c);
+    child_sweep_address(c);
     catalog_sweep(c->host.catalog, io_now_ns(c->proc->io));
     child_look_at_nodes(c);
     child_look_at_holds(c);

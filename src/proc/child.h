@@ -101,6 +101,9 @@ void child_sweep_login(struct child *c);
 /* True when something is left on threads: the process must end by _exit. */
 bool child_drop_login(struct child *c);
 
+/* child_address.c: once a second, ends sessions that came over a virtual address that has gone. */
+void child_sweep_address(struct child *c);
+
 /* child_nodes.c: acts on what the failover process has decided. From the event loop. */
 void child_look_at_nodes(struct child *c);
 /* Once a second: nobody waits for a node that is not used. */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "os/clock.h"
+#include "watchdog/nodes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,41 +317,19 @@ on_wake(void *ctx)
 /* ---- configuration --------------------------------------------------------------------------- */
 
 static void
-add_bytes(uint64_t *hash, const char *bytes)
-{
-    for (; *bytes != '\0'; bytes++)
-        *hash = (*hash ^ (uint8_t)*bytes) * UINT64_C(0x100000001b3);
-}
-
-/* The same for the same list, in every process and on every machine (FNV-1a). */
-static uint64_t
-hash_nodes(const struct config *cfg)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    char line[512];
-
-    for (uint32_t n = 0; n < cfg->backend_count; n++) {
-        if (!cfg->backends[n].configured)
-            continue;
-        snprintf(line, sizeof(line), "%u %s:%d\n", n, cfg->backends[n].hostname,
-                 cfg->backends[n].port);
-        add_bytes(&hash, line);
-    }
-    return hash;
-}
-
-static void
 configure(struct watchdog *w)
 {
     const struct config *cfg = w->proc->config;
     struct wd_config *c = &w->config;
+    struct buf nodes = BUF_EMPTY;
 
     memset(c, 0, sizeof(*c));
     wd_config_times(c, cfg->wd_lease_ttl_ms * NS_PER_MS);
     c->id = (uint32_t)cfg->pgpool_node_id;
     c->priority = cfg->wd_priority;
     c->incarnation = shared_instance_id(w->proc->shared);
-    c->nodes_hash = hash_nodes(cfg);
+    wd_nodes_print(cfg, &nodes);
+    c->nodes_hash = wd_nodes_hash(buf_cstr(&nodes));
     c->node_count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
     for (uint32_t n = 0; n < c->node_count; n++)
         if (cfg->backends[n].configured)
@@ -359,6 +338,9 @@ configure(struct watchdog *w)
     c->address = cfg->delegate_ip[0] != '\0';
     c->keep_address = cfg->wd_on_etcd_loss == CONFIG_ETCD_LOSS_KEEP;
     c->lost_member_ns = cfg->wd_lost_node_removal_timeout_ms * NS_PER_MS;
+    if (w->asker != NULL)
+        wd_asker_set_nodes(w->asker, buf_cstr(&nodes));
+    buf_free(&nodes);
 }
 
 static void
@@ -390,6 +372,7 @@ open_client(struct watchdog *w, struct err *err)
         etcd_client_new(w->proc->io, w->dns, &target, &w->client, err) != 0)
         return -1;
     w->asker = wd_asker_new(w->client, cfg->wd_etcd_prefix, &ops, w);
+    configure(w); /* the asker tells the list of nodes */
     w->runner = wd_runner_new(w->proc->io, cfg, &runner_ops, w);
     w->surroundings = wd_surroundings_new(w->proc->io, cfg, &surroundings_ops, w);
     return 0;

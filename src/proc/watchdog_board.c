@@ -123,12 +123,20 @@ publish_moments(struct watchdog *w)
         wake_send_all(w->proc->wakes, w->proc->slot);
 }
 
+static const char *
+difference(void *ctx, uint32_t id)
+{
+    return wd_asker_difference(ctx, id);
+}
+
 /* For views. Moments alone are not worth it each time. */
 static void
 publish_shown(struct watchdog *w)
 {
     struct wd_shown_more more = {.endpoint =
-                                     w->client != NULL ? etcd_client_endpoint(w->client) : ""};
+                                     w->client != NULL ? etcd_client_endpoint(w->client) : "",
+                                 .difference = w->asker != NULL ? difference : NULL,
+                                 .ctx = w->asker};
     struct area *area = shared_pgpools(w->proc->shared);
     bool news;
 

@@ -254,6 +254,12 @@ session_fatal(struct session *s, const struct err *err)
     session_end(s, err->message);
 }
 
+bool
+session_came_to(const struct session *s, struct sock_address *addr_r)
+{
+    return sock_local_address(io_stream_fd(s->client), addr_r);
+}
+
 void
 session_terminate(struct session *s, const struct err *err)
 {

@@ -15,6 +15,9 @@ CONTROL = shutil.which("etcdctl")
 
 
 class Member:
+    host = "127.0.0.1"
+    prefix = ()  # of the command that starts it
+
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
@@ -23,13 +26,13 @@ class Member:
 
     @property
     def peer(self):
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"http://{self.host}:{self.peer_port}"
 
     def start(self):
         cluster = self.cluster
         scheme = "https" if cluster.identity else "http"
-        url = f"{scheme}://127.0.0.1:{self.port}"
-        words = [PROGRAM, "--name", self.name, "--data-dir", cluster.path(self.name),
+        url = f"{scheme}://{self.host}:{self.port}"
+        words = [*self.prefix, PROGRAM, "--name", self.name, "--data-dir", cluster.path(self.name),
                  "--listen-client-urls", url, "--advertise-client-urls", url,
                  "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
                  "--initial-cluster",
@@ -59,11 +62,14 @@ class Member:
 
 
 class Etcd:
+    member_class = Member
+    prefix = ()  # of etcdctl's commands
+
     def __init__(self, count=1, authority=None, identity=None):
         self.directory = tempfile.mkdtemp(prefix="pgpool-etcd-")
         self.authority, self.identity = authority, identity
         self.members = []
-        self.members += [Member(self, f"m{number}") for number in range(count)]
+        self.members += [self.member_class(self, f"m{number}") for number in range(count)]
         for member in self.members:
             member.start()
         for member in self.members:
@@ -83,11 +89,11 @@ class Etcd:
 
     @property
     def hosts(self):
-        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return ",".join(f"{member.host}:{member.port}" for member in self.members)
 
     def control(self, *words, check=True):
-        done = subprocess.run([CONTROL, "--endpoints", self.hosts, *words], capture_output=True,
-                              text=True, check=False, timeout=30 * SLOW,
+        done = subprocess.run([*self.prefix, CONTROL, "--endpoints", self.hosts, *words],
+                              capture_output=True, text=True, check=False, timeout=30 * SLOW,
                               env={**os.environ, "ETCDCTL_API": "3"})
         assert not check or done.returncode == 0, done.stderr
         return done

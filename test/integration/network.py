@@ -5,13 +5,17 @@ themselves reach everybody over unix sockets.
 A cut is a rule of routing at the receiver: what comes in from there has no way on. Source: ip-rule
 (8), ip-netns(8)."""
 
+import contextlib
+import ctypes
 import itertools
 import os
+import socket
 
 from cluster import owner, run
 from failing import FailingCluster, Keeper, Node
 from waiting import SLOW
 
+CLONE_NEWNET = 0x40000000
 HBA = "local all,replication all trust\nhost all,replication all 10.93.0.0/24 trust\n"
 
 
@@ -71,6 +75,33 @@ class Network:
     def inside(self, number):
         """In front of a command that is to run there."""
         return ["ip", "netns", "exec", self.places[number]]
+
+    @contextlib.contextmanager
+    def entered(self, number):
+        """This thread is there meanwhile: sockets that it makes belong there, for good. Source:
+        setns(2)."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/{self.places[number]}", os.O_RDONLY)
+        try:
+            if libc.setns(there, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"could not enter {self.places[number]}")
+            try:
+                yield
+            finally:
+                if libc.setns(here, CLONE_NEWNET) != 0:
+                    os._exit(1)  # whatever it did next would be done elsewhere
+        finally:
+            os.close(here)
+            os.close(there)
+
+    def socket(self, number, *kind, make=socket.socket):
+        with self.entered(number):
+            return make(*kind)
+
+    def pids(self, number):
+        """All processes there."""
+        return [int(pid) for pid in run("ip", "netns", "pids", self.places[number]).stdout.split()]
 
     def cut(self, sender, receiver):
         rule = ("rule", "add", "pref", "5", "iif", "eth0", "from", self.address(sender),

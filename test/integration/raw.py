@@ -175,7 +175,9 @@ class Raw:
         self.parameters = {}
         self.prover = None
         self.buffer = b""
-        if target.host.startswith("/"):
+        if hasattr(target, "open"):  # it knows how
+            self.socket = target.open(self.timeout)
+        elif target.host.startswith("/"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(self.timeout)
             self.socket.connect(f"{target.host}/.s.PGSQL.{target.port}")

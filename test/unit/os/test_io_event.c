@@ -753,51 +753,6 @@ epoll_stands_in_where_io_uring_is_refused(void **state)
     assert_string_equal(io_engine_name(IO_ENGINE_AUTO), "auto");
 }
 
-/* ---- turns --------------------------------------------------------------------------------- */
-
-struct turns {
-    struct io_timer timer;
-    unsigned begun;
-    unsigned when_fired; /* how many had begun then */
-};
-
-static void
-turn_begins(void *ctx)
-{
-    struct turns *turns = ctx;
-
-    turns->begun++;
-}
-
-static void
-fired(void *ctx)
-{
-    struct turns *turns = ctx;
-
-    turns->when_fired = turns->begun;
-}
-
-static void
-turn_is_told_before_all_else(void **state)
-{
-    struct bed *bed = *state;
-    struct turns turns = {0};
-    unsigned begun;
-
-    if (bed->io == NULL)
-        skip();
-    io_on_turn(bed->io, turn_begins, &turns);
-    io_timer_start(bed->io, &turns.timer, 0, fired, &turns);
-    bed_until_count(bed, &turns.when_fired, 1);
-    assert_true(turns.when_fired >= 1);
-    io_on_turn(bed->io, NULL, NULL);
-    begun = turns.begun;
-    turns.when_fired = 0;
-    io_timer_start(bed->io, &turns.timer, 0, fired, &turns);
-    bed_until_count(bed, &turns.when_fired, begun);
-    assert_int_equal(turns.begun, begun);
-}
-
 int
 main(void)
 {
@@ -818,7 +773,6 @@ main(void)
         ENGINE_TEST(timers_fire_in_order_of_time),
         ENGINE_TEST(timers_restart_and_stop_each_other),
         ENGINE_TEST(signals_come_through_the_loop),
-        ENGINE_TEST(turn_is_told_before_all_else),
     };
     const struct CMUnitTest once[] = {
         cmocka_unit_test(epoll_stands_in_where_io_uring_is_refused),

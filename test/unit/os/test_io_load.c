@@ -335,6 +335,51 @@ storm_of_descriptors_mixes_nothing_up(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
+/* ---- turns --------------------------------------------------------------------------------- */
+
+struct turns {
+    struct io_timer timer;
+    unsigned begun;
+    unsigned when_fired; /* how many had begun then */
+};
+
+static void
+turn_begins(void *ctx)
+{
+    struct turns *turns = ctx;
+
+    turns->begun++;
+}
+
+static void
+fired(void *ctx)
+{
+    struct turns *turns = ctx;
+
+    turns->when_fired = turns->begun;
+}
+
+static void
+turn_is_told_before_all_else(void **state)
+{
+    struct bed *bed = *state;
+    struct turns turns = {0};
+    unsigned begun;
+
+    if (bed->io == NULL)
+        skip();
+    io_on_turn(bed->io, turn_begins, &turns);
+    io_timer_start(bed->io, &turns.timer, 0, fired, &turns);
+    bed_until_count(bed, &turns.when_fired, 1);
+    assert_true(turns.when_fired >= 1);
+    io_on_turn(bed->io, NULL, NULL);
+    begun = turns.begun;
+    turns.when_fired = 0;
+    io_timer_start(bed->io, &turns.timer, 0, fired, &turns);
+    bed_until_count(bed, &turns.when_fired, begun);
+    assert_int_equal(turns.begun, begun);
+}
+
 int
 main(void)
 {
@@ -343,6 +388,7 @@ main(void)
         ENGINE_TEST(relay_is_byte_exact_on_tcp),
         ENGINE_TEST(many_streams_share_few_buffers),
         ENGINE_TEST(storm_of_descriptors_mixes_nothing_up),
+        ENGINE_TEST(turn_is_told_before_all_else),
     };
 
     return run_on_engines("load", tests, ARRAY_LEN(tests));

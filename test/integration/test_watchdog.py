@@ -206,6 +206,20 @@ def test_frozen_leader_and_killed_primary(team):
     load.finish(primary)
 
 
+def test_judge_that_hangs(team):
+    """The failover process of the leader is stopped: another one leads."""
+    first = team.leader()
+    other, = team.others(first)
+    pid = first.pid_of("failover")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        team.wait_leader(other, timeout=30)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    team.nodes[0].kill()
+    team.wait_primary(1, 2)
+
+
 def test_etcd_gone(team):
     """Traffic goes on while nobody can have been promoted; without its primary nothing is, until
     etcd is back."""

@@ -118,7 +118,7 @@ show_end() {
     holder=$(holders)
     holder=${holder%% *}
     step 'SHOW pool_watchdog'
-    through_virtual -P pager=off -c 'SHOW pool_watchdog' || true
+    through_virtual -P pager=off -x -c 'SHOW pool_watchdog' || true
     cat <<TEXT
 
 The virtual address is $VIRTUAL, and $holder holds it now. From the client's place:

@@ -108,8 +108,9 @@ all_up() {
 holders() {
     local number
     for number in 0 1 2; do
-        ! ip -n "$(space "pgpool$number")" -o address show 2>/dev/null |
-            grep -q " $VIRTUAL/" || printf 'pgpool%s ' "$number"
+        case $(ip -n "$(space "pgpool$number")" -o address show 2>/dev/null) in
+            *" $VIRTUAL/"*) printf 'pgpool%s ' "$number" ;;
+        esac
     done
 }
 

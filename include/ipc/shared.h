@@ -44,6 +44,7 @@ struct shared_watchdog_bytes {
     size_t word_bytes;
     size_t proposal_bytes;
     size_t live_bytes;
+    size_t pulse_bytes;
 };
 
 struct shared_layout {
@@ -120,12 +121,14 @@ struct area *shared_pgpools(struct shared *sh);
 void *shared_health(struct shared *sh, int node_id);
 
 /* With a watchdog (watchdog/board.h): orders and committed state are its own, word and proposal the
- * failover process's. live: written by the watchdog process alone; zero at first. */
+ * failover process's. live: written by the watchdog process alone, pulse by the failover process
+ * alone; zero at first. */
 struct area *shared_wd_orders(struct shared *sh);
 struct area *shared_wd_committed(struct shared *sh);
 struct area *shared_wd_word(struct shared *sh);
 struct area *shared_wd_proposal(struct shared *sh);
 void *shared_wd_live(struct shared *sh);
+void *shared_wd_pulse(struct shared *sh);
 
 /* What children have found out about the servers' catalogs; any of them writes (catalog/ knows
  * what). */

@@ -25,6 +25,11 @@ struct wd_live {
     _Atomic uint64_t quarantined[WD_SET_WORDS];   /* wd_is_quarantined_here */
 };
 
+/* Written by the failover process alone, now and then: its loop runs. Zero at first. */
+struct wd_pulse {
+    _Alignas(64) _Atomic int64_t beat_ns;
+};
+
 /* Payload of the area of orders; watchdog to failover. */
 struct wd_orders {
     uint64_t judging; /* 0: do not judge; a new number, which is greater, with each WD_DO_JUDGE */

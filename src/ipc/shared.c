@@ -78,6 +78,7 @@ struct shared {
     struct holds *holds;
     struct tls_tickets *tickets;
     uint8_t *wd_live;
+    uint8_t *wd_pulse;
     uint8_t *health; /* health_slots times health_stride */
     size_t health_stride;
     struct group_total *groups; /* GROUPS_MAX */
@@ -155,6 +156,7 @@ struct parts {
     size_t holds_at;
     size_t tickets_at;
     size_t wd_live_at;
+    size_t wd_pulse_at;
     size_t health_at;
     size_t children_at;
 };
@@ -185,6 +187,7 @@ lay_out(struct shared *sh, struct parts *parts)
     parts->holds_at = place_part(&end, holds_bytes());
     parts->tickets_at = place_part(&end, sizeof(struct tls_tickets));
     parts->wd_live_at = place_part(&end, sh->layout.watchdog.live_bytes);
+    parts->wd_pulse_at = place_part(&end, sh->layout.watchdog.pulse_bytes);
     parts->health_at = place_part(&end, sh->layout.health_slots * sh->health_stride);
     parts->children_at = place_part(&end, sh->layout.child_slots * sh->child_stride);
     sh->map_bytes = end;
@@ -223,6 +226,7 @@ shared_new(const struct shared_layout *layout, struct shared **sh_r, struct err 
     sh->holds = (struct holds *)(void *)(map + parts.holds_at);
     sh->tickets = (struct tls_tickets *)(void *)(map + parts.tickets_at);
     sh->wd_live = map + parts.wd_live_at;
+    sh->wd_pulse = map + parts.wd_pulse_at;
     sh->health = map + parts.health_at;
     sh->children = map + parts.children_at;
     *sh_r = sh;
@@ -481,6 +485,12 @@ void *
 shared_wd_live(struct shared *sh)
 {
     return sh->wd_live;
+}
+
+void *
+shared_wd_pulse(struct shared *sh)
+{
+    return sh->wd_pulse;
 }
 
 struct area *

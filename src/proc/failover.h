@@ -50,6 +50,8 @@ struct failover_late {
 /* With a watchdog: the plan is worked on while `judging`, and each new state of it is proposed. */
 struct failover_watch {
     struct wd_live *live;
+    struct wd_pulse *pulse;
+    struct io_timer beat;
     struct wd_orders orders;
     uint64_t orders_epoch;
     uint64_t committed_epoch;

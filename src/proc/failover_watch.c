@@ -26,7 +26,8 @@ enum {
     BEGIN_AGAIN_MS = 200, /* between two beginnings: what is refused again and again */
     BROKEN_AGAIN_MS = 5000,
     LEAD_AGAIN_MS = 100, /* the clock says no: until it is looked at again */
-    UNFENCED_MS = 2000,  /* for the children, before they are ended */
+    BEAT_MS = 500,
+    UNFENCED_MS = 2000, /* for the children, before they are ended */
 };
 
 static void
@@ -529,10 +530,23 @@ failover_watch(struct failover *f)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* A leader whose judge hangs lays the term down. */
+static void
+beat(void *ctx)
+{
+    struct failover *f = ctx;
+
+    atomic_store(&f->watch.pulse->beat_ns, clock_boottime_ns());
+    io_timer_start(f->proc->io, &f->watch.beat, BEAT_MS, beat, f);
+}
+
 void
 failover_watch_init(struct failover *f)
 {
     f->shared = f->proc->config->use_watchdog;
+    f->watch.pulse = shared_wd_pulse(f->proc->shared);
+    if (f->shared)
+        beat(f);
     f->watch.live = shared_wd_live(f->proc->shared);
     f->watch.orders.leader_id = -1;
     list_init(&f->watch.late);
@@ -547,6 +561,7 @@ failover_watch_fini(struct failover *f)
     failover_drop_cuts(f);
     io_timer_stop(&f->watch.again);
     io_timer_stop(&f->watch.unfenced);
+    io_timer_stop(&f->watch.beat);
     buf_free(&f->watch.committed);
     buf_free(&f->watch.proposed);
 }

@@ -247,7 +247,8 @@ open_shared(struct parent *pa, struct err *err)
                      .committed_bytes = sizeof(struct wd_committed),
                      .word_bytes = sizeof(struct wd_word),
                      .proposal_bytes = sizeof(struct wd_proposal),
-                     .live_bytes = sizeof(struct wd_live)},
+                     .live_bytes = sizeof(struct wd_live),
+                     .pulse_bytes = sizeof(struct wd_pulse)},
         .writes_fd = pa->from != NULL ? pa->from->writes_fd : -1,
     };
 

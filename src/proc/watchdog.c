@@ -26,6 +26,8 @@ enum {
     ALONE_FOR_MS = 2000,   /* told for so long, */
     ALONE_AGAIN_MS = 1000, /* and again then */
     IDLE_AGAIN_MS = 20,
+    JUDGE_LOOK_MS = 1000,
+    JUDGE_SILENT_MS = 8000, /* its disk may be slow */
     GOODBYE_LIMIT_MS = 1500 /* for etcd's answer, when all else is done */
 };
 
@@ -241,10 +243,39 @@ address_ended(void *ctx, bool done)
     io_timer_start(w->proc->io, &w->address, 0, tell_address, w);
 }
 
+/* Who cannot serve as a leader is not to lead. */
+static void
+look_whether_fit(struct watchdog *w)
+{
+    bool fit = w->are_there && w->judge_runs;
+
+    if (fit == w->fit)
+        return;
+    w->fit = fit;
+    watchdog_tell(w, &(struct wd_event){.kind = WD_SURROUNDINGS, .done = fit});
+}
+
 static void
 surroundings_changed(void *ctx, bool are_there)
 {
-    watchdog_tell(ctx, &(struct wd_event){.kind = WD_SURROUNDINGS, .done = are_there});
+    struct watchdog *w = ctx;
+
+    w->are_there = are_there;
+    look_whether_fit(w);
+}
+
+static void
+look_at_judge(void *ctx)
+{
+    struct watchdog *w = ctx;
+    int64_t silent_ns = clock_boottime_ns() - atomic_load(&w->pulse->beat_ns);
+    bool runs = silent_ns < JUDGE_SILENT_MS * NS_PER_MS;
+
+    if (w->judge_runs && !runs)
+        log_warning("the failover process does not run: this pgpool does not lead");
+    w->judge_runs = runs;
+    io_timer_start(w->proc->io, &w->judge_timer, JUDGE_LOOK_MS, look_at_judge, w);
+    look_whether_fit(w);
 }
 
 static void
@@ -391,6 +422,8 @@ watchdog_main(struct proc *p)
     configure(w);
     wd_init(&w->wd, &w->config);
     w->wd.now_ns = clock_boottime_ns();
+    w->pulse = shared_wd_pulse(p->shared);
+    w->are_there = w->judge_runs = w->fit = true;
     watchdog_inherit(w);
     if (open_client(w, &err) != 0) {
         log_fatal("%s", err.message);
@@ -398,11 +431,13 @@ watchdog_main(struct proc *p)
     }
     watchdog_tell(w, &(struct wd_event){.kind = WD_TICK});
     watchdog_hear_judge(w);
+    io_timer_start(p->io, &w->judge_timer, JUDGE_SILENT_MS, look_at_judge, w);
     proc_run(p, &ops, w);
     io_timer_stop(&w->tick);
     io_timer_stop(&w->end);
     io_timer_stop(&w->address);
     io_timer_stop(&w->idle);
+    io_timer_stop(&w->judge_timer);
     wd_surroundings_free(w->surroundings);
     wd_runner_free(w->runner);
     wd_asker_free(w->asker);

@@ -26,11 +26,15 @@ struct watchdog {
     struct wd_surroundings *surroundings;
     struct io_timer address; /* its command has ended: how, */
     bool address_done;       /* and that is told from the loop */
-    struct io_timer idle;    /* commands are waited for before the end */
+    struct io_timer judge_timer;
+    struct io_timer idle; /* commands are waited for before the end */
     struct wd wd;
     struct wd_config config;
     struct io_timer tick;
     struct io_timer end; /* of a stop that etcd does not answer to */
+    bool are_there;      /* the surroundings, */
+    bool judge_runs;     /* and our failover process */
+    bool fit;            /* that was told */
     bool stopping;
     bool closed;        /* that was told */
     bool trouble;       /* etcd has not answered, and that was said */
@@ -44,6 +48,7 @@ struct watchdog {
     struct buf proposed; /* and the proposal that is under way */
     /* the board */
     struct wd_live *live;
+    const struct wd_pulse *pulse;
     struct wd_orders orders; /* as they are to be */
     struct wd_orders given;  /* and as they were published */
     int64_t given_revision;

@@ -45,6 +45,17 @@ class Member(Keeper):
         if self in Pgpool.running:
             Pgpool.running.remove(self)
 
+    def freeze(self):
+        """All its processes; returns them, to be thawed."""
+        pids = [self.pid, *processes.descendants(self.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        return pids
+
+    def pgpools(self):
+        """What it says of each of them: their numbers and states."""
+        return {int(row["node_id"]): row["state_name"] for row in self.show("pool_watchdog")}
+
     def knows(self, *nodes):
         """Is one of these the primary here?"""
         return self.primary() in nodes
@@ -126,6 +137,7 @@ def test_one_leads_and_all_serve(team):
     for load in loads:
         load.wait_going_on()
     other, = team.others(first)
+    assert first.pgpools() == other.pgpools() == {0: "LEADER", 1: "STANDBY"}
     assert other.order("ATTACH NODE 1") == "55000"  # the leader's to do
     assert first.order("ATTACH NODE 1") is None
     for load in loads:
@@ -170,6 +182,42 @@ def test_killed_leader_and_primary(team):
     load.finish(primary)
     wait_for(lambda: primary.ask("SELECT count(*) FROM pg_stat_replication "
                                  "WHERE state = 'streaming'") == (1,), "the other standby", 30)
+
+
+def test_frozen_leader_and_killed_primary(team):
+    """It wakes up when another one leads and another node is the primary: nothing of it is lost,
+    nothing goes to the old one, and it is a member like the others again."""
+    first = team.leader()
+    other, = team.others(first)
+    load = Load(first)
+    frozen = first.freeze()
+    try:
+        team.nodes[0].kill()
+        team.wait_leader(other)
+        wait_for(lambda: other.knows(1, 2), "another primary", 30, 0.05)
+        team.nodes[0].begin()
+        wait_for(lambda: team.nodes[0].ask("SELECT 1"), "the old one", 30)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    primary = team.wait_primary(1, 2)
+    load.wait_going_on()
+    assert not first.leads() and other.leads()
+    load.finish(primary)
+
+
+def test_judge_that_hangs(team):
+    """The failover process of the leader is stopped: another one leads."""
+    first = team.leader()
+    other, = team.others(first)
+    pid = first.pid_of("failover")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        team.wait_leader(other, timeout=30)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    team.nodes[0].kill()
+    team.wait_primary(1, 2)
 
 
 def test_etcd_gone(team):

@@ -9,6 +9,7 @@ import pytest
 
 import processes
 import raw
+from daemon import Upgradable
 from etcd import PROGRAM, Etcd
 from failing import FailingCluster, Keeper, Load
 from proxy import Pgpool
@@ -286,6 +287,27 @@ def test_start_without_etcd(team):
     with raw.connected(late) as client:
         wait_for(lambda: not raw.codes(client.simple("INSERT INTO acks VALUES (-5, 2)")),
                  "a write", 20)
+
+
+def test_upgrade(team):
+    """The new generation takes the old one's number when the old lease has ended."""
+    own = {"pgpool_node_id": 2, "wd_priority": 1, "hostname2": "pgpool2", "pool_mode": "auto"}
+    one = Upgradable(team.cluster, **(team.settings | own))
+    one.start()
+    try:
+        with raw.connected(one) as client:
+            wait_for(lambda: not raw.codes(client.simple("INSERT INTO acks VALUES (-6, 1)")),
+                     "a write", 20)
+        before = team.etcd.control("get", "/pgpool/roster/2").stdout
+        one.upgrade()
+        with raw.connected(one) as client:
+            wait_for(lambda: not raw.codes(client.simple("INSERT INTO acks VALUES (-6, 2)")),
+                     "a write of the new generation", 30)
+        assert team.etcd.control("get", "/pgpool/roster/2").stdout != before
+        assert team.leader() is team.members[0] and team.primaries() == [0]
+        wait_for(lambda: team.members[0].pgpools()[2] == "STANDBY", "it to be a member", 10)
+    finally:
+        one.finish()
 
 
 @pytest.mark.parametrize("kind", ["watchdog", "failover"])

@@ -471,7 +471,7 @@ insert_row(struct insert *i, uint32_t n)
 {
     struct sql_determinism *d = i->d;
     uint32_t close = d->t[n].match;
-    struct sql_scope scope = {NULL};
+    struct sql_scope scope = {.rows = false};
     uint32_t item = 0;
 
     for (uint32_t at = n + 1; at < close; item++) {

@@ -490,7 +490,7 @@ judge_refresh(struct sql_determinism *d, const struct sql_head *h)
 static void
 judge_arguments(struct sql_determinism *d, const struct sql_head *h)
 {
-    struct sql_scope scope = {NULL};
+    struct sql_scope scope = {.rows = false};
 
     if (h->query > 0)
         determinism_expression(d, h->query, h->end, &scope);
@@ -580,7 +580,7 @@ judge_statement(struct sql_determinism *d, const struct sql_statement *st, const
     const struct sql_table *tables = d->found.tables.items;
 
     d->end = h->end;
-    d->tables = tables + (d->found.tables.count > 0 ? at->tables : 0);
+    d->tables = d->found.tables.count > 0 ? tables + at->tables : NULL;
     d->table_count = st->table_count;
     d->seen.count = 0;
     d->reads = false;
@@ -600,6 +600,8 @@ judge_text(struct sql_determinism *d, struct sql_text text, const struct sql_opt
     struct at at = {0, 0};
     uint32_t n = 0;
 
+    if (text.len == 0)
+        text.data = ""; /* whatever it was */
     arena_reset(&d->arena);
     d->places.count = d->values.count = d->seen.count = 0;
     d->recalls = d->refused = false;
@@ -617,11 +619,12 @@ judge_text(struct sql_determinism *d, struct sql_text text, const struct sql_opt
     d->t = d->work.tokens;
     for (uint32_t head = 0; head < d->work.head_count; head++) {
         const struct sql_head *h = &d->work.heads[head];
-        const struct sql_statement *st = (struct sql_statement *)d->found.statements.items + n;
+        const struct sql_statement *st = d->found.statements.items;
         if (h->end <= h->first)
             continue;
+        st += n;
         if (expression) {
-            struct sql_scope scope = {NULL};
+            struct sql_scope scope = {.rows = false};
             d->end = h->end;
             d->table_count = 0;
             determinism_expression(d, h->first + 1, h->end, &scope);

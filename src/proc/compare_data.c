@@ -9,7 +9,7 @@
  */
 #include "compare.h"
 
-#include "base/map.h"
+#include "base/num.h"
 #include "os/clock.h"
 
 #include <stdio.h>
@@ -213,9 +213,11 @@ differing_buckets(struct compare *c, struct buf *numbers)
         const char *sums[2][BUCKETS] = {{NULL}};
         for (uint32_t side = 0; side < 2; side++) {
             const struct compare_node *node = &c->nodes[side * n];
-            for (uint32_t row = 0; row < node->rows.count; row++)
-                sums[side][atol(compare_value(node, row, 0)) % BUCKETS] =
-                    compare_value(node, row, 1);
+            for (uint32_t row = 0; row < node->rows.count; row++) {
+                uint32_t bucket = 0;
+                if (num_parse_u32(compare_value(node, row, 0), &bucket))
+                    sums[side][bucket % BUCKETS] = compare_value(node, row, 1);
+            }
         }
         for (uint32_t at = 0; at < BUCKETS; at++) {
             if (sums[0][at] != sums[1][at] && (sums[0][at] == NULL || sums[1][at] == NULL ||

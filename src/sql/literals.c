@@ -393,7 +393,7 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
                 ask(d, n, close + 1, determinism_written(d, as + 1, close));
             return close + 1;
         }
-        if (!scope->answer && as > open + 1 && !is_safe_value(d, as - 1))
+        if (!scope->answer && as > open + 1 && !behind_cast(d, as) && !is_safe_value(d, as - 1))
             determinism_refuse(d, "Use to_timestamp() or to_date(), which know no word for it.",
                                "a text that is read as a time may be \"now\"");
         return 0;

@@ -28,8 +28,10 @@ CREATE MATERIALIZED VIEW kept AS SELECT 1 AS one;
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE FUNCTION twice(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * i';
 CREATE INDEX large_v ON large (v);
-INSERT INTO keyed SELECT i, 'b''' || j, '\\v' FROM generate_series(1, 30) i, generate_series(1, 9) j;
-INSERT INTO large SELECT i, 'v' || i, '2020-01-01 00:00:00.123456+00'::timestamptz + i * interval '1s',
+INSERT INTO keyed SELECT i, 'b''' || j, '\\v'
+    FROM generate_series(1, 30) i, generate_series(1, 9) j;
+INSERT INTO large SELECT i, 'v' || i,
+    '2020-01-01 00:00:00.123456+00'::timestamptz + i * interval '1s',
     i / 7.0, jsonb_build_object('i', i), decode(md5(i::text), 'hex')
     FROM generate_series(1, 25000) i;
 INSERT INTO bare SELECT i % 50, 'same' FROM generate_series(1, 3000) i;

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from cluster import Cluster, make_dir, original, run
+from cluster import make_dir
+from independent import Independent
 from proxy import binary
 from waiting import SLOW
 
@@ -40,16 +41,6 @@ INSERT INTO parted SELECT i, 'p' FROM generate_series(1, 900) i;
 INSERT INTO serials (v) VALUES ('a'), ('b');
 SELECT lo_from_bytea(70001, repeat('abc', 3000)::bytea);
 """
-
-
-class Independent(Cluster):
-    """Servers that know nothing of each other."""
-
-    def _create(self):
-        begin = original()
-        for server in self.servers:
-            run("cp", "-a", "--reflink=auto", begin, server.data)
-            server.start()
 
 
 class Compared:

@@ -37,6 +37,7 @@ struct sql_scope {
     const struct sql_known_table *table; /* the only one of FROM; NULL: none, several, not known */
     const struct sql_known_column *column; /* what it is assigned to; NULL: not known */
     bool rows;                             /* may be evaluated for more than one row */
+    bool many;                             /* the same, before aggregates sum rows up */
     bool answer;                           /* goes to the client, who sees one server's */
     bool root;    /* of the statement's own query: its RETURNING goes to the client */
     bool ordered; /* the order of a query's rows counts */

@@ -266,7 +266,7 @@ void
 determinism_update(struct sql_determinism *d, uint32_t n, uint32_t to,
                    const struct sql_scope *outer)
 {
-    struct sql_scope scope = {.rows = true};
+    struct sql_scope scope = {.rows = true, .many = true};
     uint32_t end = find(d, n, to, K_RETURNING);
     uint32_t where = find(d, n, end, K_WHERE);
     uint32_t from = find(d, n, where, K_FROM);
@@ -300,7 +300,7 @@ void
 determinism_delete(struct sql_determinism *d, uint32_t n, uint32_t to,
                    const struct sql_scope *outer)
 {
-    struct sql_scope scope = {.rows = true};
+    struct sql_scope scope = {.rows = true, .many = true};
     uint32_t end = find(d, n, to, K_RETURNING);
     uint32_t using = find(d, n, end, K_USING);
     uint32_t where = find(d, n, end, K_WHERE);
@@ -336,7 +336,7 @@ merge_insert(struct sql_determinism *d, uint32_t n, uint32_t to,
 void
 determinism_merge(struct sql_determinism *d, uint32_t n, uint32_t to, const struct sql_scope *outer)
 {
-    struct sql_scope scope = {.rows = true};
+    struct sql_scope scope = {.rows = true, .many = true};
     uint32_t end = find(d, n, to, K_RETURNING);
     uint32_t behind;
     const struct sql_known_table *table = written_table(d, target(d, n + 2, &behind));
@@ -507,6 +507,23 @@ count_items(struct sql_determinism *d, uint32_t from, uint32_t to, bool *star_r)
     return count;
 }
 
+/* Nothing but rows behind VALUES. */
+static bool
+is_rows(const struct insert *i)
+{
+    const struct sql_token *t = i->d->t;
+    uint32_t n = i->query + 1;
+
+    while (n < i->query_end && t[n].kind == '(') {
+        n = t[n].match + 1;
+        if (n >= i->query_end)
+            return true;
+        if (t[n++].kind != ',')
+            return false;
+    }
+    return false;
+}
+
 static void
 insert_rows(struct insert *i)
 {
@@ -611,14 +628,14 @@ static void
 on_conflict(struct insert *i, uint32_t n, uint32_t to)
 {
     struct sql_determinism *d = i->d;
-    struct sql_scope scope = {.rows = i->several, .table = i->table};
+    struct sql_scope scope = {.rows = i->several, .many = true, .table = i->table};
 
     while (n < to && d->t[n].kind != K_DO)
         n = d->t[n].kind == '(' ? determinism_parenthesis(d, n, &scope) : n + 1;
     if (n + 1 >= to)
         return;
     if (determinism_is(d, n + 1, "nothing")) {
-        if (i->several && d->t[i->query].kind != K_VALUES &&
+        if (i->several && !(d->t[i->query].kind == K_VALUES && is_rows(i)) &&
             !determinism_total_order(d, i->query, i->query_end))
             determinism_refuse(d, "Order the rows by a key, or leave out those that are there.",
                                "which of two rows with the same key stays depends on their order");
@@ -685,7 +702,7 @@ determinism_insert(struct sql_determinism *d, uint32_t n, uint32_t to,
                            "a value from a sequence would take the place of the one given");
     if (d->t[i.query].kind == K_DEFAULT)
         insert_defaults(&i);
-    else if (d->t[i.query].kind == K_VALUES)
+    else if (d->t[i.query].kind == K_VALUES && is_rows(&i))
         insert_rows(&i);
     else
         insert_query(&i, outer);

@@ -63,6 +63,14 @@ find(struct sql_text name)
     return NULL;
 }
 
+static bool
+is_ordered(struct sql_text name)
+{
+    const struct unequal *u = find(name);
+
+    return u != NULL && (u->behaviour == ORDERED || u->behaviour == WINDOW);
+}
+
 /* ---- arguments ---- */
 
 static uint8_t
@@ -365,6 +373,18 @@ judge_call(struct sql_determinism *d, const struct call *c, struct sql_text sche
         refuse_call(d, c);
 }
 
+static bool
+sums_up(const struct sql_determinism *d, uint32_t n)
+{
+    static const char *const names[] = {"avg", "bool_and", "bool_or", "count", "max", "min", "sum"};
+
+    for (size_t at = 0; at < ARRAY_LEN(names); at++) {
+        if (determinism_is(d, n, names[at]))
+            return true;
+    }
+    return false;
+}
+
 static uint32_t
 call(struct sql_determinism *d, uint32_t first, uint32_t last, uint32_t to,
      const struct sql_scope *scope)
@@ -384,15 +404,25 @@ call(struct sql_determinism *d, uint32_t first, uint32_t last, uint32_t to,
     inner.call = true;
     inner.from = inner.list = false;
     inner.answer &= !has_effect(schema, c.name);
+    if (sums_up(d, last) || is_ordered(c.name))
+        inner.rows |= inner.many;
     return determinism_parenthesis(d, c.open, &inner);
+}
+
+static bool
+is_window(const struct sql_determinism *d, uint32_t open, uint32_t to)
+{
+    uint32_t behind = d->t[open].match + 1;
+
+    if (behind + 1 < to && d->t[behind].kind == K_FILTER && d->t[behind + 1].kind == '(')
+        behind = d->t[behind + 1].match + 1;
+    return behind < to && d->t[behind].kind == K_OVER;
 }
 
 void
 determinism_counts(struct sql_determinism *d, uint32_t from, uint32_t to, bool *several_r,
                    bool *aggregate_r)
 {
-    static const char *const sums[] = {"avg", "bool_and", "bool_or", "count", "max", "min", "sum"};
-
     *several_r = *aggregate_r = false;
     for (uint32_t n = from; n < to; n++) {
         const struct unequal *u;
@@ -407,11 +437,7 @@ determinism_counts(struct sql_determinism *d, uint32_t from, uint32_t to, bool *
         if (u == NULL && sql_function_class((struct sql_text){NULL, 0}, determinism_name(d, n)) ==
                              SQL_FUNCTION_UNKNOWN)
             *several_r |= d->t[n].category == SQL_NO_KEYWORD;
-        for (size_t at = 0; at < ARRAY_LEN(sums); at++) {
-            uint32_t behind = d->t[n + 1].match + 1;
-            *aggregate_r |=
-                determinism_is(d, n, sums[at]) && (behind >= to || d->t[behind].kind != K_OVER);
-        }
+        *aggregate_r |= sums_up(d, n) && !is_window(d, n + 1, to);
     }
 }
 

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 8192, TEXT_MAX = 64 * 1024 };
+enum { ARENA_CHUNK = 8192, TEXT_MAX = 1024 * 1024 };
 
 struct sql_determinism *
 sql_determinism_new(void)
@@ -529,9 +529,13 @@ judge_kind(struct sql_determinism *d, const struct sql_statement *st, const stru
             judge_create_as(d, st, h);
         break;
     case SQL_EXPLAIN:
-        if (st->analyze && h->query > 0 && is_query_kind(st->inner_kind))
+        if (st->analyze && (h->query == 0 || !is_query_kind(st->inner_kind)))
+            determinism_refuse(d, "Run it without EXPLAIN.",
+                               "pgpool does not look into what EXPLAIN ANALYZE runs here");
+        else if (st->analyze)
             judge_query(d, st, h);
         break;
+    case SQL_DECLARE:
     case SQL_PREPARE:
     case SQL_COPY_TO:
         if (h->query > 0 && is_query_kind(st->inner_kind))

@@ -263,11 +263,33 @@ behind_cast(const struct sql_determinism *d, uint32_t n)
     return false;
 }
 
+/* regclass and its like are numbers, which are others on each server; as an argument (nextval), or
+ * made a text again, they are names. */
+static void
+judge_number_of_name(struct sql_determinism *d, uint32_t n, uint32_t end,
+                     const struct sql_scope *scope)
+{
+    uint32_t last = determinism_chain_end(d, n);
+    struct sql_text type = determinism_name(d, last);
+
+    if (scope->answer || scope->call || type.len < 7 || memcmp(type.data, "reg", 3) != 0)
+        return;
+    if (end + 1 < d->end && d->t[end].kind == T_CAST &&
+        (determinism_is(d, end + 1, "text") || determinism_is(d, end + 1, "varchar")))
+        return;
+    determinism_refuse(d, "Write ::text behind it.",
+                       "the number of \"%.*s\" is another one on each "
+                       "server",
+                       (int)type.len, type.data);
+}
+
 static uint32_t
 cast(struct sql_determinism *d, uint32_t n, const struct sql_scope *scope)
 {
     uint32_t end = determinism_type_end(d, n + 1);
 
+    if (end > n + 1)
+        judge_number_of_name(d, n + 1, end, scope);
     if (!scope->answer && is_time_type(d, n + 1) && !behind_cast(d, n) && n > 0 &&
         !is_safe_value(d, n - 1))
         determinism_refuse(d, "Use to_timestamp() or to_date(), which know no word for it.",

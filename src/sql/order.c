@@ -241,6 +241,39 @@ order_end(const struct sql_determinism *d, uint32_t n, uint32_t to)
     return to;
 }
 
+/* Does a name in ORDER BY mean a column of the answer, which is named so in the list? */
+static bool
+is_hidden(struct sql_determinism *d, const struct sql_clauses *c, uint32_t from, uint32_t to)
+{
+    uint32_t list = c->select + 1;
+
+    if (c->distinct_on && d->t[list + 2].kind == '(')
+        list = d->t[list + 2].match + 1;
+    for (uint32_t n = from; n < to; n++) {
+        struct sql_text name;
+        if (!sql_is_name(&d->t[n]) || d->t[n].category == SQL_RESERVED || d->t[n - 1].kind == '.' ||
+            d->t[n + 1].kind == '.')
+            continue;
+        name = determinism_name(d, n);
+        for (uint32_t at = list; at < c->list_end; at++) {
+            int before = at > list ? d->t[at - 1].kind : ',';
+            int behind = at + 1 < c->list_end ? d->t[at + 1].kind : ',';
+            struct sql_text other;
+            if (d->t[at].kind == '(') {
+                at = d->t[at].match;
+                continue;
+            }
+            if (!sql_is_name(&d->t[at]) || behind != ',' || before == ',' || before == '.' ||
+                before == K_SELECT || before == K_ALL || before == K_DISTINCT)
+                continue;
+            other = determinism_name(d, at);
+            if (other.len == name.len && memcmp(other.data, name.data, name.len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool
 determinism_total_order(struct sql_determinism *d, uint32_t from, uint32_t to)
 {
@@ -253,7 +286,8 @@ determinism_total_order(struct sql_determinism *d, uint32_t from, uint32_t to)
     if (c.order == 0 || c.set_operation > 0 || c.group > 0)
         return false;
     table = determinism_only_table(d, &c, to);
-    return determinism_covers_key(d, table, c.order + 2, order_end(d, c.order + 2, to));
+    to = order_end(d, c.order + 2, to);
+    return !is_hidden(d, &c, c.order + 2, to) && determinism_covers_key(d, table, c.order + 2, to);
 }
 
 /* An aggregate without GROUP BY: one row, whatever LIMIT says. */

@@ -28,6 +28,8 @@ determinism_parenthesis(struct sql_determinism *d, uint32_t n, const struct sql_
     uint32_t close = d->t[n].match;
 
     inner.root = inner.from = inner.list = false;
+    if (n > 0 && (d->t[n - 1].kind == K_FILTER || d->t[n - 1].kind == K_OVER))
+        inner.rows |= inner.many;
     if (determinism_begins_query(d, n + 1)) {
         inner.column = NULL;
         inner.call = false;
@@ -82,10 +84,10 @@ begin_select(struct walk *w, uint32_t n)
     w->scope.column = NULL;
     w->scope.list = true;
     determinism_counts(d, n + 1, c.list_end, &several, &aggregate);
+    w->scope.many = w->outer->rows || c.from > 0 || several;
+    w->scope.rows = w->scope.many;
     if (aggregate && c.group == 0 && !several)
-        w->scope.rows = w->outer->rows;
-    else
-        w->scope.rows = w->outer->rows || c.from > 0 || several;
+        w->scope.rows = w->outer->rows; /* in the list, but for what is summed up */
     w->scope.table = determinism_only_table(d, &c, c.set_operation > 0 ? c.set_operation : w->to);
     w->region = AT_LIST;
     n++;
@@ -127,11 +129,12 @@ parenthesis(struct walk *w, uint32_t n)
     if (w->region == AT_FROM) {
         const struct sql_token *before = &d->t[n - 1];
         struct sql_scope scope = *w->outer;
-        if (before->kind == ')' || (sql_is_name(before) && before->category == SQL_NO_KEYWORD))
+        if (!w->scope.from) /* in a join's condition */
+            return determinism_parenthesis(d, n, &w->scope);
+        if (sql_is_name(before) && before->category == SQL_NO_KEYWORD)
             return d->t[n].match + 1; /* an alias's columns */
-        scope.rows |= w->outer->rows;
         scope.root = scope.ordered = false;
-        if (determinism_begins_query(d, n + 1) || before->kind == K_ON || before->kind == K_USING)
+        if (determinism_begins_query(d, n + 1))
             return determinism_parenthesis(d, n, &scope);
         scope.from = true; /* a join */
         determinism_expression(d, n + 1, d->t[n].match, &scope);
@@ -146,6 +149,7 @@ enter(struct walk *w, enum region region)
     w->region = region;
     w->scope.from = region == AT_FROM;
     w->scope.list = false;
+    w->scope.rows = w->scope.many;
 }
 
 /* A key word at the query's own level that begins something; 0: none. */

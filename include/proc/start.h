@@ -23,6 +23,7 @@ enum command_word {
     COMMAND_RESUME,
     COMMAND_DRAIN,
     COMMAND_UNDRAIN,
+    COMMAND_COMPARE,
 };
 
 enum { COMMAND_UPGRADE_LIMIT_S = 60 };
@@ -38,8 +39,11 @@ struct command {
     bool clear_oidmaps;  /* forget what the query cache knows of tables */
     bool help;
     bool version;
-    const char *object;      /* what the word is about: a database, a node; NULL: nothing */
-    int timeout_s;           /* of upgrade, pause, drain; 0: none was given */
+    const char *object; /* what the word is about: a database, a node; NULL: nothing */
+    char **objects;     /* of compare: databases; none: all */
+    int object_count;
+    const char *nodes;       /* of compare: numbers with commas; NULL: all */
+    int timeout_s;           /* of upgrade, pause, drain, compare; 0: none was given */
     const char *program;     /* absolute path of this program (os/exec.h); NULL: not known */
     struct proc_files files; /* absolute paths */
 };
@@ -60,6 +64,9 @@ int control_upgrade(const struct command *cmd);
 
 /* pause, resume, drain, undrain. */
 int control_hold(const struct command *cmd);
+
+/* Compares the nodes' databases; 3: there are differences. */
+int control_compare(const struct command *cmd);
 
 /* Loads the configuration and prints what was found to stderr; NULL when it holds a fault. */
 struct config *control_load(const struct command *cmd);

@@ -22,7 +22,7 @@
 static const char debian_config[] = "/etc/pgpool2/pgpool.conf";
 static const char built_in_config[] = PGPOOL_SYSCONFDIR "/pgpool.conf";
 
-enum { OPTION_CONNECT = 256 }; /* that have no letter */
+enum { OPTION_CONNECT = 256, OPTION_NODES }; /* that have no letter */
 
 static const struct option long_options[] = {
     {"hba-file", required_argument, NULL, 'a'},
@@ -32,6 +32,7 @@ static const struct option long_options[] = {
     {"mode", required_argument, NULL, 'm'},
     {"timeout", required_argument, NULL, 't'},
     {"connect", no_argument, NULL, OPTION_CONNECT},
+    {"nodes", required_argument, NULL, OPTION_NODES},
     {"clear-oidmaps", no_argument, NULL, 'C'},
     {"discard-status", no_argument, NULL, 'D'},
     {"debug", no_argument, NULL, 'd'},
@@ -53,6 +54,7 @@ static const struct {
     {"configtest", COMMAND_CONFIGTEST}, {"upgrade", COMMAND_UPGRADE},
     {"pause", COMMAND_PAUSE},           {"resume", COMMAND_RESUME},
     {"drain", COMMAND_DRAIN},           {"undrain", COMMAND_UNDRAIN},
+    {"compare", COMMAND_COMPARE},
 };
 
 void
@@ -72,6 +74,10 @@ command_print_help(void)
         "  pgpool [-f FILE] resume [DATABASE]    let them go on\n"
         "  pgpool [-f FILE] [-t S] drain NODE    the same as pause, for one node alone\n"
         "  pgpool [-f FILE] undrain NODE         let the node be used again\n"
+        "  pgpool [-f FILE] [-t S] [--nodes=N,N...] compare [DATABASE]...\n"
+        "                                        say in what the nodes' databases differ, in all "
+        "of\n"
+        "                                        them or these\n"
         "  pgpool [-f FILE] status               say whether it runs, since when, and what as\n"
         "  pgpool [-f FILE] configtest [--connect]\n"
         "                                        check all files, say what is wrong and where; "
@@ -95,13 +101,18 @@ command_print_help(void)
         "                             immediate  at once\n"
         "  -t, --timeout=SECONDS    how long upgrade waits for the new one, default %d; and pause "
         "and\n"
-        "                           drain for open transactions, for ever by default\n"
+        "                           drain for open transactions, for ever by default; and "
+        "compare\n"
+        "                           for each answer, default 600\n"
+        "      --nodes=N,N...       which nodes compare looks at, the first one first; default "
+        "all\n"
         "  -x, --debug-assertions   accepted for compatibility; assertions are always on\n"
         "  -h, --help               this text\n"
         "  -v, --version            version\n\n"
         "Signals to the parent process: TERM smart, INT fast, QUIT immediate stop; HUP reload;\n"
         "USR1 new log file.\n\n"
-        "Exit status: 0 done; 1 failed; 2 wrong command line; 3 (status) does not run.\n",
+        "Exit status: 0 done; 1 failed; 2 wrong command line; 3 (status) does not run,\n"
+        "(compare) there are differences.\n",
         PACKAGE_STRING, built_in_config, debian_config, (int)COMMAND_UPGRADE_LIMIT_S);
 }
 
@@ -168,6 +179,11 @@ parse_object(struct command *cmd, int count, char **words_at, struct err *err)
 {
     bool pauses = cmd->word == COMMAND_PAUSE || cmd->word == COMMAND_RESUME;
 
+    if (cmd->word == COMMAND_COMPARE) {
+        cmd->objects = words_at + 1;
+        cmd->object_count = count - 1;
+        return 0;
+    }
     if (!pauses && !is_of_node(cmd->word))
         return err_set(err, NULL, "one word is enough; what is \"%s\"?", words_at[1]);
     if (count > 2)
@@ -311,6 +327,9 @@ take_option(int option, struct command *cmd, struct err *err)
     case OPTION_CONNECT:
         cmd->connect = true;
         return 0;
+    case OPTION_NODES:
+        cmd->nodes = optarg;
+        return 0;
     case 'h':
         cmd->help = true;
         return 0;
@@ -419,6 +438,8 @@ run_word(const struct command *cmd)
     case COMMAND_DRAIN:
     case COMMAND_UNDRAIN:
         return control_hold(cmd);
+    case COMMAND_COMPARE:
+        return control_compare(cmd);
     case COMMAND_START:
         break;
     }

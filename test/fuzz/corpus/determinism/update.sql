@@ -1,0 +1,1 @@
+UPDATE k2 AS x SET v = (SELECT string_agg(v, ',' ORDER BY k) FROM p WHERE at < CAST('now' AS timestamp)), b = nextval('s') WHERE x.a = 1 AND x.b = $1

@@ -1,0 +1,86 @@
+#include "known.h"
+
+#include <string.h>
+
+#define COLUMNS(list) list, ARRAY_LEN(list)
+#define KEYS(list) list, ARRAY_LEN(list)
+#define COLUMN(name, type, fallback)                                                               \
+    {                                                                                              \
+        name, type, fallback, false                                                                \
+    }
+
+static const char with_zone[] = "timestamp with time zone";
+
+static const struct sql_known_column columns_t[] = {
+    COLUMN("id", "integer", "nextval('t_id_seq'::regclass)"), COLUMN("a", "integer", NULL),
+    COLUMN("b", "text", NULL), COLUMN("at", with_zone, "now()"), COLUMN("d", "date", NULL)};
+static const struct sql_known_column columns_u[] = {
+    COLUMN("id", "uuid", "gen_random_uuid()"), COLUMN("n", "integer", NULL),
+    COLUMN("r", "double precision", "random()"), COLUMN("s", "text", NULL)};
+static const struct sql_known_column columns_g[] = {
+    {"id", "integer", "nextval('g_id_seq'::regclass)", true}, COLUMN("v", "text", NULL)};
+static const struct sql_known_column columns_p[] = {
+    COLUMN("k", "integer", NULL), COLUMN("v", "text", NULL), COLUMN("w", "integer", NULL),
+    COLUMN("at", "timestamp without time zone", NULL)};
+static const struct sql_known_column columns_k2[] = {
+    COLUMN("a", "integer", NULL), COLUMN("b", "integer", NULL), COLUMN("v", "text", NULL)};
+static const struct sql_known_column columns_n[] = {COLUMN("x", "integer", NULL),
+                                                    COLUMN("y", "text", NULL)};
+static const struct sql_known_column columns_q[] = {
+    COLUMN("Wei\"rd", "integer", "5"), COLUMN("at", with_zone, "(now() + '1 day'::interval)"),
+    COLUMN("v", "text", NULL)};
+static const struct sql_known_column columns_x[] = {COLUMN("i", "interval", NULL),
+                                                    COLUMN("l", "pg_lsn", NULL),
+                                                    COLUMN("big", "bigint", NULL),
+                                                    COLUMN("y", "uuid", NULL),
+                                                    COLUMN("f", "double precision", NULL),
+                                                    COLUMN("z", "time with time zone", NULL),
+                                                    COLUMN("tm", "time without time zone", NULL),
+                                                    COLUMN("tx", "text", NULL)};
+static const struct sql_known_column columns_z[] = {COLUMN("i", "integer", NULL)};
+static const struct sql_known_column columns_fd[] = {COLUMN("a", "integer", NULL),
+                                                     COLUMN("c", "integer", "f_bad()")};
+static const struct sql_known_key first[] = {{1, {0}}};
+static const struct sql_known_key both[] = {{2, {0, 1}}};
+
+static const struct {
+    const char *name;
+    struct sql_known_table table;
+} tables[] = {
+    {"t", {COLUMNS(columns_t), KEYS(first), NULL}},
+    {"u", {COLUMNS(columns_u), KEYS(first), NULL}},
+    {"g", {COLUMNS(columns_g), KEYS(first), NULL}},
+    {"p", {COLUMNS(columns_p), KEYS(first), NULL}},
+    {"k2", {COLUMNS(columns_k2), KEYS(both), NULL}},
+    {"n", {COLUMNS(columns_n), NULL, 0, NULL}},
+    {"q", {COLUMNS(columns_q), NULL, 0, NULL}},
+    {"x", {COLUMNS(columns_x), NULL, 0, NULL}},
+    {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls a volatile function"}},
+    {"fd", {COLUMNS(columns_fd), NULL, 0, NULL}},
+};
+
+static bool
+is(struct sql_text text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
+}
+
+static const struct sql_known_table *
+table(void *ctx UNUSED, struct sql_text schema, struct sql_text name)
+{
+    for (size_t n = 0; n < ARRAY_LEN(tables); n++) {
+        if ((schema.len == 0 || is(schema, "public")) && is(name, tables[n].name))
+            return &tables[n].table;
+    }
+    return NULL;
+}
+
+static enum sql_known_function
+function(void *ctx UNUSED, const struct sql_function *f)
+{
+    if (is(f->name, "f_equal"))
+        return SQL_KNOWN_EQUAL;
+    return is(f->name, "f_bad") ? SQL_KNOWN_UNEQUAL : SQL_KNOWN_NOT;
+}
+
+const struct sql_known known_of_test = {NULL, table, function, NULL};

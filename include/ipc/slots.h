@@ -25,15 +25,9 @@ enum {
 
 /* Counters of one node in one child (include/tables/counters.def names them). */
 struct node_counters {
-    uint64_t select_cnt;
-    uint64_t insert_cnt;
-    uint64_t update_cnt;
-    uint64_t delete_cnt;
-    uint64_t ddl_cnt;
-    uint64_t other_cnt;
-    uint64_t panic_cnt;
-    uint64_t fatal_cnt;
-    uint64_t error_cnt;
+#define NODE_COUNTER(id, family, label) uint64_t id##_cnt;
+#include "tables/counters.def"
+#undef NODE_COUNTER
 };
 
 enum session_slot_state {

@@ -5,6 +5,7 @@
 #ifndef IPC_SLOTS_H
 #define IPC_SLOTS_H
 
+#include "base/histogram.h"
 #include "base/util.h"
 
 #include <stdatomic.h>
@@ -28,6 +29,13 @@ struct node_counters {
 #define NODE_COUNTER(id, family, label) uint64_t id##_cnt;
 #include "tables/counters.def"
 #undef NODE_COUNTER
+};
+
+/* How long things took at one node, in one child. */
+struct node_times {
+    struct histogram statements; /* from its sending, or the answer to the one in front of it, to
+                                  * the end of its answer; by the clock of the loop's turn */
+    struct histogram waits;      /* of clients for a server connection to it */
 };
 
 enum session_slot_state {
@@ -102,6 +110,7 @@ struct child_slot {
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];
+    struct node_times times[NODES_MAX];
 };
 
 enum proc_kind {

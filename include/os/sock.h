@@ -40,6 +40,9 @@ void sock_address_text(const struct sock_address *addr, char *text, size_t text_
 bool sock_peer(int fd, char *host, size_t host_size, int *port_r);
 bool sock_peer_address(int fd, struct sock_address *addr_r);
 
+/* Is it an address of this machine that nobody else can reach? A unix socket's is not one. */
+bool sock_is_loopback(const struct sock_address *addr);
+
 /* Of a unix socket: the user as whom the other side runs, by the kernel's word. */
 bool sock_peer_user(int fd, uid_t *uid_r);
 

@@ -34,6 +34,8 @@ missing_packages() {
     have_header security/pam_appl.h || printf 'libpam0g-dev '
     have_header ldap.h || printf 'libldap-dev '
     have_library libmemcached || printf 'libmemcached-dev '
+    have_library libmicrohttpd || printf 'libmicrohttpd-dev '
+    have_library jansson || printf 'libjansson-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
 }

@@ -122,6 +122,7 @@ enum proc_kind {
     PROC_HEALTH,
     PROC_FAILOVER,
     PROC_WAL,
+    PROC_HTTP,
     PROC_KINDS
 };
 

@@ -45,6 +45,8 @@ kind_of_slot(const struct parent *pa, uint32_t slot)
         return PROC_FAILOVER;
     case SLOT_WAL:
         return PROC_WAL;
+    case SLOT_HTTP:
+        return PROC_HTTP;
     default:
         return PROC_LOGGER;
     }
@@ -131,6 +133,8 @@ become(struct parent *pa, uint32_t slot, pid_t parent_pid)
     peers_forget(&pa->peers);
     if (slot != SLOT_PCP)
         sock_listeners_close(&pa->pcp, false);
+    if (slot != SLOT_HTTP)
+        sock_listeners_close(&pa->http, false);
     if (slot < pa->first_child)
         sock_listeners_close(&pa->clients, false);
 }
@@ -233,6 +237,8 @@ is_wanted(const struct parent *pa, uint32_t slot)
     case PROC_LAG:
     case PROC_PCP:
         return true;
+    case PROC_HTTP:
+        return pa->http.count > 0;
     case PROC_WAL:
         return pa->base.cache != NULL && pa->base.cache->streams != NULL && !pa->succeeded;
     case PROC_FAILOVER:

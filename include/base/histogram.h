@@ -5,7 +5,7 @@
  * known within 1/16. All zeroes is an empty one, so that it may lie in shared memory that one
  * process writes and others read without a lock: what a reader sees is at most a few values old.
  * Unit: microseconds, from 0 to about 19 hours; what is longer counts as that.
- * Source: the idea of Gil Tene's HdrHistogram (decision 0023).
+ * Source: the idea of Gil Tene's HdrHistogram (decision 0024).
  */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H

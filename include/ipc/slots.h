@@ -131,8 +131,10 @@ struct proc_slot {
     _Atomic int32_t pid; /* 0: no process here now */
     uint32_t kind;       /* enum proc_kind */
     int64_t started_at_us;
-    _Atomic uint32_t ready;    /* its event loop runs */
-    _Atomic uint32_t retiring; /* a child that accepts no more and ends with its last session */
+    _Atomic uint32_t ready; /* its event loop runs */
+    /* It takes no more clients and ends with the last session: a child; in the parent's slot, all
+     * of this pgpool. */
+    _Atomic uint32_t retiring;
 };
 
 #endif

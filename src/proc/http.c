@@ -46,6 +46,13 @@ answer_health(struct http *h UNUSED, struct http_answer *a)
     buf_add_str(&a->body, "ok\n");
 }
 
+/* It stops, or another generation has taken over. */
+static bool
+takes_no_clients(const struct http *h)
+{
+    return h->finishing || atomic_load(&shared_proc(h->proc->shared, SLOT_PARENT)->retiring) != 0;
+}
+
 /* Would a client that comes now find a primary? */
 static void
 answer_ready(struct http *h, struct http_answer *a)
@@ -53,7 +60,7 @@ answer_ready(struct http *h, struct http_answer *a)
     int id = h->inspection.view.primary_id;
     const char *why = NULL;
 
-    if (h->finishing)
+    if (takes_no_clients(h))
         why = "this pgpool is finishing";
     else if (id < 0)
         why = "no primary is known";
@@ -67,8 +74,10 @@ answer_ready(struct http *h, struct http_answer *a)
 static void
 answer_role(struct http *h, struct http_answer *a)
 {
-    a->status = h->finishing ? STATUS_UNAVAILABLE : STATUS_OK;
-    buf_add_str(&a->body, h->finishing ? "finishing\n" : "leader\n");
+    bool finishing = takes_no_clients(h);
+
+    a->status = finishing ? STATUS_UNAVAILABLE : STATUS_OK;
+    buf_add_str(&a->body, finishing ? "finishing\n" : "leader\n");
 }
 
 static void
@@ -109,6 +118,18 @@ find_page(const char *path)
     return NULL;
 }
 
+/* Whoever watches the log sees who tries passwords. */
+static void
+log_failure(const struct http_request *r, const struct err *why)
+{
+    char peer[SOCK_TEXT_BYTES];
+
+    if (r->user == NULL)
+        return;
+    sock_address_text(&r->peer, peer, sizeof(peer));
+    log_warning("HTTP client \"%s\", user \"%.64s\": %s", peer, r->user, why->message);
+}
+
 static bool
 may_have(struct http *h, const struct http_request *r, enum config_http_public need,
          struct http_answer *a)
@@ -121,6 +142,7 @@ may_have(struct http *h, const struct http_request *r, enum config_http_public n
     case HTTP_ASK:
         a->status = STATUS_UNAUTHORIZED;
         a->asks_password = true;
+        log_failure(r, &why);
         break;
     case HTTP_REFUSE:
         a->status = STATUS_FORBIDDEN;

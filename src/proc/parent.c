@@ -199,6 +199,7 @@ parent_stop(struct parent *pa, enum proc_stop mode)
     if (pa->stopping == 0 && (pa->from == NULL || pa->took_over)) {
         notify_stopping();
         sock_listeners_refuse(&pa->clients);
+        atomic_store(&shared_proc(pa->base.shared, SLOT_PARENT)->retiring, 1);
     }
     pa->stopping = mode;
     show_title(pa);

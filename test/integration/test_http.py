@@ -343,6 +343,7 @@ def test_users_of_pcp_conf(make_dark):
     for odd in ("Basic", "Basic ====", "Basic \xff", "Basic YQ==", "Bearer x",
                 "Basic " + "A" * 9000):
         assert fetch(port, "/metrics", Authorization=odd.encode("latin-1")).status == 401
+    assert 'user "bob": password authentication failed' in pgpool.log_text()
     assert fetch(port, "/ready").status == 503
     if own_address() is not None:
         answer = fetch(port, "/metrics", host=own_address(), **login("alice", "secret"))
@@ -541,6 +542,24 @@ def test_off_by_default(cluster):
         assert not pgpool.named("http")
     finally:
         pgpool.finish()
+
+
+def test_not_ready_while_the_last_sessions_end(cluster, engine):
+    """A smart stop: load balancers look elsewhere, and whoever is still there is served."""
+    pgpool = with_http(Pgpool(cluster, engine)).start()
+    try:
+        with pgpool.connect() as last:
+            last.execute("SELECT 1")
+            assert fetch(pgpool.http_port, "/ready").status == 200
+            pgpool.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: fetch(pgpool.http_port, "/ready").status == 503, "not to be ready")
+            assert fetch(pgpool.http_port, "/role").text == "finishing\n"
+            assert fetch(pgpool.http_port, "/health").text == "ok\n"
+            assert last.execute("SELECT 2").fetchall() == [(2,)]
+        wait_for(lambda: pgpool.process.poll() is not None, "pgpool to end")
+        assert pgpool.process.returncode == 0
+    finally:
+        pgpool.kill()
 
 
 def test_another_one_takes_its_place(dark):

@@ -260,6 +260,43 @@ def test_promtool_finds_no_fault(served, dark):
         assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
+SCRAPE_CONFIG = """
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: pgpool
+    basic_auth: {username: alice, password: secret}
+    static_configs: [{targets: ["127.0.0.1:%d"]}]
+"""
+
+
+@pytest.mark.plain
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="needs prometheus")
+def test_a_real_prometheus_scrapes_it(make_dark, tmp_path):
+    pgpool = make_dark()
+    write_users(pgpool, f"alice:{MD5_SECRET}:monitor\n")
+    pgpool.start()
+    port = free_port()
+    (tmp_path / "prometheus.yml").write_text(SCRAPE_CONFIG % pgpool.http_port)
+    with open(tmp_path / "log", "wb") as log, subprocess.Popen(
+            ["prometheus", f"--config.file={tmp_path}/prometheus.yml",
+             f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address=127.0.0.1:{port}"],
+            stdout=log, stderr=log) as prometheus:
+        def asked(query):
+            answer = fetch_or_none(port, "/api/v1/query?query=" + query)
+            return answer and answer.status == 200 and answer.json()["data"]["result"]
+        try:
+            found = wait_for(lambda: asked("pgpool_node_info"), "Prometheus to have scraped", 40)
+            assert found[0]["metric"]["node_id"] == "0"
+            assert asked("up")[0]["value"][1] == "1"
+            # as many as were written: none was taken for a bad one
+            written = len(samples(fetch(pgpool.http_port, "/metrics",
+                                        **login("alice", "secret")).text))
+            taken = asked("scrape_samples_scraped")[0]["value"][1]
+            assert int(taken) == written
+        finally:
+            prometheus.terminate()
+
+
 def board_as_rules(path):
     """What Grafana's board asks for, as rules, so that promtool can judge it."""
     with open(path, encoding="utf-8") as file:

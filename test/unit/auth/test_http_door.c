@@ -13,8 +13,11 @@
 
 #include <cmocka.h>
 
-/* md5 of "secret"; and a SCRAM verifier of "pass" would do as well */
-static const char FILE_TEXT[] = "alice:5ebe2294ecd0e0f08eab7690d2a6ee69:monitor\n";
+/* md5 of "secret"; and of "pencil" what RFC 7677 has in its example */
+static const char FILE_TEXT[] = "alice:5ebe2294ecd0e0f08eab7690d2a6ee69:monitor\n"
+                                "carol:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                                "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                                "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\n";
 
 static struct config *config;
 static struct pcp_users *users;
@@ -110,6 +113,12 @@ with_a_file_the_password_counts(void **state)
     assert_int_equal(door.proved.count, 1);
     assert_int_equal(judge(CONFIG_HTTP_PUBLIC_METRICS), HTTP_LET_IN);
     assert_int_equal(door.proved.count, 1);
+    say("carol", "pencil");
+    assert_int_equal(judge(CONFIG_HTTP_PUBLIC_METRICS), HTTP_LET_IN);
+    say("carol", "pencil ");
+    assert_int_equal(judge(CONFIG_HTTP_PUBLIC_METRICS), HTTP_ASK);
+    say("carol", "secret");
+    assert_int_equal(judge(CONFIG_HTTP_PUBLIC_METRICS), HTTP_ASK);
     say("alice", "Secret");
     assert_int_equal(judge(CONFIG_HTTP_PUBLIC_METRICS), HTTP_ASK);
     say("alice", "");

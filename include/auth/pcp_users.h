@@ -10,6 +10,8 @@
 
 #include "auth/secret.h"
 
+#include <stdbool.h>
+
 enum pcp_role {
     PCP_MONITOR = 1, /* may look */
     PCP_ADMIN,       /* may do everything */
@@ -43,6 +45,11 @@ struct pcp_user {
  * of the form that the file's first entry has, so that nobody finds out by asking who is known. */
 enum pcp_found pcp_users_find(const struct pcp_users *u, const char *user, bool channel_is_safe,
                               struct pcp_user *user_r);
+
+/* Is this the user's password? It has come in the clear, over a channel that is safe for that. A
+ * SCRAM verifier takes about a millisecond, and so does whoever is not known. */
+bool pcp_users_prove(const struct pcp_users *u, const char *user, const char *password,
+                     enum pcp_role *role_r);
 
 const char *pcp_role_name(enum pcp_role role);
 

@@ -5,6 +5,7 @@
 #define INSPECT_VIEWS_H
 
 #include "inspect/inspect.h"
+#include "ipc/slots.h"
 
 #define VIEW(name, run, ...)                                                                       \
     void run(const struct inspect_input *in, inspect_row_fn *row, void *ctx);
@@ -18,6 +19,13 @@ const char *views_role(const struct inspect_input *in, uint32_t node_id);
 /* Its status in Pgpool-II's words, and when that changed (wall clock; 0: never). */
 const char *views_status(const struct inspect_input *in, uint32_t node_id);
 int64_t views_changed_at_us(const struct inspect_input *in, uint32_t node_id);
+
+/* What was counted of it over all children, also those that have ended. */
+struct node_counters views_count_node(struct shared *shared, uint32_t node_id);
+
+/* The next server slot of a child that is used, from *at_io on; NULL behind the last. */
+const struct server_slot *views_next_server(struct shared *shared, uint32_t child_no,
+                                            uint32_t *at_io);
 
 /* As Pgpool-II words it: enum session_slot_state. */
 const char *views_session_state(uint32_t state);

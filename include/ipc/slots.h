@@ -5,6 +5,7 @@
 #ifndef IPC_SLOTS_H
 #define IPC_SLOTS_H
 
+#include "base/histogram.h"
 #include "base/util.h"
 
 #include <stdatomic.h>
@@ -25,15 +26,16 @@ enum {
 
 /* Counters of one node in one child (include/tables/counters.def names them). */
 struct node_counters {
-    uint64_t select_cnt;
-    uint64_t insert_cnt;
-    uint64_t update_cnt;
-    uint64_t delete_cnt;
-    uint64_t ddl_cnt;
-    uint64_t other_cnt;
-    uint64_t panic_cnt;
-    uint64_t fatal_cnt;
-    uint64_t error_cnt;
+#define NODE_COUNTER(id, family, label) uint64_t id##_cnt;
+#include "tables/counters.def"
+#undef NODE_COUNTER
+};
+
+/* How long things took at one node, in one child. */
+struct node_times {
+    struct histogram statements; /* from its sending, or the answer to the one in front of it, to
+                                  * the end of its answer; by the clock of the loop's turn */
+    struct histogram waits;      /* of clients for a server connection to it */
 };
 
 enum session_slot_state {
@@ -108,6 +110,7 @@ struct child_slot {
     uint64_t accepted_total;
     uint64_t routed[SLOT_REASONS];
     struct node_counters nodes[NODES_MAX];
+    struct node_times times[NODES_MAX];
 };
 
 enum proc_kind {
@@ -120,6 +123,7 @@ enum proc_kind {
     PROC_FAILOVER,
     PROC_WATCHDOG,
     PROC_WAL,
+    PROC_HTTP,
     PROC_KINDS
 };
 
@@ -128,8 +132,10 @@ struct proc_slot {
     _Atomic int32_t pid; /* 0: no process here now */
     uint32_t kind;       /* enum proc_kind */
     int64_t started_at_us;
-    _Atomic uint32_t ready;    /* its event loop runs */
-    _Atomic uint32_t retiring; /* a child that accepts no more and ends with its last session */
+    _Atomic uint32_t ready; /* its event loop runs */
+    /* It takes no more clients and ends with the last session: a child; in the parent's slot, all
+     * of this pgpool. */
+    _Atomic uint32_t retiring;
 };
 
 #endif

@@ -21,7 +21,7 @@ size_t channel_receive(int fd, void *msg, size_t size);
 
 /* As channel_send, and descriptors go along: the receiver gets copies, ours stay open. At most
  * CHANNEL_FDS_MAX. */
-enum { CHANNEL_FDS_MAX = 200 };
+enum { CHANNEL_FDS_MAX = 240 };
 bool channel_send_fds(int fd, const void *msg, size_t len, const int *fds, size_t fd_count);
 
 /* What a peer has sent, with descriptors (close-on-exec, the caller's) when it sent some. For both

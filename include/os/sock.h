@@ -46,6 +46,9 @@ bool sock_local_address(int fd, struct sock_address *addr_r);
 /* The same host; ports do not count. False for unix sockets. */
 bool sock_same_host(const struct sock_address *a, const struct sock_address *b);
 
+/* Is it an address of this machine that nobody else can reach? A unix socket's is not one. */
+bool sock_is_loopback(const struct sock_address *addr);
+
 /* Of a unix socket: the user as whom the other side runs, by the kernel's word. */
 bool sock_peer_user(int fd, uid_t *uid_r);
 

@@ -93,6 +93,8 @@ struct pool_callbacks {
     struct server_slot *(*slot_get)(void *ctx);
     void (*slot_put)(void *ctx, struct server_slot *slot);
     struct pool_places places;
+    /* A client has waited so long for a connection to it; may be NULL. */
+    void (*waited)(void *ctx, int node_id, int64_t wait_ns);
     /* Is nothing to be had there now: the database is paused, or the node drained? */
     bool (*on_hold)(void *ctx, const char *database, int node_id);
     /* Is the node of use to anybody now? */

@@ -69,6 +69,7 @@ struct proc {
     struct sock_listeners *clients; /* listening sockets for SQL clients; shared with the others,
                                      * but who accepts no more closes his own copies */
     struct sock_listeners *pcp;     /* for administration; the same */
+    struct sock_listeners *http;    /* for metrics and status; the same */
     bool forgets_status;            /* the status file is not read */
     uint8_t mock_key[32];           /* of passwords for roles that there are not (auth/secret.h) */
     struct proc_frame *frame;       /* proc.c's own */
@@ -149,6 +150,11 @@ struct pcp_users;
  * it. Blocks on the disk. */
 int proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *err);
 
+/* The same for a process that has them: true with *users_io another one (what it was before is
+ * still the caller's). A file that has become faulty leaves those in force that were known before;
+ * one that is faulty at the start lets in nobody who needs a password. */
+bool proc_take_pcp_users(const struct proc *p, bool at_start, struct pcp_users **users_io);
+
 /* ---- the entries (include/tables/processes.def) -----------------------------------------------
  */
 
@@ -156,6 +162,7 @@ void child_main(struct proc *p);
 void lag_main(struct proc *p);
 void wal_main(struct proc *p);
 void pcp_main(struct proc *p);
+void http_main(struct proc *p);
 void logger_main(struct proc *p);
 void health_main(struct proc *p);
 void failover_main(struct proc *p);

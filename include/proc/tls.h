@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "os/ask.h"
 
+#include <stdbool.h>
+
 struct config;
 struct shared;
 struct tls_context;
@@ -32,5 +34,16 @@ struct tls_sides {
 /* Takes what the parent has published in place of what there is. */
 void tls_sides_take(const struct config *cfg, struct shared *sh, struct tls_sides *sides);
 void tls_sides_free(struct tls_sides *sides);
+
+/* Certificate and key of the process for HTTP, as PEM; empty: no TLS there. */
+struct tls_http {
+    struct buf cert;
+    struct buf key;
+};
+
+/* A copy of what the parent has published. */
+void tls_http_take(struct shared *sh, struct tls_http *h_r);
+bool tls_http_equal(const struct tls_http *a, const struct tls_http *b);
+void tls_http_free(struct tls_http *h); /* wipes it; usable again */
 
 #endif

@@ -259,6 +259,7 @@ struct session {
     int64_t refused_ns;         /* when the last of them did not */
     int64_t last_write_ns;
     int64_t active_ns; /* the client's last sign of life */
+    int64_t sent_ns;   /* when the unit left that is answered next, or the answer before it came */
     struct buf in;     /* what the client sent and is not handled */
     size_t held_at;    /* in `in`: behind the whole messages of a batch that has not ended */
     struct map statements;

@@ -125,6 +125,7 @@ struct session_host {
     struct session_options options;
     struct login_host login;
     struct node_counters *counters; /* by node_id */
+    struct node_times *times;       /* the same */
     uint64_t *routed;               /* units, by enum route_reason */
     void *ctx;
     /* Is there a place for one client more? dismiss: it has left. Cancel requests need none. */

@@ -36,6 +36,8 @@ missing_packages() {
     have_library libcurl || printf 'libcurl4-openssl-dev '
     have_library jansson || printf 'libjansson-dev '
     have_library libmemcached || printf 'libmemcached-dev '
+    have_library libmicrohttpd || printf 'libmicrohttpd-dev '
+    have_library jansson || printf 'libjansson-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
     more_packages

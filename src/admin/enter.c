@@ -19,26 +19,9 @@
 #include "os/tls.h"
 #include "wire/build.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool
-is_loopback(const struct sock_address *peer)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&peer->storage;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&peer->storage;
-
-    if (peer->storage.ss_family == AF_INET)
-        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    if (peer->storage.ss_family != AF_INET6)
-        return false;
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-        return in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
-    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
 
 /* Without pcp.conf. */
 static int
@@ -120,7 +103,7 @@ enter_begin(struct admin_client *c, const struct wire_startup *p, struct err *er
 
     if (!sock_peer_address(fd, &peer))
         return err_set(err, "08006", "could not see where the administration client comes from");
-    is_local = peer.storage.ss_family == AF_UNIX || is_loopback(&peer);
+    is_local = peer.storage.ss_family == AF_UNIX || sock_is_loopback(&peer);
     if (c->admin->users != NULL && check_database(p, err) != 0)
         return -1;
     if (peer.storage.ss_family == AF_UNIX && ctlsock_is_trusted(fd)) {

@@ -6,10 +6,12 @@
  */
 #include "auth/pcp_users.h"
 
+#include "auth/challenge.h"
 #include "auth/scram_text.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "wire/build.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -213,4 +215,31 @@ pcp_users_find(const struct pcp_users *u, const char *user, bool channel_is_safe
     user_r->role = PCP_MONITOR;
     make_up(u, user, kind, &user_r->secret);
     return e != NULL ? PCP_USER_NEEDS_CLEAR : PCP_USER_UNKNOWN;
+}
+
+bool
+pcp_users_prove(const struct pcp_users *u, const char *user, const char *password,
+                enum pcp_role *role_r)
+{
+    struct buf out = BUF_EMPTY;
+    struct buf msg = BUF_EMPTY;
+    struct challenge c;
+    struct pcp_user found;
+    struct err err;
+    enum pcp_found how = pcp_users_find(u, user, true, &found);
+    bool good;
+
+    challenge_init(&c, CHALLENGE_CLEAR, user, &found.secret, NULL);
+    c.doomed |= how != PCP_USER_KNOWN;
+    build_password(&msg, password);
+    good = challenge_begin(&c, &out, &err) == 0 &&
+           challenge_step(&c, msg.data, (uint32_t)msg.len, &out, &err) == 0 &&
+           c.state == CHALLENGE_PASSED;
+    *role_r = found.role;
+    challenge_fini(&c);
+    secret_fini(&found.secret);
+    OPENSSL_cleanse(msg.data, msg.cap);
+    buf_free(&msg);
+    buf_free(&out);
+    return good;
 }

@@ -408,6 +408,9 @@ check_tls(const struct check *check)
     if ((cfg->backend_ssl_cert[0] == '\0') != (cfg->backend_ssl_key[0] == '\0'))
         fault(check, ID(backend_ssl_cert),
               "\"backend_ssl_cert\" and \"backend_ssl_key\" belong together", NULL);
+    if ((cfg->http_ssl_cert[0] == '\0') != (cfg->http_ssl_key[0] == '\0'))
+        fault(check, ID(http_ssl_cert), "\"http_ssl_cert\" and \"http_ssl_key\" belong together",
+              NULL);
     if (cfg->backend_ssl_crl_file[0] != '\0' && cfg->backend_ssl_ca_cert[0] == '\0')
         fault(check, ID(backend_ssl_crl_file),
               "\"backend_ssl_crl_file\" needs \"backend_ssl_ca_cert\"", NULL);

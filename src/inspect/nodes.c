@@ -83,24 +83,17 @@ sum_of_weights(const struct config *config)
     return sum;
 }
 
-/* Over all children, also those that have ended. */
-static struct node_counters
-count_node(struct shared *shared, uint32_t node_id)
+struct node_counters
+views_count_node(struct shared *shared, uint32_t node_id)
 {
     struct node_counters sum = {0};
 
     for (uint32_t n = 0; n < shared_layout(shared)->child_slots; n++) {
         const struct node_counters *c = &shared_child(shared, n)->nodes[node_id];
 
-        sum.select_cnt += c->select_cnt;
-        sum.insert_cnt += c->insert_cnt;
-        sum.update_cnt += c->update_cnt;
-        sum.delete_cnt += c->delete_cnt;
-        sum.ddl_cnt += c->ddl_cnt;
-        sum.other_cnt += c->other_cnt;
-        sum.panic_cnt += c->panic_cnt;
-        sum.fatal_cnt += c->fatal_cnt;
-        sum.error_cnt += c->error_cnt;
+#define NODE_COUNTER(id, family, label) sum.id##_cnt += c->id##_cnt;
+#include "tables/counters.def"
+#undef NODE_COUNTER
     }
     return sum;
 }
@@ -127,7 +120,7 @@ inspect_pool_nodes(const struct inspect_input *in, inspect_row_fn *row, void *ct
     for (uint32_t node_id = 0; node_id < in->config->backend_count; node_id++) {
         const struct config_backend *backend = &in->config->backends[node_id];
         const struct node_freshness *node = freshness_of(in, node_id);
-        struct node_counters counters = count_node(in->shared, node_id);
+        struct node_counters counters = views_count_node(in->shared, node_id);
         char number[VIEWS_NUMBER_BYTES];
         char port[VIEWS_NUMBER_BYTES];
         char weight[VIEWS_NUMBER_BYTES];
@@ -167,10 +160,12 @@ inspect_pool_backend_stats(const struct inspect_input *in, inspect_row_fn *row, 
 {
     for (uint32_t node_id = 0; node_id < in->config->backend_count; node_id++) {
         const struct config_backend *backend = &in->config->backends[node_id];
-        struct node_counters c = count_node(in->shared, node_id);
-        const uint64_t counts[] = {c.select_cnt, c.insert_cnt, c.update_cnt,
-                                   c.delete_cnt, c.ddl_cnt,    c.other_cnt,
-                                   c.panic_cnt,  c.fatal_cnt,  c.error_cnt};
+        struct node_counters c = views_count_node(in->shared, node_id);
+        const uint64_t counts[] = {
+#define NODE_COUNTER(id, family, label) c.id##_cnt,
+#include "tables/counters.def"
+#undef NODE_COUNTER
+        };
         char texts[ARRAY_LEN(counts)][VIEWS_NUMBER_BYTES];
         char number[VIEWS_NUMBER_BYTES];
         char port[VIEWS_NUMBER_BYTES];

@@ -54,9 +54,9 @@ views_session_state(uint32_t state)
     }
 }
 
-/* The next used server slot from *at_io on; NULL behind the last. Slots never used end the walk. */
-static const struct server_slot *
-next_server(struct shared *shared, uint32_t child_no, uint32_t *at_io)
+/* Slots never used end the walk. */
+const struct server_slot *
+views_next_server(struct shared *shared, uint32_t child_no, uint32_t *at_io)
 {
     while (*at_io < shared_servers_per_child(shared)) {
         const struct server_slot *server = shared_server(shared, child_no, (*at_io)++);
@@ -75,7 +75,7 @@ server_of(struct shared *shared, uint32_t child_no, uint32_t session_no)
     const struct server_slot *server;
     uint32_t at = 0;
 
-    while ((server = next_server(shared, child_no, &at)) != NULL)
+    while ((server = views_next_server(shared, child_no, &at)) != NULL)
         if (server->session == (int32_t)session_no)
             return server;
     return NULL;
@@ -220,7 +220,7 @@ inspect_pool_pools(const struct inspect_input *in, inspect_row_fn *row, void *ct
 
         if (!read_child(in->shared, n, &child))
             continue;
-        while ((server = next_server(in->shared, n, &at)) != NULL) {
+        while ((server = views_next_server(in->shared, n, &at)) != NULL) {
             struct pool_row pool;
 
             read_pool(in->shared, n, server, &pool);

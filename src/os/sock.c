@@ -149,6 +149,21 @@ sock_peer(int fd, char *host, size_t host_size, int *port_r)
 }
 
 bool
+sock_is_loopback(const struct sock_address *addr)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&addr->storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr->storage;
+
+    if (addr->storage.ss_family == AF_INET)
+        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (addr->storage.ss_family != AF_INET6)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        return in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
+    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+bool
 sock_peer_user(int fd, uid_t *uid_r)
 {
     struct ucred peer;

@@ -101,12 +101,15 @@ pool_wait(struct pool *p, struct pool_waiter *w)
 void
 pool_wait_no_more(struct pool *p, struct pool_waiter *w)
 {
+    const struct pool_callbacks *c = pool_callbacks(p);
     struct line *line = w->line;
 
     if (line == NULL)
         return;
     list_remove(&w->link);
     w->line = NULL;
+    if (w->slot != NULL && w->node_id >= 0 && c->waited != NULL)
+        c->waited(c->ctx, w->node_id, io_now_ns(pool_io(p)) - w->since_ns);
     pool_show_waiting(w->slot, NULL);
     pool_queue(p)->count--;
     line->count--;

@@ -565,6 +565,7 @@ child_new(struct proc *p)
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
+        .times = c->slot->times,
         .routed = c->slot->routed,
         .ended = session_ended,
     };

@@ -53,6 +53,14 @@ slot_get(void *ctx)
 }
 
 static void
+waited(void *ctx, int node_id, int64_t wait_ns)
+{
+    struct child *c = ctx;
+
+    histogram_add(&c->slot->times[node_id].waits, wait_ns);
+}
+
+static void
 slot_put(void *ctx, struct server_slot *slot)
 {
     struct child *c = ctx;
@@ -306,6 +314,7 @@ child_pool_callbacks(struct child *c)
                                    .node_failed = node_failed,
                                    .slot_get = slot_get,
                                    .slot_put = slot_put,
+                                   .waited = waited,
                                    .places = limits_places(&c->limits),
                                    .on_hold = child_is_on_hold,
                                    .usable = is_of_use,

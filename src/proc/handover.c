@@ -9,6 +9,7 @@
  *     +writes
  *     +client ADDRESS
  *     +pcp ADDRESS
+ *     +http ADDRESS
  *     +elder PID FIRST COUNT          the channel to an older generation
  *
  * It lies in the channel before the new program is started, which inherits the other end; so
@@ -56,13 +57,14 @@ handover_send(int fd, struct parent *pa, struct err *err)
     struct parcel p = {.text = BUF_EMPTY};
     bool sent;
 
-    _Static_assert(CHANNEL_FDS_MAX >= 2 * (int)SOCK_LISTEN_MAX + (int)ELDERS_MAX + 2, "all fit");
+    _Static_assert(CHANNEL_FDS_MAX >= 3 * (int)SOCK_LISTEN_MAX + (int)ELDERS_MAX + 2, "all fit");
     buf_printf(&p.text, "%s\nself %d %u %u\npid_file %s\n+log\n+writes\n", greeting, (int)getpid(),
                pa->base.child_base, shared_layout(pa->base.shared)->child_slots, pa->pidfile.path);
     p.fds[p.count++] = pa->own_stderr >= 0 ? pa->own_stderr : STDERR_FILENO;
     p.fds[p.count++] = shared_writes_fd(pa->base.shared);
     add_listeners(&p, "client", &pa->clients);
     add_listeners(&p, "pcp", &pa->pcp);
+    add_listeners(&p, "http", &pa->http);
     for (uint32_t n = 0; n < ELDERS_MAX; n++) {
         const struct peer *elder = &pa->peers.elders[n];
 
@@ -147,6 +149,8 @@ take_line(struct handover *h, const char *line, int fd)
         rc = sock_listeners_add(&h->clients, value, fd, &ignored);
     else if (is_word(line, len, "+pcp"))
         rc = sock_listeners_add(&h->pcp, value, fd, &ignored);
+    else if (is_word(line, len, "+http"))
+        rc = sock_listeners_add(&h->http, value, fd, &ignored);
     else if (is_word(line, len, "+elder"))
         rc = take_peer(h, value, fd);
     else if (is_word(line, len, "+log"))
@@ -224,5 +228,6 @@ handover_close_rest(struct handover *h)
         return;
     sock_listeners_close(&h->clients, false);
     sock_listeners_close(&h->pcp, false);
+    sock_listeners_close(&h->http, false);
     fd_close(&h->log_fd);
 }

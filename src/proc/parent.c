@@ -199,6 +199,7 @@ parent_stop(struct parent *pa, enum proc_stop mode)
     if (pa->stopping == 0 && (pa->from == NULL || pa->took_over)) {
         notify_stopping();
         sock_listeners_refuse(&pa->clients);
+        atomic_store(&shared_proc(pa->base.shared, SLOT_PARENT)->retiring, 1);
     }
     pa->stopping = mode;
     show_title(pa);
@@ -482,6 +483,8 @@ say_what_we_do(const struct parent *pa)
 
     for (uint32_t n = 0; n < pa->clients.count; n++)
         log_info("listening on \"%s\"", pa->clients.list[n].text);
+    for (uint32_t n = 0; n < pa->http.count; n++)
+        log_info("listening on \"%s\" for HTTP", pa->http.list[n].text);
     if (cfg->logging_collector)
         log_info("further log output goes to files in \"%s\"", cfg->log_directory);
     else if (!pa->cmd->foreground && (cfg->log_destination & CONFIG_LOG_SYSLOG) == 0 &&
@@ -578,8 +581,11 @@ parent_main(const struct command *cmd, struct config *cfg)
     bool stands_in;
     int status = 1;
 
-    pa.base =
-        (struct proc){.config = cfg, .files = &cmd->files, .clients = &pa.clients, .pcp = &pa.pcp};
+    pa.base = (struct proc){.config = cfg,
+                            .files = &cmd->files,
+                            .clients = &pa.clients,
+                            .pcp = &pa.pcp,
+                            .http = &pa.http};
     pa.base.forgets_status = cmd->discard_status;
     peers_init(&pa.peers);
     proc_configure_log(cfg, cmd->debug);

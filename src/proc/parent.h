@@ -51,6 +51,7 @@ struct parent {
     bool made_log_directory;
     struct sock_listeners clients;
     struct sock_listeners pcp;
+    struct sock_listeners http; /* none without http_listen_addresses */
     int life[2];     /* [1] stays open as long as we live; the others see the end of [0] */
     int log_pipe[2]; /* {-1, -1} without logging_collector */
     int own_stderr;  /* what stderr was before the logger's pipe; -1 without */

@@ -12,6 +12,7 @@
 #include "cluster/view.h"
 #include "os/channel.h"
 #include "os/file.h"
+#include "os/http_server.h"
 #include "os/limits.h"
 #include "os/memcached_client.h"
 #include "os/random.h"
@@ -29,6 +30,7 @@
 
 enum {
     BACKLOG_MAX = 10000,
+    HTTP_BACKLOG = 64,
     LOG_PIPE_BYTES = 1024 * 1024,
     OWN_DESCRIPTORS = 96, /* of a process, besides its clients and servers */
     SPARE_NODES = 8,      /* that can be added without a restart */
@@ -139,6 +141,24 @@ parent_own_sockets(struct parent *pa)
 }
 
 static int
+open_http(struct parent *pa, struct err *err)
+{
+    const struct config_list *hosts = &pa->config->http_listen_addresses;
+
+    if (hosts->count > 0 && !http_server_is_built()) {
+        err_set(err, "0A000", "HTTP is not supported by this build");
+        err_hint(err, "leave \"http_listen_addresses\" empty");
+        return -1;
+    }
+    for (uint32_t n = 0; n < hosts->count; n++) {
+        if (sock_listen_tcp(&pa->http, hosts->items[n], (uint16_t)pa->config->http_port,
+                            HTTP_BACKLOG, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
 open_sockets(struct parent *pa, struct err *err)
 {
     const struct config *cfg = pa->config;
@@ -151,6 +171,7 @@ open_sockets(struct parent *pa, struct err *err)
     if (pa->from != NULL) {
         pa->clients.former = &pa->from->clients;
         pa->pcp.former = &pa->from->pcp;
+        pa->http.former = &pa->from->http;
     }
     if (listen_on(&pa->clients, &sql, &options, err) != 0)
         return -1;
@@ -162,7 +183,9 @@ open_sockets(struct parent *pa, struct err *err)
     socket_options(pa, true, &options);
     if (listen_on(&pa->pcp, &pcp, &options, err) != 0)
         return -1;
-    pa->clients.former = pa->pcp.former = NULL;
+    if (open_http(pa, err) != 0)
+        return -1;
+    pa->clients.former = pa->pcp.former = pa->http.former = NULL;
     return 0;
 }
 
@@ -422,6 +445,7 @@ parent_close(struct parent *pa)
     free(pa->from);
     sock_listeners_close(&pa->clients, true);
     sock_listeners_close(&pa->pcp, true);
+    sock_listeners_close(&pa->http, true);
     inboxes_free(pa->base.inboxes);
     wakes_free(pa->base.wakes);
     cache_shared_free(pa->base.cache);

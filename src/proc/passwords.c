@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -140,4 +141,26 @@ proc_read_pcp_users(const char *path, struct pcp_users **users_r, struct err *er
         rc = pcp_users_parse(buf_cstr(&text), text.len, path, users_r, err);
     forget(&text);
     return rc;
+}
+
+bool
+proc_take_pcp_users(const struct proc *p, bool at_start, struct pcp_users **users_io)
+{
+    const char *path = p->files->pcp_conf;
+    struct pcp_users *fresh;
+    struct err err;
+
+    if (proc_read_pcp_users(path, &fresh, &err) != 0) {
+        log_error("%s", err.message);
+        if (!at_start) {
+            log_error("the users of administration stay those that they were");
+            return false;
+        }
+        if (pcp_users_parse("", 0, path, &fresh, &err) != 0) {
+            log_fatal("%s", err.message);
+            exit(1);
+        }
+    }
+    *users_io = fresh;
+    return true;
 }

@@ -13,10 +13,8 @@
 #include "auth/pcp_users.h"
 #include "base/arena.h"
 #include "base/log.h"
-#include "cluster/nodes.h"
-#include "cluster/view.h"
-#include "inspect/inspect.h"
 #include "proc/hba.h"
+#include "proc/inspection.h"
 #include "proc/proc.h"
 #include "proc/tls.h"
 
@@ -30,12 +28,7 @@ struct pcp {
     struct pcp_users *users;  /* of pcp.conf; NULL: there is no such file */
     struct passwd *passwords; /* of pool_passwd, for EXPLAIN LOGIN */
     struct proc_hba hba;
-    struct inspect_input input;
-    struct cluster_view view;
-    struct cluster_freshness freshness;
-    uint64_t freshness_epoch;
-    struct cluster_nodes nodes;
-    uint64_t nodes_epoch;
+    struct proc_inspection inspection;
     struct io_listener *listeners[SOCK_LISTEN_MAX];
     uint32_t listener_count;
     bool accepting;
@@ -45,56 +38,17 @@ struct pcp {
 
 enum { CLOSING_MS = 1 };
 
-/* ---- what the views show ---- */
-
-static void
-rebuild_view(struct pcp *s)
-{
-    struct cluster_members members;
-
-    cluster_members_from_config(&members, s->proc->config);
-    cluster_view_build(&s->view, &s->freshness, &members, &s->nodes);
-}
-
-static void
-look_at_freshness(struct pcp *s)
-{
-    const struct area *a = shared_freshness(s->proc->shared);
-
-    const struct area *n = shared_nodes(s->proc->shared);
-
-    if (area_epoch(a) == s->freshness_epoch && area_epoch(n) == s->nodes_epoch)
-        return;
-    s->freshness_epoch = area_read(a, &s->freshness);
-    s->nodes_epoch = area_read(n, &s->nodes);
-    rebuild_view(s);
-}
-
 /* ---- users ---- */
 
-/* A file that has become faulty leaves those in force that were known before. One that is faulty
- * when we start lets in nobody who needs a password. */
 static void
 read_users(struct pcp *s, bool at_start)
 {
-    const char *path = s->proc->files->pcp_conf;
-    struct pcp_users *fresh;
-    struct err err;
+    struct pcp_users *before = s->users;
 
-    if (proc_read_pcp_users(path, &fresh, &err) != 0) {
-        log_error("%s", err.message);
-        if (!at_start) {
-            log_error("the users of administration stay those that they were");
-            return;
-        }
-        if (pcp_users_parse("", 0, path, &fresh, &err) != 0) {
-            log_fatal("%s", err.message);
-            exit(1);
-        }
-    }
-    admin_set_users(s->admin, fresh);
-    pcp_users_free(s->users);
-    s->users = fresh;
+    if (!proc_take_pcp_users(s->proc, at_start, &s->users))
+        return;
+    admin_set_users(s->admin, s->users);
+    pcp_users_free(before);
 }
 
 /* ---- clients of the other port, for those who ask about them ---- */
@@ -246,8 +200,7 @@ on_config(void *ctx, const struct config *before UNUSED)
 {
     struct pcp *s = ctx;
 
-    s->input.config = s->proc->config;
-    rebuild_view(s);
+    proc_inspection_configure(&s->inspection);
     read_users(s, false);
     read_rules(s);
     read_tls(s);
@@ -258,7 +211,7 @@ on_wake(void *ctx)
 {
     struct pcp *s = ctx;
 
-    look_at_freshness(s);
+    proc_inspection_look(&s->inspection);
     if (!s->accepting)
         clients_changed(s);
 }
@@ -295,22 +248,8 @@ pcp_new(struct proc *p)
                                     .check_files = check_files};
 
     s->proc = p;
-    s->freshness.primary_id = -1;
-    s->input = (struct inspect_input){
-        .config = p->config,
-        .shared = p->shared,
-        .cache = p->cache,
-        .freshness = &s->freshness,
-        .view = &s->view,
-        .nodes = &s->nodes,
-        .load_balance_node = -1,
-        .hba_reader = &proc_hba_reader,
-        .hba_path = p->files->hba,
-        .ident_path = p->files->ident,
-    };
-    rebuild_view(s);
-    look_at_freshness(s);
-    s->admin = admin_new(p->io, &s->input, &host);
+    proc_inspection_init(&s->inspection, p);
+    s->admin = admin_new(p->io, &s->inspection.input, &host);
     read_users(s, true);
     read_rules(s);
     read_tls(s);

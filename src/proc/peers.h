@@ -100,6 +100,7 @@ struct handover {
     struct peers *peers; /* filled: elders[0] is the one whom we succeed */
     struct sock_listeners clients;
     struct sock_listeners pcp;
+    struct sock_listeners http;
     int log_fd;    /* what its stderr was, where its log goes */
     int writes_fd; /* the word of the last write (ipc/shared.h) */
     char pid_file[PID_FILE_BYTES];

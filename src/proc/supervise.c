@@ -47,6 +47,8 @@ kind_of_slot(const struct parent *pa, uint32_t slot)
         return PROC_WAL;
     case SLOT_WATCHDOG:
         return PROC_WATCHDOG;
+    case SLOT_HTTP:
+        return PROC_HTTP;
     default:
         return PROC_LOGGER;
     }
@@ -133,6 +135,8 @@ become(struct parent *pa, uint32_t slot, pid_t parent_pid)
     peers_forget(&pa->peers);
     if (slot != SLOT_PCP)
         sock_listeners_close(&pa->pcp, false);
+    if (slot != SLOT_HTTP)
+        sock_listeners_close(&pa->http, false);
     if (slot < pa->first_child)
         sock_listeners_close(&pa->clients, false);
 }
@@ -235,6 +239,8 @@ is_wanted(const struct parent *pa, uint32_t slot)
     case PROC_LAG:
     case PROC_PCP:
         return true;
+    case PROC_HTTP:
+        return pa->http.count > 0;
     case PROC_WAL:
         return pa->base.cache != NULL && pa->base.cache->streams != NULL && !pa->succeeded;
     case PROC_WATCHDOG:

@@ -35,6 +35,8 @@ enum file {
     FILE_BACKEND_KEY,
     FILE_BACKEND_CA,
     FILE_BACKEND_CRL,
+    FILE_HTTP_CERT,
+    FILE_HTTP_KEY,
     FILE_COUNT,
 };
 
@@ -116,7 +118,7 @@ add_command(struct buf *out, const char *command, const char *key_path)
 /* A loop of its own, for a bounded time: at start there is none yet, and a reload has to know the
  * outcome. The parent serves no clients. */
 static int
-ask_passphrase(const struct config *cfg, char **passphrase_r, struct err *err)
+ask_passphrase(const struct config *cfg, const char *key_path, char **passphrase_r, struct err *err)
 {
     static const struct run_ops ops = {on_line, on_end};
     struct io_options io_options = {.engine = IO_ENGINE_EPOLL};
@@ -129,7 +131,7 @@ ask_passphrase(const struct config *cfg, char **passphrase_r, struct err *err)
 
     if (rc != 0)
         return -1;
-    add_command(&command, cfg->ssl_passphrase_command, cfg->ssl_key);
+    add_command(&command, cfg->ssl_passphrase_command, key_path);
     options.command = buf_cstr(&command);
     rc = run_start(a.io, &options, &a, &run, err);
     if (rc == 0)
@@ -178,18 +180,18 @@ check_key_access(const char *path, struct err *err)
 }
 
 static int
-read_key(const struct config *cfg, struct buf *out, struct err *err)
+read_key(const struct config *cfg, const char *path, struct buf *out, struct err *err)
 {
     struct buf text = BUF_EMPTY;
     struct tls_text key;
     char *passphrase = NULL;
-    int rc = check_key_access(cfg->ssl_key, err);
+    int rc = check_key_access(path, err);
 
     if (rc == 0)
-        rc = file_read(cfg->ssl_key, TLS_FILES_MAX, &text, err);
+        rc = file_read(path, TLS_FILES_MAX, &text, err);
     key = (struct tls_text){(const char *)text.data, text.len};
     if (rc == 0 && tls_key_is_encrypted(key) && cfg->ssl_passphrase_command[0] != '\0') {
-        rc = ask_passphrase(cfg, &passphrase, err);
+        rc = ask_passphrase(cfg, path, &passphrase, err);
         if (rc == 0)
             rc = tls_decrypt_key(key, passphrase, out, err);
     } else if (rc == 0) {
@@ -228,10 +230,14 @@ read_trust(const struct config *cfg, struct buf *texts, struct err *err)
 static int
 read_texts(const struct config *cfg, struct buf *texts, struct err *err)
 {
-    if (cfg->ssl &&
-        (read_any(cfg->ssl_cert, &texts[FILE_CERT], err) != 0 ||
-         read_key(cfg, &texts[FILE_KEY], err) != 0 || read_trust(cfg, texts, err) != 0 ||
-         read_any(cfg->ssl_dh_params_file, &texts[FILE_DH], err) != 0))
+    if (cfg->ssl && (read_any(cfg->ssl_cert, &texts[FILE_CERT], err) != 0 ||
+                     read_key(cfg, cfg->ssl_key, &texts[FILE_KEY], err) != 0 ||
+                     read_trust(cfg, texts, err) != 0 ||
+                     read_any(cfg->ssl_dh_params_file, &texts[FILE_DH], err) != 0))
+        return -1;
+    if (cfg->http_ssl_cert[0] != '\0' &&
+        (read_any(cfg->http_ssl_cert, &texts[FILE_HTTP_CERT], err) != 0 ||
+         read_key(cfg, cfg->http_ssl_key, &texts[FILE_HTTP_KEY], err) != 0))
         return -1;
     if (cfg->backend_sslmode == CONFIG_SSLMODE_DISABLE)
         return 0;
@@ -365,6 +371,24 @@ warn(const struct tls_context *context, const char *option, const char *path)
         log_warning("%s \"%s\": %s", option, path, warning.message);
 }
 
+/* Another library uses them (os/http_server.h); what is wrong with them, this one says, too. */
+static int
+try_http(const struct config *cfg, const struct tls_text *texts, struct err *err)
+{
+    struct tls_options o = {.cert = texts[FILE_HTTP_CERT], .key = texts[FILE_HTTP_KEY]};
+    struct tls_context *context;
+
+    if (cfg->http_ssl_cert[0] == '\0')
+        return 0;
+    if (tls_context_new(&o, &context, err) != 0) {
+        err_prefix(err, "TLS for HTTP (\"http_ssl_cert\" is \"%.200s\"): ", cfg->http_ssl_cert);
+        return -1;
+    }
+    warn(context, "http_ssl_cert", cfg->http_ssl_cert);
+    tls_context_unref(context);
+    return 0;
+}
+
 static int
 try_texts(const struct config *cfg, const struct buf *files, struct err *err)
 {
@@ -373,7 +397,7 @@ try_texts(const struct config *cfg, const struct buf *files, struct err *err)
 
     if (!find_texts(files->data, files->len, texts))
         return err_set(err, NULL, "certificates and keys cannot be handed to the children");
-    if (make_sides(cfg, texts, NULL, &sides, err) != 0)
+    if (try_http(cfg, texts, err) != 0 || make_sides(cfg, texts, NULL, &sides, err) != 0)
         return -1;
     warn(sides.accepts, "ssl_cert", cfg->ssl_cert);
     warn(sides.connects, "backend_ssl_cert", cfg->backend_ssl_cert);
@@ -427,4 +451,45 @@ tls_sides_take(const struct config *cfg, struct shared *sh, struct tls_sides *si
     }
     OPENSSL_cleanse(bytes, len);
     free(bytes);
+}
+
+/* ---- the process for HTTP ---- */
+
+void
+tls_http_take(struct shared *sh, struct tls_http *h_r)
+{
+    struct tls_text texts[FILE_COUNT];
+    size_t len;
+    uint8_t *bytes = shared_read_tls(sh, &len);
+
+    *h_r = (struct tls_http){BUF_EMPTY, BUF_EMPTY};
+    if (bytes == NULL)
+        return;
+    if (find_texts(bytes, len, texts)) {
+        buf_add(&h_r->cert, texts[FILE_HTTP_CERT].data, texts[FILE_HTTP_CERT].len);
+        buf_add(&h_r->key, texts[FILE_HTTP_KEY].data, texts[FILE_HTTP_KEY].len);
+    } else {
+        log_error("certificates and keys in shared memory cannot be read");
+    }
+    OPENSSL_cleanse(bytes, len);
+    free(bytes);
+}
+
+static bool
+is_same(const struct buf *a, const struct buf *b)
+{
+    return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+bool
+tls_http_equal(const struct tls_http *a, const struct tls_http *b)
+{
+    return is_same(&a->cert, &b->cert) && is_same(&a->key, &b->key);
+}
+
+void
+tls_http_free(struct tls_http *h)
+{
+    tls_files_free(&h->cert);
+    tls_files_free(&h->key);
 }

@@ -218,6 +218,7 @@ upgrade_done(struct parent *pa)
     peers_close_elders(pa);
     sock_listeners_close(&pa->clients, true);
     sock_listeners_close(&pa->pcp, true);
+    sock_listeners_close(&pa->http, true);
     pidfile_drop(&pa->pidfile);
     answer(&up->client, "done %d", (int)up->pid);
     upgrade_close_door(pa);

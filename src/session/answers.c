@@ -268,6 +268,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
             cache_cycle_end(s, server, e, failed);
         s->tx_status = server->tx_status;
         s->active_ns = io_now_ns(s->host->io);
+        histogram_add(&s->host->times[server->node_id].statements, s->active_ns - s->sent_ns);
+        s->sent_ns = s->active_ns;
         keeps_cycle_end(s, server, failed || in_tx);
     }
     notice_flush(s);

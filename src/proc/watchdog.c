@@ -12,6 +12,8 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "cache/shared.h"
+#include "cache/versions.h"
 #include "config/config.h"
 #include "os/clock.h"
 #include "watchdog/nodes.h"
@@ -94,6 +96,12 @@ carry_out(struct watchdog *w, const struct wd_action *action)
         break;
     case WD_DO_END:
         end_when_idle(w);
+        break;
+    case WD_DO_ESCALATE:
+        /* what was written through the leader before may have made no result of ours invalid */
+        if (w->proc->cache != NULL && w->proc->config->clear_memqcache_on_escalation)
+            versions_raise_all(w->proc->cache->versions);
+        wd_runner_do(w->runner, action);
         break;
     default:
         wd_runner_do(w->runner, action);

@@ -65,7 +65,8 @@ open_dir() {
     [ -w "$dir" ] ||
         fail "\"$dir\" belongs to $(stat -c %U "$dir"): run it as that user, or choose --dir"
     exec 9>"$dir/.lock"
-    flock -n 9 || fail "another $NAME is working in \"$dir\""
+    # shellcheck disable=SC2086 # words are meant
+    flock ${lock_wait:--n} 9 || fail "another $NAME is working in \"$dir\""
     cd /
     invocation=$PROGRAM
     [ "$dir" = "$(default_dir)" ] || invocation="$PROGRAM --dir $(printf '%q' "$dir")"

@@ -108,8 +108,9 @@ all_up() {
 holders() {
     local number
     for number in 0 1 2; do
-        ! ip -n "$(space "pgpool$number")" -o address show 2>/dev/null |
-            grep -q " $VIRTUAL/" || printf 'pgpool%s ' "$number"
+        case $(ip -n "$(space "pgpool$number")" -o address show 2>/dev/null) in
+            *" $VIRTUAL/"*) printf 'pgpool%s ' "$number" ;;
+        esac
     done
 }
 
@@ -118,7 +119,7 @@ show_end() {
     holder=$(holders)
     holder=${holder%% *}
     step 'SHOW pool_watchdog'
-    through_virtual -P pager=off -c 'SHOW pool_watchdog' || true
+    through_virtual -P pager=off -x -c 'SHOW pool_watchdog' || true
     cat <<TEXT
 
 The virtual address is $VIRTUAL, and $holder holds it now. From the client's place:

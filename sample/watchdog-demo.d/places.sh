@@ -57,7 +57,7 @@ places_possible() {
     return "$status"
 }
 
-space_exists() { ip netns list | grep -q "^$1\\( \\|\$\\)"; }
+space_exists() { [ -e "/run/netns/$1" ]; }
 
 make_place() {
     local place=$1 name

@@ -92,9 +92,10 @@ start_node() {
     wait_for "$1: waiting until it answers" 60 "$dir/$1.log" node_answers "$1"
 }
 
+# create_roles PLACE: of the primary
 create_roles() {
     local log=$dir/roles.log
-    admin_sql node0 <<SQL >/dev/null 2>"$log" || fail 'could not create the roles' "$log"
+    admin_sql "$1" <<SQL >/dev/null 2>"$log" || fail 'could not create the roles' "$log"
 SET synchronous_commit = local;
 SELECT 'CREATE ROLE $APP_USER LOGIN PASSWORD ''$(password_of "$APP_USER")'''
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$APP_USER')
@@ -138,12 +139,14 @@ start_servers() {
     write_passwords
     if [ ! -d "$dir/node0" ] && [ ! -d "$dir/node1" ] && [ ! -d "$dir/node2" ]; then
         create_primary
-        start_node node0
-        create_roles
     fi
     for node in node0 node1 node2; do
         [ ! -d "$dir/$node" ] || start_node "$node"
     done
+    if [ ! -e "$dir/.roles" ]; then
+        create_roles node0
+        : >"$dir/.roles"
+    fi
     for node in node0 node1 node2; do
         [ ! -d "$dir/$node" ] || continue
         primary=$(current_primary)

@@ -64,9 +64,10 @@ class Member:
 class Etcd:
     member_class = Member
     prefix = ()  # of etcdctl's commands
+    base = None  # where its directory is
 
     def __init__(self, count=1, authority=None, identity=None):
-        self.directory = tempfile.mkdtemp(prefix="pgpool-etcd-")
+        self.directory = tempfile.mkdtemp(prefix="pgpool-etcd-", dir=self.base)
         self.authority, self.identity = authority, identity
         self.members = []
         self.members += [self.member_class(self, f"m{number}") for number in range(count)]

@@ -106,8 +106,10 @@ class Network:
     def cut(self, sender, receiver):
         rule = ("rule", "add", "pref", "5", "iif", "eth0", "from", self.address(sender),
                 "blackhole")
-        self._ip("-n", self.places[receiver], *rule)
-        self.cuts.append((self.places[receiver], rule))
+        cut = (self.places[receiver], rule)
+        if cut not in self.cuts:
+            self._ip("-n", self.places[receiver], *rule)
+            self.cuts.append(cut)
 
     def cut_both(self, one, other):
         self.cut(one, other)

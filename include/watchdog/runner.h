@@ -8,8 +8,8 @@
  * words parted by blanks, $_IP_$ and $_LIFETIME_$ replaced. With $_LIFETIME_$ in if_up_cmd the
  * address is up until the moment that the watchdog says, less up to a second, and the kernel takes
  * it away then, whatever has become of us. Without it a guardian, a small process of its own,
- * waits for our end and runs if_down_cmd then. What an earlier life has left up is taken down
- * first.
+ * waits for our end and runs if_down_cmd then. What an earlier life has left up is taken down,
+ * with a lifetime only when that has passed and it is still there.
  */
 #ifndef WATCHDOG_RUNNER_H
 #define WATCHDOG_RUNNER_H
@@ -26,8 +26,7 @@ struct wd_runner_ops {
     void (*address_ended)(void *ctx, bool done);
 };
 
-/* config is read during the call alone; io and ops must outlive the runner. Begins to take down
- * what was left up. */
+/* config is read during the call alone; io and ops must outlive the runner. */
 struct wd_runner *wd_runner_new(struct io *io, const struct config *config,
                                 const struct wd_runner_ops *ops, void *ctx);
 

@@ -268,6 +268,8 @@ def test_switchover(team):
         load.wait_going_on()
     for load in loads:
         load.finish(primary)
+    for member in team.members:
+        member.wait_whole()  # the old one becomes a standby
 
 
 def test_start_without_etcd(team):

@@ -60,6 +60,30 @@ def test_lists_of_nodes_that_differ(team):
     assert any(" here and \"" in row["difference"] for row in rows(third) if row["is_self"] == "NO")
 
 
+@pytest.mark.parametrize("clears, more", [("on", 0), ("off", 1)])
+def test_a_new_leader_begins_with_an_empty_cache(engine, clears, more):
+    """What the old one has let pass may have changed anything."""
+    team = Team(engine, memory_cache_enabled="on", clear_memqcache_on_escalation=clears)
+    try:
+        first, second = team.members
+        with team.nodes[0].connect() as one:
+            one.execute("CREATE TABLE kept AS SELECT 1 AS a")
+
+        def hits():
+            second.value("SELECT a FROM kept")
+            return int(second.show("pool_cache")[0]["num_cache_hits"])
+
+        before = hits()
+        wait_for(lambda: hits() > before, "the answer to be kept", 30)
+        team.kill(first)
+        wait_for(second.leads, "the other one to lead", 30)
+        wait_for(lambda: rows(second)[0]["escalated"] == "YES", "it to be told")
+        before = int(second.show("pool_cache")[0]["num_cache_hits"])
+        assert hits() == before + more
+    finally:
+        team.finish()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may give the host an address")
 def test_the_address_goes_with_pgpool(engine):
     def is_up():

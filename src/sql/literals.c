@@ -70,7 +70,8 @@ determinism_time_type(const char *type)
 
     if (dot != NULL)
         type = dot + 1;
-    len = strcspn(type, " ([");
+    type += *type == '"';
+    len = strcspn(type, " ([\"");
     return is_time_word(type, len);
 }
 
@@ -391,6 +392,21 @@ typed_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sco
     return end + 1;
 }
 
+/* XMLTABLE and its like read texts as the types of their columns. */
+static void
+judge_columns(struct sql_determinism *d, uint32_t n, uint32_t open)
+{
+    int kind = d->t[n].kind;
+
+    if (kind != K_XMLTABLE && kind != K_JSON_TABLE && kind != K_JSON_VALUE && kind != K_JSON_QUERY)
+        return;
+    for (uint32_t at = open + 1; at < d->t[open].match; at++) {
+        if (is_time_type(d, at))
+            determinism_refuse(d, "Take it as a text, and use to_timestamp() or to_date().",
+                               "a text that is read as a time may be \"now\"");
+    }
+}
+
 /* CAST('now' AS date), date('now'); 0: none. */
 static uint32_t
 called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *scope)
@@ -403,6 +419,8 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
     if (!sql_is_name(&d->t[n]) || open >= d->end || d->t[open].kind != '(')
         return 0;
     close = d->t[open].match;
+    if (!scope->answer)
+        judge_columns(d, n, open);
     if (d->t[n].kind == K_CAST) {
         for (as = open + 1; as < close && d->t[as].kind != K_AS; as++) {
             if (d->t[as].kind == '(')

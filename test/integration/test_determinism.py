@@ -10,7 +10,7 @@ import pytest
 from independent import Independent
 from proxy import binary
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.takes(60)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(60)]
 
 PROGRAM = os.path.join(os.path.dirname(binary()), "test", "integration", "determine")
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "corpus", "determinism")

@@ -387,6 +387,7 @@ typed_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sco
     end = determinism_type_end(d, n);
     if (end >= d->end || d->t[end].kind != T_STRING)
         return 0;
+    d->looked_at[end] = true;
     if (is_time_type(d, n) && determinism_says_now(d, end) && !scope->answer)
         ask(d, n, end + 1, determinism_written(d, n, end));
     return end + 1;
@@ -429,6 +430,7 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
         if (as >= close || !is_time_type(d, as + 1))
             return 0;
         if (as == open + 2 && d->t[open + 1].kind == T_STRING) {
+            d->looked_at[open + 1] = true;
             if (determinism_says_now(d, open + 1) && !scope->answer)
                 ask(d, n, close + 1, determinism_written(d, as + 1, close));
             return close + 1;
@@ -440,6 +442,7 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
     }
     if (close == open + 2 && d->t[open + 1].kind == T_STRING && is_time_type(d, last) &&
         (last > n || (d->t[n].kind != K_TIME && d->t[n].kind != K_TIMESTAMP))) {
+        d->looked_at[open + 1] = true;
         if (determinism_says_now(d, open + 1) && !scope->answer)
             ask(d, n, close + 1, determinism_written(d, n, last + 1));
         return close + 1;
@@ -457,6 +460,7 @@ determinism_literal(struct sql_determinism *d, uint32_t n, uint32_t to,
         return cast(d, n, scope);
     if (d->t[n].kind == T_STRING) {
         bool casted = n + 1 < to && d->t[n + 1].kind == T_CAST;
+        d->looked_at[n] = true;
         if (!determinism_says_now(d, n))
             return n + 1;
         return casted ? literal_and_casts(d, n, scope) : bare_literal(d, n, to, scope);

@@ -26,6 +26,7 @@ struct sql_determinism {
     const struct sql_table *tables; /* of the statement */
     uint32_t table_count;
     struct sql_list seen; /* struct sql_text: calls that were looked at */
+    bool *looked_at;      /* by token: calls, words for the current time, literals */
     bool reads;           /* what its outermost query gives goes to the client */
     bool recalls;         /* has a value of the kind RECALLED */
     bool refused;
@@ -93,6 +94,8 @@ uint32_t determinism_parenthesis(struct sql_determinism *d, uint32_t n,
 /* The token at n, which is no parenthesis; returns the next to look at. */
 uint32_t determinism_look(struct sql_determinism *d, uint32_t n, uint32_t to,
                           const struct sql_scope *scope);
+/* Is it one of the calls, words and literals that give something else each time? */
+bool determinism_varies(struct sql_determinism *d, uint32_t n);
 /* Does a call from first on give several rows, or sum several up to one? */
 void determinism_counts(struct sql_determinism *d, uint32_t from, uint32_t to, bool *several_r,
                         bool *aggregate_r);

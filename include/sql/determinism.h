@@ -25,9 +25,10 @@
 /* A column of a table, in the table's order; dropped ones are not there. */
 struct sql_known_column {
     const char *name;
-    const char *type;     /* format_type(atttypid, NULL): without modifiers */
+    const char *type;     /* with its schema: pg_catalog.bpchar, pg_catalog."timestamp"; not as
+                           * format_type() has it, where "character" is one letter */
     const char *fallback; /* its default, as pg_get_expr() has it, or that of its type; of identity
-                           * columns nextval('...'::regclass); NULL: none */
+                           * columns nextval('...'::regclass); NULL: none, as of generated ones */
     bool always;          /* GENERATED ALWAYS AS IDENTITY */
 };
 

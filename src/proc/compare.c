@@ -74,6 +74,9 @@ failed(void *ctx, const struct err *err, bool asked)
 
     n->failed = true;
     n->err = *err;
+    /* its transaction is gone, whether it was asked or not */
+    n->all->lost |=
+        !asked || ask_failure(n->ask) != ASK_SERVER || strncmp(err->sqlstate, "57P", 3) == 0;
     if (asked)
         end_one(n->all);
 }
@@ -84,6 +87,8 @@ ask_some(struct compare *c, const char *sql, uint32_t count)
     struct err err;
     bool ok = true;
 
+    if (c->lost)
+        return false;
     for (uint32_t n = 0; n < count; n++) {
         c->nodes[n].rows.count = 0;
         c->left++;
@@ -129,6 +134,7 @@ connect_to(struct compare *c, const char *database)
     const char *password = own ? cfg->recovery_password : cfg->sr_check_password;
 
     c->database = database;
+    c->lost = false;
     for (uint32_t n = 0; n < c->node_count; n++) {
         struct ask_target target = {.host = c->nodes[n].host,
                                     .port = (uint16_t)c->nodes[n].port,

@@ -46,6 +46,7 @@ struct compare {
     const char *database;
     uint64_t differences;
     bool broken; /* something could not be compared */
+    bool lost;   /* a node's connection, and its transaction with it */
 };
 
 /* Asks all nodes the same, and waits for their answers, which are valid until the next question.

@@ -37,7 +37,7 @@ static const char list[] =
     " LEFT JOIN LATERAL ("
     "SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY o.i),"
     " string_agg(format('quote_literal(%I::text) || %L', a.attname, '::' ||"
-    " format_type(a.atttypid, NULL)), ' || '', '' || ' ORDER BY o.i),"
+    " y.q), ' || '', '' || ' ORDER BY o.i),"
     " string_agg(format('%L || %I::text', a.attname || ' ', a.attname), ' || '', '' || '"
     " ORDER BY o.i)"
     " FROM (SELECT x.indkey FROM pg_index AS x WHERE x.indrelid = c.oid AND x.indisunique"
@@ -47,6 +47,9 @@ static const char list[] =
     " ORDER BY x.indisprimary DESC, x.indexrelid LIMIT 1) AS x,"
     " unnest(x.indkey) WITH ORDINALITY AS o(attnum, i)"
     " JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = o.attnum"
+    " CROSS JOIN LATERAL (SELECT quote_ident(s.nspname) || '.' || quote_ident(t.typname)"
+    " FROM pg_type AS t JOIN pg_namespace AS s ON s.oid = t.typnamespace"
+    " WHERE t.oid = a.atttypid) AS y(q)"
     ") AS k(names, literals, words) ON true"
     " WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relispopulated"
     " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -195,6 +198,13 @@ compare_by_key(struct work *w)
     do {
         if (!find_bound(w) || !compare_chunk(w))
             return;
+        if (w->to.len > 0 && w->to.len == w->from.len &&
+            memcmp(w->to.data, w->from.data, w->to.len) == 0) {
+            fprintf(stderr, "pgpool: error: table %s: values of its key cannot be read again\n",
+                    w->t->name);
+            w->c->broken = true;
+            return;
+        }
         buf_clear(&w->from);
         buf_add(&w->from, w->to.data, w->to.len);
     } while (w->to.len > 0);

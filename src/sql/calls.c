@@ -397,6 +397,7 @@ call(struct sql_determinism *d, uint32_t first, uint32_t last, uint32_t to,
     if (last > first)
         schema = determinism_name(d, last - 2);
     c.listed = scope->list;
+    d->looked_at[last] = true;
     judge_call(d, &c, schema, scope);
     if (d->places.count > places && is_constant(d, c.open + 1, c.close))
         return c.close + 1; /* its arguments went with it */
@@ -485,6 +486,7 @@ time_word(struct sql_determinism *d, uint32_t n, uint32_t to, const struct sql_s
     uint32_t end = n + 1;
     uint32_t value;
 
+    d->looked_at[n] = true;
     if (end < to && d->t[end].kind == '(')
         end = d->t[end].match + 1;
     if (scope->answer)
@@ -500,6 +502,24 @@ time_word(struct sql_determinism *d, uint32_t n, uint32_t to, const struct sql_s
     if (scope->list)
         keep_name(d, n, end, to, name_of_word(d->t[n].kind));
     return end;
+}
+
+bool
+determinism_varies(struct sql_determinism *d, uint32_t n)
+{
+    const struct sql_token *t = &d->t[n];
+    const struct unequal *u;
+
+    if (t->kind == T_STRING)
+        return determinism_is_now(d, n);
+    if (!sql_is_name(t) || (n > 0 && t[-1].kind == K_AS))
+        return false;
+    if (type_of_word(t->kind) != NULL)
+        return n == 0 || t[-1].kind != '.';
+    if (n + 1 >= d->end || t[1].kind != '(')
+        return false;
+    u = find(determinism_name(d, n));
+    return u != NULL && u->behaviour != SEVERAL && u->behaviour != EQUAL;
 }
 
 static bool

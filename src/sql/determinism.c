@@ -294,6 +294,30 @@ check_calls(struct sql_determinism *d, const struct sql_function *functions, uin
 }
 
 static bool
+is_replaced(const struct sql_determinism *d, uint32_t n)
+{
+    const struct found_place *places = d->places.items;
+
+    for (uint32_t at = 0; at < d->places.count; at++) {
+        if (places[at].place.start <= d->t[n].start && d->t[n].start < places[at].place.end)
+            return true;
+    }
+    return false;
+}
+
+/* The same of each place where something is called that gives something else each time. */
+static void
+check_places(struct sql_determinism *d, uint32_t from)
+{
+    for (uint32_t n = from; n < d->end && !d->refused; n++) {
+        if (determinism_varies(d, n) && !d->looked_at[n] && !is_replaced(d, n))
+            determinism_refuse(d, "Write the statement in a plainer way.",
+                               "\"%.*s\" stands where pgpool cannot see how", (int)d->t[n].len,
+                               d->work.text + d->t[n].start);
+    }
+}
+
+static bool
 is_query_kind(int kind)
 {
     return kind == SQL_SELECT || kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE ||
@@ -321,8 +345,10 @@ judge_query(struct sql_determinism *d, const struct sql_statement *st, const str
     d->reads = kind == SQL_SELECT && st->kind != SQL_CREATE_TABLE_AS;
     scope.answer = only_answers(d);
     determinism_query(d, from, h->end, &scope);
-    if (!scope.answer)
-        check_tables(d);
+    if (scope.answer)
+        return;
+    check_tables(d);
+    check_places(d, from);
 }
 
 static void
@@ -621,6 +647,7 @@ judge_text(struct sql_determinism *d, struct sql_text text, const struct sql_opt
         return;
     }
     d->t = d->work.tokens;
+    d->looked_at = arena_calloc(&d->arena, d->work.count + 1);
     for (uint32_t head = 0; head < d->work.head_count; head++) {
         const struct sql_head *h = &d->work.heads[head];
         const struct sql_statement *st = d->found.statements.items;

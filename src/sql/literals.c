@@ -70,7 +70,8 @@ determinism_time_type(const char *type)
 
     if (dot != NULL)
         type = dot + 1;
-    len = strcspn(type, " ([");
+    type += *type == '"';
+    len = strcspn(type, " ([\"");
     return is_time_word(type, len);
 }
 
@@ -386,9 +387,25 @@ typed_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sco
     end = determinism_type_end(d, n);
     if (end >= d->end || d->t[end].kind != T_STRING)
         return 0;
+    d->looked_at[end] = true;
     if (is_time_type(d, n) && determinism_says_now(d, end) && !scope->answer)
         ask(d, n, end + 1, determinism_written(d, n, end));
     return end + 1;
+}
+
+/* XMLTABLE and its like read texts as the types of their columns. */
+static void
+judge_columns(struct sql_determinism *d, uint32_t n, uint32_t open)
+{
+    int kind = d->t[n].kind;
+
+    if (kind != K_XMLTABLE && kind != K_JSON_TABLE && kind != K_JSON_VALUE && kind != K_JSON_QUERY)
+        return;
+    for (uint32_t at = open + 1; at < d->t[open].match; at++) {
+        if (is_time_type(d, at))
+            determinism_refuse(d, "Take it as a text, and use to_timestamp() or to_date().",
+                               "a text that is read as a time may be \"now\"");
+    }
 }
 
 /* CAST('now' AS date), date('now'); 0: none. */
@@ -403,6 +420,8 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
     if (!sql_is_name(&d->t[n]) || open >= d->end || d->t[open].kind != '(')
         return 0;
     close = d->t[open].match;
+    if (!scope->answer)
+        judge_columns(d, n, open);
     if (d->t[n].kind == K_CAST) {
         for (as = open + 1; as < close && d->t[as].kind != K_AS; as++) {
             if (d->t[as].kind == '(')
@@ -411,6 +430,7 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
         if (as >= close || !is_time_type(d, as + 1))
             return 0;
         if (as == open + 2 && d->t[open + 1].kind == T_STRING) {
+            d->looked_at[open + 1] = true;
             if (determinism_says_now(d, open + 1) && !scope->answer)
                 ask(d, n, close + 1, determinism_written(d, as + 1, close));
             return close + 1;
@@ -422,6 +442,7 @@ called_literal(struct sql_determinism *d, uint32_t n, const struct sql_scope *sc
     }
     if (close == open + 2 && d->t[open + 1].kind == T_STRING && is_time_type(d, last) &&
         (last > n || (d->t[n].kind != K_TIME && d->t[n].kind != K_TIMESTAMP))) {
+        d->looked_at[open + 1] = true;
         if (determinism_says_now(d, open + 1) && !scope->answer)
             ask(d, n, close + 1, determinism_written(d, n, last + 1));
         return close + 1;
@@ -439,6 +460,7 @@ determinism_literal(struct sql_determinism *d, uint32_t n, uint32_t to,
         return cast(d, n, scope);
     if (d->t[n].kind == T_STRING) {
         bool casted = n + 1 < to && d->t[n + 1].kind == T_CAST;
+        d->looked_at[n] = true;
         if (!determinism_says_now(d, n))
             return n + 1;
         return casted ? literal_and_casts(d, n, scope) : bare_literal(d, n, to, scope);

@@ -10,7 +10,7 @@ import pytest
 from independent import Independent
 from proxy import binary
 
-pytestmark = [pytest.mark.one_engine, pytest.mark.takes(60)]
+pytestmark = [pytest.mark.one_engine, pytest.mark.plain, pytest.mark.takes(60)]
 
 PROGRAM = os.path.join(os.path.dirname(binary()), "test", "integration", "determine")
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "corpus", "determinism")
@@ -197,3 +197,40 @@ def test_as_they_stand_they_leave_something_else(servers):
             connection.execute("SELECT setval('s', 1000), setval('t_id_seq', 1000), "
                                "setval('g_id_seq', 1000)")
     assert len(different) > 80, different
+
+
+@pytest.mark.parametrize("settings", [
+    "SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Shanghai'",
+    "SET DateStyle = 'Postgres, MDY'; SET TimeZone = 'America/St_Johns'",
+    "SET DateStyle = 'German'; SET TimeZone = '<+03>-3'; SET standard_conforming_strings = off",
+])
+def test_values_are_right_whatever_the_session_has_set(servers, judge, settings):
+    """A zone by its abbreviation may be read as another one; days and months may change places."""
+    wanted = {
+        "INSERT INTO t (a) VALUES (1)": "SELECT at - now() FROM t WHERE a = 1",
+        "INSERT INTO p (k, at) VALUES (501, now())":
+            "SELECT at - localtimestamp FROM p WHERE k = 501",
+        "INSERT INTO p (k, at) VALUES (502, LOCALTIMESTAMP)":
+            "SELECT at - localtimestamp FROM p WHERE k = 502",
+        "INSERT INTO p (k, at) VALUES (503, 'now')":
+            "SELECT at - localtimestamp FROM p WHERE k = 503",
+        "INSERT INTO p (k, at) VALUES (504, timestamptz 'now')":
+            "SELECT at - localtimestamp FROM p WHERE k = 504",
+        "INSERT INTO t (id, a, d) VALUES (601, 2, CURRENT_DATE)":
+            "SELECT (d - current_date) * interval '1 day' FROM t WHERE a = 2",
+        "INSERT INTO x (z) VALUES (CURRENT_TIME)":
+            "SELECT z::time - localtime FROM x WHERE z IS NOT NULL",
+    }
+    for statement, check in wanted.items():
+        servers.begin()
+        for connection in servers.connections:
+            connection.execute(settings.replace("SET ", "SET LOCAL "))
+        values, _, _ = servers.ask(judge("J", statement))
+        states = servers.everywhere(judge("R", "\x1f".join(values)))
+        same, found = servers.same()
+        error = servers.connections[0].execute(
+            f"SELECT max(abs(extract(epoch FROM e))) FROM ({check}) AS e(e)").fetchone()[0]
+        servers.rollback()
+        assert states == [None] * 3, (statement, values, states)
+        assert same, (statement, found)
+        assert error < 600, (statement, values, error)

@@ -7,6 +7,7 @@ CREATE TABLE k2 (a int, b int, v text, PRIMARY KEY (a, b));
 CREATE TABLE n (x int, y text);
 CREATE TABLE q ("Wei""rd" int DEFAULT 5, "at" timestamptz DEFAULT (now() + '1 day'::interval), v text);
 CREATE TABLE x (i interval, l pg_lsn, big bigint, y uuid, f float8, z timetz, tm time, tx text);
+CREATE TABLE ch (k int PRIMARY KEY, c char(8) DEFAULT substr(md5((random())::text), 1, 8) CHECK (c ~ '^.{8}$'));
 CREATE FUNCTION f_equal(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
 CREATE FUNCTION f_bad() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT (random() * 1000000)::int';
 CREATE TABLE z (i int);

@@ -9,37 +9,40 @@
         name, type, fallback, false                                                                \
     }
 
-static const char with_zone[] = "timestamp with time zone";
+static const char with_zone[] = "pg_catalog.timestamptz";
 
 static const struct sql_known_column columns_t[] = {
-    COLUMN("id", "integer", "nextval('t_id_seq'::regclass)"), COLUMN("a", "integer", NULL),
-    COLUMN("b", "text", NULL), COLUMN("at", with_zone, "now()"), COLUMN("d", "date", NULL)};
+    COLUMN("id", "pg_catalog.int4", "nextval('t_id_seq'::regclass)"),
+    COLUMN("a", "pg_catalog.int4", NULL), COLUMN("b", "pg_catalog.text", NULL),
+    COLUMN("at", with_zone, "now()"), COLUMN("d", "pg_catalog.date", NULL)};
 static const struct sql_known_column columns_u[] = {
-    COLUMN("id", "uuid", "gen_random_uuid()"), COLUMN("n", "integer", NULL),
-    COLUMN("r", "double precision", "random()"), COLUMN("s", "text", NULL)};
+    COLUMN("id", "pg_catalog.uuid", "gen_random_uuid()"), COLUMN("n", "pg_catalog.int4", NULL),
+    COLUMN("r", "pg_catalog.float8", "random()"), COLUMN("s", "pg_catalog.text", NULL)};
 static const struct sql_known_column columns_g[] = {
-    {"id", "integer", "nextval('g_id_seq'::regclass)", true}, COLUMN("v", "text", NULL)};
+    {"id", "pg_catalog.int4", "nextval('g_id_seq'::regclass)", true},
+    COLUMN("v", "pg_catalog.text", NULL)};
 static const struct sql_known_column columns_p[] = {
-    COLUMN("k", "integer", NULL), COLUMN("v", "text", NULL), COLUMN("w", "integer", NULL),
-    COLUMN("at", "timestamp without time zone", NULL)};
-static const struct sql_known_column columns_k2[] = {
-    COLUMN("a", "integer", NULL), COLUMN("b", "integer", NULL), COLUMN("v", "text", NULL)};
-static const struct sql_known_column columns_n[] = {COLUMN("x", "integer", NULL),
-                                                    COLUMN("y", "text", NULL)};
+    COLUMN("k", "pg_catalog.int4", NULL), COLUMN("v", "pg_catalog.text", NULL),
+    COLUMN("w", "pg_catalog.int4", NULL), COLUMN("at", "pg_catalog.\"timestamp\"", NULL)};
+static const struct sql_known_column columns_k2[] = {COLUMN("a", "pg_catalog.int4", NULL),
+                                                     COLUMN("b", "pg_catalog.int4", NULL),
+                                                     COLUMN("v", "pg_catalog.text", NULL)};
+static const struct sql_known_column columns_n[] = {COLUMN("x", "pg_catalog.int4", NULL),
+                                                    COLUMN("y", "pg_catalog.text", NULL)};
 static const struct sql_known_column columns_q[] = {
-    COLUMN("Wei\"rd", "integer", "5"), COLUMN("at", with_zone, "(now() + '1 day'::interval)"),
-    COLUMN("v", "text", NULL)};
-static const struct sql_known_column columns_x[] = {COLUMN("i", "interval", NULL),
-                                                    COLUMN("l", "pg_lsn", NULL),
-                                                    COLUMN("big", "bigint", NULL),
-                                                    COLUMN("y", "uuid", NULL),
-                                                    COLUMN("f", "double precision", NULL),
-                                                    COLUMN("z", "time with time zone", NULL),
-                                                    COLUMN("tm", "time without time zone", NULL),
-                                                    COLUMN("tx", "text", NULL)};
-static const struct sql_known_column columns_z[] = {COLUMN("i", "integer", NULL)};
-static const struct sql_known_column columns_fd[] = {COLUMN("a", "integer", NULL),
-                                                     COLUMN("c", "integer", "f_bad()")};
+    COLUMN("Wei\"rd", "pg_catalog.int4", "5"),
+    COLUMN("at", with_zone, "(now() + '1 day'::interval)"), COLUMN("v", "pg_catalog.text", NULL)};
+static const struct sql_known_column columns_x[] = {
+    COLUMN("i", "pg_catalog.\"interval\"", NULL), COLUMN("l", "pg_catalog.pg_lsn", NULL),
+    COLUMN("big", "pg_catalog.int8", NULL),       COLUMN("y", "pg_catalog.uuid", NULL),
+    COLUMN("f", "pg_catalog.float8", NULL),       COLUMN("z", "pg_catalog.timetz", NULL),
+    COLUMN("tm", "pg_catalog.\"time\"", NULL),    COLUMN("tx", "pg_catalog.text", NULL)};
+static const struct sql_known_column columns_z[] = {COLUMN("i", "pg_catalog.int4", NULL)};
+static const struct sql_known_column columns_fd[] = {COLUMN("a", "pg_catalog.int4", NULL),
+                                                     COLUMN("c", "pg_catalog.int4", "f_bad()")};
+static const struct sql_known_column columns_ch[] = {
+    COLUMN("k", "pg_catalog.int4", NULL),
+    COLUMN("c", "pg_catalog.bpchar", "substr(md5((random())::text), 1, 8)")};
 static const struct sql_known_key first[] = {{1, {0}}};
 static const struct sql_known_key both[] = {{2, {0, 1}}};
 
@@ -55,6 +58,7 @@ static const struct {
     {"n", {COLUMNS(columns_n), NULL, 0, NULL}},
     {"q", {COLUMNS(columns_q), NULL, 0, NULL}},
     {"x", {COLUMNS(columns_x), NULL, 0, NULL}},
+    {"ch", {COLUMNS(columns_ch), KEYS(first), NULL}},
     {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls a volatile function"}},
     {"fd", {COLUMNS(columns_fd), NULL, 0, NULL}},
 };

@@ -167,7 +167,7 @@ parameters_stand_behind_the_texts_own(void **state)
     assert_false(r.literals_only);
     assert_true(sql_rewrite_parameters(&r, text_of(text), 3, &b));
     assert_string_equal(buf_cstr(&b), "INSERT INTO t (a, b, \"id\", \"at\") VALUES ($1, $2, "
-                                      "$3::integer, $4::timestamp with time zone)");
+                                      "$3::pg_catalog.int4, $4::pg_catalog.timestamptz)");
     assert_false(sql_rewrite_parameters(&r, text_of(text), 65535, &b));
     buf_free(&b);
     sql_determinism_free(d);
@@ -213,9 +213,10 @@ the_question_has_a_row_for_each_value(void **state)
     sql_determinism_judge(d, text_of(text), &options, &known_of_test, &r);
     assert_int_equal(r.value_count, 4);
     sql_rewrite_question(&r, true, &b);
-    assert_string_equal(buf_cstr(&b),
-                        "VALUES (((nextval('t_id_seq'::regclass)\n)::integer)::pg_catalog.text), "
-                        "(((nextval('t_id_seq'::regclass)\n)::integer)::pg_catalog.text)");
+    assert_string_equal(
+        buf_cstr(&b),
+        "VALUES (((nextval('t_id_seq'::regclass)\n)::pg_catalog.int4)::pg_catalog.text), "
+        "(((nextval('t_id_seq'::regclass)\n)::pg_catalog.int4)::pg_catalog.text)");
     buf_clear(&b);
     sql_rewrite_question(&r, false, &b);
     assert_non_null(strstr(buf_cstr(&b), "timezone('UTC', v.v)"));

@@ -6,10 +6,9 @@
  * writing process.
  *
  * Slots are numbered through: 0 parent, 1 lag, 2 pcp, 3 logger, 4 failover, 5 wal, 6 watchdog,
- * 7 http,
- * from SLOT_FIRST_HEALTH on the health processes, one per node, behind them the children. There are
- * twice as many child slots as children, so that one that retires (finishes its sessions and ends)
- * is replaced at once.
+ * 7 http, from SLOT_FIRST_HEALTH on the health processes, one per node, behind them the children.
+ * There are twice as many child slots as children, so that one that retires (finishes its sessions
+ * and ends) is replaced at once.
  */
 #ifndef IPC_SHARED_H
 #define IPC_SHARED_H

@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "inspect/json.h"
 #include "inspect/metrics.h"
+#include "os/clock.h"
 #include "proc/inspection.h"
 #include "proc/proc.h"
 #include "proc/tls.h"
+#include "watchdog/board.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -53,10 +55,18 @@ takes_no_clients(const struct http *h)
     return h->finishing || atomic_load(&shared_proc(h->proc->shared, SLOT_PARENT)->retiring) != 0;
 }
 
+/* Is a moment that the watchdog process allows things until still to come? */
+static bool
+is_before(struct http *h, const _Atomic int64_t *until_ns)
+{
+    return !h->proc->config->use_watchdog || clock_boottime_ns() < atomic_load(until_ns);
+}
+
 /* Would a client that comes now find a primary? */
 static void
 answer_ready(struct http *h, struct http_answer *a)
 {
+    const struct wd_live *live = shared_wd_live(h->proc->shared);
     int id = h->inspection.view.primary_id;
     const char *why = NULL;
 
@@ -66,18 +76,25 @@ answer_ready(struct http *h, struct http_answer *a)
         why = "no primary is known";
     else if (!h->inspection.freshness.nodes[id].reachable)
         why = "the primary does not answer";
+    else if (!is_before(h, &live->writes_until_ns))
+        why = "cut off from the other pgpools, it only reads";
     a->status = why != NULL ? STATUS_UNAVAILABLE : STATUS_OK;
     buf_printf(&a->body, "%s%s\n", why != NULL ? "not ready: " : "ready", why != NULL ? why : "");
 }
 
-/* Of several pgpools one would lead; one alone does. */
+/* Of several pgpools one leads; one alone does. */
 static void
 answer_role(struct http *h, struct http_answer *a)
 {
-    bool finishing = takes_no_clients(h);
+    const struct wd_live *live = shared_wd_live(h->proc->shared);
+    const char *role = "leader";
 
-    a->status = finishing ? STATUS_UNAVAILABLE : STATUS_OK;
-    buf_add_str(&a->body, finishing ? "finishing\n" : "leader\n");
+    if (takes_no_clients(h))
+        role = "finishing";
+    else if (!is_before(h, &live->leads_until_ns))
+        role = "member";
+    a->status = strcmp(role, "leader") == 0 ? STATUS_OK : STATUS_UNAVAILABLE;
+    buf_printf(&a->body, "%s\n", role);
 }
 
 static void

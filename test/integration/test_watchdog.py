@@ -4,6 +4,8 @@ and all of them know the same primary, whoever is killed or cut off."""
 import os
 import re
 import signal
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -13,7 +15,7 @@ from daemon import Upgradable
 from etcd import PROGRAM, Etcd
 from failing import FailingCluster, Keeper, Load
 from proxy import Pgpool
-from waiting import SLOW, wait_for
+from waiting import SLOW, free_port, wait_for
 
 pytestmark = [pytest.mark.one_engine, pytest.mark.takes(8), pytest.mark.plain,
               pytest.mark.skipif(PROGRAM is None, reason="needs etcd (Debian: etcd-server)")]
@@ -83,7 +85,7 @@ class Team:
         wait_for(lambda: any(member.leads() for member in self.members), "a leader")
 
     def member(self, number, **settings):
-        own = {"pgpool_node_id": number, "wd_priority": 10 - number}
+        own = {"pgpool_node_id": number, "wd_priority": 10 - number, "http_port": free_port()}
         return Member(self.cluster, self.engine, **(self.settings | own | settings))
 
     def leader(self):
@@ -143,6 +145,30 @@ def test_one_leads_and_all_serve(team):
     assert first.order("ATTACH NODE 1") is None
     for load in loads:
         load.finish(team.nodes[0])
+
+
+def page(member, path):
+    """Status and text of what it says over HTTP."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{member.settings['http_port']}{path}",
+                                    timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+
+
+def test_http_says_who_leads(engine):
+    team = Team(engine, http_listen_addresses="127.0.0.1")
+    try:
+        first = team.leader()
+        other, = team.others(first)
+        assert page(first, "/role") == (200, "leader\n")
+        assert page(other, "/role") == (503, "member\n")
+        assert page(other, "/ready") == (200, "ready\n")
+        team.kill(first)
+        wait_for(lambda: page(other, "/role") == (200, "leader\n"), "the other one to say so", 20)
+    finally:
+        team.finish()
 
 
 def test_killed_leader(team):

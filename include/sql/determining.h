@@ -128,7 +128,6 @@ void determinism_ungiven(struct sql_determinism *d, const struct sql_known_table
 /* Names in the parenthesis at n: numbers of columns. */
 uint16_t *determinism_names(struct sql_determinism *d, const struct sql_known_table *table,
                             uint32_t n, uint32_t *count_r);
-void determinism_rows(struct sql_determinism *d, uint32_t from, uint32_t to);
 
 /* ---- order.c ---- */
 

@@ -190,6 +190,8 @@ value_of(const struct sql_look *l, uint32_t first, uint32_t last, uint32_t *colu
         if (t->kind != ')')
             break;
         begin = l->t[last].match;
+        if (begin == 0)
+            return VALUE_ANY; /* the text begins with it */
         if (sql_is_name(&l->t[begin - 1]) && l->t[begin - 1].category != SQL_RESERVED) {
             if (gives_time(l, begin - 1))
                 return VALUE_FIXED;

@@ -70,6 +70,8 @@ static const char *const cases[][2] = {
     {"SELECT (a + b)::date", " times"},
     {"SELECT max(a)::date, min(t.b)::date", " a b"},
     {"SELECT max(a || b)::date", " times"},
+    {"(SELECT a)::text", ""},
+    {"(SELECT a)::date", " times"},
     {"SELECT coalesce(a, b)::date", " times"},
     {"SELECT CASE WHEN a THEN b END::date", " times"},
     {"SELECT (a).b::date", " times"},

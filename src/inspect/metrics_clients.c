@@ -40,12 +40,20 @@ struct tally {
     uint32_t count;
 };
 
+/* It may be written just now. */
+static void
+copy_name(char to[SLOT_NAME_BYTES], const char *name)
+{
+    memset(to, 0, SLOT_NAME_BYTES);
+    memcpy(to, name, strnlen(name, SLOT_NAME_BYTES - 1));
+}
+
 static struct database *
 find(struct tally *t, const char *name)
 {
-    char copy[SLOT_NAME_BYTES] = "";
+    char copy[SLOT_NAME_BYTES];
 
-    memcpy(copy, name, SLOT_NAME_BYTES - 1); /* it may be written just now */
+    copy_name(copy, name);
     for (uint32_t n = 0; n < t->count; n++) {
         if (strcmp(t->list[n].name, copy) == 0)
             return &t->list[n];
@@ -61,14 +69,14 @@ find(struct tally *t, const char *name)
 static int
 mode_of(const struct config *config, const struct session_slot *slot)
 {
-    char database[SLOT_NAME_BYTES] = "";
-    char user[SLOT_NAME_BYTES] = "";
+    char database[SLOT_NAME_BYTES];
+    char user[SLOT_NAME_BYTES];
     const struct config_limit *entry;
 
     if (config->limits.count == 0)
         return (int)config->pool_mode;
-    memcpy(database, slot->database, SLOT_NAME_BYTES - 1);
-    memcpy(user, slot->user, SLOT_NAME_BYTES - 1);
+    copy_name(database, slot->database);
+    copy_name(user, slot->user);
     entry = config_limit_find(&config->limits, database, user);
     return entry != NULL && entry->pool_mode >= 0 ? entry->pool_mode : (int)config->pool_mode;
 }

@@ -1,7 +1,7 @@
 """Metrics, health and views over HTTP: what is answered, to whom, and what bad clients can do."""
 
-import contextlib
 import base64
+import contextlib
 import http.client
 import json
 import os

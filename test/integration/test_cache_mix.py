@@ -166,9 +166,12 @@ def test_reads_from_standbys(mix, start_pgpool, consistency):
 def test_without_invalidation_it_is_wrong(mix, start_pgpool):
     """The test can fail."""
     pgpool = start_pgpool(**CACHED, **PRIMARY_READS, memqcache_auto_cache_invalidation="off")
-    run = Run(mix(pgpool, strict=True))
-    tell(pgpool, run)
-    assert any("; right: " in text for text in run.errors), run.errors
+    for _ in range(8):  # a slow machine needs more of them
+        run = Run(mix(pgpool, strict=True))
+        tell(pgpool, run)
+        if any("; right: " in text for text in run.errors):
+            return
+    assert False, run.errors
 
 
 # ---- processes that are killed -------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_the_checker_without_a_cache(mix, direct, start_pgpool):
     once = mix(direct, strict=True)
     once.seconds /= 2
     Run(once).check()
-    pgpool = start_pgpool(memory_cache_enabled="off")
+    pgpool = start_pgpool(memory_cache_enabled="off", read_consistency="global")
     once = mix(pgpool)
     once.seconds /= 2
     Run(once).check()

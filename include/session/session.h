@@ -21,6 +21,7 @@
 #include "route/rules.h"
 #include "session/login.h"
 #include "sql/facts.h"
+#include "wire/proto.h"
 
 #include <stdbool.h>
 
@@ -92,6 +93,14 @@ struct session_question {
 
 enum { SESSION_ANY_NODE = -2 };
 
+/* A CancelRequest as it came. */
+struct session_cancel_request {
+    uint32_t pid; /* as BackendKeyData had it */
+    uint32_t key_len;
+    bool of_member; /* another pgpool has passed it on: it goes no further */
+    uint8_t key[WIRE_CANCEL_KEY_MAX_BYTES];
+};
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
@@ -132,7 +141,7 @@ struct session_host {
     bool (*admit)(void *ctx);
     void (*dismiss)(void *ctx);
     /* A cancel request came over this session's connection; session_cancel_done answers. */
-    void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
+    void (*cancel)(void *ctx, struct session *s, const struct session_cancel_request *request);
     /* Something was written up to this moment (CLOCK_MONOTONIC): standbys that are older must not
      * be read by who wrote it. */
     void (*wrote)(void *ctx, int64_t at_ns);

@@ -102,6 +102,7 @@ configure(struct child *c)
         log_error("%s", err.message);
     configure_pool(c);
     session_options_from_config(cfg, c->rules, &c->host.options);
+    c->host.is_one_of_several = cfg->use_watchdog;
 }
 
 static void
@@ -427,6 +428,10 @@ on_wake(void *ctx)
 
     child_look_at_nodes(c);
     child_look_at_holds(c);
+    if (unlikely(c->host.awaits_positions)) {
+        child_look_at_freshness(c);
+        session_hosts_positions_known(&c->host);
+    }
     balance(c);
 }
 

@@ -120,6 +120,16 @@ last_write(void *ctx)
     return shared_last_write_ns(c->proc->shared);
 }
 
+static void
+want_positions(void *ctx, int64_t since_ns)
+{
+    struct child *c = ctx;
+
+    shared_want_positions(c->proc->shared, since_ns);
+    if (atomic_exchange(&c->slot->awaits_positions, 1) == 0)
+        wake_send(c->proc->wakes, SLOT_LAG);
+}
+
 /* A read was about to go elsewhere because its standby was not fresh enough: is there news? What
  * another generation of processes has written may not have woken our lag yet. */
 static bool
@@ -223,6 +233,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->cancel = child_cancel_asked;
     host->wrote = wrote;
     host->last_write = last_write;
+    host->want_positions = want_positions;
     host->refresh = refresh;
     host->close_database = close_database;
     host->want_stream = want_stream;

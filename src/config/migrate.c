@@ -66,9 +66,10 @@ space_out(const struct buf *text, struct buf *out)
         const char *eol = memchr(at, '\n', (size_t)(end - at));
         size_t len = (size_t)((eol != NULL ? eol + 1 : end) - at);
         bool empty = *at == '\n';
-        bool comment = at[0] == '#' && (at[1] == ' ' || at[1] == '-');
+        bool comment = at[0] == '#' && len > 1 && strchr(" -\n", at[1]) != NULL;
+        bool begins = len > 5 && strncmp(at, "# was", 5) == 0;
 
-        if (comment && was_setting)
+        if ((comment && was_setting) || (begins && !was_empty))
             buf_add_u8(out, '\n');
         if (!empty || !was_empty)
             buf_add(out, at, len);

@@ -143,6 +143,21 @@ print_lost(const struct bouncer *b, struct buf *out)
     }
 }
 
+/* Nothing that is set may be passed over in silence. */
+static void
+print_unsaid(const struct bouncer *b, struct buf *out)
+{
+    struct buf names = BUF_EMPTY;
+
+    for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
+        if (rows[n].kind == ROW_OWN && bouncer_get(b, rows[n].old) != NULL &&
+            strstr(buf_cstr(out), rows[n].old) == NULL)
+            migrate_add_name(&names, rows[n].old);
+    }
+    migrate_names(out, "Set to what pgpool does by default", &names);
+    buf_free(&names);
+}
+
 /* ---- settings that are not the same ---- */
 
 static void
@@ -198,6 +213,21 @@ print_pool_size(const struct bouncer *b, struct buf *out)
         migrate_was(out, "min_pool_size", least);
         migrate_comment(out, "Here each process keeps so many for each pair.");
         set(out, ID(min_pool_size), "1");
+    }
+}
+
+/* What pool_limits has of it. */
+static void
+print_own_limits(const struct bouncer *b, struct buf *out)
+{
+    static const char *const names[] = {"max_db_connections", "max_user_connections"};
+
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        if (bouncer_get(b, names[n]) == NULL)
+            continue;
+        migrate_was(out, names[n], bouncer_get(b, names[n]));
+        migrate_comment(out, "pool_limits has it, for each of the %s that the file names.",
+                        n == 0 ? "databases" : "users");
     }
 }
 
@@ -390,6 +420,7 @@ print_conf(const struct bouncer *b, struct buf *out)
     buf_add_str(out, "\n#---- Pooling ----\n\n");
     print_pool_mode(b, out);
     print_pool_size(b, out);
+    print_own_limits(b, out);
     print_reset(b, out);
     buf_add_str(out, "\n#---- Logins ----\n\n");
     bouncer_print_logins(b, out);
@@ -401,6 +432,7 @@ print_conf(const struct bouncer *b, struct buf *out)
     buf_add_str(out, "\n#---- What is called otherwise, or the same ----\n\n");
     print_rows(b, out);
     print_lost(b, out);
+    print_unsaid(b, out);
 }
 
 int

@@ -396,20 +396,21 @@ write_hints(struct writer *w)
 {
     const char *user =
         text_of(old_get(w->old, &option_table[ID(sr_check_user)], OPTION_ALL_NODES), "");
-    bool promotes = old_get(w->old, &option_table[ID(failover_command)], OPTION_ALL_NODES) == NULL;
+    const char *command =
+        text_of(old_get(w->old, &option_table[ID(failover_command)], OPTION_ALL_NODES), "");
 
     if (user[0] == '\0') {
         buf_add_u8(w->out, '\n');
         migrate_comment(w->out,
-                        "sr_check_user was not set. pgpool finds the primary by asking the servers "
+                        "sr_check_user was empty. pgpool finds the primary by asking the servers "
                         "as this user, and by default as the one that it runs as: name a role that "
                         "has pg_monitor.");
         buf_add_str(w->out, "#sr_check_user = 'pgpool'\n");
     }
-    if (promotes) {
+    if (command[0] == '\0') {
         buf_add_u8(w->out, '\n');
         migrate_comment(w->out,
-                        "failover_command was not set, and nothing was promoted. Here pgpool "
+                        "failover_command was empty, and nothing was promoted. Here pgpool "
                         "promotes a standby by itself when the primary dies and its user may "
                         "do that. backend_flag = DISALLOW_TO_FAILOVER at each node keeps it from "
                         "doing so.");

@@ -90,7 +90,7 @@ def five_lines_and_psql_works(bare, _debs):
 
 def an_upgrade_keeps_session_and_configuration(bare, debs):
     before, old = bare.read(CONFIG), bare.pid()
-    os.chmod(bare.path(CONFIG), 0o600)  # an administrator's choice
+    os.chmod(bare.path(CONFIG), 0o644)  # an administrator's choice
     with bare.target.connect() as session:
         session.execute("CREATE TEMP TABLE mine AS SELECT 7 AS n")
         session.execute("BEGIN")
@@ -102,8 +102,7 @@ def an_upgrade_keeps_session_and_configuration(bare, debs):
         assert bare.answers()
     wait_for(lambda: not processes.alive(old), "the old one to end with its last session", 20)
     assert bare.read(CONFIG) == before
-    assert bare.owner(CONFIG) == "root:pgpool:600"
-    os.chmod(bare.path(CONFIG), 0o640)
+    assert bare.owner(CONFIG) == "root:pgpool:644"
     assert bare.run("dpkg-query", "-W", "-f", "${Status} ${Version}", "pgpool").stdout == \
         "install ok installed 0.2"
 
@@ -164,7 +163,8 @@ def the_unit_is_right_and_hard(bare, _debs):
         return
     done = run("systemd-analyze", "verify", f"--root={bare.root}", "pgpool.service", check=False)
     complaints = [line for line in (done.stdout + done.stderr).splitlines()
-                  if "pgpool.service" in line]
+                  if "pgpool.service" in line and "'man " not in line and
+                  "sysinit.target" not in line]  # the bare system has neither
     assert not complaints, complaints
     done = run("systemd-analyze", "security", "--offline=true", "--threshold=45", unit, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-800:]
@@ -196,6 +196,8 @@ def prepare(root, debs):
     run("mount", "--make-rprivate", "/")
     run("mount", "-t", "proc", "proc", root + "/proc")
     run("mount", "--rbind", "/dev", root + "/dev")
+    with open(root + "/etc/hosts", "w", encoding="utf-8") as file:  # an installer writes it
+        file.write("127.0.0.1 localhost\n::1 localhost\n")
     inside = {}
     for name, path in debs.items():
         inside[name] = f"/tmp/{name}.deb"

@@ -104,7 +104,13 @@ say_default(struct writer *w, const struct option *option, const struct old_valu
 
 /* ---- what takes more than one parameter ---- */
 
-/* A process was a client there. */
+static bool
+is_set(const struct old *old, enum option_id id)
+{
+    return old_get(old, &option_table[id], OPTION_ALL_NODES) != NULL;
+}
+
+/* A process was a client there. A file may be half ours already. */
 static void
 write_clients(struct writer *w)
 {
@@ -122,7 +128,7 @@ write_clients(struct writer *w)
     migrate_comment(w->out,
                     "There, a process served one client. Here each serves up to child_max_clients "
                     "(1000), and there is one per CPU by default.");
-    if (reserved > 0 && reserved < children) {
+    if (reserved > 0 && reserved < children && !is_set(w->old, ID(max_client_connections))) {
         migrate_was(
             w->out, "reserved_connections",
             old_get(w->old, &option_table[ID(reserved_connections)], OPTION_ALL_NODES)->text);
@@ -130,6 +136,8 @@ write_clients(struct writer *w)
                                 "these can be served now.");
         buf_printf(w->out, "max_client_connections = %u\n", children - reserved);
     }
+    if (children == 0 || is_set(w->old, ID(max_backend_connections)))
+        return;
     migrate_comment(w->out, "So many connections could Pgpool-II have open to a server: "
                             "num_init_children times max_pool. Clients may be many more now; they "
                             "wait for a connection when all are in use.");

@@ -307,3 +307,13 @@ def test_commands_that_are_wrong(words, status):
     done = run(binary(), *words, check=False)
     assert done.returncode == status
     assert done.stdout == "" and done.stderr.startswith("pgpool: ")
+
+
+def test_a_file_of_our_own_stays_what_it_is(old):
+    pgpool = old("streaming.conf")
+    again = pgpool.take().stdout
+    pgpool.put("old/streaming.conf", again)
+    twice = pgpool.take().stdout
+    def settings(text):
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert settings(twice) == settings(again)

@@ -1,4 +1,4 @@
-"""The part of test/package/run that has namespaces of its own: `inside.py ROOT DEB LATER BROKEN LAST`.
+"""The part of test/package/run with namespaces of its own: `inside.py ROOT DEB LATER BROKEN LAST`.
 
 ROOT is a bare system with what the package depends on. The cluster's servers run outside of it, and
 pgpool inside, on the port that it has by default.

@@ -111,11 +111,12 @@ def a_version_that_does_not_start_changes_nothing(bare, debs):
     old = bare.pid()
     with bare.target.connect() as session:
         session.execute("CREATE TEMP TABLE mine AS SELECT 7 AS n")
-        bare.run("dpkg", "-i", debs["broken"])
+        done = bare.run("dpkg", "-i", debs["broken"])
+        assert "this one does not start" in done.stdout + done.stderr
+        assert "the version that was running goes on" in done.stderr
         assert processes.alive(old) and bare.pid() == old
         assert session.execute("SELECT n FROM mine").fetchall() == [(7,)]
     assert bare.answers()
-    # the program that could say that one runs does not work: the next one finds it
     bare.run("dpkg", "-i", debs["last"])
     assert bare.pid() != old and bare.answers()
 

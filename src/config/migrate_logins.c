@@ -119,6 +119,7 @@ print_file_names(const struct bouncer *b, struct buf *out)
             continue;
         migrate_was(out, files[n].old, value);
         migrate_comment(out, "%s", files[n].text);
+        buf_add_u8(out, '\n');
     }
 }
 

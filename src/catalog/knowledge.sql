@@ -105,7 +105,7 @@ reach(i, w, c, o, d, via, tree) AS (
     WHERE w.k = 'd' AND x.oid >= 16384 AND x.castcontext IN ('i', 'a') AND x.castfunc <> 0
     UNION
     SELECT r.i, r.w OR x.w, x.c, x.o, COALESCE(x.d, r.d),
-        CASE WHEN r.via = '' THEN x.via ELSE r.via END, x.tree
+        CASE WHEN x.c = 'v' THEN '' WHEN r.via = '' THEN x.via ELSE r.via END, x.tree
     FROM reach r
     CROSS JOIN LATERAL (
         -- objects in stored trees

@@ -19,7 +19,8 @@
  *   knowledge_view_fini(&v);
  *
  * Fails closed: what is still not known behind one question (too many names, too long, DDL that
- * overtook it) counts as a table that nothing is known of and a function that is not equal.
+ * overtook it) counts as a table that nothing is known of, a function that is not equal, and a
+ * spoiler.
  *
  * Not seen, and believed: functions in C and what is declared IMMUTABLE; that data which a function
  * turns into times does not say "now"; that a query in a function which takes one row finds one.
@@ -102,9 +103,10 @@ bool knowledge_question_done(struct knowledge_question *q, struct knowledge *k, 
  * until the next knowledge_question_done() or knowledge_clear(), and from the facts as they do. */
 struct knowledge_view {
     struct sql_known known;
-    /* A table or function of the text is not there, so that its server will refuse it with a better
-     * error than ours; unless that has changed meanwhile. */
-    bool missing;
+    /* A table of the text that is not there, by whose name 42P01 says more than the judge can; len
+     * 0: none. It is no reason to send the text: what only the session has (temporary tables, DDL
+     * that is not committed) is seen only by knowledge_question_sql_within(). From the facts. */
+    struct sql_text missing;
     struct knowledge *k;
     struct catalog_scope scope;
     struct map functions; /* by schema and name: what they are */
@@ -133,11 +135,12 @@ struct knowledge_entry {
     size_t bytes;
     size_t key_len;
     bool found;
-    bool own;                  /* a function: some of that name is PostgreSQL's */
-    bool others;               /* a function: some is not */
-    bool too_long;             /* nothing is known of it */
-    const char *differs;       /* why a read of it does; NULL: it does not */
-    const char *write_differs; /* why only a write does */
+    bool own;                     /* a function: some of that name is PostgreSQL's */
+    bool others;                  /* a function: some is not */
+    bool too_long;                /* nothing is known of it */
+    const char *differs;          /* why a read of it does; NULL: it does not */
+    const char *write_differs;    /* why only a write does */
+    const char *truncate_differs; /* why only TRUNCATE does */
     struct sql_known_table table;
     struct sql_known_column *columns;
     struct sql_known_key *keys;

@@ -326,8 +326,26 @@ leaves_something(const struct sql_statement *st)
 struct looking {
     struct knowledge_view *v;
     bool leaves;
+    bool truncates;
     bool all;
 };
+
+/* Why a statement that leaves something behind may not name this; NULL: it may. */
+static const char *
+spoiler_of(const struct looking *l, const struct catalog_name *name,
+           const struct knowledge_entry *e)
+{
+    bool is_table = name->kind == 'r';
+
+    if (name->kind == 'f' || (is_table && !l->leaves))
+        return NULL;
+    if (e == NULL || e->too_long || (is_table && !e->found))
+        return is_table ? "nothing is known of a table that it reads or writes"
+                        : "nothing is known of its operators and casts";
+    if (e->differs == NULL && l->truncates)
+        return e->truncate_differs;
+    return e->differs;
+}
 
 static bool
 look_up(void *ctx, const struct catalog_name *name)
@@ -335,18 +353,17 @@ look_up(void *ctx, const struct catalog_name *name)
     struct looking *l = ctx;
     struct knowledge_view *v = l->v;
     const struct knowledge_entry *e = knowledge_get(v->k, &v->scope, name);
-    bool must_exist = name->kind == 'r' || name->kind == 'f';
 
     l->all &= e != NULL;
+    if (v->known.spoiler == NULL)
+        v->known.spoiler = spoiler_of(l, name, e);
     if (name->kind == 'f')
         add_function(v, name->schema, name->name, value_of(e));
-    if (e == NULL)
+    if (name->kind != 'r' || e == NULL)
         return true;
-    v->missing |= must_exist && !e->found && !e->too_long;
-    if (name->kind == 'r')
-        add_calls(v, e);
-    if (v->known.spoiler == NULL && name->kind != 'f' && (name->kind != 'r' || l->leaves))
-        v->known.spoiler = e->differs;
+    if (!e->found && !e->too_long && v->missing.len == 0)
+        v->missing = name->name;
+    add_calls(v, e);
     return true;
 }
 
@@ -354,12 +371,14 @@ bool
 knowledge_view_init(struct knowledge_view *v, struct knowledge *k,
                     const struct catalog_scope *scope, const struct sql_facts *f)
 {
-    struct looking l = {.v = v, .leaves = false, .all = true};
+    struct looking l = {.v = v, .all = true};
 
     *v = (struct knowledge_view){.k = k, .scope = *scope};
     v->known = (struct sql_known){v, table_of, function_of, NULL};
     for (uint32_t n = 0; n < f->count; n++)
         l.leaves |= leaves_something(&f->statements[n]);
+    for (uint32_t n = 0; n < f->count; n++)
+        l.truncates |= f->statements[n].kind == SQL_TRUNCATE;
     knowledge_each_name(f, look_up, &l);
     return l.all;
 }

@@ -10,9 +10,9 @@
 --   c a the column at that place, its type and default (a: GENERATED ALWAYS AS IDENTITY)
 --   k   a key: places of columns
 --   u   a function of somebody's that a default calls: schema and name
---   R W what makes a read (or only a write) of it differ: what it is in, what it does, and the
---       function of PostgreSQL's own that it calls, with the number of arguments; where that is empty
---       it differs for certain
+--   R   what makes a read of it differ: what it is in, what it does, and the function of PostgreSQL's
+--       own that it calls, with the number of arguments; where that is empty it differs for certain
+--   W Z the same of what only a write, or only TRUNCATE, does
 --   D   the same of a function that a default calls: schema, name, function
 --
 -- Objects below 16384 are PostgreSQL's own. No backslash stands in here, and every name is written
@@ -75,41 +75,42 @@ named(i, c, o) AS (
             ELSE n.nspname = w.s::pg_catalog.name END
 ),
 -- All that a name leads to: r relations that are read, w the written one itself, v one that is written
--- through a view, x one that is written with it (children, rows that change by foreign keys), p
--- functions, t types of columns; T stored trees, U that of a view that is written, D those of the
--- written table's defaults. What is only reached by writing has w; d is the function that a default
--- calls, when it is reached by that; via says to people where it stands.
+-- through a view, x one that is written with it (children, rows that change by foreign keys), z one
+-- that is truncated, p functions, t types of columns; T stored trees, U that of a view that is written,
+-- D those of the written table's defaults. w is 0 for what is reached by reading, 1 only by writing, 2
+-- only by TRUNCATE; d is the function that a default calls, when it is reached by that; via says to
+-- people where it stands.
 reach(i, w, c, o, d, via, tree) AS (
     SELECT n.i, x.w, x.c, n.o, 0::pg_catalog.oid,
         ''::pg_catalog.text COLLATE "C", ''::pg_catalog.text COLLATE "C"
     FROM named n
-    CROSS JOIN (VALUES ('r', 'r', false), ('r', 'w', true), ('p', 'p', false)) AS x(k, c, w)
+    CROSS JOIN (VALUES ('r', 'r', 0), ('r', 'w', 1), ('r', 'z', 2), ('p', 'p', 0)) AS x(k, c, w)
     WHERE n.c = x.k
     UNION ALL
-    SELECT n.i, false, 'p', q.oprcode::pg_catalog.oid, 0::pg_catalog.oid,
+    SELECT n.i, 0, 'p', q.oprcode::pg_catalog.oid, 0::pg_catalog.oid,
         'operator "' || q.oprname || '"', ''
     FROM named n
     JOIN pg_catalog.pg_operator q ON q.oid = n.o
     WHERE n.c = 'o'
     UNION ALL
-    SELECT n.i, false, 't', n.o, 0::pg_catalog.oid, 'type "' || t.typname || '"', ''
+    SELECT n.i, 0, 't', n.o, 0::pg_catalog.oid, 'type "' || t.typname || '"', ''
     FROM named n
     JOIN pg_catalog.pg_type t ON t.oid = n.o
     WHERE n.c = 't'
     UNION ALL
     -- casts that work unasked
-    SELECT w.i, false, 'p', x.castfunc, 0::pg_catalog.oid, 'a cast to type "' || t.typname || '"', ''
+    SELECT w.i, 0, 'p', x.castfunc, 0::pg_catalog.oid, 'a cast to type "' || t.typname || '"', ''
     FROM wanted w
     CROSS JOIN pg_catalog.pg_cast x
     JOIN pg_catalog.pg_type t ON t.oid = x.casttarget
     WHERE w.k = 'd' AND x.oid >= 16384 AND x.castcontext IN ('i', 'a') AND x.castfunc <> 0
     UNION
-    SELECT r.i, r.w OR x.w, x.c, x.o, COALESCE(x.d, r.d),
+    SELECT r.i, GREATEST(r.w, x.w), x.c, x.o, COALESCE(x.d, r.d),
         CASE WHEN x.c = 'v' THEN '' WHEN r.via = '' THEN x.via ELSE r.via END, x.tree
     FROM reach r
     CROSS JOIN LATERAL (
         -- objects in stored trees
-        SELECT false, CASE WHEN m.m[1] = 'relid' THEN y.c ELSE 'p' END,
+        SELECT 0, CASE WHEN m.m[1] = 'relid' THEN y.c ELSE 'p' END,
             CASE WHEN m.m[1] = 'opno' THEN COALESCE((
                     SELECT q.oprcode::pg_catalog.oid
                     FROM pg_catalog.pg_operator q
@@ -123,19 +124,19 @@ reach(i, w, c, o, d, via, tree) AS (
         WHERE r.c IN ('T', 'U')
         UNION ALL
         -- of defaults the text tells what it calls by name, but not operators and casts
-        SELECT true, 'p', q.oprcode::pg_catalog.oid, NULL, '', ''
+        SELECT 1, 'p', q.oprcode::pg_catalog.oid, NULL, '', ''
         FROM pg_catalog.regexp_matches(r.tree, ':opno ([0-9]+)', 'g') AS m(m)
         JOIN pg_catalog.pg_operator q ON q.oid = m.m[1]::pg_catalog.oid
         WHERE r.c = 'D' AND q.oid >= 16384
         UNION ALL
-        SELECT true, 'p', m.m[1]::pg_catalog.oid,
+        SELECT 1, 'p', m.m[1]::pg_catalog.oid,
             CASE WHEN m.m[2] IN ('1', '2') THEN NULL ELSE m.m[1]::pg_catalog.oid END, '', ''
         FROM pg_catalog.regexp_matches(r.tree, ':funcid ([0-9]+) :funcresulttype [0-9]+ '
             || ':funcretset [a-z]+ :funcvariadic [a-z]+ :funcformat ([0-9])', 'g') AS m(m)
         WHERE r.c = 'D' AND m.m[1]::pg_catalog.oid >= 16384
         UNION ALL
         -- views
-        SELECT false, CASE WHEN r.c = 'r' OR v.relkind = 'm' THEN 'T' ELSE 'U' END,
+        SELECT 0, CASE WHEN r.c = 'r' OR v.relkind = 'm' THEN 'T' ELSE 'U' END,
             v.oid, NULL,
             CASE v.relkind WHEN 'm' THEN 'materialized view "' ELSE 'view "' END || v.relname || '"',
             w.ev_action::pg_catalog.text
@@ -145,31 +146,35 @@ reach(i, w, c, o, d, via, tree) AS (
             AND (v.relkind = 'v' OR (v.relkind = 'm' AND r.c = 'w'))
         UNION ALL
         -- row security
-        SELECT false, 'T', w.oid, NULL, 'policy "' || w.polname || '"',
+        SELECT 0, 'T', w.oid, NULL, 'policy "' || w.polname || '"',
             pg_catalog.concat(w.polqual, CASE WHEN r.c <> 'r' THEN w.polwithcheck END)
         FROM pg_catalog.pg_policy w
         JOIN pg_catalog.pg_class v ON v.oid = w.polrelid
         WHERE r.c IN ('r', 'w', 'v', 'x') AND w.polrelid = r.o AND v.relrowsecurity
         UNION ALL
         -- functions of a row, which may be written as its columns are
-        SELECT false, 'p', p.oid, NULL, 'function "' || p.proname || '" of a row of it', ''
+        SELECT 0, 'p', p.oid, NULL, 'function "' || p.proname || '" of a row of it', ''
         FROM pg_catalog.pg_class v
         JOIN pg_catalog.pg_proc p ON p.proargtypes[0] = v.reltype
         WHERE r.c = 'r' AND r.via = '' AND v.oid = r.o AND v.reltype <> 0 AND p.oid >= 16384
             AND p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1
         UNION ALL
         -- partitions and children
-        SELECT false, CASE r.c WHEN 'r' THEN 'r' ELSE 'x' END, w.inhrelid, NULL, '', ''
+        SELECT 0, CASE WHEN r.c IN ('r', 'z') THEN r.c ELSE 'x' END, w.inhrelid, NULL, '', ''
         FROM pg_catalog.pg_inherits w
-        WHERE r.c IN ('r', 'w', 'v', 'x') AND w.inhparent = r.o
+        WHERE r.c IN ('r', 'w', 'v', 'x', 'z') AND w.inhparent = r.o
         UNION ALL
         -- rows that change with those of the table
-        SELECT true, 'x', w.conrelid, NULL, '', ''
+        SELECT 1, 'x', w.conrelid, NULL, '', ''
         FROM pg_catalog.pg_constraint w
         WHERE r.c IN ('w', 'v', 'x') AND w.confrelid = r.o AND w.contype = 'f'
             AND (w.confdeltype IN ('c', 'n', 'd') OR w.confupdtype IN ('c', 'n', 'd'))
         UNION ALL
-        SELECT true, 'T', w.adrelid, NULL, 'the default of column "' || a.attname || '"',
+        SELECT 2, 'z', w.conrelid, NULL, '', ''
+        FROM pg_catalog.pg_constraint w
+        WHERE r.c = 'z' AND w.confrelid = r.o AND w.contype = 'f'
+        UNION ALL
+        SELECT 1, 'T', w.adrelid, NULL, 'the default of column "' || a.attname || '"',
             w.adbin::pg_catalog.text
         FROM pg_catalog.pg_constraint k
         JOIN pg_catalog.pg_attrdef w ON w.adrelid = k.conrelid AND w.adnum = ANY (k.conkey)
@@ -178,45 +183,46 @@ reach(i, w, c, o, d, via, tree) AS (
             AND (k.confdeltype = 'd' OR k.confupdtype = 'd')
         UNION ALL
         -- triggers; a partition's own copies pass for internal before PostgreSQL 15
-        SELECT true, 'p', w.tgfoid, NULL, 'trigger "' || w.tgname || '"', ''
+        SELECT 1, 'p', w.tgfoid, NULL, 'trigger "' || w.tgname || '"', ''
         FROM pg_catalog.pg_trigger w
-        WHERE r.c IN ('w', 'v', 'x') AND w.tgrelid = r.o AND w.tgenabled <> 'D'
+        WHERE r.c IN ('w', 'v', 'x', 'z') AND w.tgrelid = r.o AND w.tgenabled <> 'D'
             AND (NOT w.tgisinternal OR w.tgfoid >= 16384)
+            AND (w.tgtype::pg_catalog.int4 & CASE r.c WHEN 'z' THEN 32 ELSE 28 END) <> 0
         UNION ALL
-        SELECT true, 'T', w.oid, NULL, 'trigger "' || w.tgname || '"', w.tgqual::pg_catalog.text
+        SELECT 1, 'T', w.oid, NULL, 'trigger "' || w.tgname || '"', w.tgqual::pg_catalog.text
         FROM pg_catalog.pg_trigger w
         WHERE r.c IN ('w', 'v', 'x') AND w.tgrelid = r.o AND w.tgenabled <> 'D'
             AND w.tgqual IS NOT NULL
         UNION ALL
         -- checks of tables and of domains
-        SELECT true, 'T', w.oid, NULL, 'check "' || w.conname || '"', w.conbin::pg_catalog.text
+        SELECT 1, 'T', w.oid, NULL, 'check "' || w.conname || '"', w.conbin::pg_catalog.text
         FROM pg_catalog.pg_constraint w
         WHERE w.contype = 'c' AND ((r.c IN ('w', 'v', 'x') AND w.conrelid = r.o)
                 OR (r.c = 't' AND w.contypid = r.o))
         UNION ALL
-        SELECT true, 't', w.atttypid, NULL, '', ''
+        SELECT 1, 't', w.atttypid, NULL, '', ''
         FROM pg_catalog.pg_attribute w
         WHERE r.c IN ('w', 'v', 'x') AND w.attrelid = r.o AND w.attnum > 0 AND NOT w.attisdropped
             AND w.atttypid >= 16384
         UNION ALL
-        SELECT false, 't', CASE WHEN w.typtype = 'd' THEN w.typbasetype ELSE w.typelem END, NULL, '',
+        SELECT 0, 't', CASE WHEN w.typtype = 'd' THEN w.typbasetype ELSE w.typelem END, NULL, '',
             ''
         FROM pg_catalog.pg_type w
         WHERE r.c = 't' AND w.oid = r.o AND (w.typtype = 'd' OR w.typcategory = 'A')
         UNION ALL
-        SELECT false, 'p', w.castfunc, NULL, '', ''
+        SELECT 0, 'p', w.castfunc, NULL, '', ''
         FROM pg_catalog.pg_cast w
         WHERE r.c = 't' AND r.via LIKE 'type %' AND r.o >= 16384
             AND (w.castsource = r.o OR w.casttarget = r.o)
         UNION ALL
         -- defaults: of the written table by themselves, of one behind a view as whatever it calls
-        SELECT true, CASE r.c WHEN 'w' THEN 'D' ELSE 'T' END, w.oid, NULL,
+        SELECT 1, CASE r.c WHEN 'w' THEN 'D' ELSE 'T' END, w.oid, NULL,
             'the default of column "' || a.attname || '"', w.adbin::pg_catalog.text
         FROM pg_catalog.pg_attrdef w
         JOIN pg_catalog.pg_attribute a ON a.attrelid = w.adrelid AND a.attnum = w.adnum
         WHERE r.c IN ('w', 'v') AND w.adrelid = r.o AND a.attgenerated = ''
         UNION ALL
-        SELECT true, CASE r.c WHEN 'w' THEN 'D' ELSE 'T' END, t.oid, NULL,
+        SELECT 1, CASE r.c WHEN 'w' THEN 'D' ELSE 'T' END, t.oid, NULL,
             'the default of type "' || t.typname || '"', t.typdefaultbin::pg_catalog.text
         FROM pg_catalog.pg_attribute a
         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -225,14 +231,14 @@ reach(i, w, c, o, d, via, tree) AS (
         UNION ALL
         -- functions: what their arguments are when they are left out, and a tree instead of a body,
         -- which there is from PostgreSQL 14 on
-        SELECT false, 'T', p.oid, NULL, 'function "' || p.proname || '"',
+        SELECT 0, 'T', p.oid, NULL, 'function "' || p.proname || '"',
             pg_catalog.concat(p.proargdefaults::pg_catalog.text,
                 CASE WHEN p.provolatile <> 'i' THEN pg_catalog.to_jsonb(p) ->> 'prosqlbody' END)
         FROM pg_catalog.pg_proc p
         WHERE r.c = 'p' AND p.oid = r.o AND p.oid >= 16384
         UNION ALL
         -- what a body calls
-        SELECT false, 'p', f.oid, NULL, 'function "' || p.proname || '"', ''
+        SELECT 0, 'p', f.oid, NULL, 'function "' || p.proname || '"', ''
         FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_language l ON l.oid = p.prolang
         CROSS JOIN LATERAL (
@@ -248,6 +254,22 @@ reach(i, w, c, o, d, via, tree) AS (
             IN (n.n::pg_catalog.name, pg_catalog.lower(n.n COLLATE "C")::pg_catalog.name)
         WHERE r.c = 'p' AND p.oid = r.o AND p.oid >= 16384 AND p.provolatile <> 'i'
             AND l.lanname IN ('sql', 'plpgsql')
+        UNION ALL
+        -- what a body reads that is more than rows
+        SELECT 0, 'r', v.oid, NULL, 'function "' || p.proname || '"', ''
+        FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        CROSS JOIN LATERAL (
+            SELECT m.m[1]
+            FROM pg_catalog.regexp_matches(p.prosrc, '([[:alpha:]_][[:alnum:]_$]*)', 'g') AS m(m)
+            UNION
+            SELECT m.m[1] FROM pg_catalog.regexp_matches(p.prosrc, '"([^"]+)"', 'g') AS m(m)
+        ) AS n(n)
+        JOIN pg_catalog.pg_class v ON v.relname
+            IN (n.n::pg_catalog.name, pg_catalog.lower(n.n COLLATE "C")::pg_catalog.name)
+        WHERE r.c = 'p' AND p.oid = r.o AND p.oid >= 16384 AND p.provolatile <> 'i'
+            AND l.lanname IN ('sql', 'plpgsql') AND v.oid >= 16384
+            AND (v.relkind IN ('v', 'f') OR v.relrowsecurity)
     ) AS x(w, c, o, d, via, tree)
     WHERE x.o <> 0 AND (x.c NOT IN ('T', 'U', 'D') OR x.tree <> '')
 ),
@@ -324,23 +346,23 @@ differs(i, w, d, via, what, own, args) AS (
             ELSE 'reads the system''s own tables' END, '', 0
     FROM reach r
     JOIN pg_catalog.pg_class c ON c.oid = r.o
-    WHERE r.c IN ('r', 'w', 'v', 'x') AND (c.relkind = 'f' OR (c.oid < 16384 AND r.via <> ''))
+    WHERE r.c IN ('r', 'w', 'v', 'x', 'z') AND (c.relkind = 'f' OR (c.oid < 16384 AND r.via <> ''))
     UNION ALL
     -- all rules but DO INSTEAD NOTHING, whose number was another one before MERGE
-    SELECT r.i, true, r.d, 'rule "' || w.rulename || '"', 'makes another statement of it', '', 0
+    SELECT r.i, 1, r.d, 'rule "' || w.rulename || '"', 'makes another statement of it', '', 0
     FROM reach r
     JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.o
     WHERE r.c IN ('w', 'v', 'x') AND w.ev_type <> '1' AND w.ev_enabled <> 'D'
         AND NOT (w.is_instead AND w.ev_qual::pg_catalog.text = '<>' AND w.ev_action::pg_catalog.text
             ~ '^[(][{]QUERY :commandType [67] [^{]*:utilityStmt <> ')
     UNION ALL
-    SELECT r.i, true, r.d, 'column "' || a.attname || '" behind the view', 'is numbered', '', 0
+    SELECT r.i, 1, r.d, 'column "' || a.attname || '" behind the view', 'is numbered', '', 0
     FROM reach r
     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.o
     WHERE r.c = 'v' AND a.attnum > 0 AND a.attidentity <> ''
     UNION ALL
     -- any text may become a time by one through input and output
-    SELECT w.i, false, 0::pg_catalog.oid, 'a cast to type "' || t.typname || '"',
+    SELECT w.i, 0, 0::pg_catalog.oid, 'a cast to type "' || t.typname || '"',
         'reads a text as a time', '', 0
     FROM wanted w
     CROSS JOIN pg_catalog.pg_cast x
@@ -446,7 +468,7 @@ JOIN pg_catalog.pg_proc p ON p.oid = r.d
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE r.d <> 0
 UNION ALL
-SELECT DISTINCT d.i, CASE WHEN d.w THEN 'W' ELSE 'R' END, d.args, d.via, d.what, d.own
+SELECT DISTINCT d.i, CASE d.w WHEN 0 THEN 'R' WHEN 1 THEN 'W' ELSE 'Z' END, d.args, d.via, d.what, d.own
 FROM differs d
 WHERE d.d = 0
 UNION ALL

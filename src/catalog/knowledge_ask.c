@@ -186,20 +186,6 @@ take_key(struct knowledge_entry *e, const struct row *row)
     return false;
 }
 
-/* Whatever order the rows come in. */
-static void
-take_reason(struct knowledge_entry *e, const char **reason, const struct row *row)
-{
-    struct sql_text via = row->texts[0];
-    struct sql_text what = row->texts[1];
-    const char *why = arena_printf(&e->arena, "%.*s%s%.*s", (int)MIN(via.len, (uint32_t)WHY_MAX),
-                                   via.len > 0 ? via.data : "", via.len > 0 ? " " : "",
-                                   (int)MIN(what.len, (uint32_t)WHY_MAX), what.data);
-
-    if (*reason == NULL || strcmp(why, *reason) < 0)
-        *reason = why;
-}
-
 static struct knowledge_call *
 call_of(struct knowledge_entry *e, const struct row *row)
 {
@@ -221,11 +207,31 @@ call_of(struct knowledge_entry *e, const struct row *row)
     return call;
 }
 
-/* Of R, W and D: it differs for certain, or by one of PostgreSQL's own functions. */
+/* Of R, W, Z and D: it differs for certain, or by one of PostgreSQL's own functions. */
 static bool
 is_different(const struct row *row)
 {
     return row->texts[2].len == 0 || !sql_function_equal(row->texts[2], (uint8_t)row->number);
+}
+
+/* The same one, whatever order the rows come in. */
+static bool
+take_reason(struct knowledge_entry *e, const char **reason, const struct row *row)
+{
+    struct sql_text via = row->texts[0];
+    struct sql_text what = row->texts[1];
+    const char *why;
+
+    if (row->number > UINT8_MAX || what.len == 0)
+        return false;
+    if (!is_different(row))
+        return true;
+    why = arena_printf(&e->arena, "%.*s%s%.*s", (int)MIN(via.len, (uint32_t)WHY_MAX),
+                       via.len > 0 ? via.data : "", via.len > 0 ? " " : "",
+                       (int)MIN(what.len, (uint32_t)WHY_MAX), what.data);
+    if (*reason == NULL || strcmp(why, *reason) < 0)
+        *reason = why;
+    return true;
 }
 
 static bool
@@ -261,12 +267,11 @@ take_row(struct knowledge_entry *e, char kind, const struct row *row)
     case 'D':
         return kind == 'r' && row->number <= UINT8_MAX && take_call(e, row);
     case 'R':
+        return take_reason(e, &e->differs, row);
     case 'W':
-        if (row->number > UINT8_MAX || row->texts[1].len == 0)
-            return false;
-        if (is_different(row))
-            take_reason(e, row->letter == 'R' ? &e->differs : &e->write_differs, row);
-        return true;
+        return take_reason(e, &e->write_differs, row);
+    case 'Z':
+        return take_reason(e, &e->truncate_differs, row);
     default:
         return false;
     }

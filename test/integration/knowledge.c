@@ -9,7 +9,7 @@
  *   N statement   how many names would be asked for
  *   C             DDL has passed by
  * What becomes of it: "equal", "unequal reason", or "made" and the text with its values' kinds and
- * expressions, each followed by " missing" where a name is not there.
+ * expressions, each followed by " missing" where a table is not there.
  */
 #include "catalog/knowledge.h"
 #include "../unit/sql/known.h"
@@ -132,7 +132,7 @@ judge(const char *text, bool within, struct buf *out)
             fail("not all is known behind a question");
     }
     describe(text, &v.known, out);
-    buf_add_str(out, v.missing ? " missing" : "");
+    buf_add_str(out, v.missing.len > 0 ? " missing" : "");
     knowledge_view_fini(&v);
     if (within)
         knowledge_free(k);

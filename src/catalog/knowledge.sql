@@ -118,7 +118,10 @@ reach(i, w, c, o, d, via, tree) AS (
                 ), 0::pg_catalog.oid)
                 ELSE m.m[2]::pg_catalog.oid END,
             NULL::pg_catalog.oid, ''::pg_catalog.text, ''::pg_catalog.text
-        FROM pg_catalog.regexp_matches(r.tree,
+        FROM pg_catalog.regexp_matches(
+            -- but current_setting() of an application's own parameter: its name has a dot
+            pg_catalog.regexp_replace(r.tree, ':funcid (2077|3294) :[^{}]*:args [(][{]CONST [^{}]*'
+                || ':constvalue [0-9]+ [[][^]]* 46 [^]]*[]]', '', 'g'),
             ':(relid|funcid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g') AS m(m)
         CROSS JOIN LATERAL (SELECT 'r' UNION ALL SELECT 'v' WHERE r.c = 'U') AS y(c)
         WHERE r.c IN ('T', 'U')
@@ -242,12 +245,16 @@ reach(i, w, c, o, d, via, tree) AS (
         FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_language l ON l.oid = p.prolang
         CROSS JOIN LATERAL (
+            SELECT pg_catalog.regexp_replace(p.prosrc, '[[:<:]]current_setting[[:space:]]*[(]'
+                || '[[:space:]]*''[[:alnum:]_]+[.][[:alnum:]_.]+''', '', 'gi')
+        ) AS b(t)
+        CROSS JOIN LATERAL (
             SELECT m.m[1]
-            FROM pg_catalog.regexp_matches(p.prosrc,
+            FROM pg_catalog.regexp_matches(b.t,
                 '([[:alpha:]_][[:alnum:]_$]*)"?[[:space:]]*([(]|/[*]|[-]-)', 'g') AS m(m)
             UNION
             SELECT m.m[1]
-            FROM pg_catalog.regexp_matches(p.prosrc, '"([^"]+)"[[:space:]]*([(]|/[*]|[-]-)', 'g')
+            FROM pg_catalog.regexp_matches(b.t, '"([^"]+)"[[:space:]]*([(]|/[*]|[-]-)', 'g')
                 AS m(m)
         ) AS n(n)
         JOIN pg_catalog.pg_proc f ON f.proname

@@ -91,6 +91,16 @@ CREATE TABLE checked_date (d date CONSTRAINT today CHECK (d < CURRENT_DATE));
 CREATE TABLE secured (x int, owner text);
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON secured USING (owner = current_user);
+CREATE TABLE tenants (x int, tenant text);
+ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON tenants USING (tenant = current_setting('app.tenant')
+    AND tenant <> current_setting('app.nobody', true));
+CREATE TABLE servers (x int, port text);
+ALTER TABLE servers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY here ON servers USING (port = current_setting('port') OR port = 'a.b');
+CREATE FUNCTION tenant() RETURNS text LANGUAGE sql STABLE AS
+    $$SELECT current_setting('app.tenant', true)$$;
+CREATE FUNCTION port() RETURNS text LANGUAGE sql STABLE AS 'SELECT current_setting(''port'')';
 CREATE TABLE lottery (x int);
 ALTER TABLE lottery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY luck ON lottery USING (random() < 0.5);
@@ -252,6 +262,14 @@ INSERT INTO checked_date VALUES ('2020-01-01')
 ! check "today" reads the time
 INSERT INTO secured VALUES (1, 'me')
 = equal
+INSERT INTO tenants VALUES (1, 'me')
+= equal
+INSERT INTO servers VALUES (1, 'me')
+! policy "here" calls "current_setting"
+INSERT INTO n (y) VALUES (tenant())
+= equal
+INSERT INTO n (y) VALUES (port())
+! function "port"
 INSERT INTO lottery VALUES (1)
 ! policy "luck" calls "random"
 INSERT INTO n (x) SELECT x FROM lottery

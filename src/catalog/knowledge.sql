@@ -389,9 +389,10 @@ base(o, b) AS (
     JOIN pg_catalog.pg_type t ON t.oid = b.b
     WHERE t.typtype = 'd'
 ),
-columns(i, o, n, attnum, place) AS (
+columns(i, o, n, attnum, place, attnotnull, attcollation) AS (
     SELECT n.i, n.o, a.attname, a.attnum,
-        pg_catalog.row_number() OVER (PARTITION BY n.i ORDER BY a.attnum) - 1
+        pg_catalog.row_number() OVER (PARTITION BY n.i ORDER BY a.attnum) - 1, a.attnotnull,
+        a.attcollation
     FROM named n
     JOIN pg_catalog.pg_attribute a ON a.attrelid = n.o
     WHERE n.c = 'r' AND a.attnum > 0 AND NOT a.attisdropped
@@ -440,7 +441,7 @@ UNION ALL
 SELECT x.i, 'k', 0, x.places, '', ''
 FROM (
     SELECT n.i, k.indexrelid, k.indnkeyatts,
-        pg_catalog.count(a.attnum) AS found,
+        pg_catalog.count(z.oid) AS found,
         pg_catalog.string_agg(c.place::pg_catalog.text, ' ' ORDER BY p.at) AS places
     FROM named n
     JOIN pg_catalog.pg_index k ON k.indrelid = n.o
@@ -448,17 +449,16 @@ FROM (
     JOIN pg_catalog.pg_class q ON q.oid = k.indexrelid
     JOIN pg_catalog.pg_am m ON m.oid = q.relam
     CROSS JOIN LATERAL pg_catalog.generate_series(0, k.indnkeyatts - 1) AS p(at)
-    LEFT JOIN columns c ON c.i = n.i AND c.attnum = k.indkey[p.at]
-    LEFT JOIN pg_catalog.pg_opclass z ON z.oid = k.indclass[p.at] AND z.opcdefault
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = n.o AND a.attnum = c.attnum AND a.attnotnull
-        AND a.attcollation = k.indcollation[p.at] AND z.oid IS NOT NULL
+    JOIN columns c ON c.i = n.i AND c.attnum = k.indkey[p.at] AND c.attnotnull
+        AND c.attcollation = k.indcollation[p.at]
         -- from PostgreSQL 18 on, rows may be older than that it is not null
         AND NOT EXISTS (
             SELECT
             FROM pg_catalog.pg_constraint s
             WHERE s.conrelid = n.o AND s.contype = 'n' AND NOT s.convalidated
-                AND s.conkey = ARRAY[a.attnum]
+                AND s.conkey = ARRAY[c.attnum]
         )
+    JOIN pg_catalog.pg_opclass z ON z.oid = k.indclass[p.at] AND z.opcdefault
     WHERE n.c = 'r' AND k.indisunique AND k.indimmediate AND k.indisvalid AND NOT k.indisexclusion
         AND k.indpred IS NULL AND k.indexprs IS NULL AND m.amname = 'btree' AND k.indnkeyatts <= 8
         AND v.relkind IN ('r', 'p', 'm')

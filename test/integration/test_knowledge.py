@@ -30,7 +30,8 @@ CREATE FUNCTION dynamic(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1
 CREATE FUNCTION first_one() RETURNS int LANGUAGE sql STABLE AS 'SELECT x FROM n LIMIT 1';
 CREATE FUNCTION first_ones() RETURNS int[] LANGUAGE sql STABLE AS 'SELECT array (SELECT x FROM n)';
 CREATE FUNCTION looping() RETURNS text LANGUAGE plpgsql STABLE AS
-    'DECLARE o text; r n; BEGIN FOR r IN SELECT * FROM n LOOP o := o || r.y; END LOOP; RETURN o; END';
+    'DECLARE o text; r n; BEGIN FOR r IN SELECT * FROM n LOOP o := o || r.y; END LOOP;
+    RETURN o; END';
 CREATE FUNCTION gathered() RETURNS text LANGUAGE sql STABLE AS 'SELECT string_agg(y, '''') FROM n';
 CREATE VIEW of_luck AS SELECT random()::int AS x;
 CREATE FUNCTION looking_on() RETURNS int LANGUAGE sql STABLE AS 'SELECT x FROM of_luck';

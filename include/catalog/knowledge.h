@@ -81,7 +81,8 @@ void knowledge_question_add(struct knowledge_question *q, struct knowledge *k,
 void knowledge_question_sql(const struct knowledge_question *q, const char *settings, size_t len,
                             struct buf *sql);
 /* The same as one statement, for the session's own connection and transaction, which it leaves as
- * it is (but for a snapshot: under REPEATABLE READ it is the transaction's). */
+ * it is (but for a snapshot: under REPEATABLE READ it is the transaction's). With jit = on there it
+ * takes some 0.3 s longer. */
 void knowledge_question_sql_within(const struct knowledge_question *q, struct buf *sql);
 
 /* One row of the answer: the body of its DataRow message, six columns in text form; rows of another

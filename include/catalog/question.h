@@ -82,6 +82,10 @@ struct catalog_name catalog_question_name(const struct catalog_question *q, uint
 /* The statements in front of a question, with settings as catalog_question_sql() has them. ROLLBACK
  * ends what they begin. */
 void catalog_question_begin(const char *settings, size_t len, struct buf *sql);
+/* The columns of a DataRow's body that has `count` of them; data of a null one is NULL. False when
+ * it is cut, or longer. */
+bool catalog_question_columns(const uint8_t *body, size_t len, struct sql_text *columns,
+                              uint16_t count);
 /* "WITH RECURSIVE wanted(...) AS (...)," with a row for each name. */
 void catalog_question_wanted(const struct catalog_question *q, struct buf *sql);
 

@@ -164,29 +164,11 @@ knowledge_put(struct knowledge *k, const struct catalog_scope *scope,
 
 /* ---- a text's names ---- */
 
-static bool
-is_system(struct sql_text schema)
-{
-    return schema.len == 10 && memcmp(schema.data, "pg_catalog", 10) == 0;
-}
-
-static bool
-each_other_name(const struct sql_name *list, uint32_t count, char kind, catalog_name_fn *fn,
-                void *ctx)
-{
-    for (uint32_t n = 0; n < count; n++) {
-        struct catalog_name name = {kind, 0, list[n].schema, list[n].name};
-        if (!is_system(name.schema) && !fn(ctx, &name))
-            return false;
-    }
-    return true;
-}
-
 /* What becomes of a definition does not depend on what there is. */
 static bool
 is_looked_up(const struct sql_table *t)
 {
-    return t->use != SQL_USE_NAMED && !(t->use & SQL_USE_DEFINE) && !is_system(t->schema);
+    return t->use != SQL_USE_NAMED && !(t->use & SQL_USE_DEFINE) && !catalog_is_system(t->schema);
 }
 
 static bool
@@ -200,11 +182,10 @@ each_name_of(const struct sql_statement *st, catalog_name_fn *fn, void *ctx)
     for (uint32_t n = 0; n < st->function_count; n++) {
         const struct sql_function *f = &st->functions[n];
         struct catalog_name name = {'f', f->args, f->schema, f->name};
-        if (!f->syntax && !is_system(f->schema) && !fn(ctx, &name))
+        if (!f->syntax && !catalog_is_system(f->schema) && !fn(ctx, &name))
             return false;
     }
-    return each_other_name(st->operators, st->operator_count, 'o', fn, ctx) &&
-           each_other_name(st->types, st->type_count, 't', fn, ctx);
+    return catalog_each_other_name(st, fn, ctx);
 }
 
 bool

@@ -339,31 +339,17 @@ knowledge_question_row(struct knowledge_question *q, const uint8_t *body, size_t
 {
     struct sql_text columns[ROW_COLUMNS];
     struct row row;
-    size_t at = 2;
 
     if (len < 2)
         return false;
     if (num_get_u16(body) != ROW_COLUMNS)
         return true; /* of a setting */
-    for (size_t n = 0; n < ROW_COLUMNS; n++) {
-        uint32_t size;
-        if (len - at < 4)
-            return false;
-        size = num_get_u32(body + at);
-        at += 4;
-        columns[n] = (struct sql_text){NULL, 0};
-        if (size == UINT32_MAX)
-            continue;
-        if (len - at < size)
-            return false;
-        columns[n] = (struct sql_text){(const char *)body + at, size};
-        at += size;
-    }
-    if (at != len || !read_row(columns, &row))
+    if (!catalog_question_columns(body, len, columns, ROW_COLUMNS) || !read_row(columns, &row))
         return false;
     if (row.name == -1 && row.letter == 'p' && !q->answered) {
         q->answered = true;
-        buf_add(&q->path, row.texts[0].data, row.texts[0].len);
+        if (row.texts[0].len > 0)
+            buf_add(&q->path, row.texts[0].data, row.texts[0].len);
         return true;
     }
     return row.name >= 0 && row.name < q->names.count && take_about_name(q, &row);

@@ -254,7 +254,7 @@ number_of(struct sql_text text)
     char digits[24];
     int64_t value;
 
-    if (text.len >= sizeof(digits))
+    if (text.len == 0 || text.len >= sizeof(digits))
         return INT64_MIN;
     memcpy(digits, text.data, text.len);
     digits[text.len] = '\0';
@@ -306,7 +306,8 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
     uint32_t flags = (uint32_t)row;
 
     if (number == -1) {
-        buf_add(&q->path, columns[2].data, columns[2].len);
+        if (columns[2].len > 0)
+            buf_add(&q->path, columns[2].data, columns[2].len);
         return;
     }
     if (number < 0 || number >= q->count || row < 0)
@@ -331,29 +332,39 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
 }
 
 bool
-catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
-                     size_t len)
+catalog_question_columns(const uint8_t *body, size_t len, struct sql_text *columns, uint16_t count)
 {
-    struct sql_text columns[3];
     size_t at = 2;
 
-    if (len < 2)
-        return false;
-    if (num_get_u16(body) != ARRAY_LEN(columns))
-        return true; /* of a setting */
-    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
+    for (uint16_t n = 0; n < count; n++) {
         uint32_t size;
         if (len - at < 4)
             return false;
         size = num_get_u32(body + at);
         at += 4;
+        columns[n] = (struct sql_text){NULL, 0};
         if (size == UINT32_MAX)
-            size = 0;
+            continue;
         if (len - at < size)
             return false;
         columns[n] = (struct sql_text){(const char *)body + at, size};
         at += size;
     }
+    return at == len;
+}
+
+bool
+catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
+                     size_t len)
+{
+    struct sql_text columns[3];
+
+    if (len < 2)
+        return false;
+    if (num_get_u16(body) != ARRAY_LEN(columns))
+        return true; /* of a setting */
+    if (!catalog_question_columns(body, len, columns, ARRAY_LEN(columns)))
+        return false;
     take_row(q, c, columns);
     return true;
 }

@@ -23,7 +23,10 @@
  * spoiler.
  *
  * Not seen, and believed: functions in C and what is declared IMMUTABLE; that data which a function
- * turns into times does not say "now"; that a query in a function which takes one row finds one.
+ * turns into times does not say "now"; that a query in a function which takes one row finds one;
+ * that a literal of a composite type has no "now" in it; that a function of a row is not called by
+ * a column's name within a body; defaults of domains that ALTER TABLE ADD COLUMN fills rows with;
+ * event triggers.
  *
  * Source: PostgreSQL's manual, chapters "System Catalogs", "Function Volatility Categories" and
  * "The Rule System".

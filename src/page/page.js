@@ -1,11 +1,11 @@
-// The status page: asks pgpool every second what is so, and shows it.
+// The status page: asks pgpool twice a second what is so, and shows it.
 //
 // What is shown is changed in place, so that a button keeps its focus and a screen reader hears only
 // of what is new. Nothing that was received becomes HTML: all of it is set as text. The token of a
 // login is kept for this tab alone (sessionStorage), and sent as a header with each request.
 "use strict";
 
-const NOW_MS = 1000;      // between two looks at what is so,
+const NOW_MS = 500;       // between two looks at what is so,
 const SLOW_MS = 5000;     // at history, waiters and sessions, and while nobody looks at the page
 const TIMEOUT_MS = 5000;  // of a request
 const TOKEN = "pgpool-token";
@@ -103,7 +103,7 @@ function moment(ms) {
 
 // ---- tables ----
 
-// Rows by key, cells by column: [{title, number, fill(cell, row)}]. On a phone, where rows are shown
+// Rows by key, cells by column: [{title, style, fill(cell, row)}]. On a phone, where rows are shown
 // as cards, the roles say that it is a table all the same.
 class Table {
   constructor(place, {columns, label, none}) {
@@ -139,7 +139,7 @@ class Table {
     const line = Plot.html("tr");
     Table.role(line, "row");
     for (const column of this.columns) {
-      const cell = Plot.html("td", column.number ? "number" : "");
+      const cell = Plot.html("td", column.style || "");
       cell.dataset.label = column.title;
       Table.role(cell, "cell");
       line.append(cell);
@@ -219,7 +219,7 @@ const nodeName = row => `node ${row.node_id}`;
 function joinNodes(now) {
   const by = name => new Map(now[name].map(row => [row.node_id, row]));
   const replication = by("pool_replication"), judged = by("pool_node_states");
-  const drained = new Set(now.pool_holds.filter(row => row.kind === "node" || row.kind === "drain")
+  const drained = new Set(now.pool_holds.filter(row => row.kind === "drained node")
     .map(row => row.name));
   return now.pool_nodes.map(row => ({
     ...row, drained: drained.has(row.node_id), judged: judged.get(row.node_id) || null,
@@ -299,14 +299,14 @@ function commandButton(name, row) {
 const nodes = new Table($("nodes"), {
   label: "Nodes", none: "no node is configured",
   columns: [
-    {title: "Node", fill: (cell, row) => two(cell, row.node_id, `${row.hostname}:${row.port}`)},
-    {title: "Role", fill: (cell, row) =>
+    {title: "Node", style: "short", fill: (cell, row) => two(cell, row.node_id, `${row.hostname}:${row.port}`)},
+    {title: "Role", style: "short", fill: (cell, row) =>
       two(cell, row.role, row.primary ? "" : row.replication.replication_sync_state || "")},
-    {title: "State", fill: fillState},
-    {title: "Since", fill: plain("last_status_change")},
-    {title: "Lag", number: true, fill: fillLag},
-    {title: "Fresh as of", number: true, fill: fillFresh},
-    {title: "Reads", number: true, fill: (cell, row) =>
+    {title: "State", style: "long", fill: fillState},
+    {title: "Since", style: "short", fill: plain("last_status_change")},
+    {title: "Lag", style: "number", fill: fillLag},
+    {title: "Fresh as of", style: "number", fill: fillFresh},
+    {title: "Reads", style: "number", fill: (cell, row) =>
       two(cell, count(Number(row.select_cnt)), `weight ${percent(100 * Number(row.lb_weight))}`)},
     {title: "Commands", fill: fillButtons},
   ]});
@@ -317,7 +317,7 @@ const pgpools = new Table($("pgpools"), {
   label: "Pgpools", none: "none",
   columns: [
     {title: "Pgpool", fill: (cell, row) =>
-      two(cell, row.node_id + (row.is_self === "t" || row.is_self === "true" ? " (this one)" : ""),
+      two(cell, row.node_id + (row.is_self === "YES" ? " (this one)" : ""),
           row.name)},
     {title: "Address", fill: (cell, row) => text(cell, `${row.hostname}:${row.pgpool_port}`)},
     {title: "State", fill: plain("state_name")},
@@ -328,10 +328,10 @@ const pgpools = new Table($("pgpools"), {
 const holds = new Table($("holds"), {
   label: "Paused and drained", none: "nothing is on hold",
   columns: [
-    {title: "What", fill: (cell, row) => text(cell, `${row.kind} ${row.name || ""}`.trim())},
+    {title: "What", fill: (cell, row) => text(cell, row.name ? `${row.kind} ${row.name}` : "all databases")},
     {title: "Since", fill: plain("since")},
-    {title: "Clients waiting", number: true, fill: plain("waiting")},
-    {title: "Connections left", number: true, fill: plain("connections")},
+    {title: "Clients waiting", style: "number", fill: plain("waiting")},
+    {title: "Connections left", style: "number", fill: plain("connections")},
   ]});
 
 const waiters = new Table($("waiters"), {
@@ -340,8 +340,8 @@ const waiters = new Table($("waiters"), {
     {title: "Database", fill: plain("database")},
     {title: "User", fill: plain("username")},
     {title: "Node", fill: plain("node_id")},
-    {title: "Clients", number: true, fill: plain("waiting")},
-    {title: "Longest", number: true, fill: (cell, row) =>
+    {title: "Clients", style: "number", fill: plain("waiting")},
+    {title: "Longest", style: "number", fill: (cell, row) =>
       text(cell, duration(Number(row.longest_wait_ms)))},
   ]});
 
@@ -352,7 +352,7 @@ const pins = new Table($("pins"), {
       two(cell, `${row.username} on ${row.database}`,
           [row.application_name, row.client_host].filter(Boolean).join(", "))},
     {title: "Status", fill: plain("status")},
-    {title: "Why", fill: plain("keeps")},
+    {title: "Why", style: "long", fill: plain("keeps")},
   ]});
 
 // The columns are those of the view, whichever it has.
@@ -422,7 +422,7 @@ function fillTiles(now) {
   fillTile("waiting", count(is.waiting), is.on_hold > 0 ? `${count(is.on_hold)} on hold` :
     "for a server connection", {bad: is.waiting > 0});
   fillTile("connections", count(is.busy + is.idle),
-           is.connections_limit > 0 ? `the most used node has ${is.most} of ${is.connections_limit}`
+           is.connections_limit > 0 ? `busiest node: ${is.most} of ${is.connections_limit}`
              : `${is.busy} in use, ${is.idle} idle`,
            {used: is.most, limit: is.connections_limit});
   show($("tile-cache"), now.cached);
@@ -495,7 +495,9 @@ async function askEvents(version) {
     const item = Plot.html("li"), time = Plot.html("time", "", moment(one.at_ms));
     time.dateTime = new Date(one.at_ms).toISOString();
     const what = Plot.html("b", SERIOUS.test(one.event) ? "bad" : "", one.event);
-    item.append(time, what, (one.node_id === null ? "" : `node ${one.node_id}: `) + one.text);
+    const node = one.node_id === null || one.text.startsWith("node ") ? ""
+      : `node ${one.node_id}: `;
+    item.append(time, what, node + one.text);
     return item;
   }));
   page.eventsVersion = version;
@@ -575,6 +577,8 @@ function fillNow(now) {
   pgpools.fill(now.pool_watchdog || [], row => row.node_id);
   holds.fill(now.pool_holds, row => `${row.kind}/${row.name}`);
   show($("holds-tools"), page.role === "admin");
+  show($("pause"), !now.paused);
+  show($("resume"), now.paused || now.pool_holds.some(row => row.kind.startsWith("paused")));
 }
 
 async function askSlow(now) {

@@ -8,7 +8,9 @@
 "use strict";
 
 class Plot {
-  static HOUR_MS = 3600 * 1000;
+  static MINUTE_MS = 60 * 1000;
+  static MOST_MS = 60 * Plot.MINUTE_MS;
+  static LEAST_MS = 10 * Plot.MINUTE_MS; // of a pgpool that has not been there for an hour yet
   static HEIGHT = 152;
   static STYLES = ["", " dashed", " dotted"];
   static COLOURS = 6;
@@ -59,9 +61,11 @@ class Plot {
     const width = this.svg.clientWidth;
     if (!width || this.nowMs === undefined)
       return;
-    this.box = {left: 46, right: width - 6, top: 8, bottom: Plot.HEIGHT - 20};
+    this.box = {left: 54, right: width - 6, top: 8, bottom: Plot.HEIGHT - 20};
     this.svg.setAttribute("viewBox", `0 0 ${width} ${Plot.HEIGHT}`);
-    this.top = Plot.roundUp(Math.max(0, ...this.samples.flatMap(
+    this.span = Math.min(Plot.MOST_MS, Math.max(
+      Plot.LEAST_MS, this.nowMs - (this.samples[0]?.at_ms ?? this.nowMs)));
+    this.top = Plot.roundUp(1.02 * Math.max(0, ...this.samples.flatMap(
       sample => this.series.map(one => one.value(sample) ?? 0))));
     this.svg.replaceChildren(...this.axes(), ...this.lines());
     this.cursor = null;
@@ -71,7 +75,7 @@ class Plot {
 
   x(ms) {
     const {left, right} = this.box;
-    return right - (this.nowMs - ms) / Plot.HOUR_MS * (right - left);
+    return right - (this.nowMs - ms) / this.span * (right - left);
   }
 
   y(value) {
@@ -87,8 +91,8 @@ class Plot {
       made.push(Plot.shape("line", {class: "grid", x1: left, x2: right, y1: y, y2: y}));
       made.push(Plot.label(left - 6, y + 4, "end", this.format(this.top * part)));
     }
-    const quarter = Plot.HOUR_MS / 4;
-    for (let ms = Math.floor(this.nowMs / quarter) * quarter; this.x(ms) > left + 4; ms -= quarter) {
+    const step = [2, 5, 10, 15].find(one => this.span / one <= 5 * Plot.MINUTE_MS) * Plot.MINUTE_MS;
+    for (let ms = Math.floor(this.nowMs / step) * step; this.x(ms) > left + 4; ms -= step) {
       const x = Math.round(this.x(ms)) + 0.5;
       made.push(Plot.shape("line", {class: "grid", x1: x, x2: x, y1: this.box.top, y2: bottom}));
       if (x > left + 16 && x < right - 14)
@@ -225,6 +229,6 @@ class Plot {
     if (!(value > 0))
       return 1;
     const power = 10 ** Math.floor(Math.log10(value));
-    return [1, 2, 4, 6, 8, 10].map(step => step * power).find(step => step >= value * 0.999);
+    return [1, 2, 3, 4, 6, 8, 10].map(step => step * power).find(step => step >= value * 0.999);
   }
 }

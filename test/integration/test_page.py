@@ -1,5 +1,6 @@
-"""The status page, as people use it: in a browser, by pointer and by keys; and as others abuse it."""
+"""The status page as people use it in a browser, by pointer and by keys, and as others abuse it."""
 
+import contextlib
 import http.client
 import http.server
 import os
@@ -175,10 +176,11 @@ def test_a_fresh_page_shows_what_was(site, page):
                 one.execute("SELECT count(*) FROM seen")
             got = site.get("/page/history/0")
             rows = [dict(zip(got["fields"], row)) for row in got["samples"]]
-            return [row for row in rows if row["reads"] > 0 and row["p50_ms"] > 0]
+            return [row for row in rows if row["reads"] > 0 and row["p50_ms"] > 0 and
+                    row["clients"] > 0]
         sample = wait_for(counted, "a sample with reads in it", 20)[-1]
     assert sample["p50_ms"] <= sample["p90_ms"] <= sample["p99_ms"]
-    assert sample["clients"] >= 1 and sample["lag0_ms"] == 0
+    assert sample["lag0_ms"] == 0
     assert abs(sample["reads"] + sample["writes"] -
                sum(sample[f"node{node_id}"] for node_id in range(3))) < 1
     got = site.get("/page/history/0")
@@ -218,11 +220,16 @@ def test_a_dead_standby_is_seen(site, admin):
         with open(server.data + "/postmaster.pid", encoding="ascii") as file:
             os.kill(int(file.readline()), signal.SIGKILL)
         wait_for(lambda: state(admin, 2).startswith("down") or
-                 state(admin, 2).endswith("does not answer"), "the dead standby on the page", SEEN_S)
-            wait_badge(admin, 2, "down")
+                 state(admin, 2).endswith("does not answer"), "the dead standby on the page",
+                 SEEN_S)
+        wait_badge(admin, 2, "down")
         assert admin.driver.title == "1 down – pgpool"
         admin.wait_text("#events", "node 2 is down")
     finally:
+        for path in (f"{server.data}/postmaster.pid",
+                     f"{site.cluster.directory}/.s.PGSQL.{server.port}.lock"):
+            with contextlib.suppress(FileNotFoundError):  # nobody may have reaped it yet
+                os.remove(path)
         server.start()
     give(admin, "Attach", 2)
     wait_badge(admin, 2, "up", 60)
@@ -273,10 +280,10 @@ def test_pause_and_resume(site, admin):
 
 def test_a_refused_command_says_why(site, admin):
     """Two pages: what was possible when one of them looked is not any more."""
-    answer = site.post("/page/do/promote/0", **site.token("alice"))
+    answer = site.post("/page/do/recover/0", **site.token("alice"))
     assert answer.status == 202
     wait_for(lambda: "failed" in last_order(admin), "the command to fail")
-    assert "Promote node 0" in last_order(admin)
+    assert "Rebuild node 0" in last_order(admin)
     assert len(last_order(admin).splitlines()) > 1
 
 
@@ -305,30 +312,30 @@ def test_a_node_is_rebuilt_and_promoted(site, admin):
 def test_by_keys_alone(site, page):
     from selenium.webdriver import Keys  # pylint: disable=import-outside-toplevel
     page.run("document.getElementById('welcome-login').focus()")
-    page.type(keys.ENTER)
+    page.type(Keys.ENTER)
     page.wait_shown("#login-dialog")
     assert page.focused() == "login-user"
-    page.type("alice", keys.TAB)
+    page.type("alice", Keys.TAB)
     assert page.focused() == "login-password"
-    page.type("secret", keys.ENTER)
+    page.type("secret", Keys.ENTER)
     page.wait_shown("#nodes table")
     page.run("document.querySelector(\"[aria-label='Detach node 1']\").focus()")
-    page.type(keys.SPACE)
+    page.type(Keys.SPACE)
     page.wait_shown("#ask-dialog")
-    page.type(keys.ESCAPE)
+    page.type(Keys.ESCAPE)
     wait_for(lambda: not page.shown("#ask-dialog"), "the dialog to close")
     assert page.run("return document.activeElement.getAttribute('aria-label')") == "Detach node 1"
     reached = set()
     page.run("document.activeElement.blur(); document.getElementById('main').focus()")
     for _ in range(40):
-        page.type(keys.TAB)
+        page.type(Keys.TAB)
         reached.add(page.run("const one = document.activeElement; return one.id || "
                              "one.getAttribute('aria-label')?.slice(0, 13) || one.tagName"))
     assert {"Detach node 0", "Rebuild node ", "events", "pause", "A"} <= reached, reached
     assert any(name.startswith("Traffic") for name in reached), reached
     page.wait_shown(".plot svg path")
     page.run("document.querySelector('.plot svg').focus()")
-    page.type(keys.ARROW_LEFT)
+    page.type(Keys.ARROW_LEFT)
     assert page.shown(".plot .cursor") and page.run(
         "return document.querySelector('.legend').getAttribute('aria-live')") == "polite"
     assert site.states()[1] == "up"
@@ -336,7 +343,7 @@ def test_by_keys_alone(site, page):
 
 def test_everything_has_a_name(admin):
     admin.wait_shown(".plot svg path")
-    for selector, role in (("button", "button"), ("svg", "img"), ("table", "table"),
+    for selector, role in (("button", "button"), ("svg", "image"), ("table", "table"),
                            ("input:not([type=password])", "textbox"), ("a[href]", "link"),
                            ("dialog", "dialog"), ("meter", "meter")):
         found = admin.all(selector)

@@ -35,9 +35,15 @@ struct http_sessions {
     struct http_session list[HTTP_SESSIONS_MAX];
 };
 
+/* Who has proved it. */
+struct http_login {
+    const char *user;
+    enum pcp_role role;
+};
+
 /* One more, borrowed until the next call; times are CLOCK_MONOTONIC. -1: no random bytes. */
-int http_sessions_begin(struct http_sessions *s, const char *user, enum pcp_role role,
-                        int64_t now_ns, const struct http_session **session_r, struct err *err);
+int http_sessions_begin(struct http_sessions *s, const struct http_login *who, int64_t now_ns,
+                        const struct http_session **session_r, struct err *err);
 
 /* Whose token it is; it counts as used. NULL token or result: nobody's, or too old. */
 const struct http_session *http_sessions_find(struct http_sessions *s, const char *token,

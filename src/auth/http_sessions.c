@@ -28,7 +28,7 @@ is_old(const struct http_session *one, int64_t now_ns)
 }
 
 int
-http_sessions_begin(struct http_sessions *s, const char *user, enum pcp_role role, int64_t now_ns,
+http_sessions_begin(struct http_sessions *s, const struct http_login *who, int64_t now_ns,
                     const struct http_session **session_r, struct err *err)
 {
     struct http_session *one = &s->list[0];
@@ -44,8 +44,8 @@ http_sessions_begin(struct http_sessions *s, const char *user, enum pcp_role rol
     for (size_t n = 0; n < sizeof(bytes); n++)
         snprintf(one->token + 2 * n, 3, "%02x", bytes[n]);
     OPENSSL_cleanse(bytes, sizeof(bytes));
-    str_copy(one->user, sizeof(one->user), user);
-    one->role = role;
+    str_copy(one->user, sizeof(one->user), who->user);
+    one->role = who->role;
     one->began_ns = one->used_ns = now_ns;
     *session_r = one;
     return 0;

@@ -1,8 +1,8 @@
 // The status page: asks pgpool twice a second what is so, and shows it.
 //
-// What is shown is changed in place, so that a button keeps its focus and a screen reader hears only
-// of what is new. Nothing that was received becomes HTML: all of it is set as text. The token of a
-// login is kept for this tab alone (sessionStorage), and sent as a header with each request.
+// What is shown is changed in place, so that a button keeps its focus and a screen reader hears
+// only of what is new. Nothing that was received becomes HTML: all of it is set as text. The token
+// of a login is kept for this tab alone (sessionStorage), and sent as a header with each request.
 "use strict";
 
 const NOW_MS = 500;       // between two looks at what is so,
@@ -193,24 +193,30 @@ const STATES = {up: "good", suspect: "warn", recovering: "warn", quarantined: "w
                 quarantine: "warn", down: "bad", fenced: "bad", rogue: "bad"};
 
 const COMMANDS = {
-  attach: {word: "Attach", title: node => `Attach ${node}?`,
-           words: "It is used again as soon as it answers and streams from the primary."},
-  detach: {word: "Detach", title: node => `Detach ${node}?`,
-           words: "Sessions lose their connections to it, and nothing new is sent there until it is "
-             + "attached again. If it is the primary, another node is promoted in its place."},
-  promote: {word: "Promote", title: node => `Promote ${node}?`,
-            words: "There is no primary now: this node becomes it. What others have received and it "
-              + "has not is lost."},
-  switchover: {word: "Promote", title: node => `Make ${node} the primary?`,
-               words: "Writes wait until it has received everything; the primary of now then follows "
-                 + "it as a standby."},
-  recover: {word: "Rebuild", title: node => `Rebuild ${node}?`,
-            words: "Its data is replaced by a copy of the primary's, and it becomes a standby of "
-              + "that. What it has alone is lost."},
-  pause: {word: "Pause all", title: () => "Pause all databases?",
-          words: "Clients stay connected and wait: no statement is begun until you resume."},
-  resume: {word: "Resume all", title: () => "Resume all databases?",
-           words: "Clients that wait go on."},
+  attach: {
+    word: "Attach", title: node => `Attach ${node}?`,
+    words: "It is used again as soon as it answers and streams from the primary."},
+  detach: {
+    word: "Detach", title: node => `Detach ${node}?`,
+    words: "Sessions lose their connections to it, and nothing new is sent there until it is "
+      + "attached again. If it is the primary, another node is promoted in its place."},
+  promote: {
+    word: "Promote", title: node => `Promote ${node}?`,
+    words: "There is no primary now: this node becomes it. What others have received and it has "
+      + "not is lost."},
+  switchover: {
+    word: "Promote", title: node => `Make ${node} the primary?`,
+    words: "Writes wait until it has received everything; the primary of now then follows it as "
+      + "a standby."},
+  recover: {
+    word: "Rebuild", title: node => `Rebuild ${node}?`,
+    words: "Its data is replaced by a copy of the primary's, and it becomes a standby of that. "
+      + "What it has alone is lost."},
+  pause: {
+    word: "Pause all", title: () => "Pause all databases?",
+    words: "Clients stay connected and wait: no statement is begun until you resume."},
+  resume: {
+    word: "Resume all", title: () => "Resume all databases?", words: "Clients that wait go on."},
 };
 
 const nodeName = row => `node ${row.node_id}`;
@@ -299,7 +305,8 @@ function commandButton(name, row) {
 const nodes = new Table($("nodes"), {
   label: "Nodes", none: "no node is configured",
   columns: [
-    {title: "Node", style: "short", fill: (cell, row) => two(cell, row.node_id, `${row.hostname}:${row.port}`)},
+    {title: "Node", style: "short", fill: (cell, row) =>
+      two(cell, row.node_id, `${row.hostname}:${row.port}`)},
     {title: "Role", style: "short", fill: (cell, row) =>
       two(cell, row.role, row.primary ? "" : row.replication.replication_sync_state || "")},
     {title: "State", style: "long", fill: fillState},
@@ -328,7 +335,8 @@ const pgpools = new Table($("pgpools"), {
 const holds = new Table($("holds"), {
   label: "Paused and drained", none: "nothing is on hold",
   columns: [
-    {title: "What", fill: (cell, row) => text(cell, row.name ? `${row.kind} ${row.name}` : "all databases")},
+    {title: "What", fill: (cell, row) =>
+      text(cell, row.name ? `${row.kind} ${row.name}` : "all databases")},
     {title: "Since", fill: plain("since")},
     {title: "Clients waiting", style: "number", fill: plain("waiting")},
     {title: "Connections left", style: "number", fill: plain("connections")},
@@ -459,7 +467,8 @@ function makePlots(nodeIds, cached) {
 
 // Nodes that are configured now; the history has a column for all numbers below the last.
 function drawPlots(now) {
-  const ids = now.pool_nodes.map(row => row.node_id).filter(id => page.fields.includes(`,lag${id}_`));
+  const ids = now.pool_nodes.map(row => row.node_id)
+    .filter(id => page.fields.includes(`,lag${id}_`));
   const key = `${ids};${now.cached}`;
   if (page.plotsOf !== key)
     makePlots(ids, now.cached);
@@ -512,7 +521,8 @@ function orderItem(order) {
   time.dateTime = new Date(order.began_ms).toISOString();
   item.append(time, Plot.html("b", "", COMMANDS[order.command].word + node),
               Plot.html("span", `state ${style}`, order.state),
-              Plot.html("span", "faint", ` by ${order.user}, ${duration(Math.max(took, 0))}`), lines);
+              Plot.html("span", "faint", ` by ${order.user}, ${duration(Math.max(took, 0))}`),
+              lines);
   lines.append(...order.lines.map(line => Plot.html("li", "", line)));
   item.dataset.state = order.state;
   return item;
@@ -561,8 +571,9 @@ function fillHead(now) {
   text($("about"), `${now.version}, ${now.role}, up for ${span(now.now_ms - now.started_ms)}`);
   fillBanner("banner-ready", "bad", now.not_ready ? `Not ready: ${now.not_ready}.` : "");
   fillBanner("banner-paused", "warn", now.paused ? "All databases are paused: clients wait." : "");
-  const down = now.pool_nodes.filter(row => row.status === "down" || row.pg_status === "down").length;
-  document.title = `${now.not_ready ? "not ready – " : down > 0 ? `${down} down – ` : ""}pgpool`;
+  const down = now.pool_nodes.filter(row => row.status === "down" || row.pg_status === "down");
+  const fault = now.not_ready ? "not ready" : down.length > 0 ? `${down.length} down` : "";
+  document.title = fault ? `${fault} – pgpool` : "pgpool";
   text($("clock"), `As of ${moment(now.now_ms)}`);
 }
 
@@ -598,7 +609,7 @@ async function look() {
   page.answeredMs = Date.now();
   fillBanner("banner-silent", "bad", "");
   fillNow(now);
-  if (page.eventsVersion !== now.events_version)
+  if (page.eventsVersion !== now.events_version || page.life !== now.life)
     await askEvents(now.events_version);
   if (page.life !== now.life || Date.now() - page.lastSlow >= SLOW_MS - NOW_MS / 2) {
     page.lastSlow = Date.now();

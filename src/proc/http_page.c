@@ -65,17 +65,20 @@ answer_file(const char *path, struct http_answer *a)
 
 /* ---- who asks ---- */
 
-/* A token that is nobody's counts for nothing, also where none is needed: the page asks anew. */
+/* A token that is nobody's counts for nothing, also where none is needed: the page asks anew. A
+ * password is not looked at: the only place that takes one is the login, which is slow. */
 static bool
 may_look(struct http *h, const struct http_request *r, const struct http_session **who_r,
          struct http_answer *a)
 {
     enum http_verdict verdict = HTTP_LET_IN;
+    struct http_request bare = *r;
     struct err why;
 
     *who_r = NULL;
     if (r->bearer == NULL) {
-        verdict = http_door_judge(&h->door, r, CONFIG_HTTP_PUBLIC_ALL, &why);
+        bare.user = bare.password = NULL;
+        verdict = http_door_judge(&h->door, &bare, CONFIG_HTTP_PUBLIC_ALL, &why);
     } else {
         verdict = http_door_takes_logins(&h->door, r, &why);
         if (verdict == HTTP_LET_IN) {
@@ -88,7 +91,7 @@ may_look(struct http *h, const struct http_request *r, const struct http_session
     }
     if (verdict == HTTP_LET_IN)
         return true;
-    http_turn_away(h, r, verdict, &why, a);
+    http_turn_away(h, &bare, verdict, &why, a);
     /* no dialog of the browser's: the page has its own */
     a->asks = verdict == HTTP_ASK ? "Bearer realm=\"pgpool\"" : NULL;
     return false;
@@ -257,7 +260,7 @@ log_in(struct http *h, const struct http_request *r, struct http_answer *a)
 {
     const struct http_session *who;
     enum http_verdict verdict;
-    enum pcp_role role;
+    struct http_login login = {.user = r->user};
     char peer[SOCK_TEXT_BYTES];
     struct err err;
 
@@ -268,22 +271,22 @@ log_in(struct http *h, const struct http_request *r, struct http_answer *a)
     }
     if (http_is_guessed_at(h, r, a))
         return;
-    if (r->user == NULL || !pcp_users_prove(h->users, r->user, r->password, &role)) {
+    if (r->user == NULL || !pcp_users_prove(h->users, r->user, r->password, &login.role)) {
         err_set(&err, "28P01", "password authentication failed");
         http_turn_away(h, r, HTTP_ASK, &err, a);
         a->asks = "Bearer realm=\"pgpool\"";
         return;
     }
-    if (http_sessions_begin(&h->sessions, r->user, role, clock_monotonic_ns(), &who, &err) != 0) {
+    if (http_sessions_begin(&h->sessions, &login, clock_monotonic_ns(), &who, &err) != 0) {
         log_error("%s", err.message);
         refuse(a, HTTP_UNAVAILABLE, "no login is possible now");
         return;
     }
     sock_address_text(&r->peer, peer, sizeof(peer));
     log_info("login on the status page: user \"%s\", role %s, from \"%s\"", who->user,
-             pcp_role_name(role), peer);
+             pcp_role_name(who->role), peer);
     buf_printf(&a->body, "{\"token\":\"%s\",\"role\":\"%s\",\"user\":", who->token,
-               pcp_role_name(role));
+               pcp_role_name(who->role));
     inspect_json_text(who->user, &a->body);
     buf_add_str(&a->body, "}\n");
 }

@@ -43,6 +43,25 @@ class Browser:
         self.driver.quit()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def renew(self):
+        """As after a start: one tab, which remembers nothing, and no complaints."""
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin",
+                                    {"origin": "*", "storageTypes": "all"})
+        for handle in self.driver.window_handles[1:]:
+            self.driver.switch_to.window(handle)
+            self.driver.close()
+        before, = self.driver.window_handles
+        self.driver.switch_to.window(before)
+        if self.driver.current_url.startswith("http"):
+            self.run("localStorage.clear()")
+        self.driver.switch_to.new_window("tab")
+        after = self.driver.current_window_handle
+        self.driver.switch_to.window(before)
+        self.driver.close()
+        self.driver.switch_to.window(after)
+        self.resize(*WIDE)
+        self.complaints()
+
     # ---- how it looks ----
 
     def resize(self, width, height):

@@ -74,12 +74,18 @@ def site_fixture():
     site.finish()
 
 
-@pytest.fixture(name="browser")
-def browser_fixture():
+@pytest.fixture(scope="module", name="chromium")
+def chromium_fixture():
     browsers.need()
     browser = browsers.Browser()
     yield browser
     browser.close()
+
+
+@pytest.fixture(name="browser")
+def browser_fixture(chromium):
+    chromium.renew()
+    return chromium
 
 
 @pytest.fixture(name="page")
@@ -514,6 +520,15 @@ def fetch_or_error(port, path, **headers):
         return None
 
 
+def test_only_the_login_takes_a_password(site):
+    """Nothing else of the page tells whether one is right: it would do so at once."""
+    for password in ("secret", "guess"):
+        who = fetch(site.port, "/page/who", **login("alice", password)).json()
+        assert who["may_look"] is False and who["role"] == ""
+        answer = fetch(site.port, "/page/now", **login("alice", password))
+        assert answer.status == 401 and "Basic" not in answer.headers["WWW-Authenticate"]
+
+
 # ---- who may command ----
 
 
@@ -524,7 +539,7 @@ def test_a_monitor_changes_nothing(site):
         answer = site.post(f"/page/do/{what}", **token)
         assert answer.status == 403 and "role admin" in answer.text
         assert site.post(f"/page/do/{what}").status == 401
-        assert site.post(f"/page/do/{what}", **login("alice", "secret")).status == 403
+        assert site.post(f"/page/do/{what}", **login("alice", "secret")).status == 401
         assert fetch(site.port, f"/page/do/{what}", **site.token("alice")).status == 405
     assert set(site.states().values()) == {"up"}
     assert not site.get("/page/now")["paused"]

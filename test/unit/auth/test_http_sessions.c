@@ -28,10 +28,11 @@ setup(void **state)
 static void
 begin(const char *user, enum pcp_role role, int64_t now_ns, char token_r[HTTP_TOKEN_BYTES])
 {
+    const struct http_login who = {user, role};
     const struct http_session *one;
     struct err err;
 
-    assert_int_equal(http_sessions_begin(&sessions, user, role, now_ns, &one, &err), 0);
+    assert_int_equal(http_sessions_begin(&sessions, &who, now_ns, &one, &err), 0);
     memcpy(token_r, one->token, HTTP_TOKEN_BYTES);
 }
 

@@ -29,7 +29,8 @@ static struct history *history;
 static struct buf out;
 static int64_t now_ns = NS_PER_S;
 
-static const char SETTINGS[] = "backend_hostname0 = 'a'\nbackend_hostname1 = 'b'\n"
+static const char SETTINGS[] = "backend_hostname0 = 'a'\nbackend_port0 = 1\n"
+                               "backend_hostname1 = 'b'\nbackend_port1 = 2\n"
                                "max_backend_connections = 7\n";
 
 static int

@@ -1,0 +1,196 @@
+/*
+ * Numbers of statements in one process (ipc/statement_tally.h).
+ *
+ * A table of sets of four. A new statement takes the place of its set that was not used for the
+ * longest time and has nothing under way. Invariants: a place is given away only when what waits
+ * in it was added or counted as lost; a serial number is used once, so that an alias never leads to
+ * what stands in its place later.
+ */
+#include "ipc/statement_tally.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WAYS = 4, SETS = STATEMENT_TALLIES / WAYS };
+
+struct statement_tallies *
+statement_tallies_new(struct statement_stats *stats, uint32_t owner)
+{
+    struct statement_tallies *t = xcalloc(1, sizeof(*t));
+
+    t->stats = stats;
+    t->owner = owner;
+    return t;
+}
+
+void
+statement_tallies_free(struct statement_tallies *t)
+{
+    if (t == NULL)
+        return;
+    statement_tallies_flush(t);
+    for (size_t n = 0; n < STATEMENT_TALLIES; n++)
+        free(t->list[n].names);
+    free(t);
+}
+
+/* ---- to the shared numbers ---- */
+
+static struct statement_cell *
+cell_of(struct statement_tallies *t, const struct statement_tally *tally)
+{
+    struct statement_cell *c = statement_stats_find(t->stats, tally->key);
+    const struct statement_name name = {.fingerprint = tally->fingerprint,
+                                        .database = tally->names,
+                                        .user = tally->names + tally->user_at,
+                                        .text = statement_tally_text(tally)};
+
+    if (likely(c != NULL) || !statement_stats_add(t->stats, t->owner, tally->key, &name))
+        return c;
+    return statement_stats_find(t->stats, tally->key);
+}
+
+/* Equal ones that follow each other are added at once. */
+static void
+add_ends(struct statement_cell *c, const struct statement_tally *tally)
+{
+    uint32_t run = 0;
+
+    for (uint32_t n = 0; n < tally->end_count; n++) {
+        const struct statement_end *e = &tally->ends[n];
+        const struct statement_end *next = n + 1 < tally->end_count ? e + 1 : NULL;
+
+        if (e->node_id != STATEMENT_NOWHERE) /* what we answer takes no time that is known */
+            statement_add_times(c, e->bucket, 1);
+        run++;
+        if (next != NULL && next->reason == e->reason && next->node_id == e->node_id &&
+            next->standby == e->standby)
+            continue;
+        statement_add_reason(c, e->reason, run);
+        statement_add_place(c, e->node_id, e->standby, run);
+        run = 0;
+    }
+}
+
+static void
+empty(struct statement_tally *tally)
+{
+    tally->end_count = tally->errors = 0;
+    tally->rows = tally->time_us = 0;
+}
+
+/* False: not now. */
+static bool
+flush(struct statement_tallies *t, struct statement_tally *tally)
+{
+    const struct statement_sums sums = {.calls = tally->end_count,
+                                        .errors = tally->errors,
+                                        .rows = tally->rows,
+                                        .time_us = tally->time_us};
+    struct statement_cell *c;
+
+    if (tally->end_count == 0)
+        return true;
+    c = cell_of(t, tally);
+    if (c == NULL)
+        return false;
+    statement_add_sums(c, &sums);
+    add_ends(c, tally);
+    empty(tally);
+    return true;
+}
+
+static void
+lose(struct statement_tallies *t, struct statement_tally *tally)
+{
+    statement_stats_lose(t->stats, tally->end_count);
+    empty(tally);
+}
+
+void
+statement_tally_flush(struct statement_tallies *t, struct statement_tally *tally)
+{
+    if (!flush(t, tally) && tally->end_count == STATEMENT_ENDS)
+        lose(t, tally);
+}
+
+void
+statement_tallies_flush(struct statement_tallies *t)
+{
+    t->clock++;
+    for (size_t n = 0; n < STATEMENT_TALLIES; n++) {
+        if (t->list[n].end_count > 0)
+            statement_tally_flush(t, &t->list[n]);
+    }
+}
+
+/* ---- places ---- */
+
+static bool
+is_older(const struct statement_tallies *t, const struct statement_tally *a,
+         const struct statement_tally *b)
+{
+    return t->clock - a->used > t->clock - b->used;
+}
+
+static struct statement_tally *
+place_for(struct statement_tallies *t, uint64_t key)
+{
+    struct statement_tally *set = &t->list[(key >> 8) % SETS * WAYS];
+    struct statement_tally *oldest = NULL;
+
+    for (size_t n = 0; n < WAYS; n++) {
+        if (set[n].key == key)
+            return &set[n];
+    }
+    for (size_t n = 0; n < WAYS; n++) {
+        if (set[n].key == 0)
+            return &set[n];
+        if (set[n].under_way == 0 && (oldest == NULL || is_older(t, &set[n], oldest)))
+            oldest = &set[n];
+    }
+    return oldest;
+}
+
+static void
+name_place(struct statement_tally *tally, const struct statement_name *name)
+{
+    size_t database = strnlen(name->database, STATEMENT_NAME_BYTES - 1) + 1;
+    size_t user = strnlen(name->user, STATEMENT_NAME_BYTES - 1) + 1;
+    size_t text = strnlen(name->text, STATEMENT_TEXT_BYTES - 1);
+
+    free(tally->names);
+    tally->names = xcalloc(1, database + user + text + 1);
+    tally->user_at = (uint32_t)database;
+    tally->text_at = (uint32_t)(database + user);
+    memcpy(tally->names, name->database, database - 1);
+    memcpy(tally->names + tally->user_at, name->user, user - 1);
+    memcpy(tally->names + tally->text_at, name->text, text);
+}
+
+struct statement_tally *
+statement_tally_take(struct statement_tallies *t, uint64_t text, const struct statement_name *name)
+{
+    struct statement_alias *a = &t->aliases[(text >> 8) % STATEMENT_ALIASES];
+    uint64_t key = statement_key(name);
+    struct statement_tally *tally = place_for(t, key);
+
+    if (tally == NULL) {
+        if (t->stats != NULL)
+            statement_stats_lose(t->stats, 1);
+        return NULL;
+    }
+    if (tally->key != key) {
+        if (!flush(t, tally))
+            lose(t, tally);
+        tally->key = key;
+        tally->fingerprint = name->fingerprint;
+        tally->serial = ++t->serial;
+        name_place(tally, name);
+    }
+    tally->used = t->clock;
+    *a = (struct statement_alias){text, tally->serial, (uint32_t)(tally - t->list)};
+    return tally;
+}

@@ -101,7 +101,12 @@ struct statement_row {
     uint32_t elsewhere; /* calls at places that found no room */
 };
 
-/* *at_io is 0 at first. False: no more. */
+/* Places are numbered from 0 to statement_numbers.limit - 1. False: nobody has this one. */
+bool statement_stats_row(const struct statement_stats *s, uint32_t at, struct statement_row *row_r);
+/* The same, of its numbers these alone. */
+bool statement_stats_look(const struct statement_stats *s, uint32_t at, uint64_t *time_us_r,
+                          uint64_t *calls_r);
+/* All of them: *at_io is 0 at first. False: no more. */
 bool statement_stats_next(const struct statement_stats *s, uint32_t *at_io,
                           struct statement_row *row_r);
 

@@ -349,6 +349,23 @@ read_cell(struct statement_cell *c, struct statement_row *row_r)
 }
 
 bool
+statement_stats_row(const struct statement_stats *s, uint32_t at, struct statement_row *row_r)
+{
+    return at < s->count && read_cell(&s->map->cells[at], row_r);
+}
+
+bool
+statement_stats_look(const struct statement_stats *s, uint32_t at, uint64_t *time_us_r,
+                     uint64_t *calls_r)
+{
+    if (at >= s->count || atomic_load(&s->map->cells[at].key) == 0)
+        return false;
+    *time_us_r = atomic_load(&s->map->cells[at].time_us);
+    *calls_r = atomic_load(&s->map->cells[at].calls);
+    return true;
+}
+
+bool
 statement_stats_next(const struct statement_stats *s, uint32_t *at_io, struct statement_row *row_r)
 {
     while (*at_io < s->count) {

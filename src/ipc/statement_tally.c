@@ -120,6 +120,8 @@ void
 statement_tallies_flush(struct statement_tallies *t)
 {
     t->clock++;
+    if (t->stats == NULL)
+        return;
     for (size_t n = 0; n < STATEMENT_TALLIES; n++) {
         if (t->list[n].end_count > 0)
             statement_tally_flush(t, &t->list[n]);

@@ -37,7 +37,8 @@ struct statement_tally {
     uint32_t text_at;
     uint32_t user_at;
     uint32_t under_way;
-    uint32_t used; /* the clock of the last use */
+    uint32_t number; /* its own, from 1 on */
+    uint32_t used;   /* the clock of the last use */
     uint32_t end_count;
     uint32_t errors;
     uint64_t rows;
@@ -48,7 +49,7 @@ struct statement_tally {
 struct statement_alias {
     uint64_t text;
     uint64_t serial;
-    uint32_t number;
+    uint32_t number; /* less 1 */
 };
 
 struct statement_tallies {
@@ -85,12 +86,6 @@ statement_tally_text(const struct statement_tally *tally)
     return tally->names + tally->text_at;
 }
 
-/* From 1 on, below 65536. */
-static inline uint32_t
-statement_tally_number(const struct statement_tallies *t, const struct statement_tally *tally)
-{
-    return (uint32_t)(tally - t->list) + 1;
-}
 static inline struct statement_tally *
 statement_tally_at(struct statement_tallies *t, uint32_t number)
 {

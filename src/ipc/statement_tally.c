@@ -190,9 +190,10 @@ statement_tally_take(struct statement_tallies *t, uint64_t text, const struct st
         tally->key = key;
         tally->fingerprint = name->fingerprint;
         tally->serial = ++t->serial;
+        tally->number = (uint32_t)(tally - t->list) + 1;
         name_place(tally, name);
     }
     tally->used = t->clock;
-    *a = (struct statement_alias){text, tally->serial, (uint32_t)(tally - t->list)};
+    *a = (struct statement_alias){text, tally->serial, tally->number - 1};
     return tally;
 }

@@ -76,7 +76,7 @@ static inline uint32_t
 begin(struct session *s, struct statement_tally *tally)
 {
     statement_begins(s->host->tallies, tally);
-    return statement_tally_number(s->host->tallies, tally) | (uint32_t)s->reason << REASON_SHIFT;
+    return tally->number | (uint32_t)s->reason << REASON_SHIFT;
 }
 
 /* ---- the words of those whose values are to be logged ---- */
@@ -226,7 +226,7 @@ timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, ui
     tally = tally_of(s, st->identity, st->prepared->query, st->prepared->query_len);
     if (unlikely(tally == NULL))
         return;
-    s->timed->bound = statement_tally_number(s->host->tallies, tally);
+    s->timed->bound = tally->number;
     s->timed->bound_serial = tally->serial;
     if (likely(!wants_words(s)) || wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
         return;
@@ -264,7 +264,7 @@ struct ending {
     const struct statement_tally *tally;
     const struct server *server;
     const struct pending_entry *entry;
-    const char *words; /* NULL: its normal form is all there is */
+    char *words; /* NULL: its normal form is all there is */
     int64_t duration_ns;
     uint64_t rows;
     bool failed;
@@ -293,15 +293,20 @@ log_duration(const struct ending *e)
 }
 
 static void
-log_if_long(struct session *s, const struct ending *e)
+log_long(struct session *s, const struct ending *e)
 {
-    const struct log_context *before;
+    const struct log_context *before = log_set_context(&s->log);
 
-    if (e->duration_ns < session_options(s)->log_min_duration_ns)
-        return;
-    before = log_set_context(&s->log);
     log_duration(e);
     log_set_context(before);
+}
+
+/* It has not run, runs again elsewhere, or nobody is there any more. */
+static void
+drop(struct session *s, struct statement_tally *tally, uint32_t note)
+{
+    statement_is_dropped(tally);
+    free(take_words(s, note));
 }
 
 void
@@ -310,29 +315,31 @@ timed_settled(struct session *s, struct server *server, const struct pending_ent
 {
     struct statement_tallies *t = s->host->tallies;
     struct statement_tally *tally = statement_tally_at(t, entry->note & 0xffff);
-    char *words = take_words(s, entry->note);
     int64_t now_ns = io_now_ns(s->host->io);
-    struct ending e = {tally, server, entry, words, MAX(now_ns - s->step_ns, 0), 0, !done};
-    int64_t us = e.duration_ns / 1000;
-    struct statement_end end = {.bucket = (uint16_t)histogram_bucket((uint64_t)us),
-                                .node_id = server->node_id,
+    int64_t duration_ns = now_ns - s->step_ns;
+    struct statement_end end = {.node_id = server->node_id,
                                 .reason = (uint8_t)(entry->note >> REASON_SHIFT),
                                 .standby = server->is_standby};
-    struct statement_sums sums = {.errors = !done, .time_us = (uint64_t)us};
+    struct statement_sums sums = {.rows = server->rows, .errors = !done};
 
     if (unlikely(!done) && (server->note_failed || s->retry.due || s->state != CLIENT_READY)) {
-        statement_is_dropped(tally);
-        free(words);
+        drop(s, tally, entry->note);
         return;
     }
     server->note_failed |= !done;
-    e.rows = sums.rows = server->rows;
     server->rows = server->data_rows = 0;
     s->step_ns = now_ns;
-    if (unlikely(e.duration_ns >= session_options(s)->log_min_duration_ns))
-        log_if_long(s, &e);
+    sums.time_us = (uint64_t)duration_ns / 1000;
+    end.bucket = (uint16_t)histogram_bucket(sums.time_us);
+    if (unlikely(duration_ns >= session_options(s)->log_min_duration_ns)) {
+        struct ending e = {tally,       server,    entry, take_words(s, entry->note),
+                           duration_ns, sums.rows, !done};
+        log_long(s, &e);
+        free(e.words);
+    } else if (unlikely(entry->note >> WORDS_SHIFT != 0)) {
+        free(take_words(s, entry->note));
+    }
     statement_ends(t, tally, &end, &sums);
-    free(words);
 }
 
 void

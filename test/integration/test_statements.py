@@ -9,11 +9,11 @@ import pytest
 
 import raw
 from cache_asker import Asker
-from proxy import asked_all_nodes
+from cluster import Target
+from proxy import Pgpool
 from test_http import fetch, metrics, with_http
 from test_pcp import write_private
-from proxy import Pgpool
-from waiting import Background, wait_for
+from waiting import wait_for
 
 pytestmark = pytest.mark.one_engine
 
@@ -23,17 +23,18 @@ NUMBERS = ("calls", "errors", "rows")
 
 
 def statements(one):
-    """By text; each text must stand there once."""
+    """Those of the tests' database, by text; each text must stand there once."""
     found = {}
     for values in one.rows("SHOW pool_statements"):
         row = dict(zip(COLUMNS, values, strict=True))
         row |= {name: int(row[name]) for name in NUMBERS}
         row |= {name: float(row[name]) for name in COLUMNS if name.endswith("_ms")}
         row |= {name: counted(row[name]) for name in ("nodes", "reasons")}
-        key = (row["statement"], row["username"])
-        assert key not in found
-        found[key] = row
-    return {text: row for (text, _), row in found.items()}
+        if row["database"] != "test":
+            continue
+        assert row["statement"] not in found
+        found[row["statement"]] = row
+    return found
 
 
 def counted(text):
@@ -211,21 +212,17 @@ def test_reset(one, start_pgpool, cluster, engine):
 
 @contextlib.contextmanager
 def admin(pgpool):
-    from cluster import Target  # of the unix socket: no password
+    """Over the unix socket, where no password is asked for."""
     with raw.connected(Target(pgpool.directory, pgpool.pcp_port), database="pgpool") as one:
         yield one
 
 
 def test_off(start_pgpool):
-    pgpool = with_http_of(start_pgpool, pool_statements_max=0)
+    pgpool = start_pgpool(pool_statements_max=0)
     with raw.connected(pgpool) as one, admin(pgpool) as console:
         one.simple("SELECT 1")
         assert one.rows("SHOW pool_statements") == []
         assert raw.codes(console.simple("PGPOOL RESET STATEMENTS")) == ["55000"]
-
-
-def with_http_of(start, **settings):
-    return start(**settings)
 
 
 def test_the_list_is_bounded(start_pgpool):
@@ -322,17 +319,16 @@ def test_long_ones_with_values(start_pgpool):
         assert not logged(pgpool, "not_logged")
 
 
-def test_copy_and_what_it_swallows(start_pgpool):
-    """Words of statements that end out of turn are not mixed up."""
+def test_copy_with_values(start_pgpool):
     pgpool = start_pgpool(log_min_duration_statement=0, log_duration_values="on",
                           num_init_children=1)
     with raw.connected(pgpool) as one:
         one.simple("CREATE TABLE IF NOT EXISTS counted (a int PRIMARY KEY, b text)")
-        one.send(raw.query("COPY counted FROM STDIN /* 1 */"))
+        one.send(raw.query("COPY counted FROM STDIN /* as sent */"))
         one.read_until("G")
-        one.send(raw.query("SELECT 'swallowed'"))
+        one.send(raw.copy_fail("no"), raw.query("SELECT 'behind it'"))
+        assert raw.codes(one.read_until("Z")) == ["57014"]
         one.read_until("Z")
-        one.simple("SELECT 'behind it'")
         wait_for(lambda: logged(pgpool, "behind it"), "the line")
-        assert len(logged(pgpool, "COPY counted")) == 1
-        assert len(logged(pgpool, "behind it")) == 1
+        assert "FROM STDIN /* as sent */" in logged(pgpool, "COPY counted")[0]
+        assert logged(pgpool, "behind it")[0].rstrip().endswith("statement: SELECT 'behind it'")

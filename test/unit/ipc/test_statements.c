@@ -174,7 +174,7 @@ under_way_ones_stay(void **state)
     for (uint64_t number = 1000; number < 5000; number++)
         call(t, number);
     assert_string_equal(statement_tally_text(tally), "statement 77");
-    assert_ptr_equal(statement_tally_at(t, statement_tally_number(t, tally)), tally);
+    assert_ptr_equal(statement_tally_at(t, tally->number), tally);
     statement_ends(t, tally, &end, &sums);
     statement_tallies_flush(t);
     assert_true(find("statement 77", &row));

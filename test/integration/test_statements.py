@@ -12,7 +12,6 @@ from cache_asker import Asker
 from cluster import Target
 from proxy import Pgpool
 from test_http import fetch, metrics, with_http
-from test_pcp import write_private
 from waiting import wait_for
 
 pytestmark = pytest.mark.one_engine
@@ -47,7 +46,6 @@ def counted(text):
 def counting_fixture(cluster, engine):
     pgpool = with_http(Pgpool(cluster, engine, num_init_children=1, log_min_messages="info",
                               log_min_duration_statement=0))
-    write_private(os.path.join(pgpool.directory, "pcp.conf"), "")
     pgpool.start()
     with raw.connected(pgpool) as one:
         one.simple("DROP TABLE IF EXISTS counted")

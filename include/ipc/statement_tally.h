@@ -19,14 +19,29 @@
 enum {
     STATEMENT_TALLIES = 512,
     STATEMENT_ALIASES = 2048, /* texts that lead to them */
-    STATEMENT_ENDS = 24,      /* that wait in one place to be added */
+    STATEMENT_BANKS = 4,
+    STATEMENT_ENDS = 16, /* that wait in one of these to be added */
 };
 
+/* Where one has run and why, as one word. */
+static inline uint32_t
+statement_where(int node_id, bool standby, uint8_t reason)
+{
+    return (uint16_t)node_id | (uint32_t)reason << 16 | (uint32_t)standby << 24;
+}
+
 struct statement_end {
-    uint16_t bucket;
-    int16_t node_id; /* or STATEMENT_NOWHERE */
-    uint8_t reason;
-    bool standby;
+    uint32_t where;
+    bool failed;
+    uint64_t rows;
+    uint64_t time_us;
+};
+
+/* Ends that wait to be added, all of one where. */
+struct statement_bank {
+    uint32_t where;
+    uint32_t count;
+    uint16_t buckets[STATEMENT_ENDS]; /* of the histogram */
 };
 
 struct statement_tally {
@@ -39,11 +54,10 @@ struct statement_tally {
     uint32_t under_way;
     uint32_t number; /* its own, from 1 on */
     uint32_t used;   /* the clock of the last use */
-    uint32_t end_count;
     uint32_t errors;
     uint64_t rows;
     uint64_t time_us;
-    struct statement_end ends[STATEMENT_ENDS];
+    struct statement_bank banks[STATEMENT_BANKS];
 };
 
 struct statement_alias {
@@ -105,22 +119,29 @@ statement_is_dropped(struct statement_tally *tally)
     tally->under_way--;
 }
 
-/* Adds to the shared numbers what waits in this place. */
-void statement_tally_flush(struct statement_tallies *t, struct statement_tally *tally);
+/* Nodes with numbers next to each other have different ones. */
+static inline struct statement_bank *
+statement_bank_of(struct statement_tally *tally, uint32_t where)
+{
+    return &tally->banks[where % STATEMENT_BANKS];
+}
+
+/* Adds to the shared numbers what waits where this is to wait next. */
+void statement_tally_turn(struct statement_tallies *t, struct statement_tally *tally,
+                          uint32_t where);
 
 static inline void
-statement_ends(struct statement_tallies *t, struct statement_tally *tally,
-               const struct statement_end *end, const struct statement_sums *sums)
+statement_ends(struct statement_tallies *t, struct statement_tally *tally, struct statement_end end)
 {
+    struct statement_bank *bank = statement_bank_of(tally, end.where);
+
     tally->under_way--;
-    if (t->stats == NULL)
-        return;
-    tally->rows += sums->rows;
-    tally->time_us += sums->time_us;
-    tally->errors += (uint32_t)sums->errors;
-    tally->ends[tally->end_count++] = *end;
-    if (unlikely(tally->end_count == STATEMENT_ENDS))
-        statement_tally_flush(t, tally);
+    if (unlikely(bank->where != end.where || bank->count == STATEMENT_ENDS))
+        statement_tally_turn(t, tally, end.where);
+    tally->rows += end.rows;
+    tally->time_us += end.time_us;
+    tally->errors += end.failed;
+    bank->buckets[bank->count++] = (uint16_t)histogram_bucket(end.time_us);
 }
 
 /* The same for all; about once a second. */

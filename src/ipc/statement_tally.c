@@ -52,68 +52,68 @@ cell_of(struct statement_tallies *t, const struct statement_tally *tally)
     return statement_stats_find(t->stats, tally->key);
 }
 
-/* Equal ones that follow each other are added at once. */
 static void
-add_ends(struct statement_cell *c, const struct statement_tally *tally)
+add_ends(struct statement_cell *c, const struct statement_bank *bank)
 {
-    uint32_t run = 0;
+    int node_id = (int16_t)(bank->where & 0xffff);
 
-    for (uint32_t n = 0; n < tally->end_count; n++) {
-        const struct statement_end *e = &tally->ends[n];
-        const struct statement_end *next = n + 1 < tally->end_count ? e + 1 : NULL;
-
-        if (e->node_id != STATEMENT_NOWHERE) /* what we answer takes no time that is known */
-            statement_add_times(c, e->bucket, 1);
-        run++;
-        if (next != NULL && next->reason == e->reason && next->node_id == e->node_id &&
-            next->standby == e->standby)
-            continue;
-        statement_add_reason(c, e->reason, run);
-        statement_add_place(c, e->node_id, e->standby, run);
-        run = 0;
-    }
+    statement_add_reason(c, bank->where >> 16 & 0xff, bank->count);
+    statement_add_place(c, node_id, bank->where >> 24 != 0, bank->count);
+    if (node_id == STATEMENT_NOWHERE)
+        return; /* what we answer takes no time that is known */
+    for (uint32_t n = 0; n < bank->count; n++)
+        statement_add_times(c, bank->buckets[n], 1);
 }
 
-static void
-empty(struct statement_tally *tally)
-{
-    tally->end_count = tally->errors = 0;
-    tally->rows = tally->time_us = 0;
-}
-
-/* False: not now. */
+/* With rows and times of the other banks, too: these are sums. False: not now. */
 static bool
-flush(struct statement_tallies *t, struct statement_tally *tally)
+flush_bank(struct statement_tallies *t, struct statement_tally *tally, struct statement_bank *bank)
 {
-    const struct statement_sums sums = {.calls = tally->end_count,
+    const struct statement_sums sums = {.calls = bank->count,
                                         .errors = tally->errors,
                                         .rows = tally->rows,
                                         .time_us = tally->time_us};
     struct statement_cell *c;
 
-    if (tally->end_count == 0)
+    if (bank->count == 0)
         return true;
     c = cell_of(t, tally);
     if (c == NULL)
         return false;
     statement_add_sums(c, &sums);
-    add_ends(c, tally);
-    empty(tally);
+    add_ends(c, bank);
+    tally->errors = 0;
+    tally->rows = tally->time_us = 0;
+    bank->count = 0;
     return true;
 }
 
+/* What cannot be added now is lost: its place is needed. */
 static void
-lose(struct statement_tallies *t, struct statement_tally *tally)
+empty_bank(struct statement_tallies *t, struct statement_tally *tally, struct statement_bank *bank)
 {
-    statement_stats_lose(t->stats, tally->end_count);
-    empty(tally);
+    if (t->stats != NULL && !flush_bank(t, tally, bank))
+        statement_stats_lose(t->stats, bank->count);
+    bank->count = 0;
 }
 
 void
-statement_tally_flush(struct statement_tallies *t, struct statement_tally *tally)
+statement_tally_turn(struct statement_tallies *t, struct statement_tally *tally, uint32_t where)
 {
-    if (!flush(t, tally) && tally->end_count == STATEMENT_ENDS)
-        lose(t, tally);
+    struct statement_bank *bank = statement_bank_of(tally, where);
+
+    empty_bank(t, tally, bank);
+    bank->where = where;
+}
+
+/* Before another statement has the place. */
+static void
+empty_all(struct statement_tallies *t, struct statement_tally *tally)
+{
+    for (size_t n = 0; n < STATEMENT_BANKS; n++)
+        empty_bank(t, tally, &tally->banks[n]);
+    tally->errors = 0;
+    tally->rows = tally->time_us = 0;
 }
 
 void
@@ -123,8 +123,8 @@ statement_tallies_flush(struct statement_tallies *t)
     if (t->stats == NULL)
         return;
     for (size_t n = 0; n < STATEMENT_TALLIES; n++) {
-        if (t->list[n].end_count > 0)
-            statement_tally_flush(t, &t->list[n]);
+        for (size_t b = 0; b < STATEMENT_BANKS; b++)
+            flush_bank(t, &t->list[n], &t->list[n].banks[b]);
     }
 }
 
@@ -185,8 +185,7 @@ statement_tally_take(struct statement_tallies *t, uint64_t text, const struct st
         return NULL;
     }
     if (tally->key != key) {
-        if (!flush(t, tally))
-            lose(t, tally);
+        empty_all(t, tally);
         tally->key = key;
         tally->fingerprint = name->fingerprint;
         tally->serial = ++t->serial;

@@ -193,31 +193,48 @@ drop_bound(struct session *s)
 
 /* ---- what leaves ---- */
 
+static uint32_t __attribute__((noinline)) keep_text(struct session *s, const char *text, size_t len)
+{
+    struct buf words = BUF_EMPTY;
+    uint32_t part;
+
+    buf_add(&words, text, MIN(len, (size_t)WORDS_MAX_BYTES));
+    part = keep_words(s, xstrdup(buf_cstr(&words)));
+    buf_free(&words);
+    return part;
+}
+
 uint32_t
 timed_query(struct session *s, const struct sql_facts *f, const char *text, size_t len)
 {
     struct statement_tally *tally = tally_of(s, f->identity, text, len);
-    struct buf words = BUF_EMPTY;
-    uint32_t note;
 
     if (unlikely(tally == NULL))
         return 0;
-    note = begin(s, tally);
-    if (likely(!wants_words(s)))
-        return note;
-    buf_add(&words, text, MIN(len, (size_t)WORDS_MAX_BYTES));
-    note |= keep_words(s, xstrdup(buf_cstr(&words)));
+    if (unlikely(wants_words(s)))
+        return begin(s, tally) | keep_text(s, text, len);
+    return begin(s, tally);
+}
+
+static void __attribute__((noinline))
+keep_bound(struct session *s, const struct prepared *prepared, const uint8_t *msg, uint32_t len)
+{
+    struct buf words = BUF_EMPTY;
+    struct wire_bind b;
+    struct err err;
+
+    if (wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
+        return;
+    buf_add(&words, prepared->query, MIN(prepared->query_len, (size_t)WORDS_MAX_BYTES));
+    add_values(&words, msg, len, &b);
+    s->timed->bound_words = xstrdup(buf_cstr(&words));
     buf_free(&words);
-    return note;
 }
 
 void
 timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, uint32_t len)
 {
     struct statement_tally *tally;
-    struct buf words = BUF_EMPTY;
-    struct wire_bind b;
-    struct err err;
 
     if (s->timed != NULL)
         drop_bound(s);
@@ -228,12 +245,8 @@ timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, ui
         return;
     s->timed->bound = tally->number;
     s->timed->bound_serial = tally->serial;
-    if (likely(!wants_words(s)) || wire_parse_bind(msg, len, &b, &err) != WIRE_OK)
-        return;
-    buf_add(&words, st->prepared->query, MIN(st->prepared->query_len, (size_t)WORDS_MAX_BYTES));
-    add_values(&words, msg, len, &b);
-    s->timed->bound_words = xstrdup(buf_cstr(&words));
-    buf_free(&words);
+    if (unlikely(wants_words(s)))
+        keep_bound(s, st->prepared, msg, len);
 }
 
 uint32_t
@@ -292,17 +305,18 @@ log_duration(const struct ending *e)
     buf_free(&detail);
 }
 
-static void
-log_long(struct session *s, const struct ending *e)
+static void __attribute__((noinline)) log_long(struct session *s, struct ending e)
 {
     const struct log_context *before = log_set_context(&s->log);
 
-    log_duration(e);
+    e.words = take_words(s, e.entry->note);
+    log_duration(&e);
+    free(e.words);
     log_set_context(before);
 }
 
 /* It has not run, runs again elsewhere, or nobody is there any more. */
-static void
+static void __attribute__((noinline))
 drop(struct session *s, struct statement_tally *tally, uint32_t note)
 {
     statement_is_dropped(tally);
@@ -313,14 +327,10 @@ void
 timed_settled(struct session *s, struct server *server, const struct pending_entry *entry,
               bool done)
 {
-    struct statement_tallies *t = s->host->tallies;
-    struct statement_tally *tally = statement_tally_at(t, entry->note & 0xffff);
+    struct statement_tally *tally = statement_tally_at(s->host->tallies, entry->note & 0xffff);
     int64_t now_ns = io_now_ns(s->host->io);
     int64_t duration_ns = now_ns - s->step_ns;
-    struct statement_end end = {.node_id = server->node_id,
-                                .reason = (uint8_t)(entry->note >> REASON_SHIFT),
-                                .standby = server->is_standby};
-    struct statement_sums sums = {.rows = server->rows, .errors = !done};
+    struct statement_end end = {.rows = server->rows, .failed = !done};
 
     if (unlikely(!done) && (server->note_failed || s->retry.due || s->state != CLIENT_READY)) {
         drop(s, tally, entry->note);
@@ -329,30 +339,27 @@ timed_settled(struct session *s, struct server *server, const struct pending_ent
     server->note_failed |= !done;
     server->rows = server->data_rows = 0;
     s->step_ns = now_ns;
-    sums.time_us = (uint64_t)duration_ns / 1000;
-    end.bucket = (uint16_t)histogram_bucket(sums.time_us);
-    if (unlikely(duration_ns >= session_options(s)->log_min_duration_ns)) {
-        struct ending e = {tally,       server,    entry, take_words(s, entry->note),
-                           duration_ns, sums.rows, !done};
-        log_long(s, &e);
-        free(e.words);
-    } else if (unlikely(entry->note >> WORDS_SHIFT != 0)) {
+    end.where = statement_where(server->node_id, server->is_standby,
+                                (uint8_t)(entry->note >> REASON_SHIFT));
+    end.time_us = (uint64_t)duration_ns / 1000;
+    if (unlikely(duration_ns >= session_options(s)->log_min_duration_ns))
+        log_long(s, (struct ending){tally, server, entry, NULL, duration_ns, end.rows, !done});
+    else if (unlikely(entry->note >> WORDS_SHIFT != 0))
         free(take_words(s, entry->note));
-    }
-    statement_ends(t, tally, &end, &sums);
+    statement_ends(s->host->tallies, tally, end);
 }
 
 void
 timed_cached(struct session *s, uint64_t identity, const char *text, size_t len)
 {
-    const struct statement_end end = {.node_id = STATEMENT_NOWHERE, .reason = ROUTE_CACHED};
-    const struct statement_sums sums = {0};
+    const struct statement_end end = {.where =
+                                          statement_where(STATEMENT_NOWHERE, false, ROUTE_CACHED)};
     struct statement_tally *tally = tally_of(s, identity, text, len);
 
     if (tally == NULL)
         return;
     statement_begins(s->host->tallies, tally);
-    statement_ends(s->host->tallies, tally, &end, &sums);
+    statement_ends(s->host->tallies, tally, end);
 }
 
 void

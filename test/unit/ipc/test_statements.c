@@ -50,8 +50,10 @@ name_of(uint64_t number, char text[32])
 static void
 call(struct statement_tallies *t, uint64_t number)
 {
-    const struct statement_end end = {histogram_bucket(100), 1, REASON, true};
-    const struct statement_sums sums = {.rows = 2, .time_us = 100, .errors = number % 2};
+    const struct statement_end end = {.where = statement_where(1, true, REASON),
+                                      .failed = number % 2 != 0,
+                                      .rows = 2,
+                                      .time_us = 100};
     uint64_t text = (number + 1) << 8;
     struct statement_tally *tally = statement_tally_of(t, text);
     char words[32];
@@ -62,7 +64,7 @@ call(struct statement_tallies *t, uint64_t number)
     if (tally == NULL)
         return;
     statement_begins(t, tally);
-    statement_ends(t, tally, &end, &sums);
+    statement_ends(t, tally, end);
 }
 
 static bool
@@ -161,8 +163,7 @@ least_called_ones_make_room(void **state)
 static void
 under_way_ones_stay(void **state)
 {
-    const struct statement_end end = {0, 0, 0, false};
-    const struct statement_sums sums = {.rows = 5};
+    const struct statement_end end = {.rows = 5};
     struct statement_tallies *t = statement_tallies_new(stats, 0);
     char words[32];
     struct statement_name name = name_of(77, words);
@@ -175,7 +176,7 @@ under_way_ones_stay(void **state)
         call(t, number);
     assert_string_equal(statement_tally_text(tally), "statement 77");
     assert_ptr_equal(statement_tally_at(t, tally->number), tally);
-    statement_ends(t, tally, &end, &sums);
+    statement_ends(t, tally, end);
     statement_tallies_flush(t);
     assert_true(find("statement 77", &row));
     assert_int_equal(row.sums.rows, 5);

@@ -580,7 +580,7 @@ bool retry_wants_lost(const struct session *s, const struct server *server,
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
 
-/* timed.c: with times_statements */
+/* timed.c: nothing but with times_statements */
 /* A statement leaves: what its entry is to have as its note. The text is that of the facts. */
 uint32_t timed_query(struct session *s, const struct sql_facts *f, const char *text, size_t len);
 /* st: what the Bind names; NULL: nobody knows. */

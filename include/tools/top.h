@@ -2,7 +2,7 @@
  * pgpool top: the statements that cost most, on a terminal, again and again. A client of pgpool's
  * administration port, as the pcp_* tools.
  *
- * top.c         the command line, the loop, the terminal
+ * top.c         the command line, the loop
  * top_rows.c    what SHOW pool_statements says: numbers, what has changed, the order. Pure
  * top_screen.c  how that looks. Pure
  */

@@ -227,8 +227,7 @@ on_bind(struct out *o, size_t at, uint32_t len)
         return NULL;
     }
     st = statements_find(s, b.statement);
-    if (session_options(s)->times_statements)
-        timed_bind(s, st, o->bytes + at, len);
+    timed_bind(s, st, o->bytes + at, len);
     if (s->cache != NULL)
         cache_bound(s, o->server, st);
     if (st == NULL)
@@ -445,8 +444,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     case 'Q':
         if (u->facts != NULL &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK) {
-            if (session_options(s)->times_statements)
-                note = timed_query(s, u->facts, text.data, text.len);
+            note = timed_query(s, u->facts, text.data, text.len);
             effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         } else if (u->pass_left > 0)
             session_keep(s, SESSION_KEEPS_UNKNOWN);

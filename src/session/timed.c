@@ -207,8 +207,11 @@ static uint32_t __attribute__((noinline)) keep_text(struct session *s, const cha
 uint32_t
 timed_query(struct session *s, const struct sql_facts *f, const char *text, size_t len)
 {
-    struct statement_tally *tally = tally_of(s, f->identity, text, len);
+    struct statement_tally *tally;
 
+    if (!session_options(s)->times_statements)
+        return 0;
+    tally = tally_of(s, f->identity, text, len);
     if (unlikely(tally == NULL))
         return 0;
     if (unlikely(wants_words(s)))
@@ -238,7 +241,7 @@ timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, ui
 
     if (s->timed != NULL)
         drop_bound(s);
-    if (st == NULL || st->prepared == NULL)
+    if (st == NULL || st->prepared == NULL || !session_options(s)->times_statements)
         return;
     tally = tally_of(s, st->identity, st->prepared->query, st->prepared->query_len);
     if (unlikely(tally == NULL))
@@ -354,8 +357,11 @@ timed_cached(struct session *s, uint64_t identity, const char *text, size_t len)
 {
     const struct statement_end end = {.where =
                                           statement_where(STATEMENT_NOWHERE, false, ROUTE_CACHED)};
-    struct statement_tally *tally = tally_of(s, identity, text, len);
+    struct statement_tally *tally;
 
+    if (!session_options(s)->times_statements)
+        return;
+    tally = tally_of(s, identity, text, len);
     if (tally == NULL)
         return;
     statement_begins(s->host->tallies, tally);

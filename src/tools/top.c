@@ -1,33 +1,25 @@
 /*
- * pgpool top: the loop, the terminal, the command line (tools/top.h).
+ * pgpool top: the loop and the command line (tools/top.h).
  *
  * On a terminal it asks again every few seconds and obeys single keys; elsewhere, and with --once,
- * it prints once. A connection that is lost is made anew at the next turn. Invariant: however it
- * ends, the terminal is as it was: signals restore it themselves, for they may come while pgpool
- * does not answer.
+ * it prints once. A connection that is lost is made anew at the next turn. While pgpool does not
+ * answer it waits; signals end it all the same (os/terminal.h).
  */
 #include "tools/top.h"
 
 #include "base/num.h"
 #include "os/clock.h"
+#include "os/terminal.h"
 #include "tools/pcp.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { DELAY_S = 2, DELAY_MAX_S = 3600, STATUS_FAILED = 1, STATUS_USAGE = 2, FAILURE_BYTES = 256 };
 
-static const char enter[] = "\033[?1049h\033[?25l\033[?7l"; /* other screen, no cursor, no wrap */
-static const char leave[] = "\033[?7h\033[?25h\033[?1049l";
 static const char home[] = "\033[H";
 static const char clear_below[] = "\033[J";
 
@@ -48,77 +40,6 @@ struct top {
     size_t rows;
     struct buf screen;
 };
-
-/* ---- the terminal ---- */
-
-static struct termios terminal_before;
-
-static void
-write_all(const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return;
-        bytes += n;
-        len -= (size_t)n;
-    }
-}
-
-static void
-restore_terminal(void)
-{
-    write_all(leave, sizeof(leave) - 1);
-    tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
-}
-
-static void
-ended_by_signal(int signo)
-{
-    restore_terminal();
-    _exit(signo == SIGINT ? 0 : 128 + signo);
-}
-
-static void
-size_changed(int signo UNUSED)
-{
-}
-
-static void
-take_terminal(void)
-{
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    struct sigaction act = {.sa_handler = ended_by_signal};
-    struct sigaction resized = {.sa_handler = size_changed}; /* ends a poll */
-    struct termios raw;
-
-    tcgetattr(STDIN_FILENO, &terminal_before);
-    for (size_t n = 0; n < ARRAY_LEN(ends); n++)
-        sigaction(ends[n], &act, NULL);
-    sigaction(SIGWINCH, &resized, NULL);
-    raw = terminal_before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* stopped, it would leave the shell this screen */
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    write_all(enter, sizeof(enter) - 1);
-}
-
-static void
-take_size(struct top *t)
-{
-    struct winsize size;
-
-    t->view.width = 80;
-    t->view.height = 24;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
-        return;
-    t->view.width = size.ws_col;
-    t->view.height = size.ws_row;
-}
 
 /* ---- asking ---- */
 
@@ -248,7 +169,7 @@ show_screen(struct top *t)
     struct buf out = BUF_EMPTY;
     size_t len;
 
-    take_size(t);
+    terminal_size(&t->view.width, &t->view.height);
     draw(t);
     len = t->screen.len > 0 ? t->screen.len - 1 : 0;
     buf_add_str(&out, home);
@@ -260,13 +181,13 @@ show_screen(struct top *t)
     }
     buf_add_str(&out, "\033[K");
     buf_add_str(&out, clear_below);
-    write_all((const char *)out.data, out.len);
+    terminal_write(out.data, out.len);
     buf_free(&out);
 }
 
 /* False: it is the end. */
 static bool
-obey(struct top *t, char key)
+obey(struct top *t, int key)
 {
     for (int n = 0; n < TOP_ORDERS; n++) {
         if (key == top_order_key((enum top_order)n))
@@ -288,33 +209,27 @@ wait_for_keys(struct top *t)
     int64_t begun_ns = clock_monotonic_ns();
 
     for (;;) {
-        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
         int64_t left_ms =
             t->delay_s * INT64_C(1000) - (clock_monotonic_ns() - begun_ns) / NS_PER_MS;
-        char key;
-        int n;
+        int key = left_ms > 0 ? terminal_key((int)left_ms) : TERMINAL_NOTHING;
 
-        if (left_ms <= 0)
+        if (key == TERMINAL_NOTHING || key == ' ')
             return true;
-        n = poll(&p, 1, (int)left_ms);
-        if (n > 0 && (read(STDIN_FILENO, &key, 1) != 1 || !obey(t, key)))
+        if (key == TERMINAL_GONE || !obey(t, key))
             return false;
-        if (n > 0 && key == ' ')
-            return true;
-        if (n != 0)
-            show_screen(t); /* another order, or another size */
+        show_screen(t); /* another order, or another size */
     }
 }
 
 static int
 show_forever(struct top *t)
 {
-    take_terminal();
+    terminal_take();
     do {
         refresh(t);
         show_screen(t);
     } while (wait_for_keys(t));
-    restore_terminal();
+    terminal_restore();
     return 0;
 }
 
@@ -445,7 +360,7 @@ top_main(int argc, char **argv)
         return STATUS_FAILED;
     snprintf(t.where, sizeof(t.where), "%s:%s", PQhost(t.conn), PQport(t.conn));
     t.view.where = t.where;
-    if (t.once || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
+    if (t.once || !terminal_is_there())
         status = show_once(&t);
     else
         status = show_forever(&t);

@@ -84,7 +84,8 @@ def test_reload_changes_the_form(start_pgpool):
         def is_json():
             one.simple("SELECT 'after the reload'")
             with open(pgpool.log, encoding="utf-8") as file:
-                return [line for line in file if line.startswith("{") and "after the reload" in line]
+                return [line for line in file
+                        if line.startswith("{") and "after the reload" in line]
         line = wait_for(is_json, "a line in JSON")[0]
     assert json.loads(line)["message"] == "statement: SELECT 'after the reload'"
 

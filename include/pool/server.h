@@ -98,8 +98,8 @@ struct server {
     uint32_t cancel_key_len;
     uint32_t version;   /* 150018 */
     uint32_t cancels;   /* cancel requests under way */
-    uint64_t data_rows; /* rows that came for the owner's entry with a note, until it is settled, */
-    uint64_t rows;      /* and what the server says of them; the owner sets both back */
+    uint64_t data_rows; /* that came since the last end of an answer */
+    uint64_t rows;      /* the owner's: what the server has said of rows, of entries with a note */
     int16_t node_id;
     uint8_t state;   /* enum server_state */
     char tx_status;  /* of the last ReadyForQuery: I, T, E */

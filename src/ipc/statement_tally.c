@@ -156,12 +156,23 @@ place_for(struct statement_tallies *t, uint64_t key)
     return oldest;
 }
 
+/* As much of it as there is room for, up to the end of a character. */
+static size_t
+text_length(const char *text)
+{
+    size_t len = strnlen(text, STATEMENT_TEXT_BYTES - 1);
+
+    while (text[len] != '\0' && len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
 static void
 name_place(struct statement_tally *tally, const struct statement_name *name)
 {
     size_t database = strnlen(name->database, STATEMENT_NAME_BYTES - 1) + 1;
     size_t user = strnlen(name->user, STATEMENT_NAME_BYTES - 1) + 1;
-    size_t text = strnlen(name->text, STATEMENT_TEXT_BYTES - 1);
+    size_t text = text_length(name->text);
 
     free(tally->names);
     tally->names = xcalloc(1, database + user + text + 1);

@@ -286,17 +286,19 @@ rows_of_tag(const uint8_t *msg, size_t len)
     return rows;
 }
 
-/* An answer, or part of one, of an entry with a note. */
+/* Has come to the end of an answer, or of a part of one; only those with a note count. */
 static void
 count_rows(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
 {
+    uint64_t data_rows = s->data_rows;
+
+    s->data_rows = 0;
     if (s->pending.count == 0 || s->pending.ring[s->pending.head].note == 0)
         return;
     if (type == 'C')
         s->rows += rows_of_tag(msg, len);
     else
-        s->rows += s->data_rows; /* the portal has more */
-    s->data_rows = 0;
+        s->rows += data_rows; /* the portal has more */
 }
 
 /* One whole message, or the beginning of one that is too long to be looked into (len is then

@@ -335,12 +335,13 @@ timed_settled(struct session *s, struct server *server, const struct pending_ent
     int64_t duration_ns = now_ns - s->step_ns;
     struct statement_end end = {.rows = server->rows, .failed = !done};
 
-    if (unlikely(!done) && (server->note_failed || s->retry.due || s->state != CLIENT_READY)) {
+    server->rows = 0;
+    if (unlikely(!done) && (server->note_failed || server->pending.skip_till_sync || s->retry.due ||
+                            s->state != CLIENT_READY)) {
         drop(s, tally, entry->note);
         return;
     }
     server->note_failed |= !done;
-    server->rows = server->data_rows = 0;
     s->step_ns = now_ns;
     end.where = statement_where(server->node_id, server->is_standby,
                                 (uint8_t)(entry->note >> REASON_SHIFT));

@@ -183,6 +183,24 @@ under_way_ones_stay(void **state)
     statement_tallies_free(t);
 }
 
+/* A long text is cut, but no character of it. */
+static void
+texts_are_cut(void **state)
+{
+    struct statement_tallies *t = statement_tallies_new(stats, 0);
+    char text[STATEMENT_TEXT_BYTES * 2];
+    const struct statement_name name = {1, "db", "me", text};
+    struct statement_tally *tally;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    memcpy(text + STATEMENT_TEXT_BYTES - 2, "\xc3\xa4", 2);
+    tally = statement_tally_take(t, 1, &name);
+    assert_int_equal(strlen(statement_tally_text(tally)), STATEMENT_TEXT_BYTES - 2);
+    statement_tallies_free(t);
+}
+
 static void
 reset_forgets_all(void **state)
 {
@@ -351,6 +369,7 @@ main(void)
         cmocka_unit_test_setup_teardown(nothing_is_lost_before_the_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(least_called_ones_make_room, setup, teardown),
         cmocka_unit_test_setup_teardown(under_way_ones_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(reset_forgets_all, setup, teardown),
         cmocka_unit_test_setup_teardown(several_processes_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(death_with_the_lock_costs_nothing, setup, teardown),

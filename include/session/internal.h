@@ -269,6 +269,8 @@ struct session {
     struct cluster_set refused; /* nodes that did not take this session's login for reads */
     int64_t refused_ns;         /* when the last of them did not */
     int64_t last_write_ns;
+    int64_t look_ns; /* from when on others' writes must be seen, 0: not decided; for one of several
+                      * pgpools */
     int64_t active_ns; /* the client's last sign of life */
     int64_t sent_ns;   /* when the unit left that is answered next, or the answer before it came */
     struct buf in;     /* what the client sent and is not handled */
@@ -395,6 +397,9 @@ void startup_server_failed(struct session *s, const struct server *server, const
 void startup_go_on(struct session *s); /* it was on hold */
 /* What pool_limits says for its database and user. */
 void startup_take_limits(struct session *s);
+
+/* Stalls it until all nodes have said where they stand, asked after s->look_ns, or for so long. */
+void hold_for_positions(struct session *s, int64_t limit_ms);
 
 /* hold.c */
 /* Must it wait before it gets a connection to the node (-1: none is known; SESSION_ANY_NODE: to

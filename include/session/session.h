@@ -21,6 +21,7 @@
 #include "route/rules.h"
 #include "session/login.h"
 #include "sql/facts.h"
+#include "wire/proto.h"
 
 #include <stdbool.h>
 
@@ -97,6 +98,14 @@ struct session_question {
 
 enum { SESSION_ANY_NODE = -2 };
 
+/* A CancelRequest as it came. */
+struct session_cancel_request {
+    uint32_t pid; /* as BackendKeyData had it */
+    uint32_t key_len;
+    bool of_member; /* another pgpool has passed it on: it goes no further */
+    uint8_t key[WIRE_CANCEL_KEY_MAX_BYTES];
+};
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
@@ -123,6 +132,8 @@ struct session_host {
     int suspect_node;                 /* has just failed to take a connection; -1: none */
     int64_t suspect_until_ns;         /* until then nobody else tries it */
     struct io_timer suspect;          /* somebody does then */
+    bool awaits_positions;            /* one of those on hold does */
+    struct io_timer positions;        /* who waits for them goes on without */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
     uint64_t tickets;                 /* numbers of connections that sequences were drawn on */
@@ -139,12 +150,17 @@ struct session_host {
     bool (*admit)(void *ctx);
     void (*dismiss)(void *ctx);
     /* A cancel request came over this session's connection; session_cancel_done answers. */
-    void (*cancel)(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len);
+    void (*cancel)(void *ctx, struct session *s, const struct session_cancel_request *request);
     /* Something was written up to this moment (CLOCK_MONOTONIC): standbys that are older must not
      * be read by who wrote it. */
     void (*wrote)(void *ctx, int64_t at_ns);
     /* The moment of the last write by anybody, 0: none. */
     int64_t (*last_write)(void *ctx);
+    /* Others write to this cluster, too: what they have written, the primary alone knows. */
+    bool is_one_of_several;
+    /* Has all nodes asked where they stand. Then session_hosts_positions_known, which may be called
+     * for other reasons, too. */
+    void (*want_positions)(void *ctx, int64_t since_ns);
     /* The view may be older than what is known: looks again, true when it has changed. */
     bool (*refresh)(void *ctx);
     /* Must who needs a connection of this database to this node (-1: none is known;
@@ -200,6 +216,8 @@ void session_follow_primary(struct session *s);
 
 /* Something is paused or drained now: what the session has there and need not have goes. */
 void session_holds_changed(struct session *s);
+/* Lag may have heard where the nodes stand now; the view is up to date. */
+void session_hosts_positions_known(struct session_host *host);
 /* Something is not, or the cluster has changed: those on hold are looked at again. From the event
  * loop. */
 void session_hosts_held_go_on(struct session_host *host);

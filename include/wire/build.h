@@ -55,6 +55,8 @@ void build_sync(struct buf *b);
 void build_flush(struct buf *b);
 void build_terminate(struct buf *b);
 void build_cancel_request(struct buf *b, uint32_t pid, const void *key, size_t key_len);
+/* One that the other pgpool does not pass on. */
+void build_member_cancel_request(struct buf *b, uint32_t pid, const void *key, size_t key_len);
 void build_ssl_request(struct buf *b);
 
 #endif

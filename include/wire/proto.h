@@ -19,6 +19,8 @@
 enum {
     WIRE_HEADER_BYTES = 5,
     WIRE_CANCEL_REQUEST = 80877102,
+    /* the same, from another pgpool, to be passed on no further: ours, 1234 << 16 | 20551 */
+    WIRE_MEMBER_CANCEL_REQUEST = 80891975,
     WIRE_SSL_REQUEST = 80877103,
     WIRE_GSSENC_REQUEST = 80877104,
     WIRE_STARTUP_MAX_BYTES = 10000, /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
@@ -69,6 +71,7 @@ struct wire_startup {
     bool replication;            /* replication = true, on, yes, 1 or database */
     uint32_t cancel_pid;         /* WIRE_CANCEL */
     struct wire_view cancel_key; /* WIRE_CANCEL: 4 to 256 bytes */
+    bool cancel_of_member;       /* WIRE_CANCEL: another pgpool has passed it on */
     const uint8_t *parameters;   /* WIRE_STARTUP: the name/value pairs, for wire_startup_next */
     uint32_t parameters_bytes;
 };

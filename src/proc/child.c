@@ -104,6 +104,7 @@ configure(struct child *c)
         log_error("%s", err.message);
     configure_pool(c);
     session_options_from_config(cfg, c->rules, &c->host.options);
+    c->host.is_one_of_several = cfg->use_watchdog;
 }
 
 static void
@@ -402,17 +403,13 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
 {
     struct child *c = ctx;
     struct pool_place place = {0, 0};
-    uint64_t index;
 
     switch (msg->kind) {
     case INBOX_CANCEL:
         child_cancel_for(c, msg);
         break;
     case INBOX_CANCEL_DONE:
-        index = msg->cancel_done.token;
-        if (index < c->max_sessions && c->sessions[index] != NULL &&
-            session_is_cancelling(c->sessions[index]))
-            session_cancel_done(c->sessions[index]);
+        child_cancel_answered(c, msg);
         break;
     case INBOX_CLOSE_IDLE:
         pool_close_idle(c->pool, msg->node.words[0] != '\0' ? msg->node.words : NULL);
@@ -433,6 +430,10 @@ on_wake(void *ctx)
 
     child_look_at_nodes(c);
     child_look_at_holds(c);
+    if (unlikely(c->host.awaits_positions)) {
+        child_look_at_freshness(c);
+        session_hosts_positions_known(&c->host);
+    }
     balance(c);
 }
 
@@ -554,6 +555,7 @@ child_new(struct proc *p)
     c->judged = xcalloc(1, sizeof(*c->judged));
     c->freshness->primary_id = c->last_primary_id = c->shut_primary_id = -1;
     c->idle_since_ns = io_now_ns(p->io);
+    list_init(&c->cancels);
     if (dns_new(p->io, &c->dns, &err) != 0) {
         log_fatal("%s", err.message);
         exit(1);
@@ -605,6 +607,7 @@ child_free(struct child *c)
     io_timer_stop(&c->follow);
     io_timer_stop(&c->closing);
     io_timer_stop(&c->finish);
+    child_cancel_drop(c);
     session_host_fini(&c->host);
     left = remote_calls_free(c->host.remote);
     left |= child_drop_login(c);

@@ -2,6 +2,7 @@
  * What a child is; for the files of it alone.
  *
  * child.c        clients come and go
+ * child_cancel.c cancel requests
  * child_host.c   what its sessions and its pool ask of it
  * child_holds.c  what is paused and drained
  * child_login.c  who may come in
@@ -73,6 +74,8 @@ struct child {
     uint32_t holds_epoch;    /* that was acted on, */
     int64_t holds_ended_ns;  /* and when there was a change last; 0: never */
     int64_t woke_lag_for_ns; /* the last write for which it was woken here */
+    struct list cancels;     /* requests that are not answered yet */
+    uint64_t last_cancel;    /* what the newest is called */
     struct io_timer closing;
     struct io_timer sweep;
     struct io_timer recheck;
@@ -123,7 +126,13 @@ int child_accepts(void *ctx, int node_id, const struct pool_identity *who, struc
 /* child_host.c: what sessions and the pool may call. */
 void child_fill_host(struct child *c, struct session_host *host);
 struct pool_callbacks child_pool_callbacks(struct child *c);
-/* Another child passes a cancel request on. */
+
+/* child_cancel.c: cancel requests, for struct session_host; */
+void child_cancel_asked(void *ctx, struct session *s, const struct session_cancel_request *request);
+/* another child passes one on, and the answer comes back. */
 void child_cancel_for(struct child *c, const struct inbox_msg *msg);
+void child_cancel_answered(struct child *c, const struct inbox_msg *msg);
+/* Who waits for one is not answered any more. */
+void child_cancel_drop(struct child *c);
 
 #endif

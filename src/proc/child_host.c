@@ -1,9 +1,8 @@
 /*
  * What a child's sessions and its pool ask of it: rows in shared memory, news of the cluster, the
- * answers to SHOW, and cancel requests, which may be for a session of another child.
+ * answers to SHOW.
  *
- * Called from within sessions and the pool. Invariants: a cancel request is answered once, by
- * session_cancel_done, however it ends.
+ * Called from within sessions and the pool.
  */
 #include "child.h"
 
@@ -122,6 +121,16 @@ last_write(void *ctx)
     return shared_last_write_ns(c->proc->shared);
 }
 
+static void
+want_positions(void *ctx, int64_t since_ns)
+{
+    struct child *c = ctx;
+
+    shared_want_positions(c->proc->shared, since_ns);
+    if (atomic_exchange(&c->slot->awaits_positions, 1) == 0)
+        wake_send(c->proc->wakes, SLOT_LAG);
+}
+
 /* A read was about to go elsewhere because its standby was not fresh enough: is there news? What
  * another generation of processes has written may not have woken our lag yet. */
 static bool
@@ -203,83 +212,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     return 0;
 }
 
-/* ---- cancel ---- */
-
-struct cancel_origin {
-    struct child *child;
-    uint32_t index; /* of the session that brought the request, when it is ours */
-    uint32_t from;  /* slot of the child that asked, when it is another's */
-    uint64_t token;
-    bool local;
-};
-
-static void
-cancel_done(void *ctx)
-{
-    struct cancel_origin *o = ctx;
-    struct child *c = o->child;
-
-    if (o->local) {
-        if (c->sessions[o->index] != NULL && session_is_cancelling(c->sessions[o->index]))
-            session_cancel_done(c->sessions[o->index]);
-    } else {
-        struct inbox_msg msg = {.kind = INBOX_CANCEL_DONE};
-        msg.cancel_done.token = o->token;
-        msg.cancel_done.found = 1;
-        proc_send(c->proc, o->from, &msg);
-    }
-    free(o);
-}
-
-static void
-cancel_here(struct child *c, uint32_t pid, const void *key, size_t key_len, struct cancel_origin *o)
-{
-    uint32_t index = proc_session_of_pid(pid);
-    struct session *s = index < c->max_sessions ? c->sessions[index] : NULL;
-
-    if (s == NULL || !session_cancel(s, key, key_len, cancel_done, o))
-        cancel_done(o);
-}
-
-static void
-cancel_asked(void *ctx, struct session *s, uint32_t pid, const void *key, size_t key_len)
-{
-    struct child *c = ctx;
-    uint32_t child_no = proc_child_of_pid(pid) - c->proc->child_base;
-    struct inbox_msg msg = {.kind = INBOX_CANCEL};
-    uint32_t index = session_place(s)->index;
-    uint32_t to;
-
-    if (child_no == c->proc->child_no) {
-        struct cancel_origin *o = xcalloc(1, sizeof(*o));
-        o->child = c;
-        o->index = index;
-        o->local = true;
-        cancel_here(c, pid, key, key_len, o);
-        return;
-    }
-    msg.cancel.token = index;
-    msg.cancel.pid = pid;
-    msg.cancel.key_len = (uint32_t)MIN(key_len, sizeof(msg.cancel.key));
-    memcpy(msg.cancel.key, key, msg.cancel.key_len);
-    /* none of ours: the parent knows other generations */
-    to = child_no < shared_layout(c->proc->shared)->child_slots
-             ? shared_slot_of_child(c->proc->shared, child_no)
-             : SLOT_PARENT;
-    if (!proc_send(c->proc, to, &msg))
-        session_cancel_done(s);
-}
-
-void
-child_cancel_for(struct child *c, const struct inbox_msg *msg)
-{
-    struct cancel_origin *o = xcalloc(1, sizeof(*o));
-
-    o->child = c;
-    o->from = msg->from;
-    o->token = msg->cancel.token;
-    cancel_here(c, msg->cancel.pid, msg->cancel.key, msg->cancel.key_len, o);
-}
+/* ---- roles ---- */
 
 /* A standby may not have heard of the new password yet; what is known of it is asked anew. */
 static bool
@@ -300,9 +233,10 @@ child_fill_host(struct child *c, struct session_host *host)
     host->ctx = c;
     host->admit = admit;
     host->dismiss = dismiss;
-    host->cancel = cancel_asked;
+    host->cancel = child_cancel_asked;
     host->wrote = wrote;
     host->last_write = last_write;
+    host->want_positions = want_positions;
     host->refresh = refresh;
     host->close_database = close_database;
     host->want_stream = want_stream;

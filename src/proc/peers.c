@@ -128,11 +128,12 @@ peer_at(struct parent *pa, uint32_t at)
 }
 
 static void
-tell_asker(struct parent *pa, uint32_t slot, uint64_t token)
+tell_asker(struct parent *pa, uint32_t slot, uint64_t token, bool found)
 {
     struct inbox_msg msg = {.kind = INBOX_CANCEL_DONE};
 
     msg.cancel_done.token = token;
+    msg.cancel_done.found = found;
     inbox_send(pa->base.inboxes, slot, &msg);
 }
 
@@ -148,7 +149,7 @@ pass_on(struct parent *pa, struct peer *peer, const struct inbox_msg *msg)
         pa->peers.last_relay = 1;
     r = &pa->peers.relays[pa->peers.last_relay % RELAYS_MAX];
     if (r->id != 0)
-        tell_asker(pa, r->from, r->token);
+        tell_asker(pa, r->from, r->token, true);
     *r = (struct relay){pa->peers.last_relay, msg->from, msg->cancel.token, peer};
     if (peer_say(peer, "cancel %u %u %s", r->id, msg->cancel.pid, key))
         return true;
@@ -165,7 +166,7 @@ peers_cancel(struct parent *pa, const struct inbox_msg *msg)
         if (has_child(peer_at(pa, at), number) && pass_on(pa, peer_at(pa, at), msg))
             return;
     }
-    tell_asker(pa, msg->from, msg->cancel.token);
+    tell_asker(pa, msg->from, msg->cancel.token, false);
 }
 
 static void
@@ -173,14 +174,15 @@ heard_cancelled(struct parent *pa, const char *line)
 {
     struct relay *r;
     unsigned id;
+    unsigned found = 1; /* older versions do not say */
 
-    if (sscanf(line, "cancelled %u", &id) != 1)
+    if (sscanf(line, "cancelled %u %u", &id, &found) < 1)
         return;
     r = &pa->peers.relays[id % RELAYS_MAX];
     if (id == 0 || r->id != id)
         return;
     r->id = 0;
-    tell_asker(pa, r->from, r->token);
+    tell_asker(pa, r->from, r->token, found != 0);
 }
 
 /* What it was asked for nobody answers any more. */
@@ -193,7 +195,7 @@ forget_relays(struct parent *pa, const struct peer *to)
         if (r->id == 0 || r->to != to)
             continue;
         r->id = 0;
-        tell_asker(pa, r->from, r->token);
+        tell_asker(pa, r->from, r->token, true);
     }
 }
 
@@ -253,7 +255,7 @@ heard_cancel(struct parent *pa, const struct peer *peer, const char *line)
     if (child_no >= shared_layout(pa->base.shared)->child_slots ||
         pa->processes[shared_slot_of_child(pa->base.shared, child_no)].pid == 0 ||
         !inbox_send(pa->base.inboxes, shared_slot_of_child(pa->base.shared, child_no), &msg))
-        peer_say(peer, "cancelled %u", id);
+        peer_say(peer, "cancelled %u 0", id);
 }
 
 void
@@ -262,7 +264,8 @@ peers_cancel_done(struct parent *pa, const struct inbox_msg *msg)
     uint32_t at = (uint32_t)(msg->cancel_done.token >> 32);
 
     if (at <= ELDERS_MAX)
-        peer_say(peer_at(pa, at), "cancelled %u", (uint32_t)msg->cancel_done.token);
+        peer_say(peer_at(pa, at), "cancelled %u %u", (uint32_t)msg->cancel_done.token,
+                 msg->cancel_done.found);
 }
 
 /* ---- hearing ---- */

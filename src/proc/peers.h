@@ -11,7 +11,7 @@
  *     rotate                          both ways: begin a new log file
  *     reload                          old -> new: read the files again
  *     cancel ID PID KEY               a cancel request for a session of yours; KEY is hexadecimal
- *     cancelled ID                    the answer
+ *     cancelled ID FOUND              the answer; FOUND is 0 when no session has that key
  *
  * A line that is not understood is skipped. The end of the channel is the end of the other one.
  */

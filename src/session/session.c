@@ -557,6 +557,7 @@ session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
     io_timer_stop(&host->suspect);
+    io_timer_stop(&host->positions);
     buf_free(&host->scratch);
     slab_fini(&host->small);
     slab_fini(&host->sessions);

@@ -488,13 +488,13 @@ begin(struct session *s, const struct wire_startup *p)
 static void
 begin_cancel(struct session *s, const struct wire_startup *p)
 {
-    uint32_t pid = p->cancel_pid;
-    uint8_t key[WIRE_CANCEL_KEY_MAX_BYTES];
-    size_t key_len = MIN((size_t)p->cancel_key.len, sizeof(key));
+    struct session_cancel_request request = {.pid = p->cancel_pid,
+                                             .of_member = p->cancel_of_member};
 
-    memcpy(key, p->cancel_key.data, key_len);
+    request.key_len = MIN(p->cancel_key.len, (uint32_t)sizeof(request.key));
+    memcpy(request.key, p->cancel_key.data, request.key_len);
     session_enter(s, CLIENT_CANCELLING);
-    s->host->cancel(s->host->ctx, s, pid, key, key_len);
+    s->host->cancel(s->host->ctx, s, &request);
 }
 
 void

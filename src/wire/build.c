@@ -333,15 +333,28 @@ build_terminate(struct buf *b)
     build_simple(b, 'X');
 }
 
-void
-build_cancel_request(struct buf *b, uint32_t pid, const void *key, size_t key_len)
+static void
+add_cancel_request(struct buf *b, uint32_t code, uint32_t pid, struct wire_view key)
 {
     size_t at = begin(b, 0);
 
-    buf_add_u32(b, WIRE_CANCEL_REQUEST);
+    buf_add_u32(b, code);
     buf_add_u32(b, pid);
-    buf_add(b, key, key_len);
+    buf_add(b, key.data, key.len);
     end(b, at);
+}
+
+void
+build_cancel_request(struct buf *b, uint32_t pid, const void *key, size_t key_len)
+{
+    add_cancel_request(b, WIRE_CANCEL_REQUEST, pid, (struct wire_view){key, (uint32_t)key_len});
+}
+
+void
+build_member_cancel_request(struct buf *b, uint32_t pid, const void *key, size_t key_len)
+{
+    add_cancel_request(b, WIRE_MEMBER_CANCEL_REQUEST, pid,
+                       (struct wire_view){key, (uint32_t)key_len});
 }
 
 void

@@ -152,6 +152,9 @@ wire_startup_parse(const uint8_t *p, size_t n, struct wire_startup *s_r, struct 
     rest = p + LENGTH_BYTES + CODE_BYTES;
     code = num_get_u32(p + LENGTH_BYTES);
     switch (code) {
+    case WIRE_MEMBER_CANCEL_REQUEST:
+        s_r->cancel_of_member = true;
+        /* fall through */
     case WIRE_CANCEL_REQUEST:
         return parse_cancel(s_r, rest, total - LENGTH_BYTES - CODE_BYTES, err);
     case WIRE_SSL_REQUEST:

@@ -96,7 +96,7 @@ def clients_fixture():
     made = []
 
     def make(hosts, **parameters):
-        # more than the one second of a watchdog: the machine may be busy, an election takes its time
+        # more than a watchdog gives: the machine may be busy, an election takes its time
         parameters.setdefault("limit_ms", 5000)
         made.append(Client(hosts, **parameters))
         return made[-1]

@@ -4,6 +4,7 @@ and all of them know the same primary, whoever is killed or cut off."""
 import os
 import re
 import signal
+import struct
 import urllib.error
 import urllib.request
 
@@ -82,7 +83,8 @@ class Team:
             self.members.append(self.member(number).start())
         for member in self.members:
             member.wait_whole()
-        wait_for(lambda: any(member.leads() for member in self.members), "a leader")
+        if members:
+            wait_for(lambda: any(member.leads() for member in self.members), "a leader")
 
     def member(self, number, **settings):
         own = {"pgpool_node_id": number, "wd_priority": 10 - number, "http_port": free_port()}
@@ -111,6 +113,10 @@ class Team:
 
     def timeline(self, node):
         return int(node.value("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
+
+    def sleepers(self):
+        return sum(node.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND "
+                              "query = 'SELECT pg_sleep(600)'") for node in self.nodes)
 
     def primaries(self):
         """Servers that run as primaries now."""
@@ -145,6 +151,55 @@ def test_one_leads_and_all_serve(team):
     assert first.order("ATTACH NODE 1") is None
     for load in loads:
         load.finish(team.nodes[0])
+
+
+def errors(one):
+    return [got.fields()["C"] for got in one.read_until("Z") if got.kind == "E"]
+
+
+def test_cancel_requests_find_their_member(engine):
+    """Whichever pgpool a balancer has chosen for it, and with a wrong key none."""
+    ports = [free_port() for _ in range(3)]
+    names = {f"hostname{n}": "127.0.0.1" for n in range(3)}
+    team = Team(engine, members=0, etcd=1, **names,
+                **{f"pgpool_port{n}": port for n, port in enumerate(ports)})
+    try:
+        team.members = [team.member(n, port=port).start() for n, port in enumerate(ports)]
+        for member in team.members:
+            member.wait_whole()
+        for holder in team.members:
+            for asked in team.members:
+                with raw.connected(holder) as one:
+                    one.send(raw.query("SELECT pg_sleep(600)"))
+                    wait_for(lambda: team.sleepers() == 1, "it to run")
+                    for key in (b"\0" * 4, one.key):
+                        assert team.sleepers() == 1
+                        with raw.Raw(asked) as request:
+                            request.send(raw.cancel_request(one.pid, key))
+                            assert request.drain_to_end() == b""
+                    assert errors(one) == ["57014"]
+        # one is away: the others are asked all the same, and whoever asked is not kept
+        team.kill(team.members[0])
+        holder, asked = team.members
+        with raw.connected(holder) as one:
+            one.send(raw.query("SELECT pg_sleep(600)"))
+            wait_for(lambda: team.sleepers() == 1, "it to run")
+            with raw.Raw(asked) as request:
+                request.send(raw.cancel_request(one.pid, one.key))
+                assert request.drain_to_end() == b""
+            assert errors(one) == ["57014"]
+        # marked, it goes no further
+        with raw.connected(holder) as one:
+            one.send(raw.query("SELECT pg_sleep(600)"))
+            wait_for(lambda: team.sleepers() == 1, "it to run")
+            for member in (asked, holder):
+                assert team.sleepers() == 1
+                with raw.Raw(member) as request:
+                    request.send(struct.pack("!III", 16, 80891975, one.pid) + one.key)
+                    assert request.drain_to_end() == b""
+            assert errors(one) == ["57014"]
+    finally:
+        team.finish()
 
 
 def page(member, path):

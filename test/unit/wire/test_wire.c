@@ -268,6 +268,14 @@ startup_requests(void **state)
     assert_int_equal(s.kind, WIRE_CANCEL);
     assert_int_equal(s.cancel_pid, 99);
     assert_true(view_is(s.cancel_key, "abcd"));
+    assert_false(s.cancel_of_member);
+    buf_clear(&b);
+    build_member_cancel_request(&b, 98, "abcd", 4);
+    assert_int_equal(wire_startup_parse(b.data, b.len, &s, &err), WIRE_OK);
+    assert_int_equal(s.kind, WIRE_CANCEL);
+    assert_int_equal(s.cancel_pid, 98);
+    assert_true(view_is(s.cancel_key, "abcd"));
+    assert_true(s.cancel_of_member);
     buf_clear(&b);
     build_cancel_request(&b, 99, "abc", 3);
     assert_int_equal(wire_startup_parse(b.data, b.len, &s, &err), WIRE_BAD);

@@ -216,7 +216,8 @@ struct local_portal {
 
 /* What is timed (timed.c). */
 struct session_timed {
-    uint64_t who; /* a number of database and user; 0: not made yet */
+    uint64_t who;    /* a number of database and user; 0: not made yet */
+    int64_t step_ns; /* when the statement that ends next was sent, or the one before it ended */
     uint64_t bound_serial;
     uint32_t bound;    /* the place of what the last Bind named, for its Execute; 0: none */
     char **words;      /* of statements under way, where values are to be logged; NULL: none yet */
@@ -288,13 +289,12 @@ struct session {
     struct session_tx tx;
     struct session_retry retry;
     struct session_timed *timed; /* NULL: none of its statements were timed */
-    int64_t step_ns; /* when the statement that ends next was sent, or the one before it ended */
-    struct pool_waiter waiter; /* for a server connection */
-    bool has_real;             /* some statement of it may have `real` */
-    bool waited_out;           /* none became free in time */
-    bool on_hold;              /* in the host's list of those, by lookup_link */
-    int64_t outage_ns;         /* since when it waits for a primary; 0: it does not */
-    struct lookup *lookup;     /* the question to the catalog that it waits for */
+    struct pool_waiter waiter;   /* for a server connection */
+    bool has_real;               /* some statement of it may have `real` */
+    bool waited_out;             /* none became free in time */
+    bool on_hold;                /* in the host's list of those, by lookup_link */
+    int64_t outage_ns;           /* since when it waits for a primary; 0: it does not */
+    struct lookup *lookup;       /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */

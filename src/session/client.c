@@ -580,10 +580,10 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     session_show_state(s, SESSION_SLOT_ACTIVE);
     if (unlikely(s->host->cache != NULL))
         cache_sending(s, o->server, o->bytes, u);
-    if (o->server->pending.forwards == 0)
-        s->step_ns = io_now_ns(s->host->io);
+    if (o->server->pending.forwards == 0 && s->timed != NULL)
+        s->timed->step_ns = io_now_ns(s->host->io);
     if (o->server->pending.forwards == 0 && s->batch != o->server)
-        s->sent_ns = s->step_ns;
+        s->sent_ns = io_now_ns(s->host->io);
     send_unit(s, o, u);
     if (unlikely(s->host->cache != NULL))
         cache_sent(s);

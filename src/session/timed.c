@@ -64,6 +64,7 @@ tally_of(struct session *s, uint64_t identity, const char *text, size_t len)
 
     if (unlikely(s->timed == NULL)) {
         s->timed = xcalloc(1, sizeof(*s->timed));
+        s->timed->step_ns = io_now_ns(s->host->io); /* it is about to be sent */
         s->timed->who = hash_bytes(s->log.database, strlen(s->log.database)) * 3 +
                         hash_bytes(s->log.user, strlen(s->log.user));
     }
@@ -332,7 +333,7 @@ timed_settled(struct session *s, struct server *server, const struct pending_ent
 {
     struct statement_tally *tally = statement_tally_at(s->host->tallies, entry->note & 0xffff);
     int64_t now_ns = io_now_ns(s->host->io);
-    int64_t duration_ns = now_ns - s->step_ns;
+    int64_t duration_ns = now_ns - s->timed->step_ns;
     struct statement_end end = {.rows = server->rows, .failed = !done};
 
     server->rows = 0;
@@ -342,7 +343,7 @@ timed_settled(struct session *s, struct server *server, const struct pending_ent
         return;
     }
     server->note_failed |= !done;
-    s->step_ns = now_ns;
+    s->timed->step_ns = now_ns;
     end.where = statement_where(server->node_id, server->is_standby,
                                 (uint8_t)(entry->note >> REASON_SHIFT));
     end.time_us = (uint64_t)duration_ns / 1000;

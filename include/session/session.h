@@ -29,6 +29,8 @@ struct config;
 struct config_overrides;
 struct tls_context;
 struct session;
+struct sql_normal;
+struct statement_tallies;
 
 enum session_consistency {
     SESSION_SEES_ITS_OWN, /* what it wrote, and what was written before it began */
@@ -67,6 +69,9 @@ struct session_options {
     bool log_per_node_statement;
     bool notice_per_node_statement; /* and client_min_messages lets notices through */
     bool log_client_messages;
+    bool times_statements;        /* for statistics or for the log */
+    bool log_duration_values;     /* with literals and parameters */
+    int64_t log_min_duration_ns;  /* INT64_MAX: none is logged for its duration */
     uint8_t log_backend_messages; /* enum config_backend_messages */
     bool warns;                   /* client_min_messages lets warnings through */
     bool cache;                   /* memory_cache_enabled */
@@ -109,10 +114,12 @@ struct session_host {
     struct tls_context *tls; /* what clients are offered; NULL: nothing */
     struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
-    struct cache_shared *cache;  /* NULL: there is no query cache */
-    struct doubts *doubts;       /* this process's, with `cache` */
-    struct cache_tally *tally;   /* the same */
-    struct admission *admission; /* the same */
+    struct cache_shared *cache;        /* NULL: there is no query cache */
+    struct doubts *doubts;             /* this process's, with `cache` */
+    struct cache_tally *tally;         /* the same */
+    struct admission *admission;       /* the same */
+    struct statement_tallies *tallies; /* what statements have cost, and their texts */
+    struct sql_normal *normal;         /* NULL until it is needed */
     struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
     int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
     size_t collected_bytes;      /* of answers that sessions are keeping */

@@ -16,6 +16,7 @@
 #include "cluster/view.h"
 #include "config/config.h"
 #include "inspect/inspect.h"
+#include "ipc/statement_tally.h"
 #include "os/clock.h"
 #include "os/dns.h"
 #include "pool/pool.h"
@@ -23,6 +24,7 @@
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
+#include "sql/normal.h"
 #include "turn.h"
 #include "wire/build.h"
 
@@ -502,6 +504,7 @@ sweep(void *ctx)
     show_clients(c);
     if (c->host.tally != NULL)
         cache_tally_flush(c->host.tally);
+    statement_tallies_flush(c->host.tallies);
     leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
         idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
@@ -569,6 +572,7 @@ child_new(struct proc *p)
         .counters = c->slot->nodes,
         .times = c->slot->times,
         .routed = c->slot->routed,
+        .tallies = statement_tallies_new(p->statements, p->slot),
         .ended = session_ended,
     };
     if (p->cache != NULL) {
@@ -613,6 +617,8 @@ child_free(struct child *c)
     doubts_free(c->host.doubts);
     cache_tally_free(c->host.tally);
     admission_free(c->host.admission);
+    statement_tallies_free(c->host.tallies);
+    sql_normal_free(c->host.normal);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "cache/shared.h"
 #include "inspect/inspect.h"
+#include "ipc/statement_tally.h"
 #include "proc/hba.h"
 #include "proc/proc.h"
 
@@ -185,6 +186,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .config = c->proc->config,
         .shared = c->proc->shared,
         .cache = c->proc->cache,
+        .statements = c->proc->statements,
         .freshness = c->freshness,
         .view = &c->view,
         .nodes = c->judged,
@@ -200,6 +202,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     child_look_at_freshness(c);
     if (c->host.tally != NULL) /* one's own are in it */
         cache_tally_flush(c->host.tally);
+    statement_tallies_flush(c->host.tallies);
     if (inspect_find(&in, &question, &target, err) != 0)
         return -1;
     if (q->part != SESSION_ROWS)

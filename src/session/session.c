@@ -172,6 +172,7 @@ session_reap(void *ctx)
     settings_fini(s);
     options_fini(s);
     local_fini(s);
+    timed_fini(s);
     buf_free(&s->notices);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));

@@ -14,6 +14,7 @@
  * notice.c   what is told of the servers' messages
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
+ * copies*.c  native replication (session/copies.h)
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
@@ -214,6 +215,7 @@ struct local_portal {
 };
 
 struct session_cache;
+struct session_copies;
 struct session_login;
 struct session_own;
 
@@ -268,7 +270,8 @@ struct session {
     bool torn;       /* and some of what it has drawn was on another one */
     struct keeps keeps;  /* what the primary's connection holds and another would not have */
     struct named *named; /* what is known of parameters that no view shows; NULL: nothing */
-    struct session_cache *cache; /* what it has to do with the query cache; NULL: nothing */
+    struct session_cache *cache;   /* what it has to do with the query cache; NULL: nothing */
+    struct session_copies *copies; /* native replication; NULL: it is another mode */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
     uint64_t image_seq;
@@ -391,6 +394,9 @@ void hold_leave(struct session *s);
 /* The node, to which the session is not linked any more, has failed to take a connection: true when
  * the session waits on hold for what becomes of it. */
 bool hold_suspects(struct session *s, int node_id, const struct err *err);
+/* Native replication: a node that must be written to takes no connection. True when the session
+ * waits on hold until it does, or does not belong to the others any more. */
+bool hold_for_copy(struct session *s);
 /* It has taken one. */
 void hold_trusts(struct session *s, int node_id);
 static inline bool
@@ -404,6 +410,8 @@ hold_may_stop(const struct session *s, int node_id)
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
 void client_go_on(struct session *s);
 void client_refuse(struct session *s, const struct err *err);
+/* The same, as the answer to a unit. */
+void client_refuse_unit(struct session *s, const struct unit *u, const struct err *err);
 
 /* unit.c */
 enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u,
@@ -569,6 +577,40 @@ void retry_run(struct session *s, bool primary_lost);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */
+/* A cycle has ended, and its answer was passed on. */
+void answers_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                       bool failed);
+
+/* copies.c: all of it only in the mode native_replication (s->copies) */
+enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
+void copies_start(struct session *s); /* it has come in */
+/* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
+enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* It is placed: the connections and values that it needs. GOES_ON: *bytes and *u are what is to be
+ * sent there, which may be another text. */
+enum copies_turn copies_place(struct session *s, struct server *server, const uint8_t **bytes,
+                              struct unit **u);
+/* It is about to be sent, behind what is sent here. */
+void copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
+                     const struct unit *u);
+/* As server_ops has it, of the primary. */
+bool copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg,
+                 size_t len);
+bool copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
+/* True: the end of the cycle is not the client's yet. */
+bool copies_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                      bool failed);
+void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
+/* The connection to the primary is gone. */
+void copies_main_lost(struct session *s, const struct server *server);
+/* Its block has failed on several nodes, and the client does not know why yet: adds the error. */
+bool copies_tell_why(struct session *s, struct buf *b);
+bool copies_is_busy(const struct session *s);
+void copies_release(struct session *s); /* the primary was given back */
+void copies_cancel(struct session *s);
+void copies_end(struct session *s); /* the session ends */
+/* No session is there any more. */
+void copies_host_fini(struct session_host *host);
 
 /* statements.c */
 enum statements_way statements_parse(struct session *s, struct server *server,
@@ -630,6 +672,9 @@ bool settings_adopt(struct session *s, struct server *server, const struct buf *
 /* Brings the settings to a connection that does not have them. True: they are on their way, and
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);
+/* The same for a copy (native replication), which is idle: the caller waits until it has answered.
+ * Whether they succeeded, cycles with CYCLE_SETTING tell. */
+void settings_bring(struct session *s, struct server *server);
 
 /* cache.c: all of it only while there is a query cache (host->cache) */
 enum cache_keeps {
@@ -702,6 +747,8 @@ session_pool_mode(const struct session *s)
  * or has no such value. */
 int options_set(struct session *s, const char *name, const char *text, struct err *err);
 void options_reset_all(struct session *s);
+/* Is the session to be told of the messages of its server? */
+void options_watch(const struct session *s, struct server *server);
 void options_fini(struct session *s);
 
 /* command.c */

@@ -265,6 +265,19 @@ is_heard(const struct server *s)
            s->ops->row != NULL;
 }
 
+/* The owner watches what comes. Returns true when it keeps the message to itself. */
+static bool
+show(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
+{
+    if (s->ops == NULL)
+        return false;
+    if (s->watched & SERVER_TELLS_MESSAGES && s->ops->message != NULL)
+        s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
+    return s->watched & SERVER_SHOWS_ENDS &&
+           (type == 'C' || type == 'I' || type == 'E' || type == 'Z') && s->ops->ends != NULL &&
+           s->ops->ends(s->owner, s, type, msg, len);
+}
+
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
@@ -272,8 +285,8 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
 {
     bool told = true;
 
-    if (unlikely(s->watched) && s->ops != NULL && s->ops->message != NULL)
-        s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
+    if (unlikely(s->watched))
+        told = !show(s, type, msg, len);
     if (type != 'N' && type != 'A' && type != 'S')
         take_fakes(s);
     switch (type) {
@@ -299,7 +312,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
                             (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }
-        told = error_is_told(s, msg, len);
+        told &= error_is_told(s, msg, len);
         break;
     case 'D':
         if (unlikely(is_heard(s)))

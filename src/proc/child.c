@@ -22,6 +22,7 @@
 #include "proc/limits.h"
 #include "proc/proc.h"
 #include "session/session.h"
+#include "sql/determinism.h"
 #include "sql/facts.h"
 #include "turn.h"
 #include "wire/build.h"
@@ -562,6 +563,9 @@ child_new(struct proc *p)
         .sql = sql_cache_new(SQL_CACHE_BYTES),
         .memo = shared_memo(p->shared),
         .catalog = catalog_new(shared_memo(p->shared)),
+        .determinism = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION
+                           ? sql_determinism_new()
+                           : NULL,
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
@@ -611,6 +615,8 @@ child_free(struct child *c)
     cache_tally_free(c->host.tally);
     admission_free(c->host.admission);
     sql_cache_free((struct sql_cache *)c->host.sql);
+    if (c->host.determinism != NULL)
+        sql_determinism_free(c->host.determinism);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);

@@ -507,8 +507,8 @@ client_refuse(struct session *s, const struct err *err)
 }
 
 /* A unit that no server can take: an error, and silence up to Sync where the protocol says so. */
-static void
-refuse_unit(struct session *s, const struct unit *u, const struct err *err)
+void
+client_refuse_unit(struct session *s, const struct unit *u, const struct err *err)
 {
     client_refuse(s, err);
     if (u->ends)
@@ -557,7 +557,7 @@ give_up(struct session *s, const struct unit *u)
     }
     s->waited_out = s->cancelled = false;
     s->outage_ns = 0;
-    refuse_unit(s, u, &err);
+    client_refuse_unit(s, u, &err);
 }
 
 /* Its server is there. */
@@ -570,6 +570,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     s->outage_ns = 0;
     s->defines |= u->defines;
     tx_open(s, o->server, u);
+    if (unlikely(s->copies != NULL))
+        copies_in_front(s, o->server, o->bytes, u);
     if (u->draws || u->recalls)
         sequences_send(s, u, o->server);
     s->cur = o->server;
@@ -652,6 +654,11 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         local_unit(s, bytes, u);
         return true;
     }
+    if (unlikely(s->copies != NULL)) {
+        enum copies_turn turn = copies_look(s, bytes, u);
+        if (turn != COPIES_GOES_ON)
+            return turn == COPIES_ANSWERED;
+    }
     if (tx_answers(s, bytes, u))
         return true;
     if (unlikely(s->waited_out || s->cancelled)) {
@@ -663,12 +670,19 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     if (rc < 0) {
         s->outage_ns = 0;
-        refuse_unit(s, u, &err);
+        client_refuse_unit(s, u, &err);
         return true;
     }
     if (settings_replay(s, o.server)) {
         s->stall = STALL_ANSWERS;
         return false;
+    }
+    if (unlikely(s->copies != NULL)) {
+        enum copies_turn turn = copies_place(s, o.server, &o.bytes, &u);
+        if (turn != COPIES_GOES_ON)
+            return turn == COPIES_ANSWERED;
+        if (o.bytes != bytes)
+            o.rx = NULL;
     }
     s->host->routed[reason]++;
     send_placed(s, &o, u);

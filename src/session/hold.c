@@ -92,6 +92,15 @@ hold_stops(struct session *s, int node_id)
     return true;
 }
 
+bool
+hold_for_copy(struct session *s)
+{
+    if (!may_wait(s))
+        return false;
+    join(s, SESSION_HOLD_PRIMARY);
+    return true;
+}
+
 static void
 try_again(void *ctx)
 {

@@ -1,0 +1,186 @@
+/*
+ * Native replication in a session, for the files of it alone (decision 0026).
+ *
+ * copies.c        a unit: what is done with it, what the main node says to it
+ * copies_rules.c  which statements go to all nodes, to the main node alone, or to none
+ * copies_links.c  the connections to the other nodes, what they answer, comparison
+ * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
+ *
+ * The main node is the session's primary. Each other node is a copy. A statement that may write
+ * goes to the main node; when that has answered without an error, to the copies, which may lag
+ * behind until the transaction ends. Invariant: a copy has been sent nothing that the main node has
+ * not answered.
+ */
+#ifndef SESSION_COPIES_H
+#define SESSION_COPIES_H
+
+#include "session/internal.h"
+#include "sql/determinism.h"
+
+enum {
+    COPIES_LAG_MAX = 64, /* statements that a copy may be behind */
+    COPIES_TAG_BYTES = 64,
+    COPIES_XID_BYTES = 24,
+    COPIES_NAME_BYTES = 96, /* of a prepared transaction, with its quotes */
+};
+
+enum copies_phase {
+    COPIES_REST,     /* none of the client's units is in our hands */
+    COPIES_ASKS,     /* the main node is asked for the values of the unit that is next */
+    COPIES_ASKED,    /* ... and has told them */
+    COPIES_RUNS,     /* the main node runs a unit */
+    COPIES_SETTLES,  /* it has; the copies are to have answered all */
+    COPIES_PREPARES, /* they prepare the transaction */
+    COPIES_PREPARED, /* they have: the main node is to commit */
+    COPIES_COMMITS,  /* it does */
+    COPIES_DOUBT,    /* it was lost with that, and is asked whether it has */
+    COPIES_FINISHES, /* the copies do what the main node has done */
+    COPIES_UNDOES,   /* all roll back */
+};
+
+/* What becomes of a unit. */
+enum copies_way {
+    COPIES_AS_ALWAYS, /* one node runs it */
+    COPIES_ALL,       /* all nodes, in a transaction */
+    COPIES_ALONE,     /* all nodes, where none may be: first the main node, then the others */
+    COPIES_COMMIT,
+    COPIES_ROLLBACK,
+    COPIES_DISCARD, /* one node runs it, and the others' connections are given back */
+    COPIES_REFUSED,
+};
+
+struct copies_rule {
+    uint8_t way;     /* enum copies_way */
+    bool judged;     /* sql_determinism_judge() has a word in it */
+    bool writes;     /* rows or definitions, so that the transaction has a number */
+    bool unprepared; /* its transaction cannot be prepared */
+};
+
+/* Flags of cycles on the connections, beside those of the session's. */
+enum {
+    CYCLE_VALUES = 1024,  /* of the main node: values for a statement; of a copy: what it can do */
+    CYCLE_XID = 2048,     /* the number of the transaction */
+    CYCLE_OWN_END = 4096, /* COMMIT or ROLLBACK of ours on the main node */
+    COPY_STATEMENT = 8192,
+    COPY_PREPARE = 16384,
+    COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
+};
+
+struct copy {
+    struct list link;
+    struct session_copies *all;
+    struct server *server; /* NULL: none */
+    int16_t node_id;
+    bool begun;     /* a transaction is open there, prepared or not */
+    bool asked;     /* PREPARE TRANSACTION was sent */
+    bool prepared;  /* ... and is done */
+    bool ends;      /* the end of the transaction was sent over this connection */
+    bool leaves;    /* it has missed something: the failover process is to detach it */
+    bool tagged;    /* tag is what its running statement says */
+    uint32_t heard; /* statements that it has answered */
+    char tag[COPIES_TAG_BYTES];
+    struct err err; /* what its running cycle says */
+};
+
+struct session_copies {
+    struct session_host *host;
+    struct session *s; /* NULL: there is none any more, what has begun is ended without it */
+    struct pool_key *key;
+    struct list link; /* without s: in the host's list */
+    struct list copies;
+    struct pool_waiter waiter; /* for one of them, or for the main node when that is asked */
+    struct server *main;       /* without s: where COMMIT runs, or who is asked about it */
+    int main_id;               /* of the transaction */
+    uint8_t phase;             /* enum copies_phase */
+    struct copies_rule rule;   /* of the unit in hand */
+    bool own_tx;               /* the transaction is ours: of one statement */
+    bool main_begun;           /* ... and has begun at the main node */
+    bool holds;                /* the end of the answer waits for the copies */
+    bool owes;                 /* the main node has answered, the client has not heard it yet */
+    bool failed;               /* by the main node */
+    bool commits;              /* FINISHES: so; else rolls back */
+    bool xid_asked;
+    bool unprepared; /* the transaction cannot be prepared */
+    bool doomed;     /* for the reason in `doom`, which the client is to be told */
+    bool untold;     /* ... as its block has failed for that */
+    bool link_failed;
+    bool dead;        /* about to be freed */
+    uint32_t undoing; /* statements of ours that the main node is to answer */
+    uint32_t ran;     /* statements of the transaction that the main node has run */
+    struct err doom;
+    struct err link_err;
+    struct pending_entry entry; /* of the unit that is owed */
+    char xid[COPIES_XID_BYTES];
+    char tag[COPIES_TAG_BYTES];                  /* the last one of the main node */
+    char tags[COPIES_LAG_MAX][COPIES_TAG_BYTES]; /* of the main node */
+    struct buf begin;                            /* the client's BEGIN */
+    struct buf text;                             /* the unit as the main node gets it */
+    struct buf held;                             /* for the client */
+    struct buf values; /* that the main node has told: each a length and bytes, UINT32_MAX: null */
+    uint32_t value_count;
+    struct unit unit; /* that stands in `text` */
+    struct io_timer again;
+};
+
+/* ---- copies_rules.c ---- */
+
+/* What becomes of the unit; REFUSED with err. */
+struct copies_rule copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
+                               struct err *err);
+/* May it be run as its text stands, or made so? Borrowed until anybody judges again. Else -1 with
+ * err. */
+int copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
+                 struct sql_determined *d_r, struct err *err);
+
+/* ---- copies_links.c ---- */
+
+extern const struct server_ops copies_server_ops; /* a constant */
+
+/* Has every copy a connection that is ready for the transaction? 1: the session is stalled until
+ * then. -1 with err: there is no hope. */
+int copies_link(struct session_copies *c, struct err *err);
+/* The statement has run on the main node: now the copies. */
+void copies_send(struct session_copies *c);
+/* A question about sequences, whose answer does not matter. */
+void copies_draw(struct session_copies *c, const struct buf *question);
+void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
+/* Has every one answered all? */
+bool copies_are_quiet(const struct session_copies *c);
+/* May the client's next statement be added to what they have to do? */
+bool copies_keep_up(const struct session_copies *c);
+bool copies_can_prepare(const struct session_copies *c);
+bool copies_any_begun(const struct session_copies *c);
+/* The copy has no connection any more; closes it unless it is idle. */
+void copies_unlink(struct copy *copy);
+void copies_unlink_all(struct session_copies *c);
+/* A connection for a copy that has lost its own. False: not now. */
+bool copies_dial(struct copy *copy);
+
+/* ---- copies_end.c ---- */
+
+/* Goes on as far as it can without waiting. The last thing that a callback does. */
+void copies_step(struct session_copies *c);
+void copies_step_later(struct session_copies *c);
+/* The copy has not done what the main node has: copies_step rolls all back, and the client is told;
+ * or, where it is too late for that, the copy is to be detached. */
+void copies_miss(struct copy *copy, const struct err *err);
+/* Rolls back everywhere, without a word to the client. */
+void copies_undo(struct session_copies *c);
+/* The main node has answered COMMIT. */
+void copies_committed(struct session_copies *c, bool done);
+/* The transaction is over, and all have ended it. */
+void copies_reset(struct session_copies *c);
+/* The session goes on without it; c is freed when all is done. */
+void copies_orphan(struct session_copies *c);
+void copies_free(struct session_copies *c);
+
+/* ---- copies.c ---- */
+
+struct session_copies *copies_new(struct session *s);
+
+/* The client's block has failed, and is gone on all nodes. told: the client knows. */
+void copies_fail_block(struct session_copies *c, bool told);
+/* The client gets what was held. */
+void copies_deliver(struct session_copies *c);
+
+#endif

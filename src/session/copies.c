@@ -107,6 +107,7 @@ copies_fail_block(struct session_copies *c, bool told)
     s->tx.lost = told ? TX_LOST_TOLD : TX_LOST_UNTOLD;
     memcpy(s->tx.why, "40001", sizeof(s->tx.why));
     c->untold = !told;
+    c->doomed = false;
 }
 
 bool

@@ -2,12 +2,11 @@
 what a session does with them. What is in them is read from each one directly."""
 
 import os
-import signal
 
 import psycopg
 import pytest
 
-import processes
+from cluster import run
 from independent import Independent
 from proxy import starter
 from waiting import wait_for
@@ -83,10 +82,6 @@ def pgpool_fixture(start):
 def client_fixture(pgpool):
     with pgpool.connect() as connection:
         yield connection
-
-
-def state_of(error):
-    return error.value.sqlstate
 
 
 def test_a_write_is_on_all_nodes_when_it_is_answered(servers, client):
@@ -311,7 +306,6 @@ def test_clients_that_meet_in_the_same_rows_leave_the_same(servers, pgpool):
                    "BEGIN;\nUPDATE t SET v = v * 3 % 1000 + :b WHERE id = :a;\n"
                    "UPDATE t SET v = v + 1 WHERE id = :a;\nCOMMIT;\n"
                    "UPDATE t SET v = v * 7 % 1000 WHERE id = :a;\n")
-    from cluster import run  # pylint: disable=import-outside-toplevel
     done = run("pgbench", "-n", "-c", "6", "-j", "2", "-t", "40", "-M", "simple", "-f", script,
                env=pgpool.env())
     assert "number of transactions actually processed: 240/240" in done.stdout, done.stdout

@@ -3,6 +3,7 @@
  *
  * copies.c        a unit: what is done with it, what the main node says to it
  * copies_rules.c  which statements go to all nodes, to the main node alone, or to none
+ * copies_batch.c  batches of the extended protocol
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
@@ -66,6 +67,21 @@ enum {
     COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
 };
 
+/* A statement that is looked at. */
+struct copies_look {
+    struct session *s;
+    const struct sql_statement *st;
+    const char *text; /* that it stands in */
+    bool may_write;   /* as the catalog has it */
+    bool block;       /* in a transaction block of the client's */
+};
+
+/* What a unit has done on a node: the command tags of all that it executed. */
+struct copies_outcome {
+    uint64_t hash;
+    char tag[COPIES_TAG_BYTES]; /* the last one */
+};
+
 struct copy {
     struct list link;
     struct session_copies *all;
@@ -76,10 +92,9 @@ struct copy {
     bool prepared;  /* ... and is done */
     bool ends;      /* the end of the transaction was sent over this connection */
     bool leaves;    /* it has missed something: the failover process is to detach it */
-    bool tagged;    /* tag is what its running statement says */
-    uint32_t heard; /* statements that it has answered */
-    char tag[COPIES_TAG_BYTES];
-    struct err err; /* what its running cycle says */
+    uint32_t heard; /* units that it has answered */
+    struct copies_outcome outcome; /* of what it runs now */
+    struct err err;                /* the same */
 };
 
 struct session_copies {
@@ -106,17 +121,22 @@ struct session_copies {
     bool link_failed;
     bool dead;        /* about to be freed */
     uint32_t undoing; /* statements of ours that the main node is to answer */
-    uint32_t ran;     /* statements of the transaction that the main node has run */
+    uint32_t ran;     /* units of the transaction that the main node has run */
     struct err doom;
     struct err link_err;
     struct pending_entry entry; /* of the unit that is owed */
     char xid[COPIES_XID_BYTES];
-    char tag[COPIES_TAG_BYTES];                  /* the last one of the main node */
-    char tags[COPIES_LAG_MAX][COPIES_TAG_BYTES]; /* of the main node */
-    struct buf begin;                            /* the client's BEGIN */
-    struct buf text;                             /* the unit as the main node gets it */
-    struct buf held;                             /* for the client */
-    struct buf values; /* that the main node has told: each a length and bytes, UINT32_MAX: null */
+    struct copies_outcome outcome;                  /* of what the main node runs now */
+    struct copies_outcome outcomes[COPIES_LAG_MAX]; /* of the main node, by unit */
+    struct buf begin;                               /* the client's BEGIN */
+    struct buf text;                                /* the unit as the main node gets it */
+    struct buf held;                                /* for the client */
+    struct buf values;  /* that the main node has told: each a length and bytes, UINT32_MAX: null */
+    struct buf for_all; /* of a batch: a byte for each Bind */
+    struct buf items;   /* of a batch: what the copies are to run */
+    bool query;         /* the unit is a Query */
+    bool begins;        /* a batch begins a transaction block */
+    uint32_t told;      /* CommandCompletes of the batch that have come */
     uint32_t value_count;
     struct unit unit; /* that stands in `text` */
     struct io_timer again;
@@ -131,6 +151,21 @@ struct copies_rule copies_rule(struct session *s, const uint8_t *bytes, const st
  * err. */
 int copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
                  struct sql_determined *d_r, struct err *err);
+int copies_judge_text(struct session *s, struct sql_text text, struct sql_determined *d_r,
+                      struct err *err);
+/* Of one statement. */
+struct copies_rule copies_rule_of(const struct copies_look *look, struct err *err);
+
+/* ---- copies_batch.c: as the above, of a batch ---- */
+
+struct copies_rule copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
+                                     struct err *err);
+int copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
+                       struct err *err);
+/* It is about to go to the main node: what is for the copies is kept, */
+void copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* and goes to them. */
+void copies_batch_send(struct session *s, struct copy *copy);
 
 /* ---- copies_links.c ---- */
 
@@ -144,6 +179,8 @@ void copies_send(struct session_copies *c);
 /* A question about sequences, whose answer does not matter. */
 void copies_draw(struct session_copies *c, const struct buf *question);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
+/* One more command tag of what runs there. */
+void copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t len);
 /* Has every one answered all? */
 bool copies_are_quiet(const struct session_copies *c);
 /* May the client's next statement be added to what they have to do? */

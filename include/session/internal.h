@@ -507,6 +507,9 @@ int place_decide(struct session *s, const struct unit *u, enum route_reason *rea
  * (s->stall says for what). -1 with err: there is none to be had. */
 int place_unit(struct session *s, const struct unit *u, struct server **server_r,
                enum route_reason *reason_r, struct err *err);
+/* Ends the batch that is open there by a Sync of ours; the session is stalled until it is answered.
+ */
+void place_end_batch(struct session *s, struct server *server);
 /* -1 with err: no node can take it. */
 int place_no_server(const struct session *s, struct err *err);
 /* By disable_load_balance_on_write: does what the session has written keep its reads at the
@@ -639,6 +642,9 @@ void statements_provide_real(struct session *s, struct server *server, struct st
 /* Something that cannot be followed may have dropped it (empty: any): the server is asked by the
  * client's own name from now on. True: there is one that may be gone. */
 bool statements_doubt(struct session *s, struct sql_text name);
+/* Makes sure that a copy (native replication) knows it under our name, and what comes of that. */
+void statements_teach(struct session *s, struct server *server, struct prepared *prepared);
+void statements_taught(struct server *server, const struct pending_entry *e, bool done);
 /* What it was parsed from; empty for one made by SQL's PREPARE. */
 struct wire_view statements_text(const struct statement *st);
 /* Its name on servers. */

@@ -249,6 +249,10 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     }
     if (is_owed(s))
         return waits(s);
+    if (s->batch != NULL) { /* it was flushed: ours begins behind its end */
+        place_end_batch(s, s->batch);
+        return COPIES_WAITS;
+    }
     if (c->doomed)
         return tell_doom(c, bytes, u);
     if (rule.way == COPIES_REFUSED)
@@ -275,6 +279,8 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
         tx_open(s, server, u);
         return;
     }
+    if (c->begins && u->type != 'Q')
+        return; /* the batch does it */
     c->own_tx = true;
     if (!c->main_begun)
         server_run(server, "BEGIN", 5, CYCLE_BEGIN);
@@ -427,7 +433,8 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         return;
     server->watched |= SERVER_SHOWS_ENDS;
     c->main_id = server->node_id;
-    c->tag[0] = '\0';
+    c->outcome = (struct copies_outcome){.hash = 0};
+    c->query = u->type == 'Q';
     c->phase = c->rule.way == COPIES_COMMIT ? COPIES_COMMITS : COPIES_RUNS;
     c->holds = c->rule.way == COPIES_COMMIT || c->rule.way == COPIES_ALONE;
     if (c->rule.way == COPIES_ALL) {
@@ -439,21 +446,32 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
             server_ask(server, xid, sizeof(xid) - 1, CYCLE_XID);
         c->xid_asked |= c->rule.writes;
     }
-    if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && bytes != c->text.data) {
+    if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
+        bytes != c->text.data) {
         buf_clear(&c->text);
         buf_add(&c->text, bytes, u->bytes);
     }
+    c->told = 0;
+    if (!c->query)
+        copies_batch_keep(s, bytes, u);
 }
 
 /* ---- what the main node says ------------------------------------------------------------------
  */
+
+/* In a batch, the tag that comes now may be of a statement that the copies do not get. */
+static bool
+is_for_all(const struct session_copies *c)
+{
+    return c->query || c->rule.way == COPIES_COMMIT || c->phase == COPIES_COMMITS ||
+           (c->told < c->for_all.len && c->for_all.data[c->told]);
+}
 
 bool
 copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
 {
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
-    struct wire_view tag;
 
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
@@ -463,10 +481,12 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         buf_clear(&c->held); /* the statement has not succeeded after all */
         buf_add(&c->held, msg, len);
     }
-    if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) &&
-        wire_parse_tag(msg, (uint32_t)len, &tag) == WIRE_OK)
-        str_copy_n(c->tag, sizeof(c->tag), tag.data, tag.len);
-    if (type == 'E' || head->skip || !c->holds)
+    if (type == 'C' && head->flags & CYCLE_OWN_END)
+        c->outcome = (struct copies_outcome){.hash = 0};
+    if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
+        copies_note_tag(&c->outcome, msg, len);
+    c->told += type == 'C' && !head->skip;
+    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && !c->query))
         return false;
     if (type != 'Z')
         buf_add(&c->held, msg, len);
@@ -504,7 +524,7 @@ end_statement(struct session_copies *c, const struct pending_entry *e, bool fail
     if (!c->holds) {
         c->phase = COPIES_REST;
         if (!failed) {
-            str_copy(c->tags[c->ran % COPIES_LAG_MAX], COPIES_TAG_BYTES, c->tag);
+            c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
             copies_send(c);
         }
         return false;
@@ -514,7 +534,7 @@ end_statement(struct session_copies *c, const struct pending_entry *e, bool fail
     c->entry.tag = NULL;
     c->failed = failed;
     if (!failed) {
-        str_copy(c->tags[c->ran % COPIES_LAG_MAX], COPIES_TAG_BYTES, c->tag);
+        c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
         copies_send(c);
         c->phase = COPIES_SETTLES;
     } else if (c->rule.way == COPIES_ALONE) {
@@ -537,7 +557,7 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
     if (!(e->flags & CYCLE_OWN_END))
         return false;
     if (c->phase == COPIES_COMMITS) {
-        c->failed = failed || strcmp(c->tag, "COMMIT") != 0;
+        c->failed = failed || strcmp(c->outcome.tag, "COMMIT") != 0;
         copies_committed(c, !c->failed);
         return true;
     }
@@ -562,7 +582,7 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
         c->entry = *e;
         c->entry.tag = NULL;
         c->failed = failed;
-        copies_committed(c, !failed && strcmp(c->tag, "COMMIT") == 0);
+        copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
         return true;
     }
     if (c->phase != COPIES_RUNS)

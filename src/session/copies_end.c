@@ -326,6 +326,8 @@ copies_reset(struct session_copies *c)
     buf_free(&c->text);
     buf_free(&c->held);
     buf_free(&c->values);
+    buf_free(&c->for_all);
+    buf_free(&c->items);
 }
 
 void
@@ -359,16 +361,16 @@ static void
 on_main_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
 {
     struct session_copies *c = ctx;
-    bool committed = strcmp(c->tag, "committed") == 0;
+    bool committed = strcmp(c->outcome.tag, "committed") == 0;
 
     if (c->phase == COPIES_COMMITS && (!e->skip || e->flags & CYCLE_OWN_END)) {
-        copies_committed(c, !failed && strcmp(c->tag, "COMMIT") == 0);
+        copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
         return;
     }
     if (c->phase != COPIES_DOUBT || !(e->flags & CYCLE_VALUES))
         return;
-    if (!failed && (committed || strcmp(c->tag, "aborted") == 0)) {
-        log_info("the transaction %s on node %d was %s", c->xid, server->node_id, c->tag);
+    if (!failed && (committed || strcmp(c->outcome.tag, "aborted") == 0)) {
+        log_info("the transaction %s on node %d was %s", c->xid, server->node_id, c->outcome.tag);
         copies_committed(c, committed);
         return;
     }
@@ -379,11 +381,9 @@ static bool
 on_main_ends(void *ctx, struct server *server UNUSED, uint8_t type, const uint8_t *msg, size_t len)
 {
     struct session_copies *c = ctx;
-    struct wire_view tag;
 
-    if (type == 'C' && c->phase == COPIES_COMMITS &&
-        wire_parse_tag(msg, (uint32_t)len, &tag) == WIRE_OK)
-        str_copy_n(c->tag, sizeof(c->tag), tag.data, tag.len);
+    if (type == 'C' && c->phase == COPIES_COMMITS)
+        copies_note_tag(&c->outcome, msg, len);
     return false;
 }
 
@@ -393,7 +393,7 @@ on_main_row(void *ctx, struct server *server UNUSED, const uint8_t *msg, size_t 
     struct session_copies *c = ctx;
     struct wire_view word = wire_column(msg, (uint32_t)len, 0);
 
-    str_copy_n(c->tag, sizeof(c->tag), word.data != NULL ? word.data : "",
+    str_copy_n(c->outcome.tag, sizeof(c->outcome.tag), word.data != NULL ? word.data : "",
                word.data != NULL ? word.len : 0);
 }
 
@@ -410,7 +410,7 @@ ask_main(struct session_copies *c)
     char sql[96];
     int len = snprintf(sql, sizeof(sql), "SELECT pg_catalog.txid_status(%s)", c->xid);
 
-    c->tag[0] = '\0';
+    c->outcome.tag[0] = '\0';
     server_ask(c->main, sql, (size_t)len, CYCLE_VALUES);
 }
 

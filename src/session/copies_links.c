@@ -9,6 +9,7 @@
 #include "session/copies.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "wire/build.h"
@@ -61,6 +62,10 @@ copies_send(struct session_copies *c)
         else
             copy->heard = c->ran;
         copy->server->spoilt |= main->spoilt;
+        if (!c->query) {
+            copies_batch_send(c->s, copy);
+            continue;
+        }
         server_expect(copy->server, PENDING_QUERY, true, COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
@@ -119,6 +124,17 @@ copies_can_prepare(const struct session_copies *c)
             return false;
     }
     return true;
+}
+
+void
+copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t len)
+{
+    struct wire_view tag;
+
+    if (wire_parse_tag(msg, (uint32_t)len, &tag) != WIRE_OK)
+        return;
+    str_copy_n(outcome->tag, sizeof(outcome->tag), tag.data, tag.len);
+    outcome->hash = hash_bytes(tag.data, tag.len) + outcome->hash * 31;
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------
@@ -405,16 +421,13 @@ static bool
 on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
 {
     struct copy *copy = ctx;
-    struct wire_view tag;
 
     if (server->pending.count == 0)
         return false;
-    if (type == 'E') {
+    if (type == 'E')
         server_error_from_message(msg, len, &copy->err);
-    } else if (type == 'C' && wire_parse_tag(msg, (uint32_t)len, &tag) == WIRE_OK) {
-        str_copy_n(copy->tag, sizeof(copy->tag), tag.data, tag.len);
-        copy->tagged = true;
-    }
+    else if (type == 'C')
+        copies_note_tag(&copy->outcome, msg, len);
     return false;
 }
 
@@ -433,24 +446,23 @@ on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
                     server->node_id);
 }
 
-/* The statement has ended there as it has on the main node, or the transaction ends. */
+/* The unit has ended there as it has on the main node, or the transaction ends. */
 static void
 compare(struct copy *copy, bool failed)
 {
     struct session_copies *c = copy->all;
-    const char *wanted = c->tags[copy->heard % COPIES_LAG_MAX];
+    const struct copies_outcome *wanted = &c->outcomes[copy->heard % COPIES_LAG_MAX];
     struct err err;
 
     copy->heard++;
-    if (failed) {
+    if (!failed && copy->outcome.hash == wanted->hash)
+        return;
+    if (failed)
         err_set(&err, "40001", "node %d did not do what the main node did: %s", copy->node_id,
                 copy->err.message);
-    } else if (copy->tagged && strcmp(copy->tag, wanted) == 0) {
-        return;
-    } else {
+    else
         err_set(&err, "40001", "node %d did not do what the main node did: \"%s\", not \"%s\"",
-                copy->node_id, copy->tagged ? copy->tag : "", wanted);
-    }
+                copy->node_id, copy->outcome.tag, wanted->tag);
     err_hint(&err, "Run the transaction again.");
     log_error_parts(LOG_LEVEL_WARNING, &err);
     copies_miss(copy, &err);
@@ -463,7 +475,7 @@ end_prepare(struct copy *copy, bool failed)
     struct session_copies *c = copy->all;
     struct err err;
 
-    copy->prepared = !failed && strcmp(copy->tag, "PREPARE TRANSACTION") == 0;
+    copy->prepared = !failed && strcmp(copy->outcome.tag, "PREPARE TRANSACTION") == 0;
     if (copy->prepared)
         return;
     if (failed && strcmp(copy->err.sqlstate, "55000") == 0)
@@ -488,7 +500,7 @@ end_transaction(struct copy *copy, bool failed)
 
     struct err err;
 
-    if (gone || !c->commits || (!failed && strcmp(copy->tag, wanted) == 0)) {
+    if (gone || !c->commits || (!failed && strcmp(copy->outcome.tag, wanted) == 0)) {
         copy->begun = copy->prepared = copy->asked = false;
         return;
     }
@@ -518,9 +530,14 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         end_transaction(copy, failed);
     else if (failed && e->flags & CYCLE_BEGIN)
         compare(copy, true);
-    copy->tagged = false;
-    copy->tag[0] = '\0';
+    copy->outcome = (struct copies_outcome){.hash = 0};
     copies_step(c);
+}
+
+static void
+on_settled(void *ctx UNUSED, struct server *server, const struct pending_entry *e, bool done)
+{
+    statements_taught(server, e, done);
 }
 
 static void
@@ -550,7 +567,7 @@ on_lost(void *ctx, struct server *server, const struct err *err,
     struct err why;
 
     copy->server = NULL;
-    copy->tagged = copy->ends = false;
+    copy->ends = false;
     if (!copy->begun && server->pending.count == 0 && c->rule.way != COPIES_ALONE) {
         go_on(c);
         return;
@@ -570,6 +587,7 @@ const struct server_ops copies_server_ops = {
     .forward = on_forward,
     .row = on_row,
     .ends = on_ends,
+    .settled = on_settled,
     .cycle_end = on_cycle_end,
     .eased = on_eased,
     .drained = on_drained,

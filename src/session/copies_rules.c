@@ -117,10 +117,11 @@ in_block(bool block)
 /* EXECUTE of what may write would have to be judged with what it stands for. PREPARE of such is
  * refused, so what SQL has prepared only reads. */
 static struct copies_rule
-rule_of_execute(struct session *s, const struct sql_statement *st, struct err *err)
+rule_of_execute(const struct copies_look *look, struct err *err)
 {
+    const struct sql_text name = look->st->name;
     const struct statement *known =
-        statements_find(s, (struct wire_view){st->name.data, st->name.len});
+        statements_find(look->s, (struct wire_view){name.data, name.len});
 
     if (known != NULL && (known->prepared == NULL || !known->may_write))
         return as_always;
@@ -129,32 +130,30 @@ rule_of_execute(struct session *s, const struct sql_statement *st, struct err *e
 }
 
 static struct copies_rule
-rule_of_end(const struct session *s, const struct sql_statement *st, struct err *err)
+rule_of_end(const struct copies_look *look, struct err *err)
 {
-    if (!copies_any_begun(s->copies))
+    if (!copies_any_begun(look->s->copies))
         return as_always;
-    if (st->chain)
+    if (look->st->chain)
         return refuse(err, "AND CHAIN", "End the transaction, and begin another one.");
-    return (struct copies_rule){.way = st->kind == SQL_COMMIT ? COPIES_COMMIT : COPIES_ROLLBACK};
+    return (struct copies_rule){.way =
+                                    look->st->kind == SQL_COMMIT ? COPIES_COMMIT : COPIES_ROLLBACK};
 }
 
 static struct copies_rule
-rule_of_set(const struct sql_statement *st, bool block, struct err *err)
+rule_of_set(const struct copies_look *look, struct err *err)
 {
-    if (st->kind == SQL_SET_SESSION && st->name.len == 0)
+    if (look->st->kind == SQL_SET_SESSION && look->st->name.len == 0)
         return refuse(err, "SET SESSION CHARACTERISTICS",
                       "SET default_transaction_isolation and its like instead.");
-    return in_block(block);
+    return in_block(look->block);
 }
 
 /* Verbs: what they do, their kind tells. False: it depends on more. */
 static bool
-rule_of_verb(struct session *s, const struct sql_statement *st, struct copies_rule *r,
-             struct err *err)
+rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *err)
 {
-    bool block = s->tx_status != 'I';
-
-    switch (st->kind) {
+    switch (look->st->kind) {
     case SQL_EMPTY:
     case SQL_BEGIN:
     case SQL_SHOW:
@@ -169,25 +168,25 @@ rule_of_verb(struct session *s, const struct sql_statement *st, struct copies_ru
         return true;
     case SQL_COMMIT:
     case SQL_ROLLBACK:
-        *r = rule_of_end(s, st, err);
+        *r = rule_of_end(look, err);
         return true;
     case SQL_SET:
     case SQL_SET_SESSION:
     case SQL_RESET_ALL:
-        *r = rule_of_set(st, block, err);
+        *r = rule_of_set(look, err);
         return true;
     case SQL_SET_LOCAL:
     case SQL_SET_TX:
     case SQL_SAVEPOINT:
     case SQL_LOCK:
-        *r = in_block(block);
+        *r = in_block(look->block);
         return true;
     case SQL_DISCARD:
-        *r = block ? refuse(err, "DISCARD in a transaction", "End the transaction first.")
-                   : (struct copies_rule){.way = COPIES_DISCARD};
+        *r = look->block ? refuse(err, "DISCARD in a transaction", "End the transaction first.")
+                         : (struct copies_rule){.way = COPIES_DISCARD};
         return true;
     case SQL_EXECUTE:
-        *r = rule_of_execute(s, st, err);
+        *r = rule_of_execute(look, err);
         return true;
     case SQL_PREPARED_TX:
         *r = refuse(err, "two-phase commit", "Let pgpool prepare transactions.");
@@ -203,18 +202,18 @@ rule_of_verb(struct session *s, const struct sql_statement *st, struct copies_ru
     }
 }
 
-static struct copies_rule
-rule_of_statement(struct session *s, const struct unit *u, const struct sql_statement *st,
-                  const char *text, struct err *err)
+struct copies_rule
+copies_rule_of(const struct copies_look *look, struct err *err)
 {
+    const struct sql_statement *st = look->st;
     struct copies_rule r;
 
-    if (rule_of_verb(s, st, &r, err))
+    if (rule_of_verb(look, &r, err))
         return r;
     switch (st->kind) {
     case SQL_SELECT:
     case SQL_EXPLAIN:
-        if (!u->may_write || only_locks(st))
+        if (!look->may_write || only_locks(st))
             return as_always;
         break;
     case SQL_COPY_TO:
@@ -235,7 +234,7 @@ rule_of_statement(struct session *s, const struct unit *u, const struct sql_stat
     default:
         break;
     }
-    if (s->tx_status == 'I' && runs_alone(st, text))
+    if (!look->block && runs_alone(st, look->text))
         return (struct copies_rule){.way = COPIES_ALONE,
                                     .judged = st->kind != SQL_VACUUM && st->kind != SQL_CLUSTER &&
                                               st->kind != SQL_REINDEX};
@@ -248,6 +247,7 @@ rule_of_statement(struct session *s, const struct unit *u, const struct sql_stat
 static struct copies_rule
 rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
+    struct copies_look look = {.s = s, .may_write = u->may_write, .block = s->tx_status != 'I'};
     const struct sql_facts *f;
     struct wire_view text;
 
@@ -259,21 +259,22 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
     if (!f->understood)
         return refuse(err, "a statement that is not understood",
                       "Run it on each server by itself.");
-    if (f->count == 1)
-        return rule_of_statement(s, u, &f->statements[0], text.data, err);
+    if (f->count == 1) {
+        look.st = &f->statements[0];
+        look.text = text.data;
+        return copies_rule_of(&look, err);
+    }
     for (uint32_t n = 0; n < f->count; n++) {
         if (f->statements[n].kind != SQL_SELECT || f->statements[n].may_write)
             return refuse(err, "several statements in one query", "Send them one by one.");
     }
-    return as_always;
+    return u->may_write ? refuse(err, "several statements in one query", "Send them one by one.")
+                        : as_always;
 }
 
 struct copies_rule
 copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
-    bool middle = s->batch != NULL ||
-                  (s->cur != NULL && (s->cur->pending.skip_till_sync || s->cur->pending.copy_in));
-
     if (u->type == 'Q')
         return rule_of_query(s, bytes, u, err);
     if (u->type == 'F')
@@ -283,12 +284,7 @@ copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struc
     if (u->pass_left > 0 || u->partial)
         return refuse(err, "a batch of more than 64 kB, or without Sync",
                       "Send smaller batches, each with its Sync.");
-    if (!u->may_write && !u->local && (u->tx_read || u->executed == 0) && !u->has_begin)
-        return as_always;
-    if (u->executed == 1 && u->has_begin && !middle && u->ends)
-        return as_always;
-    return refuse(err, "what may write, in the extended protocol,",
-                  "It is not built yet in this mode: use the simple query protocol.");
+    return copies_batch_rule(s, bytes, u, err);
 }
 
 /* ---- does it do the same everywhere? ---- */
@@ -318,18 +314,14 @@ tell_unsafe(struct session *s, const struct err *reason)
 }
 
 int
-copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
-             struct sql_determined *d_r, struct err *err)
+copies_judge_text(struct session *s, struct sql_text text, struct sql_determined *d_r,
+                  struct err *err)
 {
     static const struct sql_known nothing = {.table = no_table, .function = no_function};
     struct sql_options options = {.standard_conforming_strings = s->plain_strings,
                                   .server_version = s->host->view->server_version};
-    struct wire_view text;
 
-    if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
-        return -1;
-    sql_determinism_judge(s->host->determinism, (struct sql_text){text.data, text.len}, &options,
-                          &nothing, d_r);
+    sql_determinism_judge(s->host->determinism, text, &options, &nothing, d_r);
     if (d_r->equality != SQL_UNEQUAL)
         return 0;
     switch (session_options(s)->config->replication_unsafe_statements) {
@@ -343,4 +335,17 @@ copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
         *err = d_r->reason;
         return -1;
     }
+}
+
+int
+copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
+             struct sql_determined *d_r, struct err *err)
+{
+    struct wire_view text;
+
+    if (u->type != 'Q')
+        return copies_batch_judge(s, bytes, u, err);
+    if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
+        return -1;
+    return copies_judge_text(s, (struct sql_text){text.data, text.len}, d_r, err);
 }

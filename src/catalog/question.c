@@ -62,9 +62,10 @@ catalog_question_free(struct catalog_question *q)
     *q = (struct catalog_question){.count = 0};
 }
 
-static struct catalog_name
-name_of(const struct catalog_question *q, const struct catalog_asked *a)
+struct catalog_name
+catalog_question_name(const struct catalog_question *q, uint32_t n)
 {
+    const struct catalog_asked *a = &q->asked[n];
     const char *at = q->chars.len > 0 ? (const char *)q->chars.data + a->at : "";
 
     return (struct catalog_name){
@@ -75,7 +76,7 @@ static bool
 is_asked(const struct catalog_question *q, const struct catalog_name *name)
 {
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name other = name_of(q, &q->asked[n]);
+        struct catalog_name other = catalog_question_name(q, n);
         if (other.kind == name->kind && other.args == name->args &&
             other.schema.len == name->schema.len && other.name.len == name->name.len &&
             (name->schema.len == 0 ||
@@ -86,8 +87,8 @@ is_asked(const struct catalog_question *q, const struct catalog_name *name)
     return false;
 }
 
-static void
-add(struct catalog_question *q, const struct catalog_name *name)
+void
+catalog_question_add_name(struct catalog_question *q, const struct catalog_name *name)
 {
     if (is_asked(q, name))
         return;
@@ -124,7 +125,7 @@ add_name(void *ctx, const struct catalog_name *name)
 
     if (a->scope->tag == 0 || !catalog_known(a->c, a->scope, name, &flags) ||
         (catalog_asks_tables(a->c) && !catalog_sets_known(a->c, a->scope, name)))
-        add(a->q, name);
+        catalog_question_add_name(a->q, name);
     return !a->q->overflow;
 }
 
@@ -137,7 +138,7 @@ add_columns(struct adding *a, const struct sql_statement *st)
     for (uint32_t n = 0; goes_on && n < st->column_count; n++) {
         struct catalog_name name = {'c', 0, {NULL, 0}, st->columns[n].name};
         if (a->scope->tag == 0 || !catalog_sets_known(a->c, a->scope, &name))
-            add(a->q, &name);
+            catalog_question_add_name(a->q, &name);
         goes_on = !a->q->overflow;
     }
 }
@@ -169,7 +170,7 @@ catalog_question_add_bodies(struct catalog_question *q)
 {
     static const struct catalog_name bodies = {'b', 0, {NULL, 0}, {NULL, 0}};
 
-    add(q, &bodies);
+    catalog_question_add_name(q, &bodies);
 }
 
 bool
@@ -178,7 +179,7 @@ catalog_question_known(const struct catalog_question *q, const struct catalog *c
 {
     *flags_r = 0;
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name name = name_of(q, &q->asked[n]);
+        struct catalog_name name = catalog_question_name(q, n);
         uint32_t flags;
         if (name.kind == 'b' || name.kind == 'c')
             continue; /* catalog_parameters and catalog_reads tell */
@@ -200,19 +201,23 @@ asks_writes(const struct catalog_question *q)
 }
 
 void
-catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
-                     struct buf *sql)
+catalog_question_begin(const char *settings, size_t len, struct buf *sql)
 {
     /* the connection may have been another session's */
     buf_add_str(sql, "BEGIN READ ONLY;SET LOCAL search_path TO DEFAULT;"
                      "SET LOCAL client_encoding TO DEFAULT;"
                      "SET LOCAL SESSION AUTHORIZATION DEFAULT;SET LOCAL ROLE NONE;");
     buf_add(sql, settings, len);
-    buf_add_str(sql, "SET LOCAL jit = off;"
-                     "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"
+    buf_add_str(sql, "SET LOCAL jit = off;");
+}
+
+void
+catalog_question_wanted(const struct catalog_question *q, struct buf *sql)
+{
+    buf_add_str(sql, "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"
                      " (-2, '-', ''::pg_catalog.text, ''::pg_catalog.text, 0)");
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name name = name_of(q, &q->asked[n]);
+        struct catalog_name name = catalog_question_name(q, n);
         buf_printf(sql, ",(%u,'%c',", n, name.kind);
         sql_add_literal(sql, name.schema);
         buf_add_u8(sql, ',');
@@ -220,6 +225,14 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
         buf_printf(sql, ",%u)", name.args);
     }
     buf_add_str(sql, "),");
+}
+
+void
+catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
+                     struct buf *sql)
+{
+    catalog_question_begin(settings, len, sql);
+    catalog_question_wanted(q, sql);
     if (q->asks_tables) {
         buf_add_str(sql, asks_writes(q) ? touched_query : untouched);
         buf_add_u8(sql, ',');
@@ -358,10 +371,11 @@ has_room(const struct buf *parameters)
 
 static void
 put_sets(struct catalog_question *q, struct catalog *c, const struct catalog_scope *scope,
-         struct catalog_asked *a)
+         uint32_t number)
 {
+    struct catalog_asked *a = &q->asked[number];
     struct catalog_set *sets = sets_of(q, a);
-    struct catalog_name name = name_of(q, a);
+    struct catalog_name name = catalog_question_name(q, number);
     bool missing = a->kind == 'd'
                        ? sets[0].n == 0
                        : !a->found && (a->kind == 'r' || a->kind == 'w' || a->kind == 'f');
@@ -382,11 +396,11 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
     catalog_learn_scope(c, login, scope, (const char *)q->path.data, q->path.len);
     for (uint32_t n = 0; n < q->count; n++) {
         struct catalog_asked *a = &q->asked[n];
-        struct catalog_name name = name_of(q, a);
+        struct catalog_name name = catalog_question_name(q, n);
         bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
         if (q->asks_tables && !q->from_standby && a->kind != 'b' && a->kind != 'n')
-            put_sets(q, c, scope, a);
+            put_sets(q, c, scope, n);
         if (a->kind == 'c')
             continue;
         if (a->kind == 'b')

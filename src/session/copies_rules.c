@@ -325,9 +325,9 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
     if (d_r->equality != SQL_UNEQUAL)
         return 0;
     switch (session_options(s)->config->replication_unsafe_statements) {
-    case CONFIG_UNSAFE_STATEMENTS_ALLOW:
+    case CONFIG_UNSAFE_ALLOW:
         return 0;
-    case CONFIG_UNSAFE_STATEMENTS_WARN:
+    case CONFIG_UNSAFE_WARN:
         if (session_options(s)->warns && s->copies->phase == COPIES_REST)
             tell_unsafe(s, &d_r->reason);
         return 0;

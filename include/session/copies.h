@@ -4,6 +4,7 @@
  * copies.c        a unit: what is done with it, what the main node says to it
  * copies_rules.c  which statements go to all nodes, to the main node alone, or to none
  * copies_batch.c  batches of the extended protocol
+ * copies_known.c  what the catalog says of what a unit names
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
@@ -15,6 +16,7 @@
 #ifndef SESSION_COPIES_H
 #define SESSION_COPIES_H
 
+#include "catalog/knowledge.h"
 #include "session/internal.h"
 #include "sql/determinism.h"
 
@@ -27,8 +29,9 @@ enum {
 
 enum copies_phase {
     COPIES_REST,     /* none of the client's units is in our hands */
-    COPIES_ASKS,     /* the main node is asked for the values of the unit that is next */
-    COPIES_ASKED,    /* ... and has told them */
+    COPIES_ASKS,     /* the main node is asked about the unit that is next: */
+    COPIES_LEARNED,  /* ... its catalog has answered */
+    COPIES_ASKED,    /* ... it has told the values that the unit needs */
     COPIES_RUNS,     /* the main node runs a unit */
     COPIES_SETTLES,  /* it has; the copies are to have answered all */
     COPIES_PREPARES, /* they prepare the transaction */
@@ -140,6 +143,15 @@ struct session_copies {
     uint32_t value_count;
     struct unit unit; /* that stands in `text` */
     struct io_timer again;
+    /* copies_known.c */
+    struct knowledge *own; /* that only the transaction has; NULL: it needs none */
+    struct knowledge_question *question;
+    struct catalog_scope asked_scope; /* as of when it was asked */
+    uint8_t questions;                /* for the unit in hand */
+    bool learns;                      /* the main node is asked it now */
+    bool sensible;                    /* ... and its answer has made sense so far */
+    bool snapshot; /* the block may keep one snapshot for all of its statements */
+    bool set_tx;   /* the same, by SET TRANSACTION */
 };
 
 /* ---- copies_rules.c ---- */
@@ -166,6 +178,9 @@ int copies_batch_judge(struct session *s, const uint8_t *bytes, const struct uni
 void copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* and goes to them. */
 void copies_batch_send(struct session *s, struct copy *copy);
+/* Calls fn for each statement that is for all nodes; true when it was for any of them. */
+bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
+                       bool (*fn)(struct session_copies *c, struct sql_text text));
 
 /* ---- copies_links.c ---- */
 
@@ -179,6 +194,21 @@ void copies_send(struct session_copies *c);
 /* A question about sequences, whose answer does not matter. */
 void copies_draw(struct session_copies *c, const struct buf *question);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
+/* What becomes of a statement that is not equal for this reason: -1 with err when it is refused. */
+int copies_unsafe(struct session *s, const struct err *reason, struct err *err);
+
+/* ---- copies_known.c ---- */
+
+/* Adds the question to be asked of the main node, within the transaction, before the unit can be
+ * judged. False: there is none. */
+bool copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                 struct buf *sql);
+void copies_hear(struct session_copies *c, const uint8_t *msg, size_t len); /* a DataRow of it */
+void copies_learn(struct session_copies *c, bool failed);                   /* its end */
+void copies_forget(struct session_copies *c);
+
+/* ---- copies_links.c ---- */
+
 /* One more command tag of what runs there. */
 void copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t len);
 /* Has every one answered all? */

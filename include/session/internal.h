@@ -731,6 +731,9 @@ const struct catalog_scope *lookup_scope(struct session *s);
  * scope is that from before. */
 void lookup_text(struct session *s, const struct catalog_question *q, struct buf *sql);
 void lookup_heard(struct session *s, struct catalog_question *q, struct catalog_scope *scope);
+struct knowledge_question;
+/* The same for what is asked of tables and functions as such (catalog/knowledge.h). */
+void lookup_learned(struct session *s, struct knowledge_question *q, struct catalog_scope *scope);
 /* Is a connection being asked on behalf of the session's login? */
 bool lookup_is_under_way(const struct session *s);
 /* The same, and nobody waits for it. */

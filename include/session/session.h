@@ -25,6 +25,7 @@
 #include <stdbool.h>
 
 struct config;
+struct knowledge;
 struct config_overrides;
 struct tls_context;
 struct session;
@@ -101,6 +102,7 @@ struct session_host {
     struct pool *pool;
     struct sql_cache *sql;
     struct sql_determinism *determinism; /* NULL: this is not native replication */
+    struct knowledge *knowledge;         /* with it */
     struct tls_context *tls;             /* what clients are offered; NULL: nothing */
     struct memo *memo;                   /* what `catalog` knows */
     struct catalog *catalog;

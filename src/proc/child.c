@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "cache/admission.h"
 #include "cache/remote_calls.h"
+#include "catalog/knowledge.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -35,6 +36,7 @@ enum {
     SWEEP_MS = 1000,
     REMOTE_PATIENCE_MS = 200, /* of a lookup in memcached */
     SQL_CACHE_BYTES = 1024 * 1024,
+    KNOWLEDGE_BYTES = 4 * 1024 * 1024,
     BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
     CLOSING_MS = 1,
@@ -580,6 +582,8 @@ child_new(struct proc *p)
         c->host.admission = admission_new();
         child_open_remote(c);
     }
+    if (c->host.determinism != NULL)
+        c->host.knowledge = knowledge_new(KNOWLEDGE_BYTES);
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -615,8 +619,10 @@ child_free(struct child *c)
     cache_tally_free(c->host.tally);
     admission_free(c->host.admission);
     sql_cache_free((struct sql_cache *)c->host.sql);
-    if (c->host.determinism != NULL)
+    if (c->host.determinism != NULL) {
         sql_determinism_free(c->host.determinism);
+        knowledge_free(c->host.knowledge);
+    }
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);

@@ -183,6 +183,11 @@ note_begin(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
         buf_clear(&c->begin);
         buf_add(&c->begin, text.data, text.len);
     }
+    if (u->begins) {
+        c->snapshot = u->begin.isolation > SQL_ISOLATION_READ_COMMITTED;
+        c->set_tx = false;
+    }
+    c->set_tx |= u->verb == SQL_SET_TX;
 }
 
 static bool
@@ -235,11 +240,12 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct copies_rule rule;
     struct err err;
 
-    if (c->phase == COPIES_ASKED || c->phase == COPIES_PREPARED)
+    if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED || c->phase == COPIES_PREPARED)
         return c->doomed ? tell_doom(c, bytes, u) : COPIES_GOES_ON;
     if (c->phase != COPIES_REST)
         return waits(s);
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    c->questions = 0;
     if (is_in_vain(s, u))
         return COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
@@ -371,6 +377,28 @@ take_values(struct session_copies *c, const uint8_t **bytes, struct unit **u,
     return COPIES_GOES_ON;
 }
 
+/* What the catalog says of its names. */
+static bool
+ask_catalog(struct session_copies *c, struct server *server, const uint8_t *bytes,
+            const struct unit *u)
+{
+    struct buf sql = BUF_EMPTY;
+    bool asks;
+
+    c->main_id = server->node_id;
+    asks = copies_asks(c, bytes, u, &sql);
+    if (asks) {
+        if (c->rule.way == COPIES_ALL && !(c->begins && u->type != 'Q'))
+            open_at_main(c, server, u);
+        server->watched |= SERVER_SHOWS_ENDS;
+        c->s->cur = server;
+        c->phase = COPIES_ASKS;
+        server_ask(server, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    }
+    buf_free(&sql);
+    return asks;
+}
+
 static enum copies_turn
 place_on_all(struct session_copies *c, struct server *server, const uint8_t **bytes,
              struct unit **u)
@@ -380,6 +408,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     struct err err;
     int rc;
 
+    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, *u))
+        return waits(s);
     if (c->rule.judged && copies_judge(s, *bytes, *u, &d, &err) != 0)
         return refuse(c, *u, &err);
     if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {
@@ -503,6 +533,10 @@ copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t 
 
     if (server != s->primary || !(head->flags & (CYCLE_XID | CYCLE_VALUES)))
         return false;
+    if (c->learns) {
+        copies_hear(c, msg, len);
+        return true;
+    }
     if (head->flags & CYCLE_XID) {
         str_copy_n(c->xid, sizeof(c->xid), v.data != NULL ? v.data : "",
                    v.data != NULL ? v.len : 0);
@@ -549,6 +583,12 @@ end_statement(struct session_copies *c, const struct pending_entry *e, bool fail
 static bool
 end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
 {
+    if (c->learns && e->flags & CYCLE_VALUES) {
+        copies_learn(c, failed);
+        c->phase = COPIES_LEARNED;
+        c->doomed |= failed;
+        return false;
+    }
     if (e->flags & CYCLE_VALUES && c->phase == COPIES_ASKS) {
         c->phase = COPIES_ASKED;
         c->doomed |= failed;

@@ -310,6 +310,21 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
     return 0;
 }
 
+bool
+copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
+                  bool (*fn)(struct session_copies *c, struct sql_text text))
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct bound b;
+    bool any = false;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
+        if (s->copies->for_all.data[n])
+            any |= fn(s->copies, (struct sql_text){b.text.data, b.text.len});
+    }
+    return any;
+}
+
 /* ---- for the copies ----------------------------------------------------------------------------
  */
 

@@ -289,20 +289,6 @@ copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struc
 
 /* ---- does it do the same everywhere? ---- */
 
-/* What the catalog knows of names belongs here (catalog/known.h). Until it is asked, nothing is
- * known of any table or function, and what depends on them is not equal. */
-static const struct sql_known_table *
-no_table(void *ctx UNUSED, struct sql_text schema UNUSED, struct sql_text name UNUSED)
-{
-    return NULL;
-}
-
-static enum sql_known_function
-no_function(void *ctx UNUSED, const struct sql_function *f UNUSED)
-{
-    return SQL_KNOWN_NOT;
-}
-
 static void
 tell_unsafe(struct session *s, const struct err *reason)
 {
@@ -314,25 +300,17 @@ tell_unsafe(struct session *s, const struct err *reason)
 }
 
 int
-copies_judge_text(struct session *s, struct sql_text text, struct sql_determined *d_r,
-                  struct err *err)
+copies_unsafe(struct session *s, const struct err *reason, struct err *err)
 {
-    static const struct sql_known nothing = {.table = no_table, .function = no_function};
-    struct sql_options options = {.standard_conforming_strings = s->plain_strings,
-                                  .server_version = s->host->view->server_version};
-
-    sql_determinism_judge(s->host->determinism, text, &options, &nothing, d_r);
-    if (d_r->equality != SQL_UNEQUAL)
-        return 0;
     switch (session_options(s)->config->replication_unsafe_statements) {
     case CONFIG_UNSAFE_ALLOW:
         return 0;
     case CONFIG_UNSAFE_WARN:
-        if (session_options(s)->warns && s->copies->phase == COPIES_REST)
-            tell_unsafe(s, &d_r->reason);
+        if (session_options(s)->warns && s->copies->phase != COPIES_ASKED)
+            tell_unsafe(s, reason);
         return 0;
     default:
-        *err = d_r->reason;
+        *err = *reason;
         return -1;
     }
 }

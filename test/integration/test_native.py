@@ -13,10 +13,8 @@ from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
 
-# Until the catalog tells what a table is, nothing that is written is known to be equal.
 SETTINGS = {
     "backend_clustering_mode": "native_replication",
-    "replication_unsafe_statements": "allow",
     "health_check_period": 1,
     "health_check_max_retries": 1,
     "health_check_retry_delay": 1,
@@ -196,13 +194,30 @@ def test_a_block_that_another_node_has_broken_goes_on_as_failed(servers, client)
 
 
 def test_values_are_the_main_node_s(servers, client):
-    client.execute("CREATE TABLE v1 AS SELECT nextval('s') AS n, now() AS at")
+    client.execute("INSERT INTO t (id, v, at) VALUES (60, 1, now())")
     client.execute("BEGIN")
-    client.execute("CREATE TABLE v2 AS SELECT nextval('s') AS n, clock_timestamp() AS at")
+    client.execute("INSERT INTO t (id, v, at) VALUES (61, nextval('s'), clock_timestamp())")
     client.execute("COMMIT")
-    rows = servers.same("SELECT n, at FROM v1 UNION ALL SELECT n, at FROM v2 ORDER BY 1")
-    assert [row[0] for row in rows] == [1, 2]
+    client.execute("UPDATE t SET v = nextval('s') WHERE id = 60")
+    rows = servers.same("SELECT id, v, at FROM t WHERE id IN (60, 61) ORDER BY 1")
+    assert [row[:2] for row in rows] == [(60, 2), (61, 1)]
     assert servers.same("SELECT last_value FROM s") == [(2,)]
+    client.execute("CREATE TABLE v1 AS SELECT nextval('s') AS n, now() AS at")
+    assert [row[0] for row in servers.same("SELECT n, at FROM v1")] == [3]
+
+
+def test_defaults_are_the_main_node_s(servers, client):
+    client.execute("CREATE TABLE filled (id serial PRIMARY KEY, v int, "
+                   "at timestamptz DEFAULT clock_timestamp(), u uuid DEFAULT gen_random_uuid())")
+    client.execute("INSERT INTO filled (v) VALUES (1), (2)")
+    client.execute("BEGIN")
+    client.execute("ALTER TABLE filled ADD COLUMN more timestamptz")
+    client.execute("ALTER TABLE filled ALTER COLUMN more SET DEFAULT clock_timestamp()")
+    client.execute("INSERT INTO filled (v) VALUES (3)")
+    client.execute("COMMIT")
+    rows = servers.same("SELECT id, v, at, u, more FROM filled ORDER BY id")
+    assert [row[:2] for row in rows] == [(1, 1), (2, 2), (3, 3)]
+    assert rows[2][4] is not None and rows[0][3] != rows[1][3]
 
 
 def test_settings_are_the_same_on_all_nodes(servers, client):
@@ -280,11 +295,19 @@ def test_what_is_not_built_is_refused_and_runs_nowhere(servers, client, statemen
 
 
 def test_what_is_not_known_to_be_equal_is_refused(servers, start):
-    pgpool = start(replication_unsafe_statements="error")
-    with pgpool.connect() as client:
+    unequal = "INSERT INTO t (id) SELECT 110 + (random() * 1000000)::int FROM t LIMIT 1"
+    with start().connect() as client:
         with pytest.raises(psycopg.errors.FeatureNotSupported):
-            client.execute("INSERT INTO t (id, v) VALUES (110, (random() * 100)::int)")
-    assert servers.same("SELECT id FROM t WHERE id = 110") == []
+            client.execute(unequal)
+        assert servers.same("SELECT id FROM t WHERE id BETWEEN 110 AND 119") == []
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            client.execute("INSERT INTO nowhere VALUES (1)")
+    with start(replication_unsafe_statements="allow").connect() as client:
+        client.execute(unequal)
+    ids = servers.all("SELECT max(id) FROM t")
+    assert len({row[0] for row in ids}) == 3, ids
+    for server in servers:
+        server.rows("DELETE FROM t WHERE id > 100000 RETURNING id")
 
 
 def test_a_client_that_goes_leaves_nothing(servers, pgpool):

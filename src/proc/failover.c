@@ -496,7 +496,10 @@ failover_main(struct proc *p)
     failover_watch_init(f);
     f->copies = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION;
     resume(f);
+    if (f->copies)
+        failover_settle_begin(f);
     proc_run(p, &ops, f);
+    failover_settle_end(f);
     failover_drop_recoveries(f);
     failover_watch_fini(f);
     failover_drop_jobs(f, false);

@@ -10,6 +10,7 @@
  * failover_watch.c   with a watchdog: whose plan it is, and what was committed of it
  * failover_cut.c     ends the streaming of standbys
  * failover_copies.c  native replication: who is detached
+ * failover_settle.c  native replication: transactions that are left prepared
  */
 #ifndef PROC_FAILOVER_H
 #define PROC_FAILOVER_H
@@ -101,9 +102,10 @@ struct failover {
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
     bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
-    bool loaded; /* the plan knows the nodes */
-    bool shared; /* use_watchdog */
-    bool copies; /* native replication: failover_copies.c, and no plan */
+    bool loaded;             /* the plan knows the nodes */
+    bool shared;             /* use_watchdog */
+    bool copies;             /* native replication: failover_copies.c, and no plan */
+    struct settler *settler; /* with it: failover_settle.c */
     struct failover_watch watch;
 };
 
@@ -228,5 +230,11 @@ void failover_copies_fact(struct failover *f, int node_id, const struct health_f
 /* Nobody uses the node any more when it is published. missed: whatever backend_flag says, unless it
  * is the last one. */
 void failover_copies_detach(struct failover *f, int node_id, const char *why, bool missed);
+
+/* ---- failover_settle.c ---- */
+
+/* Ends what is left prepared on the nodes, as long as the process runs. */
+void failover_settle_begin(struct failover *f);
+void failover_settle_end(struct failover *f);
 
 #endif

@@ -9,9 +9,9 @@
  *
  * Invariants: no copy commits before the main node has; no client is told of a commit before each
  * copy has committed or is detached. What is under way when its session ends goes on without it. If
- * this process ends first, what is prepared stays so on the nodes.
- * Source: PostgreSQL's manual, "PREPARE TRANSACTION", and section "Transaction ID and Snapshot
- * Information Functions".
+ * this process ends first, the failover process ends what is left prepared
+ * (proc/failover_settle.c). Source: PostgreSQL's manual, "PREPARE TRANSACTION", and section
+ * "Transaction ID and Snapshot Information Functions".
  */
 #include "session/copies.h"
 
@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { AGAIN_MS = 200 };
 
@@ -72,8 +73,9 @@ name_of(const struct copy *copy, char name_r[COPIES_NAME_BYTES])
 {
     const struct session_copies *c = copy->all;
 
-    snprintf(name_r, COPIES_NAME_BYTES, "'pgpool %" PRIu64 " %s %d'",
-             c->host->view->nodes[c->main_id].system_identifier, c->xid, copy->node_id);
+    snprintf(name_r, COPIES_NAME_BYTES, "'pgpool %" PRIu64 " %s %d %d %d'",
+             c->host->view->nodes[c->main_id].system_identifier, c->xid, c->main_id, copy->node_id,
+             (int)getpid());
 }
 
 static void

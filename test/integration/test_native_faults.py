@@ -1,5 +1,7 @@
 """Native replication when something breaks: connections, clients, nodes, pgpool itself."""
 
+import os
+import signal
 import threading
 
 import psycopg
@@ -221,3 +223,111 @@ def test_a_node_that_was_detached_is_not_used_when_it_is_there_again(own, start)
     with pgpool.connect() as client:
         client.execute("UPDATE t SET v = 2 WHERE id = 240")
     assert own.all("SELECT v FROM t WHERE id = 240") == [[(2,)], [], [(2,)]]
+
+
+# ---- between PREPARE TRANSACTION and COMMIT PREPARED ---------------------------------------------
+
+SLOW_COMMIT = """
+CREATE TABLE slow (id int);
+CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION waits();
+"""
+WAITS = "wait_event_type = 'Lock' AND wait_event = 'advisory'"
+
+
+class SlowCommit:
+    """A client whose COMMIT waits at the main node, while the others have prepared."""
+
+    def __init__(self, servers, pgpool):
+        self.servers, self.pgpool = servers, pgpool
+        for server in servers:
+            with server.connect() as connection:
+                connection.execute(SLOW_COMMIT)
+        self.gate = servers[0].connect()
+        self.gate.execute("SELECT pg_advisory_lock(1)")
+        self.runner = Runner(pgpool, "INSERT INTO slow VALUES (1)")
+        wait_for(lambda: servers[0].value(
+            f"SELECT count(*) FROM pg_stat_activity WHERE {WAITS}") == 1, "COMMIT to wait")
+        assert servers.all(PREPARED) == [[(0,)], [(1,)], [(1,)]]
+
+    def open(self):
+        self.gate.close()
+
+    def abort(self):
+        self.servers[0].rows(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {WAITS}")
+        wait_for(lambda: self.servers[0].value(
+            f"SELECT count(*) FROM pg_stat_activity WHERE {WAITS}") == 0, "it to end")
+
+    def settled(self):
+        wait_for(lambda: self.servers.all(PREPARED) == [[(0,)]] * 3, "all to be settled", 10)
+        return self.servers.same("SELECT id FROM slow")
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_child_that_is_killed_in_the_middle_of_a_commit(own, start, commits):
+    pgpool = start(own, replication_unsafe_statements="allow")
+    slow = SlowCommit(own, pgpool)
+    pgpool.kill_named("child")
+    if commits:
+        slow.open()
+    else:
+        slow.abort()
+    assert slow.settled() == ([(1,)] if commits else [])
+    with pgpool.connect() as client:
+        client.execute("INSERT INTO t (id) VALUES (250)")
+    assert own.same("SELECT id FROM t WHERE id = 250") == [(250,)]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_pgpool_that_is_killed_in_the_middle_of_a_commit(own, start, commits):
+    pgpool = start(own, replication_unsafe_statements="allow")
+    slow = SlowCommit(own, pgpool)
+    processes = pgpool.pids()
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+    pgpool.process.wait()
+    if commits:
+        slow.open()
+    else:
+        slow.abort()
+    assert own.all(PREPARED) == [[(0,)], [(1,)], [(1,)]]
+    pgpool.start()
+    assert slow.settled() == ([(1,)] if commits else [])
+
+
+def test_a_client_that_goes_in_the_middle_of_a_commit(own, start):
+    slow = SlowCommit(own, start(own, replication_unsafe_statements="allow"))
+    slow.runner.connection.pgconn.finish()
+    slow.open()
+    assert slow.settled() == [(1,)]
+
+
+def test_a_main_node_s_connection_that_ends_in_a_commit(own, start):
+    slow = SlowCommit(own, start(own, replication_unsafe_statements="allow"))
+    slow.abort()
+    assert slow.settled() == []
+    assert slow.runner.ended() != [None]
+
+
+def test_other_nodes_connections_that_end_in_a_commit(own, start):
+    """What is prepared there is committed over others."""
+    slow = SlowCommit(own, start(own, replication_unsafe_statements="allow"))
+    for server in list(own)[1:]:
+        end_connections(server)
+    slow.open()
+    assert slow.runner.ended() == [None]
+    assert own.same("SELECT id FROM slow") == [(1,)]
+    assert own.same(PREPARED) == [(0,)]
+
+
+def test_a_main_node_that_dies_in_a_commit(own, start):
+    """It told nobody: what the others have prepared is committed."""
+    pgpool = start(own, failover_wait="60s", replication_unsafe_statements="allow")
+    slow = SlowCommit(own, pgpool)
+    own[0].stop("immediate")
+    wait_for(lambda: [own[n].rows(PREPARED) for n in (1, 2)] == [[(0,)]] * 2, "the commit", 60)
+    assert [own[n].rows("SELECT id FROM slow") for n in (1, 2)] == [[(1,)]] * 2
+    assert slow.runner.ended() != [None]

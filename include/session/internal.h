@@ -397,6 +397,8 @@ bool hold_suspects(struct session *s, int node_id, const struct err *err);
 /* Native replication: a node that must be written to takes no connection. True when the session
  * waits on hold until it does, or does not belong to the others any more. */
 bool hold_for_copy(struct session *s);
+/* The unit has waited in vain, or for too long for its client: answers it. */
+void hold_give_up(struct session *s, const struct unit *u);
 /* It has taken one. */
 void hold_trusts(struct session *s, int node_id);
 static inline bool
@@ -425,6 +427,9 @@ void unit_of_text(struct session *s, const char *text, size_t len, struct unit *
 uint8_t unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f);
 
 /* keeps.c */
+/* Must idle connections go, as the statement does not bear them, or they are not like new ones
+ * behind it? */
+bool keeps_renews(const struct sql_statement *st, const char *text);
 /* The connection to the primary may hold something from now on. */
 void session_keep(struct session *s, enum session_keeps what);
 static inline bool

@@ -224,13 +224,15 @@ begin_discard(struct session_copies *c)
     return COPIES_GOES_ON;
 }
 
-/* In a block that has failed on the main node nothing runs but its end and ROLLBACK TO: the main
- * node says so. */
+/* The main node says so itself: in a block that has failed nothing runs but its end and ROLLBACK
+ * TO, and behind an error in a batch nothing up to Sync. */
 static bool
 is_in_vain(const struct session *s, const struct unit *u)
 {
-    return s->tx_status == 'E' && u->verb != SQL_SAVEPOINT && u->verb != SQL_COMMIT &&
-           u->verb != SQL_ROLLBACK;
+    if (s->cur != NULL && s->cur->pending.skip_till_sync)
+        return true;
+    return s->tx_status == 'E' && u->executed == 1 && u->verb != SQL_SAVEPOINT &&
+           u->verb != SQL_COMMIT && u->verb != SQL_ROLLBACK;
 }
 
 enum copies_turn
@@ -246,6 +248,7 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
         return waits(s);
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
     c->questions = 0;
+    c->untold = false;
     if (is_in_vain(s, u))
         return COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
@@ -515,7 +518,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         c->outcome = (struct copies_outcome){.hash = 0};
     if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
         copies_note_tag(&c->outcome, msg, len);
-    c->told += type == 'C' && !head->skip;
+    c->told += (type == 'C' || type == 'I') && !head->skip;
     if (type == 'E' || head->skip || !c->holds || (type != 'Z' && !c->query))
         return false;
     if (type != 'Z')

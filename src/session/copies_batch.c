@@ -139,28 +139,50 @@ refuse(struct err *err, const char *what, const char *hint)
     return (struct copies_rule){.way = COPIES_REFUSED};
 }
 
-/* One more statement of several. False with err. */
-static bool
-join(struct copies_rule *all, const struct copies_rule *r, const struct sql_statement *st,
-     struct err *err)
-{
-    bool ends = r->way == COPIES_COMMIT || r->way == COPIES_ROLLBACK || r->way == COPIES_ALONE ||
-                r->way == COPIES_DISCARD || st->kind == SQL_SAVEPOINT || st->kind == SQL_COMMIT ||
-                st->kind == SQL_ROLLBACK;
+/* What a batch is made of. */
+struct mix {
+    struct copies_rule rule; /* of all */
+    uint32_t count;
+    bool verbs;   /* the end of a transaction, or a savepoint */
+    bool special; /* something that is neither a read nor for all in a transaction */
+    bool parts;   /* a portal that is not executed as a whole */
+};
 
-    if (r->way == COPIES_REFUSED)
-        return false;
-    if (ends) {
-        *all = refuse(err, "transaction commands among other statements of a batch",
-                      "Send Sync behind each.");
-        return false;
+static void
+add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
+    const struct bound *b)
+{
+    bool plain = r->way == COPIES_ALL || r->way == COPIES_AS_ALWAYS;
+
+    m->verbs |= st->kind == SQL_COMMIT || st->kind == SQL_ROLLBACK || st->kind == SQL_SAVEPOINT;
+    m->special |= !plain;
+    m->parts |= !b->whole;
+    if (m->count++ == 0) {
+        m->rule = *r;
+        return;
     }
-    if (r->way == COPIES_ALL)
-        all->way = COPIES_ALL;
-    all->judged |= r->judged;
-    all->writes |= r->writes;
-    all->unprepared |= r->unprepared;
-    return true;
+    if (r->way != COPIES_AS_ALWAYS)
+        m->rule.way = r->way;
+    m->rule.judged |= r->judged;
+    m->rule.writes |= r->writes;
+    m->rule.unprepared |= r->unprepared;
+}
+
+static struct copies_rule
+rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
+{
+    if (m->rule.way == COPIES_AS_ALWAYS && !m->special)
+        return m->rule;
+    if (m->count > 1 && (m->special || m->verbs))
+        return refuse(err, "transaction commands among other statements of a batch",
+                      "Send Sync behind each.");
+    if (m->parts)
+        return refuse(err, "a portal of a statement that may write",
+                      "Execute it where it is bound, without a limit of rows.");
+    if (!u->ends)
+        return refuse(err, "a batch that may write and does not end with Sync",
+                      "Send Sync behind it.");
+    return m->rule;
 }
 
 /* Each Bind has one byte: is it for all nodes? */
@@ -204,44 +226,32 @@ struct copies_rule
 copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
     struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct mix mix = {.rule = {.way = COPIES_AS_ALWAYS}};
     struct session_copies *c = s->copies;
-    struct copies_rule all = {.way = COPIES_AS_ALWAYS};
     bool block = s->tx_status != 'I';
     struct sql_statement st;
     struct copies_rule r;
     struct bound b;
-    uint32_t count = 0;
     int rc;
 
     buf_clear(&c->for_all);
     c->begins = false;
     while ((rc = next_bound(&w, &b)) > 0) {
         r = rule_of_bound(s, &b, block, &st, err);
+        if (r.way == COPIES_REFUSED)
+            return r;
         if (st.kind == SQL_BEGIN && !block) {
             take_begin(c, &b);
             c->begins = block = true;
         }
-        if (r.way != COPIES_AS_ALWAYS && r.way != COPIES_REFUSED && !b.whole)
-            return refuse(err, "a portal of a statement that may write",
-                          "Execute it where it is bound, without a limit of rows.");
         note(c, r.way == COPIES_ALL || r.way == COPIES_ALONE);
-        if (count++ == 0)
-            all = r;
-        else if (!join(&all, &r, &st, err))
-            return (struct copies_rule){.way = COPIES_REFUSED};
-        if (all.way == COPIES_REFUSED)
-            return all;
-        /* the first may be the end of a transaction, or run alone: then it is the only one */
-        if (count == 2 && all.way != COPIES_ALL && all.way != COPIES_AS_ALWAYS)
-            return refuse(err, "transaction commands among other statements of a batch",
-                          "Send Sync behind each.");
+        add(&mix, &r, &st, &b);
     }
-    if (all.way != COPIES_AS_ALWAYS && (rc < 0 || !u->ends))
-        return refuse(err, "a batch that may write and does not end with Sync",
-                      "Send Sync behind it.");
-    if (rc < 0 && u->may_write && u->executed > 0 && s->tx_status != 'E')
-        return refuse(err, "a statement that is not known here", "Prepare it by the protocol.");
-    return all;
+    if (rc == 0)
+        return rule_of_mix(&mix, u, err);
+    err_set(err, "26000",
+            "a prepared statement that is bound does not exist, or is not known here");
+    return (struct copies_rule){.way = COPIES_REFUSED};
 }
 
 /* ---- does it do the same everywhere? -----------------------------------------------------------

@@ -294,6 +294,20 @@ def test_what_is_not_built_is_refused_and_runs_nowhere(servers, client, statemen
     assert servers.same("SELECT id FROM t WHERE id BETWEEN 100 AND 103") == []
 
 
+def test_several_statements_behind_an_error_run_nowhere(servers, client):
+    """In a block that has failed ROLLBACK lets others through."""
+    for text in ("ROLLBACK TO a; INSERT INTO t (id) VALUES (105)",
+                 "ROLLBACK; INSERT INTO t (id) VALUES (105)"):
+        client.execute("BEGIN")
+        client.execute("SAVEPOINT a")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            client.execute("UPDATE t SET v = 1 / 0")
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            client.execute(text)
+        client.execute("COMMIT")
+    assert servers.same("SELECT id FROM t WHERE id = 105") == []
+
+
 def test_what_is_not_known_to_be_equal_is_refused(servers, start):
     unequal = "INSERT INTO t (id) SELECT 110 + (random() * 1000000)::int FROM t LIMIT 1"
     with start().connect() as client:

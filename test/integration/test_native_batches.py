@@ -121,6 +121,20 @@ def test_another_node_s_error_is_told_at_the_end_of_the_batch(servers, client):
     client.execute("SELECT %s", (1,))
 
 
+@pytest.mark.parametrize("first", ["SELECT 1", "INSERT INTO t (id) VALUES (396)", "SELECT 1 / 0"])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "ROLLBACK TO a"])
+def test_the_end_of_a_transaction_and_a_write_in_one_batch(servers, pgpool, first, end):
+    with raw.connected(pgpool) as client:
+        for text in ("BEGIN", "SAVEPOINT a", first):
+            client.simple(text)
+        client.send(raw.parse("", end), raw.bind("", ""), raw.execute(),
+                    raw.parse("", "INSERT INTO t (id) VALUES (397)"), raw.bind("", ""),
+                    raw.execute(), raw.message("S"))
+        assert raw.codes(client.read_until("Z")) == ["0A000"]
+        client.simple("ROLLBACK")
+    assert servers.same("SELECT id FROM t WHERE id IN (396, 397)") == []
+
+
 @pytest.mark.parametrize("batch", [
     [raw.parse("", "INSERT INTO t (id) VALUES (395)"), raw.bind("p", ""), raw.execute("p", 1)],
     [raw.parse("", "INSERT INTO t (id) VALUES (395)"), raw.bind("p", "")],

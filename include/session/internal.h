@@ -594,10 +594,11 @@ enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
 /* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
 enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
-/* It is placed: the connections and values that it needs. GOES_ON: *bytes and *u are what is to be
- * sent there, which may be another text. */
+/* It is placed: the connections and values that it needs. GOES_ON: *bytes are what is to be sent
+ * there; when these are others, copies_unit() is what is in them. */
 enum copies_turn copies_place(struct session *s, struct server *server, const uint8_t **bytes,
-                              struct unit **u);
+                              const struct unit *u);
+struct unit *copies_unit(struct session *s);
 /* It is about to be sent, behind what is sent here. */
 void copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                      const struct unit *u);

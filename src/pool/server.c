@@ -266,7 +266,7 @@ is_heard(const struct server *s)
 }
 
 /* The owner watches what comes. Returns true when it keeps the message to itself. */
-static bool
+static NOINLINE bool
 show(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
 {
     if (s->ops == NULL)

@@ -582,8 +582,8 @@ pass_copy(struct out *o, const struct unit *u)
 }
 
 /* Native replication: it may be another text that goes there. */
-static enum copies_turn
-place_on_all(struct out *o, struct unit **u)
+static NOINLINE enum copies_turn
+place_on_all(struct out *o, const struct unit *u)
 {
     const uint8_t *before = o->bytes;
     enum copies_turn turn = copies_place(o->s, o->server, &o->bytes, u);
@@ -664,9 +664,11 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     }
     if (unlikely(s->copies != NULL)) {
-        enum copies_turn turn = place_on_all(&o, &u);
+        enum copies_turn turn = place_on_all(&o, u);
         if (turn != COPIES_GOES_ON)
             return turn == COPIES_ANSWERED;
+        if (o.bytes != bytes)
+            u = copies_unit(s);
     }
     s->host->routed[reason]++;
     send_placed(s, &o, u);

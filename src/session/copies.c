@@ -356,27 +356,26 @@ rewrite(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
 
 /* The text with the values in it takes the unit's place. */
 static enum copies_turn
-take_values(struct session_copies *c, const uint8_t **bytes, struct unit **u,
+take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *u,
             const struct sql_determined *d)
 {
     struct session *s = c->s;
     struct buf sql = BUF_EMPTY;
     struct err err;
-    bool done = rewrite(c, *bytes, *u, d, &sql);
+    bool done = rewrite(c, *bytes, u, d, &sql);
 
     if (!done) {
         buf_free(&sql);
         err_set(&err, "0A000", "values could not be put into the statement");
-        return refuse(c, *u, &err);
+        return refuse(c, u, &err);
     }
     buf_clear(&c->text);
     build_query(&c->text, (const char *)sql.data, sql.len);
-    c->unit = **u;
+    c->unit = *u;
     c->unit.bytes = c->text.len;
     c->unit.facts = session_facts(s, (const char *)sql.data, sql.len);
     buf_free(&sql);
     *bytes = c->text.data;
-    *u = &c->unit;
     return COPIES_GOES_ON;
 }
 
@@ -404,35 +403,35 @@ ask_catalog(struct session_copies *c, struct server *server, const uint8_t *byte
 
 static enum copies_turn
 place_on_all(struct session_copies *c, struct server *server, const uint8_t **bytes,
-             struct unit **u)
+             const struct unit *u)
 {
     struct session *s = c->s;
     struct sql_determined d = {.equality = SQL_EQUAL};
     struct err err;
     int rc;
 
-    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, *u))
+    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
         return waits(s);
-    if (c->rule.judged && copies_judge(s, *bytes, *u, &d, &err) != 0)
-        return refuse(c, *u, &err);
+    if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
+        return refuse(c, u, &err);
     if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {
         err_set(&err, "0A000",
                 "a statement that runs outside of transactions must not depend on "
                 "when and where it runs (native_replication)");
-        return refuse(c, *u, &err);
+        return refuse(c, u, &err);
     }
     rc = copies_link(c, &err);
     if (rc != 0)
-        return rc > 0 ? COPIES_WAITS : refuse(c, *u, &err);
+        return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);
     if (!copies_keep_up(c))
         return waits(s);
     if (c->phase == COPIES_ASKED)
         return take_values(c, bytes, u, &d);
-    return d.place_count > 0 ? ask_values(c, server, *u, &d) : COPIES_GOES_ON;
+    return d.place_count > 0 ? ask_values(c, server, u, &d) : COPIES_GOES_ON;
 }
 
 enum copies_turn
-copies_place(struct session *s, struct server *server, const uint8_t **bytes, struct unit **u)
+copies_place(struct session *s, struct server *server, const uint8_t **bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct err err;
@@ -443,16 +442,22 @@ copies_place(struct session *s, struct server *server, const uint8_t **bytes, st
         err_set(&err, "25006",
                 "a transaction that reads on a node of its own takes no other "
                 "statements than reads");
-        return refuse(c, *u, &err);
+        return refuse(c, u, &err);
     }
     if (s->tx_status != 'I' && c->begin.len == 0) {
         err_set(&err, "0A000",
                 "a transaction that was begun in a batch with other statements "
                 "cannot be run on all nodes (native_replication)");
         err_hint(&err, "Send BEGIN by itself.");
-        return refuse(c, *u, &err);
+        return refuse(c, u, &err);
     }
     return place_on_all(c, server, bytes, u);
+}
+
+struct unit *
+copies_unit(struct session *s)
+{
+    return &s->copies->unit;
 }
 
 void

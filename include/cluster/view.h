@@ -54,7 +54,9 @@ struct cluster_node {
     bool drained;        /* nothing new is to be placed there */
     bool read_committed; /* what BEGIN means there without a level, whoever asks */
     bool serializable;   /* ... somebody's transactions, also of one statement, are that */
-    double weight;       /* backend_weight as configured; 0 gets no balanced reads */
+    bool copy;           /* CLUSTER_MODE_NATIVE: it must get every write, usable or not */
+    uint64_t system_identifier;
+    double weight; /* backend_weight as configured; 0 gets no balanced reads */
     int64_t fresh_as_of_ns;
     int64_t heard_ns; /* as in struct node_freshness */
     uint64_t delay_bytes;
@@ -81,6 +83,7 @@ enum cluster_mode {
     CLUSTER_MODE_STREAMING, /* one primary, streaming standbys */
     CLUSTER_MODE_LOGICAL,   /* the lowest usable node is written to, all are read from */
     CLUSTER_MODE_RAW,       /* the lowest usable node gets everything */
+    CLUSTER_MODE_NATIVE,    /* every server runs every write: all are alike */
 };
 
 struct cluster_members {
@@ -93,8 +96,8 @@ struct cluster_members {
 struct config;
 struct cluster_nodes;
 
-/* The members as a configuration has them. Modes in which pgpool itself would replicate are served
- * like raw. */
+/* The members as a configuration has them. snapshot_isolation is not built: it is served like raw,
+ * and refused by the configuration's check. */
 void cluster_members_from_config(struct cluster_members *members, const struct config *config);
 
 /*
@@ -115,6 +118,12 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * While a failover process judges (nodes->judging, cluster/nodes.h; nodes may be NULL), its word
  * counts instead: the primary is its primary, and a standby is usable when it may be read by the
  * plan and answered the lag process, too.
+ *
+ * With CLUSTER_MODE_NATIVE every configured node is a copy until the failover process has detached
+ * it (NODE_MAINTENANCE in the node area, whether it judges or not): a node that has missed a write
+ * is never used again because it answers again. The main node, here the primary, is the copy with
+ * the lowest number; while that does not answer there is none. A copy that answers may be read, and
+ * is always fresh: what was answered to a client is everywhere.
  *
  * Sessions' own check at the birth of a server connection stands beside this, not behind it.
  */

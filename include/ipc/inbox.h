@@ -34,6 +34,7 @@ enum inbox_kind {
     INBOX_ORDER,             /* pcp -> parent: .order */
     INBOX_ORDER_DONE,        /* back to the asker: .command_done */
     INBOX_END_ELDERS,        /* failover -> parent: older generations are to end */
+    INBOX_COPY_LOST,         /* child -> failover: .node: it has missed a commit of the others */
     INBOX_END_CHILD,         /* failover -> parent: .end: kill the child with this slot and pid */
 };
 

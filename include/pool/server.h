@@ -64,8 +64,13 @@ struct server_ops {
     void (*eased)(void *ctx, struct server *s);
     /* A parameter's value, as the client is about to be told. */
     void (*parameter)(void *ctx, struct wire_view name, struct wire_view value);
-    /* A message has come, or the beginning of a long one: with `watched` alone. */
+    /* A message has come, or the beginning of a long one: with SERVER_TELLS_MESSAGES alone. */
     void (*message)(void *ctx, struct server *s, uint8_t type, uint32_t bytes);
+    /* CommandComplete, EmptyQueryResponse, ErrorResponse or ReadyForQuery has come, whoever it is
+     * for, and nothing of it is done yet: with SERVER_SHOWS_ENDS alone. True: the owner keeps the
+     * message, and passes it on itself. Nothing may be called from here but server_send and
+     * server_expect. */
+    bool (*ends)(void *ctx, struct server *s, uint8_t type, const uint8_t *msg, size_t len);
     /* What was queued for the server has left far enough. */
     void (*drained)(void *ctx, struct server *s);
     /* The connection is closed; s is only its name now, and may be asked for fatal_told (a FATAL
@@ -73,6 +78,12 @@ struct server_ops {
      * words if it gave any. owed: which answers for the client were still to come. */
     void (*lost)(void *ctx, struct server *s, const struct err *err,
                  const struct pending_owed *owed);
+};
+
+/* What of the messages the owner is told of, a set. */
+enum server_watch {
+    SERVER_TELLS_MESSAGES = 1, /* ops->message */
+    SERVER_SHOWS_ENDS = 2,     /* ops->ends */
 };
 
 struct server {
@@ -116,7 +127,7 @@ struct server {
     bool clean;                  /* nobody has sent anything since the login or the last reset */
     bool doubtful;               /* must not be used again */
     bool unwanted;               /* closed when it is given back */
-    bool watched;                /* the owner is told of each message */
+    uint8_t watched;             /* enum server_watch */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */
     bool note_failed;            /* the owner's: what has a note has failed in the running cycle */

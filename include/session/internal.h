@@ -15,6 +15,7 @@
  * timed.c    how long statements take
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
+ * copies*.c  native replication (session/copies.h)
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
@@ -225,6 +226,7 @@ struct session_timed {
 };
 
 struct session_cache;
+struct session_copies;
 struct session_login;
 struct session_own;
 
@@ -279,10 +281,10 @@ struct session {
     struct map statements;
     size_t statement_bytes;
     uint64_t ticket; /* of the connection on which it last drew from a sequence; 0: it never has */
-    bool torn;       /* and some of what it has drawn was on another one */
     struct keeps keeps;  /* what the primary's connection holds and another would not have */
     struct named *named; /* what is known of parameters that no view shows; NULL: nothing */
-    struct session_cache *cache; /* what it has to do with the query cache; NULL: nothing */
+    struct session_cache *cache;   /* what it has to do with the query cache; NULL: nothing */
+    struct session_copies *copies; /* native replication; NULL: it is another mode */
     struct settings settings;
     struct settings_image *image; /* of the settings that hold; NULL: none */
     uint64_t image_seq;
@@ -293,6 +295,7 @@ struct session {
     bool has_real;               /* some statement of it may have `real` */
     bool waited_out;             /* none became free in time */
     bool on_hold;                /* in the host's list of those, by lookup_link */
+    bool torn;                   /* some of what it has drawn was not on `ticket` */
     int64_t outage_ns;           /* since when it waits for a primary; 0: it does not */
     struct lookup *lookup;       /* the question to the catalog that it waits for */
     struct list lookup_link;
@@ -409,6 +412,11 @@ void hold_leave(struct session *s);
 /* The node, to which the session is not linked any more, has failed to take a connection: true when
  * the session waits on hold for what becomes of it. */
 bool hold_suspects(struct session *s, int node_id, const struct err *err);
+/* Native replication: a node that must be written to takes no connection. True when the session
+ * waits on hold until it does, or does not belong to the others any more. */
+bool hold_for_copy(struct session *s);
+/* The unit has waited in vain, or for too long for its client: answers it. */
+void hold_give_up(struct session *s, const struct unit *u);
 /* It has taken one. */
 void hold_trusts(struct session *s, int node_id);
 static inline bool
@@ -422,6 +430,8 @@ hold_may_stop(const struct session *s, int node_id)
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
 void client_go_on(struct session *s);
 void client_refuse(struct session *s, const struct err *err);
+/* The same, as the answer to a unit. */
+void client_refuse_unit(struct session *s, const struct unit *u, const struct err *err);
 
 /* unit.c */
 enum wire_result unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u,
@@ -435,6 +445,9 @@ void unit_of_text(struct session *s, const char *text, size_t len, struct unit *
 uint8_t unit_wish(const struct session *s, const char *text, size_t len, const struct sql_facts *f);
 
 /* keeps.c */
+/* Must idle connections go, as the statement does not bear them, or they are not like new ones
+ * behind it? */
+bool keeps_renews(const struct sql_statement *st, const char *text);
 /* The connection to the primary may hold something from now on. */
 void session_keep(struct session *s, enum session_keeps what);
 static inline bool
@@ -517,6 +530,9 @@ int place_decide(struct session *s, const struct unit *u, enum route_reason *rea
  * (s->stall says for what). -1 with err: there is none to be had. */
 int place_unit(struct session *s, const struct unit *u, struct server **server_r,
                enum route_reason *reason_r, struct err *err);
+/* Ends the batch that is open there by a Sync of ours; the session is stalled until it is answered.
+ */
+void place_end_batch(struct session *s, struct server *server);
 /* -1 with err: no node can take it. */
 int place_no_server(const struct session *s, struct err *err);
 /* By disable_load_balance_on_write: does what the session has written keep its reads at the
@@ -600,6 +616,9 @@ void timed_fini(struct session *s);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */
+/* A cycle has ended, and its answer was passed on. */
+void answers_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                       bool failed);
 
 /* statements.c */
 enum statements_way statements_parse(struct session *s, struct server *server,
@@ -628,6 +647,9 @@ void statements_provide_real(struct session *s, struct server *server, struct st
 /* Something that cannot be followed may have dropped it (empty: any): the server is asked by the
  * client's own name from now on. True: there is one that may be gone. */
 bool statements_doubt(struct session *s, struct sql_text name);
+/* Makes sure that a copy (native replication) knows it under our name, and what comes of that. */
+void statements_teach(struct session *s, struct server *server, struct prepared *prepared);
+void statements_taught(struct server *server, const struct pending_entry *e, bool done);
 /* What it was parsed from; empty for one made by SQL's PREPARE. */
 struct wire_view statements_text(const struct statement *st);
 /* Its name on servers. */
@@ -661,6 +683,9 @@ bool settings_adopt(struct session *s, struct server *server, const struct buf *
 /* Brings the settings to a connection that does not have them. True: they are on their way, and
  * nothing may follow before they have succeeded. */
 bool settings_replay(struct session *s, struct server *server);
+/* The same for a copy (native replication), which is idle: the caller waits until it has answered.
+ * Whether they succeeded, cycles with CYCLE_SETTING tell. */
+void settings_bring(struct session *s, struct server *server);
 
 /* cache.c: all of it only while there is a query cache (host->cache) */
 enum cache_keeps {
@@ -711,6 +736,9 @@ const struct catalog_scope *lookup_scope(struct session *s);
  * scope is that from before. */
 void lookup_text(struct session *s, const struct catalog_question *q, struct buf *sql);
 void lookup_heard(struct session *s, struct catalog_question *q, struct catalog_scope *scope);
+struct knowledge_question;
+/* The same for what is asked of tables and functions as such (catalog/knowledge.h). */
+void lookup_learned(struct session *s, struct knowledge_question *q, struct catalog_scope *scope);
 /* Is a connection being asked on behalf of the session's login? */
 bool lookup_is_under_way(const struct session *s);
 /* The same, and nobody waits for it. */
@@ -733,6 +761,8 @@ session_pool_mode(const struct session *s)
  * or has no such value. */
 int options_set(struct session *s, const char *name, const char *text, struct err *err);
 void options_reset_all(struct session *s);
+/* Is the session to be told of the messages of its server? */
+void options_watch(const struct session *s, struct server *server);
 void options_fini(struct session *s);
 
 /* command.c */
@@ -758,5 +788,7 @@ bool local_takes(const struct sql_facts *f);
 void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
 void local_ready(struct session *s);
 void local_fini(struct session *s);
+
+#include "session/native.h" /* knows all of this */
 
 #endif

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 struct config;
+struct knowledge;
 struct config_overrides;
 struct tls_context;
 struct session;
@@ -106,13 +107,18 @@ struct session_cancel_request {
     uint8_t key[WIRE_CANCEL_KEY_MAX_BYTES];
 };
 
+/* Can a node prepare transactions (max_prepared_transactions)? */
+enum session_can { SESSION_CAN_UNASKED, SESSION_CAN, SESSION_CANNOT };
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
     struct pool *pool;
     struct sql_cache *sql;
-    struct tls_context *tls; /* what clients are offered; NULL: nothing */
-    struct memo *memo;       /* what `catalog` knows */
+    struct sql_determinism *determinism; /* NULL: this is not native replication */
+    struct knowledge *knowledge;         /* with it */
+    struct tls_context *tls;             /* what clients are offered; NULL: nothing */
+    struct memo *memo;                   /* what `catalog` knows */
     struct catalog *catalog;
     struct cache_shared *cache;        /* NULL: there is no query cache */
     struct doubts *doubts;             /* this process's, with `cache` */
@@ -127,17 +133,19 @@ struct session_host {
     struct buf scratch;          /* of whoever needs one for a moment */
     struct slab small;           /* what sessions keep while a statement runs */
     struct slab sessions;
-    struct list lookups;              /* questions to the catalog under way */
-    struct list held;                 /* sessions on hold */
-    int suspect_node;                 /* has just failed to take a connection; -1: none */
-    int64_t suspect_until_ns;         /* until then nobody else tries it */
-    struct io_timer suspect;          /* somebody does then */
-    bool awaits_positions;            /* one of those on hold does */
-    struct io_timer positions;        /* who waits for them goes on without */
-    struct catalog_question question; /* the next one, while a unit is looked at */
-    int64_t lookup_failed_ns;         /* when none could be asked */
-    uint64_t tickets;                 /* numbers of connections that sequences were drawn on */
-    int64_t doubted_ns;               /* when what was known was last found wrong */
+    struct list lookups; /* questions to the catalog under way */
+    struct list held;    /* sessions on hold */
+    struct list orphans; /* transactions on several nodes that end without a session */
+    uint8_t can_prepare[CLUSTER_NODES_MAX]; /* enum session_can, with `determinism` */
+    int suspect_node;                       /* has just failed to take a connection; -1: none */
+    int64_t suspect_until_ns;               /* until then nobody else tries it */
+    struct io_timer suspect;                /* somebody does then */
+    bool awaits_positions;                  /* one of those on hold does */
+    struct io_timer positions;              /* who waits for them goes on without */
+    struct catalog_question question;       /* the next one, while a unit is looked at */
+    int64_t lookup_failed_ns;               /* when none could be asked */
+    uint64_t tickets;   /* numbers of connections that sequences were drawn on */
+    int64_t doubted_ns; /* when what was known was last found wrong */
     const struct cluster_view *view;
     struct cluster_cursor *cursor;
     struct session_options options;
@@ -168,6 +176,8 @@ struct session_host {
      * asked for. */
     const _Atomic uint32_t *holding;
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
+    /* The node has missed what the others have committed: the failover process is to detach it. */
+    void (*lose_copy)(void *ctx, int node_id, const char *words);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
@@ -227,6 +237,9 @@ void session_sweep(struct session *s);
 
 /* Before anything else; the other members are set already. */
 void session_host_init(struct session_host *host);
+
+/* Are transactions under way that have lost their sessions? */
+bool session_host_is_busy(const struct session_host *host);
 
 /* No session is there any more: ends the questions to the catalog that are under way. */
 void session_host_fini(struct session_host *host);

@@ -119,6 +119,29 @@ judge_by_position(struct cluster_view *view, const struct cluster_freshness *fre
     }
 }
 
+static void
+judge_native(struct cluster_view *view, const struct cluster_freshness *freshness,
+             const struct cluster_members *members, const struct cluster_nodes *nodes)
+{
+    int main_id = -1;
+
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        struct cluster_node *node = &view->nodes[node_id];
+        bool detached = nodes != NULL && node_id < nodes->plan.node_count &&
+                        nodes->plan.nodes[node_id].state == NODE_MAINTENANCE;
+
+        node->copy = members->nodes[node_id].configured && !detached;
+        if (node->copy && main_id < 0)
+            main_id = (int)node_id;
+        node->role = (int)node_id == main_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
+        node->usable = node->copy && answers(freshness, members, node_id);
+        node->fresh_as_of_ns = INT64_MAX;
+        node->delay_bytes = 0;
+        node->delay_us = 0;
+    }
+    view->primary_id = main_id >= 0 && view->nodes[main_id].usable ? main_id : -1;
+}
+
 /* The word of the failover process. Whether the primary answers is for it to judge alone: what is
  * slow for others would otherwise leave the cluster without a primary that nobody replaces. */
 static void
@@ -149,7 +172,9 @@ static void
 judge(struct cluster_view *view, const struct cluster_freshness *freshness,
       const struct cluster_members *members, const struct cluster_nodes *nodes)
 {
-    if (nodes != NULL && nodes->judging && members->mode == CLUSTER_MODE_STREAMING)
+    if (members->mode == CLUSTER_MODE_NATIVE)
+        judge_native(view, freshness, members, nodes);
+    else if (nodes != NULL && nodes->judging && members->mode == CLUSTER_MODE_STREAMING)
         take_judgement(view, freshness, members, nodes);
     else if (members->mode == CLUSTER_MODE_STREAMING)
         judge_streaming(view, freshness, members);
@@ -176,6 +201,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
             continue;
         node->read_committed = measured->read_committed != 0;
         node->serializable = measured->serializable != 0;
+        node->system_identifier = measured->system_identifier;
         node->fresh_as_of_ns = measured->fresh_as_of_ns;
         node->heard_ns = measured->heard_ns;
         node->delay_bytes = measured->delay_bytes;

@@ -575,7 +575,7 @@ pool_return(struct server *s)
     }
     s->ops = NULL;
     s->owner = NULL;
-    s->watched = false;
+    s->watched = 0;
     s->heard_type = 0;
     s->heard_again = 0;
     s->state = SERVER_RESETTING;

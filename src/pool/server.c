@@ -301,6 +301,19 @@ count_rows(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
         s->rows += data_rows; /* the portal has more */
 }
 
+/* The owner watches what comes. Returns true when it keeps the message to itself. */
+static NOINLINE bool
+show(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
+{
+    if (s->ops == NULL)
+        return false;
+    if (s->watched & SERVER_TELLS_MESSAGES && s->ops->message != NULL)
+        s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
+    return s->watched & SERVER_SHOWS_ENDS &&
+           (type == 'C' || type == 'I' || type == 'E' || type == 'Z') && s->ops->ends != NULL &&
+           s->ops->ends(s->owner, s, type, msg, len);
+}
+
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
@@ -308,8 +321,8 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
 {
     bool told = true;
 
-    if (unlikely(s->watched) && s->ops != NULL && s->ops->message != NULL)
-        s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
+    if (unlikely(s->watched))
+        told = !show(s, type, msg, len);
     if (type != 'N' && type != 'A' && type != 'S')
         take_fakes(s);
     switch (type) {
@@ -335,7 +348,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
                             (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }
-        told = error_is_told(s, msg, len);
+        told &= error_is_told(s, msg, len);
         break;
     case 'C':
     case 's':

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "cache/admission.h"
 #include "cache/remote_calls.h"
+#include "catalog/knowledge.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -23,6 +24,7 @@
 #include "proc/limits.h"
 #include "proc/proc.h"
 #include "session/session.h"
+#include "sql/determinism.h"
 #include "sql/facts.h"
 #include "sql/normal.h"
 #include "turn.h"
@@ -36,6 +38,7 @@ enum {
     SWEEP_MS = 1000,
     REMOTE_PATIENCE_MS = 200, /* of a lookup in memcached */
     SQL_CACHE_BYTES = 1024 * 1024,
+    KNOWLEDGE_BYTES = 4 * 1024 * 1024,
     BUSY_PERMILLE = 600, /* of a CPU */
     RECHECK_MS = 250,
     CLOSING_MS = 1,
@@ -567,6 +570,9 @@ child_new(struct proc *p)
         .sql = sql_cache_new(SQL_CACHE_BYTES),
         .memo = shared_memo(p->shared),
         .catalog = catalog_new(shared_memo(p->shared)),
+        .determinism = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION
+                           ? sql_determinism_new()
+                           : NULL,
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
@@ -582,6 +588,8 @@ child_new(struct proc *p)
         c->host.admission = admission_new();
         child_open_remote(c);
     }
+    if (c->host.determinism != NULL)
+        c->host.knowledge = knowledge_new(KNOWLEDGE_BYTES);
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -620,6 +628,10 @@ child_free(struct child *c)
     statement_tallies_free(c->host.tallies);
     sql_normal_free(c->host.normal);
     sql_cache_free((struct sql_cache *)c->host.sql);
+    if (c->host.determinism != NULL) {
+        sql_determinism_free(c->host.determinism);
+        knowledge_free(c->host.knowledge);
+    }
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);

@@ -165,6 +165,17 @@ close_database(void *ctx, const char *database)
         proc_send(c->proc, SLOT_WAL, &msg);
 }
 
+static void
+lose_copy(void *ctx, int node_id, const char *words)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_COPY_LOST};
+
+    msg.node.node_id = node_id;
+    str_copy(msg.node.words, sizeof(msg.node.words), words);
+    proc_send(c->proc, SLOT_FAILOVER, &msg);
+}
+
 static uint32_t
 want_stream(void *ctx, const char *database)
 {
@@ -239,6 +250,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->want_positions = want_positions;
     host->refresh = refresh;
     host->close_database = close_database;
+    host->lose_copy = lose_copy;
     host->want_stream = want_stream;
     host->show = show;
     child_fill_holds(c, host);

@@ -225,7 +225,9 @@ hear_health(struct failover *f, const struct inbox_msg *msg)
     memcpy(&fact, msg->fact.bytes, sizeof(fact));
     fact.reason[sizeof(fact.reason) - 1] = '\0';
     event.health = &fact;
-    if (f->shared)
+    if (f->copies)
+        failover_copies_fact(f, event.node_id, &fact);
+    else if (f->shared)
         failover_watch_fact(f, event.node_id, &fact);
     else
         failover_handle(f, &event);
@@ -401,6 +403,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         hear_health(f, msg);
     else if (msg->kind == INBOX_NODE_COMMAND)
         hear_command(f, msg);
+    else if (msg->kind == INBOX_COPY_LOST && f->copies)
+        failover_copies_detach(f, msg->node.node_id, msg->node.words, true);
 }
 
 /* What the primary says of its standbys: also when it says the same again, since the plan may have
@@ -467,6 +471,8 @@ resume(struct failover *f)
         if (!f->proc->forgets_status)
             failover_load(f);
     }
+    if (f->copies)
+        failover_copies_resume(f);
     configure(f, PLAN_RESUMED);
     failover_hurry(f, -1);
     failover_look_at_freshness(f, false);
@@ -488,8 +494,12 @@ failover_main(struct proc *p)
         exit(1);
     }
     failover_watch_init(f);
+    f->copies = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION;
     resume(f);
+    if (f->copies)
+        failover_settle_begin(f);
     proc_run(p, &ops, f);
+    failover_settle_end(f);
     failover_drop_recoveries(f);
     failover_watch_fini(f);
     failover_drop_jobs(f, false);

@@ -9,6 +9,8 @@
  * failover_recovery.c  online recovery
  * failover_watch.c   with a watchdog: whose plan it is, and what was committed of it
  * failover_cut.c     ends the streaming of standbys
+ * failover_copies.c  native replication: who is detached
+ * failover_settle.c  native replication: transactions that are left prepared
  */
 #ifndef PROC_FAILOVER_H
 #define PROC_FAILOVER_H
@@ -100,8 +102,10 @@ struct failover {
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
     bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
-    bool loaded; /* the plan knows the nodes */
-    bool shared; /* use_watchdog */
+    bool loaded;             /* the plan knows the nodes */
+    bool shared;             /* use_watchdog */
+    bool copies;             /* native replication: failover_copies.c, and no plan */
+    struct settler *settler; /* with it: failover_settle.c */
     struct failover_watch watch;
 };
 
@@ -215,5 +219,22 @@ int failover_save(struct failover *f, struct err *err);
 void failover_print(const struct failover *f, struct buf *out);
 /* The present state is what the text says. -1: it is no such text, and nothing has changed. */
 int failover_take(struct failover *f, const struct buf *text, struct err *err);
+
+/* ---- failover_copies.c ---- */
+
+/* In native replication a node is a copy of the others until it is detached, and the status file
+ * remembers that. */
+void failover_copies_resume(struct failover *f);
+/* What a health process says: who is dead is detached. */
+void failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact);
+/* Nobody uses the node any more when it is published. missed: whatever backend_flag says, unless it
+ * is the last one. */
+void failover_copies_detach(struct failover *f, int node_id, const char *why, bool missed);
+
+/* ---- failover_settle.c ---- */
+
+/* Ends what is left prepared on the nodes, as long as the process runs. */
+void failover_settle_begin(struct failover *f);
+void failover_settle_end(struct failover *f);
 
 #endif

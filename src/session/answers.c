@@ -56,6 +56,8 @@ forget_link(struct session *s, struct server *server)
     if (s->cache != NULL)
         cache_link_gone(s, server);
     statements_link_gone(s, server);
+    if (s->copies != NULL && s->primary == server)
+        copies_main_lost(s, server);
     if (s->cur == server)
         s->cur = NULL;
     if (s->batch == server)
@@ -225,10 +227,10 @@ on_error(void *ctx, struct server *server, const struct err *err)
     return retry_wants(ctx, server, err);
 }
 
-static void
-on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
+void
+answers_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                  bool failed)
 {
-    struct session *s = ctx;
     struct err err;
 
     if (e->skip) {
@@ -285,6 +287,27 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
 }
 
 static void
+on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
+{
+    struct session *s = ctx;
+
+    if (likely(s->copies == NULL)) {
+        answers_cycle_end(s, server, e, failed);
+        return;
+    }
+    if (copies_cycle_end(s, server, e, failed))
+        return;
+    answers_cycle_end(s, server, e, failed);
+    copies_cycle_ended(s);
+}
+
+static bool
+on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
+{
+    return copies_ends(ctx, server, type, msg, len);
+}
+
+static void
 on_eased(void *ctx, struct server *server)
 {
     struct session *s = ctx;
@@ -304,6 +327,8 @@ on_parameter(void *ctx, struct wire_view name, struct wire_view value)
 static void
 on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
 {
+    if (((struct session *)ctx)->copies != NULL && copies_row(ctx, server, msg, len))
+        return;
     keeps_row(ctx, server, msg, len);
 }
 
@@ -365,6 +390,7 @@ const struct server_ops session_server_ops = {
     .forward = on_forward,
     .error = on_error,
     .row = on_row,
+    .ends = on_ends,
     .settled = on_settled,
     .cycle_end = on_cycle_end,
     .eased = on_eased,

@@ -91,28 +91,6 @@ note_statement(struct session *s, struct server *server, const char *text, size_
         notice_statement(s, server, text, len);
 }
 
-/* CREATE, ALTER or DROP DATABASE do not bear others' connections; and those that there are do not
- * have what ALTER DATABASE or ALTER ROLE may set for new ones. */
-static bool
-needs_idle_closed(const struct sql_statement *st, const char *text)
-{
-    static const char *const verbs[] = {"create", "alter", "drop"};
-    const char *sql = text + st->start;
-    uint32_t len = st->end - st->start;
-
-    for (size_t n = 0; st->kind == SQL_DDL && n < ARRAY_LEN(verbs); n++) {
-        uint32_t at = (uint32_t)strlen(verbs[n]);
-        if (len <= at || !str_equal_nocase_n(sql, verbs[n], at))
-            continue;
-        while (at < len && memchr(" \t\n\r\f\v", sql[at], 6) != NULL)
-            at++;
-        return len - at > 8 && (str_equal_nocase_n(sql + at, "database", 8) ||
-                                str_equal_nocase_n(sql + at, "role", 4) ||
-                                str_equal_nocase_n(sql + at, "user ", 5));
-    }
-    return false;
-}
-
 /* EXECUTE and DEALLOCATE may name what the protocol's Parse has made, on another server; PREPARE
  * must find it there. */
 static void
@@ -156,7 +134,7 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         keeps_statement(s, server, st, text,
                         f->count == 1 || st->may_touch_session ? touches_session : 0);
-        if (unlikely(needs_idle_closed(st, text))) {
+        if (unlikely(keeps_renews(st, text))) {
             s->host->close_database(s->host->ctx, NULL);
             s->renews = true;
         }
@@ -511,8 +489,8 @@ client_refuse(struct session *s, const struct err *err)
 }
 
 /* A unit that no server can take: an error, and silence up to Sync where the protocol says so. */
-static void
-refuse_unit(struct session *s, const struct unit *u, const struct err *err)
+void
+client_refuse_unit(struct session *s, const struct unit *u, const struct err *err)
 {
     client_refuse(s, err);
     if (u->ends)
@@ -544,26 +522,6 @@ waits_for_answers(const struct session *s, const struct unit *u)
            (u->has_begin && u->executed == 1 && s->batch == NULL && s->tx_status == 'I');
 }
 
-/* It waited in vain, or for too long for its client. */
-static void
-give_up(struct session *s, const struct unit *u)
-{
-    struct err err;
-
-    if (s->cancelled) {
-        err_set(&err, "57014", "canceling statement due to user request");
-    } else if (s->outage_ns != 0) {
-        place_no_server(s, &err);
-    } else {
-        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
-        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
-                       "sooner.");
-    }
-    s->waited_out = s->cancelled = false;
-    s->outage_ns = 0;
-    refuse_unit(s, u, &err);
-}
-
 /* Its server is there. */
 static void
 send_placed(struct session *s, struct out *o, struct unit *u)
@@ -574,6 +532,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     s->outage_ns = 0;
     s->defines |= u->defines;
     tx_open(s, o->server, u);
+    if (unlikely(s->copies != NULL))
+        copies_in_front(s, o->server, o->bytes, u);
     if (u->draws || u->recalls)
         sequences_send(s, u, o->server);
     s->cur = o->server;
@@ -602,6 +562,43 @@ waits_to_ask(struct session *s, const struct unit *u)
     return true;
 }
 
+/* We have refused what stands in front of it. */
+static void
+skip_unit(struct session *s, const struct unit *u)
+{
+    if (u->ends && u->type != 'Q' && u->type != 'F') {
+        s->skip_till_sync = false;
+        local_ready(s);
+    }
+    s->pass_left = u->pass_left;
+    s->pass_drop = true;
+}
+
+/* A message of COPY. */
+static void
+pass_copy(struct out *o, const struct unit *u)
+{
+    struct session *s = o->s;
+
+    o->server = copy_target(s);
+    s->pass_left = u->pass_left;
+    s->pass_drop = o->server == NULL;
+    if (o->server != NULL)
+        send_unit(s, o, u);
+}
+
+/* Native replication: it may be another text that goes there. */
+static NOINLINE enum copies_turn
+place_on_all(struct out *o, const struct unit *u)
+{
+    const uint8_t *before = o->bytes;
+    enum copies_turn turn = copies_place(o->s, o->server, &o->bytes, u);
+
+    if (o->bytes != before)
+        o->rx = NULL;
+    return turn;
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -612,12 +609,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     int rc;
 
     if (s->skip_till_sync) {
-        if (u->ends && u->type != 'Q' && u->type != 'F') {
-            s->skip_till_sync = false;
-            local_ready(s);
-        }
-        s->pass_left = u->pass_left;
-        s->pass_drop = true;
+        skip_unit(s, u);
         return true;
     }
     if (unlikely(s->tx.lost != TX_LOST_NOT)) {
@@ -647,21 +639,22 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->lookup_failed = true;
     }
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
-        o.server = copy_target(s);
-        s->pass_left = u->pass_left;
-        s->pass_drop = o.server == NULL;
-        if (o.server != NULL)
-            send_unit(s, &o, u);
+        pass_copy(&o, u);
         return true;
     }
     if (u->local) {
         local_unit(s, bytes, u);
         return true;
     }
+    if (unlikely(s->copies != NULL)) {
+        enum copies_turn turn = copies_look(s, bytes, u);
+        if (turn != COPIES_GOES_ON)
+            return turn == COPIES_ANSWERED;
+    }
     if (tx_answers(s, bytes, u))
         return true;
     if (unlikely(s->waited_out || s->cancelled)) {
-        give_up(s, u);
+        hold_give_up(s, u);
         return true;
     }
     rc = place_unit(s, u, &o.server, &reason, &err);
@@ -669,12 +662,19 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     if (rc < 0) {
         s->outage_ns = 0;
-        refuse_unit(s, u, &err);
+        client_refuse_unit(s, u, &err);
         return true;
     }
     if (settings_replay(s, o.server)) {
         s->stall = STALL_ANSWERS;
         return false;
+    }
+    if (unlikely(s->copies != NULL)) {
+        enum copies_turn turn = place_on_all(&o, u);
+        if (turn != COPIES_GOES_ON)
+            return turn == COPIES_ANSWERED;
+        if (o.bytes != bytes)
+            u = copies_unit(s);
     }
     s->host->routed[reason]++;
     s->reason = (uint8_t)reason;

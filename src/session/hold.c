@@ -92,6 +92,15 @@ hold_stops(struct session *s, int node_id)
     return true;
 }
 
+bool
+hold_for_copy(struct session *s)
+{
+    if (!may_wait(s))
+        return false;
+    join(s, SESSION_HOLD_PRIMARY);
+    return true;
+}
+
 static void
 try_again(void *ctx)
 {
@@ -208,4 +217,24 @@ session_holds_changed(struct session *s)
     if (s->waiter.line != NULL && s->stall == STALL_SERVER &&
         ask(s, s->waiter.node_id) != SESSION_HOLD_NONE)
         client_go_on(s);
+}
+
+/* It waited in vain, or for too long for its client. */
+void
+hold_give_up(struct session *s, const struct unit *u)
+{
+    struct err err;
+
+    if (s->cancelled) {
+        err_set(&err, "57014", "canceling statement due to user request");
+    } else if (s->outage_ns != 0) {
+        place_no_server(s, &err);
+    } else {
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        err_hint(&err, "Raise max_backend_connections or query_wait_timeout, or end transactions "
+                       "sooner.");
+    }
+    s->waited_out = s->cancelled = false;
+    s->outage_ns = 0;
+    client_refuse_unit(s, u, &err);
 }

@@ -558,3 +558,25 @@ keeps_fini(struct session *s)
     named_clear(s);
     buf_free(&s->keeps.settings);
 }
+
+/* CREATE, ALTER or DROP DATABASE do not bear others' connections; and those that there are do not
+ * have what ALTER DATABASE or ALTER ROLE may set for new ones. */
+bool
+keeps_renews(const struct sql_statement *st, const char *text)
+{
+    static const char *const verbs[] = {"create", "alter", "drop"};
+    const char *sql = text + st->start;
+    uint32_t len = st->end - st->start;
+
+    for (size_t n = 0; st->kind == SQL_DDL && n < ARRAY_LEN(verbs); n++) {
+        uint32_t at = (uint32_t)strlen(verbs[n]);
+        if (len <= at || !str_equal_nocase_n(sql, verbs[n], at))
+            continue;
+        while (at < len && memchr(" \t\n\r\f\v", sql[at], 6) != NULL)
+            at++;
+        return len - at > 8 && (str_equal_nocase_n(sql + at, "database", 8) ||
+                                str_equal_nocase_n(sql + at, "role", 4) ||
+                                str_equal_nocase_n(sql + at, "user ", 5));
+    }
+    return false;
+}

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "catalog/knowledge.h"
 #include "catalog/tables.h"
 #include "config/config.h"
 #include "route/route.h"
@@ -745,6 +746,18 @@ lookup_heard(struct session *s, struct catalog_question *q, struct catalog_scope
     struct catalog_login login = login_of(s, &who, &path);
 
     catalog_question_done(q, s->host->catalog, &login, scope);
+    buf_free(&who);
+    buf_free(&path);
+}
+
+void
+lookup_learned(struct session *s, struct knowledge_question *q, struct catalog_scope *scope)
+{
+    struct buf who = BUF_EMPTY;
+    struct buf path = BUF_EMPTY;
+    struct catalog_login login = login_of(s, &who, &path);
+
+    knowledge_question_done(q, s->host->knowledge, s->host->catalog, &login, scope);
     buf_free(&who);
     buf_free(&path);
 }

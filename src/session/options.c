@@ -118,15 +118,21 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
     take_own(options_r, &values);
 }
 
+void
+options_watch(const struct session *s, struct server *server)
+{
+    server->watched &= (uint8_t)~SERVER_TELLS_MESSAGES;
+    if (session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE)
+        server->watched |= SERVER_TELLS_MESSAGES;
+}
+
 static void
 watch_links(struct session *s)
 {
-    bool watched = session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;
-
     if (s->primary != NULL)
-        s->primary->watched = watched;
+        options_watch(s, s->primary);
     if (s->reader != NULL)
-        s->reader->watched = watched;
+        options_watch(s, s->reader);
 }
 
 void

@@ -193,7 +193,8 @@ refuse(struct session *s, const struct unit *u)
 {
     struct buf b = BUF_EMPTY;
 
-    add_error(&b, s->tx.lost == TX_LOST_TOLD ? "25P02" : s->tx.why, NULL);
+    if (s->copies == NULL || s->tx.lost == TX_LOST_TOLD || !copies_tell_why(s, &b))
+        add_error(&b, s->tx.lost == TX_LOST_TOLD ? "25P02" : s->tx.why, NULL);
     if (s->tx_status != 'I') {
         s->tx_status = 'E';
         s->tx.lost = TX_LOST_TOLD;

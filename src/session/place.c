@@ -254,8 +254,8 @@ busy(const struct server *server)
 
 /* A batch that only prepared, or only read, and was flushed: ended by a Sync of ours, goes on
  * elsewhere. */
-static void
-end_batch(struct session *s, struct server *server)
+void
+place_end_batch(struct session *s, struct server *server)
 {
     server_expect(server, PENDING_SYNC, true, 0, NULL);
     server_send(server, "S\0\0\0\4", 5);
@@ -271,7 +271,7 @@ leave_reader(struct session *s)
 {
     s->stall = STALL_ANSWERS;
     if (s->batch == s->reader)
-        end_batch(s, s->reader);
+        place_end_batch(s, s->reader);
     else if (s->reader->pending.count == 0)
         tx_leave_reader(s);
     return 1;
@@ -340,7 +340,7 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
             s->stall = STALL_ANSWERS;
             return 1;
         }
-        end_batch(s, cur);
+        place_end_batch(s, cur);
         return 1;
     }
     node_id = choose_node(s, u, reason_r);

@@ -220,6 +220,8 @@ session_end(struct session *s, const char *why)
         OPENSSL_cleanse(s->in.data, s->in.len); /* it may be half a password */
     login_free(s->login);
     s->login = NULL;
+    if (s->copies != NULL)
+        copies_end(s);
     if (s->primary != NULL)
         session_drop_link(s, s->primary);
     if (s->reader != NULL)
@@ -340,8 +342,12 @@ session_release(struct session *s)
     if (session_pool_mode(s) == CONFIG_POOL_MODE_SESSION || s->state != CLIENT_READY ||
         s->tx_status != 'I')
         return;
+    if (unlikely(s->copies != NULL) && copies_is_busy(s))
+        return;
     if (may_release(s, s->primary))
         release(s, &s->primary);
+    if (unlikely(s->copies != NULL) && s->primary == NULL)
+        copies_release(s);
     if (may_release(s, s->reader))
         release(s, &s->reader);
 }
@@ -424,8 +430,7 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
         if (*waits_r)
             return instead_of_waiting(s, primary, waits_r);
         if (*link != NULL)
-            (*link)->watched =
-                session_options(s)->log_backend_messages != CONFIG_BACKEND_MESSAGES_NONE;
+            options_watch(s, *link);
         if (*link != NULL && (*link)->slot != NULL)
             (*link)->slot->session = (int32_t)s->place.index;
     }
@@ -482,6 +487,8 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
         return false;
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
+    if (s->copies != NULL)
+        copies_cancel(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
         (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
@@ -494,6 +501,12 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
     }
     done(ctx);
     return true;
+}
+
+bool
+session_host_is_busy(const struct session_host *host)
+{
+    return !list_empty(&host->orphans);
 }
 
 bool
@@ -546,6 +559,7 @@ session_host_init(struct session_host *host)
 {
     list_init(&host->lookups);
     list_init(&host->held);
+    list_init(&host->orphans);
     list_init(&host->login.begun);
     host->suspect_node = -1;
     slab_init(&host->small, SMALL_BYTES, SMALL_PER_PAGE);
@@ -556,6 +570,7 @@ void
 session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
+    copies_host_fini(host);
     io_timer_stop(&host->suspect);
     io_timer_stop(&host->positions);
     buf_free(&host->scratch);

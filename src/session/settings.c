@@ -730,6 +730,18 @@ settings_tx_ended(struct session *s, bool committed)
         server_set_image(s->cur, image_of(s));
 }
 
+void
+settings_bring(struct session *s, struct server *server)
+{
+    struct settings_image *image = image_of(s);
+
+    if (server->image == image)
+        return;
+    run_difference(server, image, true);
+    run_difference(server, image, false);
+    server_set_image(server, image);
+}
+
 /* The client's statement waits until its settings are there, where these might fail: without them
  * it could write something else, somewhere else. */
 bool

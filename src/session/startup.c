@@ -201,6 +201,7 @@ welcome(struct session *s, const struct buf *parameters)
     login_free(s->login);
     s->login = NULL;
     session_enter(s, CLIENT_READY);
+    copies_start(s);
     s->active_ns = io_now_ns(s->host->io);
     session_show_state(s, SESSION_SLOT_IDLE);
     client_go_on(s);

@@ -198,6 +198,27 @@ learn(struct session *s, struct server *server, struct prepared *prepared)
     server_expect(server, PENDING_CLOSE, true, CYCLE_EVICT, victim);
 }
 
+void
+statements_teach(struct session *s, struct server *server, struct prepared *prepared)
+{
+    if (server_knows(server, prepared))
+        return;
+    learn(s, server, prepared);
+    send_parse(server, (struct wire_view){prepared->name, prepared->name_len}, prepared);
+    prepared_ref(prepared);
+    server_expect(server, PENDING_PARSE, true, 0, prepared);
+}
+
+void
+statements_taught(struct server *server, const struct pending_entry *e, bool done)
+{
+    if (e->flags & CYCLE_EVICT && !done)
+        server_learns(server, e->tag, 0);
+    else if (!(e->flags & CYCLE_EVICT) && !done)
+        server_forgets(server, e->tag);
+    prepared_put(e->tag);
+}
+
 /* The server knows it under the client's own name, too. */
 static void
 provide_real(struct session *s, struct server *server, struct statement *st)

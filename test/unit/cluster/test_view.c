@@ -3,10 +3,13 @@
  */
 #include "cluster/view.h"
 
+#include "cluster/nodes.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -424,6 +427,36 @@ drained_nodes_are_left_out(void **state)
     assert_int_equal(cluster_pick_reader(&view, &cursor, &pick), -1);
 }
 
+static void
+native_nodes_are_copies_until_they_are_detached(void **state)
+{
+    struct cluster_nodes *nodes = calloc(1, sizeof(*nodes));
+    struct cluster_pick pick = {.not_before_ns = 5000};
+
+    (void)state;
+    members.mode = CLUSTER_MODE_NATIVE;
+    nodes->plan.node_count = 3;
+    for (uint32_t n = 0; n < 3; n++)
+        freshness.nodes[n].role = NODE_ROLE_PRIMARY;
+    cluster_view_build(&view, &freshness, &members, nodes);
+    assert_int_equal(view.primary_id, 0);
+    for (int n = 0; n < 3; n++)
+        assert_true(view.nodes[n].copy && cluster_may_read(&view, n, &pick));
+    /* who does not answer is one all the same: nobody takes the main node's place */
+    freshness.nodes[0].reachable = 0;
+    cluster_view_build(&view, &freshness, &members, nodes);
+    assert_int_equal(view.primary_id, -1);
+    assert_true(view.nodes[0].copy && !view.nodes[0].usable);
+    assert_true(view.nodes[1].role == NODE_ROLE_STANDBY && view.nodes[1].usable);
+    /* who is detached stays so when it answers again */
+    nodes->plan.nodes[0].state = NODE_MAINTENANCE;
+    freshness.nodes[0].reachable = 1;
+    cluster_view_build(&view, &freshness, &members, nodes);
+    assert_int_equal(view.primary_id, 1);
+    assert_false(view.nodes[0].copy || view.nodes[0].usable);
+    free(nodes);
+}
+
 int
 main(void)
 {
@@ -448,6 +481,7 @@ main(void)
         TEST(stale_standbys_are_not_picked),
         TEST(late_standbys_are_not_picked),
         TEST(spread_stays_even_while_a_node_comes_and_goes),
+        TEST(native_nodes_are_copies_until_they_are_detached),
     };
 
     return cmocka_run_group_tests_name("view", tests, NULL, NULL);

@@ -1,0 +1,41 @@
+/*
+ * What the other files of session/ ask of copies*.c: all of it only in the mode native_replication
+ * (s->copies), and at no other time called. Decision 0026.
+ */
+#ifndef SESSION_NATIVE_H
+#define SESSION_NATIVE_H
+
+#include "session/internal.h"
+
+enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
+void copies_start(struct session *s); /* it has come in */
+/* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
+enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* It is placed: the connections and values that it needs. GOES_ON: *bytes are what is to be sent
+ * there; when these are others, copies_unit() is what is in them. */
+enum copies_turn copies_place(struct session *s, struct server *server, const uint8_t **bytes,
+                              const struct unit *u);
+struct unit *copies_unit(struct session *s);
+/* It is about to be sent, behind what is sent here. */
+void copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
+                     const struct unit *u);
+/* As server_ops has it, of the primary. */
+bool copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg,
+                 size_t len);
+bool copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t len);
+/* True: the end of the cycle is not the client's yet. */
+bool copies_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                      bool failed);
+void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
+/* The connection to the primary is gone. */
+void copies_main_lost(struct session *s, const struct server *server);
+/* Its block has failed on several nodes, and the client does not know why yet: adds the error. */
+bool copies_tell_why(struct session *s, struct buf *b);
+bool copies_is_busy(const struct session *s);
+void copies_release(struct session *s); /* the primary was given back */
+void copies_cancel(struct session *s);
+void copies_end(struct session *s); /* the session ends */
+/* No session is there any more. */
+void copies_host_fini(struct session_host *host);
+
+#endif

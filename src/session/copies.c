@@ -1,0 +1,733 @@
+/*
+ * Native replication: a client's unit on its way to all nodes.
+ *
+ * Called by client.c three times for each unit: before it is placed (what becomes of it), when it
+ * is (connections, values), and when it leaves; and by answers.c with what the main node says. The
+ * main node's answer goes to the client as it comes; where the statement is a transaction of its
+ * own, or ends one, CommandComplete and ReadyForQuery are held until all nodes have committed.
+ *
+ * Invariants: at most one unit is in hand; whatever else the client sends waits for its end. A unit
+ * that was looked at before is looked at again from the beginning when its session goes on.
+ */
+#include "session/copies.h"
+
+#include "base/arena.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "sql/determinism.h"
+#include "sql/rewrite.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUES_MAX_BYTES = 64 * 1024 };
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+struct session_copies *
+copies_new(struct session *s)
+{
+    struct session_copies *c = xcalloc(1, sizeof(*c));
+
+    c->host = s->host;
+    c->s = s;
+    c->key = s->key;
+    pool_key_ref(c->key);
+    c->main_id = -1;
+    list_init(&c->copies);
+    return c;
+}
+
+void
+copies_start(struct session *s)
+{
+    if (s->host->determinism != NULL)
+        s->copies = copies_new(s);
+}
+
+/* What is prepared, or about to be, is ended without it. */
+void
+copies_end(struct session *s)
+{
+    struct session_copies *c = s->copies;
+    bool goes_on = c->phase >= COPIES_PREPARES;
+
+    s->copies = NULL;
+    if (goes_on)
+        copies_orphan(c);
+    else
+        copies_free(c);
+}
+
+bool
+copies_is_busy(const struct session *s)
+{
+    return s->copies->phase != COPIES_REST || copies_any_begun(s->copies);
+}
+
+static void
+cancelled(void *ctx UNUSED)
+{
+    /* the client was told when the main node was asked */
+}
+
+void
+copies_cancel(struct session *s)
+{
+    struct session_copies *c = s->copies;
+
+    pool_wait_no_more(s->host->pool, &c->waiter);
+    list_for_each (it, &c->copies) {
+        struct server *server = list_entry(it, struct copy, link)->server;
+        const struct pending *p = server != NULL ? &server->pending : NULL;
+        if (p != NULL && server->state == SERVER_LENT && p->count > 0 &&
+            p->ring[p->head].flags & COPY_STATEMENT)
+            pool_cancel(server, cancelled, NULL);
+    }
+}
+
+/* ---- errors -----------------------------------------------------------------------------------
+ */
+
+void
+copies_fail_block(struct session_copies *c, bool told)
+{
+    struct session *s = c->s;
+
+    if (s->cur != NULL && s->cur == s->reader && s->cur->tx_status != 'I')
+        server_run(s->cur, "ROLLBACK", 8, 0);
+    tx_fini(s);
+    settings_tx_ended(s, false);
+    keeps_doubt(s);
+    s->tx_status = 'E';
+    s->tx_local_path = s->tx_wrote = false;
+    s->tx.lost = told ? TX_LOST_TOLD : TX_LOST_UNTOLD;
+    memcpy(s->tx.why, "40001", sizeof(s->tx.why));
+    c->untold = !told;
+    c->doomed = false;
+}
+
+bool
+copies_tell_why(struct session *s, struct buf *b)
+{
+    struct session_copies *c = s->copies;
+
+    if (!c->untold)
+        return false;
+    c->untold = false;
+    build_error(b, "ERROR", &c->doom);
+    return true;
+}
+
+/* As a server's error would, it ends a transaction block that is open. */
+static enum copies_turn
+refuse(struct session_copies *c, const struct unit *u, const struct err *err)
+{
+    struct session *s = c->s;
+    struct err words = *err;
+
+    if (s->tx_status != 'I') {
+        copies_undo(c);
+        copies_fail_block(c, true);
+    } else if (c->main_begun) {
+        copies_undo(c);
+    }
+    client_refuse_unit(s, u, &words);
+    copies_step(c);
+    return COPIES_ANSWERED;
+}
+
+/* What it waited for has failed. */
+static enum copies_turn
+tell_doom(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct session *s = c->s;
+
+    if (s->tx_status == 'I') {
+        c->doomed = false;
+        return refuse(c, u, &c->doom);
+    }
+    copies_undo(c);
+    copies_fail_block(c, false);
+    outage_unit(s, bytes, u);
+    copies_step(c);
+    return COPIES_ANSWERED;
+}
+
+/* ---- before it is placed ----------------------------------------------------------------------
+ */
+
+static enum copies_turn
+waits(struct session *s)
+{
+    s->stall = STALL_ANSWERS;
+    return COPIES_WAITS;
+}
+
+/* For the copies: the main node has it, or will. */
+static void
+note_begin(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct session *s = c->s;
+    struct wire_view text;
+    struct err err;
+
+    if (s->tx.begin != NULL) {
+        buf_clear(&c->begin);
+        buf_add(&c->begin, s->tx.begin, s->tx.begin_len);
+    } else if (u->begins && u->type == 'Q' && s->tx_status == 'I' &&
+               wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK) {
+        buf_clear(&c->begin);
+        buf_add(&c->begin, text.data, text.len);
+    }
+    if (u->begins) {
+        c->snapshot = u->begin.isolation > SQL_ISOLATION_READ_COMMITTED;
+        c->set_tx = false;
+    }
+    c->set_tx |= u->verb == SQL_SET_TX;
+}
+
+static bool
+is_owed(const struct session *s)
+{
+    return s->cur != NULL && s->cur->pending.count > 0;
+}
+
+/* The client's COMMIT: it goes to the main node when all copies are ready for it. */
+static enum copies_turn
+begin_commit(struct session_copies *c)
+{
+    struct session *s = c->s;
+
+    if (s->primary->tx_status == 'E') {
+        c->rule.way = COPIES_ROLLBACK;
+        return COPIES_GOES_ON;
+    }
+    c->phase = COPIES_SETTLES;
+    s->stall = STALL_ANSWERS;
+    copies_step(c);
+    if (c->phase != COPIES_PREPARED)
+        return COPIES_WAITS;
+    s->stall = STALL_NONE;
+    return COPIES_GOES_ON;
+}
+
+static enum copies_turn
+begin_discard(struct session_copies *c)
+{
+    if (!copies_are_quiet(c))
+        return waits(c->s);
+    copies_unlink_all(c);
+    return COPIES_GOES_ON;
+}
+
+/* The main node says so itself: in a block that has failed nothing runs but its end and ROLLBACK
+ * TO, and behind an error in a batch nothing up to Sync. */
+static bool
+is_in_vain(const struct session *s, const struct unit *u)
+{
+    if (s->cur != NULL && s->cur->pending.skip_till_sync)
+        return true;
+    return s->tx_status == 'E' && u->executed == 1 && u->verb != SQL_SAVEPOINT &&
+           u->verb != SQL_COMMIT && u->verb != SQL_ROLLBACK;
+}
+
+enum copies_turn
+copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    struct session_copies *c = s->copies;
+    struct copies_rule rule;
+    struct err err;
+
+    if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED || c->phase == COPIES_PREPARED)
+        return c->doomed ? tell_doom(c, bytes, u) : COPIES_GOES_ON;
+    if (c->phase != COPIES_REST)
+        return waits(s);
+    c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    c->questions = 0;
+    c->untold = false;
+    if (is_in_vain(s, u))
+        return COPIES_GOES_ON;
+    rule = copies_rule(s, bytes, u, &err);
+    if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
+        note_begin(c, bytes, u);
+        return COPIES_GOES_ON;
+    }
+    if (is_owed(s))
+        return waits(s);
+    if (s->batch != NULL) { /* it was flushed: ours begins behind its end */
+        place_end_batch(s, s->batch);
+        return COPIES_WAITS;
+    }
+    if (c->doomed)
+        return tell_doom(c, bytes, u);
+    if (rule.way == COPIES_REFUSED)
+        return refuse(c, u, &err);
+    note_begin(c, bytes, u);
+    c->rule = rule;
+    if (rule.way == COPIES_COMMIT)
+        return begin_commit(c);
+    return rule.way == COPIES_DISCARD ? begin_discard(c) : COPIES_GOES_ON;
+}
+
+/* ---- when it is placed ------------------------------------------------------------------------
+ */
+
+/* The transaction at the main node, also that of one statement. */
+static void
+open_at_main(struct session_copies *c, struct server *server, const struct unit *u)
+{
+    struct session *s = c->s;
+
+    c->main_id = server->node_id;
+    server->watched |= SERVER_SHOWS_ENDS;
+    if (s->tx_status != 'I') {
+        tx_open(s, server, u);
+        return;
+    }
+    if (c->begins && u->type != 'Q')
+        return; /* the batch does it */
+    c->own_tx = true;
+    if (!c->main_begun)
+        server_run(server, "BEGIN", 5, CYCLE_BEGIN);
+    c->main_begun = true;
+}
+
+static bool
+draws(const struct sql_determined *d)
+{
+    for (uint32_t n = 0; n < d->value_count; n++) {
+        if (d->values[n].kind == SQL_VALUE_DRAWN)
+            return true;
+    }
+    return false;
+}
+
+static enum copies_turn
+ask_values(struct session_copies *c, struct server *server, const struct unit *u,
+           const struct sql_determined *d)
+{
+    struct session *s = c->s;
+    struct buf sql = BUF_EMPTY;
+
+    open_at_main(c, server, u);
+    s->cur = server;
+    c->phase = COPIES_ASKS;
+    c->value_count = 0;
+    buf_clear(&c->values);
+    sql_rewrite_question(d, false, &sql);
+    server_ask(server, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    if (draws(d)) {
+        buf_clear(&sql);
+        sql_rewrite_question(d, true, &sql);
+        copies_draw(c, &sql);
+    }
+    buf_free(&sql);
+    return waits(s);
+}
+
+static bool
+rewrite(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+        const struct sql_determined *d, struct buf *sql)
+{
+    struct sql_answer *answers = xcalloc(d->value_count + 1, sizeof(*answers));
+    struct wire_view text;
+    struct err err;
+    size_t at = 0;
+    bool done = d->value_count == c->value_count &&
+                wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK;
+
+    for (uint32_t n = 0; done && n < d->value_count; n++) {
+        uint32_t len;
+        memcpy(&len, c->values.data + at, sizeof(len));
+        at += sizeof(len);
+        if (len == UINT32_MAX)
+            continue;
+        answers[n] = (struct sql_answer){(const char *)c->values.data + at, len};
+        at += len;
+    }
+    done = done && sql_rewrite_literals(d, (struct sql_text){text.data, text.len}, answers, sql);
+    free(answers);
+    return done;
+}
+
+/* The text with the values in it takes the unit's place. */
+static enum copies_turn
+take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *u,
+            const struct sql_determined *d)
+{
+    struct session *s = c->s;
+    struct buf sql = BUF_EMPTY;
+    struct err err;
+    bool done = rewrite(c, *bytes, u, d, &sql);
+
+    if (!done) {
+        buf_free(&sql);
+        err_set(&err, "0A000", "values could not be put into the statement");
+        return refuse(c, u, &err);
+    }
+    buf_clear(&c->text);
+    build_query(&c->text, (const char *)sql.data, sql.len);
+    c->unit = *u;
+    c->unit.bytes = c->text.len;
+    c->unit.facts = session_facts(s, (const char *)sql.data, sql.len);
+    buf_free(&sql);
+    *bytes = c->text.data;
+    return COPIES_GOES_ON;
+}
+
+/* What the catalog says of its names. */
+static bool
+ask_catalog(struct session_copies *c, struct server *server, const uint8_t *bytes,
+            const struct unit *u)
+{
+    struct buf sql = BUF_EMPTY;
+    bool asks;
+
+    c->main_id = server->node_id;
+    asks = copies_asks(c, bytes, u, &sql);
+    if (asks) {
+        if (c->rule.way == COPIES_ALL && !(c->begins && u->type != 'Q'))
+            open_at_main(c, server, u);
+        server->watched |= SERVER_SHOWS_ENDS;
+        c->s->cur = server;
+        c->phase = COPIES_ASKS;
+        server_ask(server, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    }
+    buf_free(&sql);
+    return asks;
+}
+
+static enum copies_turn
+place_on_all(struct session_copies *c, struct server *server, const uint8_t **bytes,
+             const struct unit *u)
+{
+    struct session *s = c->s;
+    struct sql_determined d = {.equality = SQL_EQUAL};
+    struct err err;
+    int rc;
+
+    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
+        return waits(s);
+    if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
+        return refuse(c, u, &err);
+    if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {
+        err_set(&err, "0A000",
+                "a statement that runs outside of transactions must not depend on "
+                "when and where it runs (native_replication)");
+        return refuse(c, u, &err);
+    }
+    rc = copies_link(c, &err);
+    if (rc != 0)
+        return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);
+    if (!copies_keep_up(c))
+        return waits(s);
+    if (c->phase == COPIES_ASKED)
+        return take_values(c, bytes, u, &d);
+    return d.place_count > 0 ? ask_values(c, server, u, &d) : COPIES_GOES_ON;
+}
+
+enum copies_turn
+copies_place(struct session *s, struct server *server, const uint8_t **bytes, const struct unit *u)
+{
+    struct session_copies *c = s->copies;
+    struct err err;
+
+    if (c->rule.way != COPIES_ALL && c->rule.way != COPIES_ALONE)
+        return COPIES_GOES_ON;
+    if (server != s->primary) {
+        err_set(&err, "25006",
+                "a transaction that reads on a node of its own takes no other "
+                "statements than reads");
+        return refuse(c, u, &err);
+    }
+    if (s->tx_status != 'I' && c->begin.len == 0) {
+        err_set(&err, "0A000",
+                "a transaction that was begun in a batch with other statements "
+                "cannot be run on all nodes (native_replication)");
+        err_hint(&err, "Send BEGIN by itself.");
+        return refuse(c, u, &err);
+    }
+    return place_on_all(c, server, bytes, u);
+}
+
+struct unit *
+copies_unit(struct session *s)
+{
+    return &s->copies->unit;
+}
+
+void
+copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
+                const struct unit *u)
+{
+    static const char xid[] = "SELECT pg_catalog.txid_current()";
+    struct session_copies *c = s->copies;
+
+    if (c->rule.way == COPIES_AS_ALWAYS || c->rule.way == COPIES_DISCARD)
+        return;
+    server->watched |= SERVER_SHOWS_ENDS;
+    c->main_id = server->node_id;
+    c->outcome = (struct copies_outcome){.hash = 0};
+    c->query = u->type == 'Q';
+    c->phase = c->rule.way == COPIES_COMMIT ? COPIES_COMMITS : COPIES_RUNS;
+    c->holds = c->rule.way == COPIES_COMMIT || c->rule.way == COPIES_ALONE;
+    if (c->rule.way == COPIES_ALL) {
+        open_at_main(c, server, u);
+        c->holds = c->own_tx;
+        c->unprepared |=
+            c->rule.unprepared || (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
+        if (c->rule.writes && !c->xid_asked)
+            server_ask(server, xid, sizeof(xid) - 1, CYCLE_XID);
+        c->xid_asked |= c->rule.writes;
+    }
+    if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
+        bytes != c->text.data) {
+        buf_clear(&c->text);
+        buf_add(&c->text, bytes, u->bytes);
+    }
+    c->told = 0;
+    if (!c->query)
+        copies_batch_keep(s, bytes, u);
+}
+
+/* ---- what the main node says ------------------------------------------------------------------
+ */
+
+/* In a batch, the tag that comes now may be of a statement that the copies do not get. */
+static bool
+is_for_all(const struct session_copies *c)
+{
+    return c->query || c->rule.way == COPIES_COMMIT || c->phase == COPIES_COMMITS ||
+           (c->told < c->for_all.len && c->for_all.data[c->told]);
+}
+
+bool
+copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
+{
+    const struct pending_entry *head = &server->pending.ring[server->pending.head];
+    struct session_copies *c = s->copies;
+
+    if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
+        return false;
+    if (type == 'E' && head->skip && head->flags & CYCLE_VALUES)
+        server_error_from_message(msg, len, &c->doom);
+    if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
+        buf_clear(&c->held); /* the statement has not succeeded after all */
+        buf_add(&c->held, msg, len);
+    }
+    if (type == 'C' && head->flags & CYCLE_OWN_END)
+        c->outcome = (struct copies_outcome){.hash = 0};
+    if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
+        copies_note_tag(&c->outcome, msg, len);
+    c->told += (type == 'C' || type == 'I') && !head->skip;
+    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && !c->query))
+        return false;
+    if (type != 'Z')
+        buf_add(&c->held, msg, len);
+    return true;
+}
+
+bool
+copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t len)
+{
+    const struct pending_entry *head = &server->pending.ring[server->pending.head];
+    struct session_copies *c = s->copies;
+    struct wire_view v = wire_column(msg, (uint32_t)len, 0);
+    uint32_t size = v.data != NULL ? v.len : UINT32_MAX;
+
+    if (server != s->primary || !(head->flags & (CYCLE_XID | CYCLE_VALUES)))
+        return false;
+    if (c->learns) {
+        copies_hear(c, msg, len);
+        return true;
+    }
+    if (head->flags & CYCLE_XID) {
+        str_copy_n(c->xid, sizeof(c->xid), v.data != NULL ? v.data : "",
+                   v.data != NULL ? v.len : 0);
+        return true;
+    }
+    c->value_count++;
+    if (c->values.len + len > VALUES_MAX_BYTES)
+        return true; /* their number is then not the one that is wanted */
+    buf_add(&c->values, &size, sizeof(size));
+    if (v.data != NULL)
+        buf_add(&c->values, v.data, v.len);
+    return true;
+}
+
+/* Of a statement for all nodes. True: the client does not hear of it yet. */
+static bool
+end_statement(struct session_copies *c, const struct pending_entry *e, bool failed)
+{
+    if (!c->holds) {
+        c->phase = COPIES_REST;
+        if (!failed) {
+            c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
+            copies_send(c);
+        }
+        return false;
+    }
+    c->owes = true;
+    c->entry = *e;
+    c->entry.tag = NULL;
+    c->failed = failed;
+    if (!failed) {
+        c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
+        copies_send(c);
+        c->phase = COPIES_SETTLES;
+    } else if (c->rule.way == COPIES_ALONE) {
+        c->phase = COPIES_UNDOES;
+    } else {
+        copies_undo(c);
+    }
+    copies_step(c);
+    return true;
+}
+
+static bool
+end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
+{
+    if (c->learns && e->flags & CYCLE_VALUES) {
+        copies_learn(c, failed);
+        c->phase = COPIES_LEARNED;
+        c->doomed |= failed;
+        return false;
+    }
+    if (e->flags & CYCLE_VALUES && c->phase == COPIES_ASKS) {
+        c->phase = COPIES_ASKED;
+        c->doomed |= failed;
+        return false;
+    }
+    if (!(e->flags & CYCLE_OWN_END))
+        return false;
+    if (c->phase == COPIES_COMMITS) {
+        c->failed = failed || strcmp(c->outcome.tag, "COMMIT") != 0;
+        copies_committed(c, !c->failed);
+        return true;
+    }
+    if (c->undoing > 0)
+        c->undoing--;
+    copies_step(c);
+    return true;
+}
+
+bool
+copies_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                 bool failed)
+{
+    struct session_copies *c = s->copies;
+
+    if (server != s->primary)
+        return false;
+    if (e->skip)
+        return end_ours(c, e, failed);
+    if (c->phase == COPIES_COMMITS) {
+        c->owes = true;
+        c->entry = *e;
+        c->entry.tag = NULL;
+        c->failed = failed;
+        copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
+        return true;
+    }
+    if (c->phase != COPIES_RUNS)
+        return false;
+    if (c->rule.way != COPIES_ROLLBACK)
+        return end_statement(c, e, failed);
+    copies_undo(c); /* but for the main node, which has */
+    return false;
+}
+
+void
+copies_cycle_ended(struct session *s)
+{
+    struct session_copies *c = s->copies;
+
+    if (c == NULL || s->state != CLIENT_READY)
+        return;
+    copies_step(c);
+}
+
+void
+copies_deliver(struct session_copies *c)
+{
+    struct session *s = c->s;
+    struct server *main = s->primary;
+    struct pending_entry entry = c->entry;
+    bool failed = c->failed || c->doomed;
+    struct buf b = BUF_EMPTY;
+
+    if (c->doomed)
+        build_error(&b, "ERROR", &c->doom);
+    else
+        buf_add(&b, c->held.data, c->held.len);
+    build_ready(&b, 'I');
+    copies_reset(c);
+    session_send(s, &b);
+    buf_free(&b);
+    if (main != NULL) {
+        answers_cycle_end(s, main, &entry, failed);
+        return;
+    }
+    tx_fini(s);
+    settings_tx_ended(s, false);
+    s->tx_status = 'I';
+    session_show_state(s, SESSION_SLOT_IDLE);
+}
+
+/* ---- the main node is lost --------------------------------------------------------------------
+ */
+
+/* It is not known whether it has committed: the copies keep what they have prepared until it is. */
+static void
+leave_in_doubt(struct session *s)
+{
+    struct session_copies *c = s->copies;
+    struct buf b = BUF_EMPTY;
+    struct err err;
+
+    if (c->own_tx) { /* else the client's COMMIT is owed, and answered with all that is */
+        err_set(&err, "08007",
+                "it is not known whether the transaction was committed: its server was lost");
+        err_hint(&err, "Look whether it has taken effect before you run it again.");
+        build_error(&b, "ERROR", &err);
+        build_ready(&b, 'I');
+        session_send(s, &b);
+        buf_free(&b);
+    }
+    s->copies = copies_new(s);
+    c->phase = COPIES_DOUBT;
+    s->primary = NULL;
+    copies_orphan(c);
+}
+
+void
+copies_main_lost(struct session *s, const struct server *server)
+{
+    struct session_copies *c = s->copies;
+
+    c->undoing = 0;
+    c->main_begun = false;
+    if (c->phase == COPIES_COMMITS) {
+        leave_in_doubt(s);
+        return;
+    }
+    if (c->phase == COPIES_FINISHES || c->phase == COPIES_UNDOES) {
+        copies_step_later(c);
+        return;
+    }
+    if (c->phase == COPIES_REST && !copies_any_begun(c))
+        return;
+    if (c->owes) {
+        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
+                server->node_id);
+        err_hint(&c->doom, "Run the transaction again.");
+        c->doomed = true;
+    }
+    s->primary = NULL;
+    copies_undo(c);
+    copies_step_later(c);
+}

@@ -1,0 +1,429 @@
+/*
+ * Native replication: batches of the extended protocol.
+ *
+ * The main node gets a batch as the client has sent it. What it has executed in it that is for all
+ * nodes goes to the copies when it has answered the whole batch without an error: Parse where they
+ * do not know the statement, Bind with the client's values, Execute without a limit, and one Sync.
+ * Of a batch that has failed on the main node they get nothing: whatever of it was executed is
+ * undone there with its transaction, or by ROLLBACK TO.
+ *
+ * Called by copies_rules.c and copies.c, and by copies_links.c when a batch is to be sent.
+ */
+#include "session/copies.h"
+
+#include "base/num.h"
+#include "base/str.h"
+#include "wire/build.h"
+
+#include <string.h>
+
+/* A Bind in a batch, and what it binds. */
+struct bound {
+    const uint8_t *msg; /* Bind */
+    uint32_t len;
+    struct wire_bind bind;
+    struct wire_view text;
+    const uint8_t *types; /* of parameters, in network byte order */
+    uint16_t type_count;
+    bool named;
+    bool whole;  /* its portal is executed next, without a limit */
+    bool by_sql; /* made by PREPARE: there is no text */
+};
+
+struct walk {
+    struct session *s;
+    const uint8_t *bytes;
+    size_t len;
+    size_t at;
+};
+
+/* In front of a position in the batch: the last Parse of this name. */
+static bool
+parsed_before(const struct walk *w, size_t before, struct wire_view name, struct wire_parse *p_r)
+{
+    struct wire_parse p;
+    struct wire_header h;
+    struct err err;
+    bool found = false;
+
+    for (size_t at = 0; at < before; at += h.total_bytes) {
+        if (wire_client_header(w->bytes + at, w->len - at, &h, &err) != WIRE_OK)
+            break;
+        if (h.type != 'P' || wire_parse_parse(w->bytes + at, h.total_bytes, &p, &err) != WIRE_OK ||
+            p.name.len != name.len ||
+            (name.len > 0 && memcmp(p.name.data, name.data, name.len) != 0))
+            continue;
+        *p_r = p;
+        found = true;
+    }
+    return found;
+}
+
+/* Is its portal executed as a whole, before anything else is bound? */
+static bool
+is_executed(const struct walk *w, size_t at, struct wire_view portal)
+{
+    struct wire_execute e;
+    struct wire_header h;
+    struct err err;
+
+    for (; at < w->len; at += h.total_bytes) {
+        if (wire_client_header(w->bytes + at, w->len - at, &h, &err) != WIRE_OK || h.type == 'B')
+            return false;
+        if (h.type != 'E')
+            continue;
+        return wire_parse_execute(w->bytes + at, h.total_bytes, &e, &err) == WIRE_OK &&
+               e.max_rows == 0 && e.portal.len == portal.len &&
+               (portal.len == 0 || memcmp(e.portal.data, portal.data, portal.len) == 0);
+    }
+    return false;
+}
+
+/* What is bound by it: false when nobody here knows. */
+static bool
+look_up(const struct walk *w, size_t before, struct bound *b)
+{
+    const struct statement *st;
+    struct wire_parse p;
+
+    b->named = b->bind.statement.len > 0;
+    if (parsed_before(w, before, b->bind.statement, &p)) {
+        b->text = p.query;
+        b->types = p.types;
+        b->type_count = p.type_count;
+        return true;
+    }
+    st = statements_find(w->s, b->bind.statement);
+    if (st == NULL)
+        return false;
+    b->by_sql = st->prepared == NULL;
+    if (b->by_sql)
+        return true;
+    b->text = statements_text(st);
+    b->types = st->prepared->types;
+    b->type_count = st->prepared->type_count;
+    return true;
+}
+
+/* 1: the next Bind. 0: there is none. -1: it cannot be understood. */
+static int
+next_bound(struct walk *w, struct bound *b)
+{
+    struct wire_header h;
+    struct err err;
+
+    while (w->at < w->len) {
+        size_t at = w->at;
+        if (wire_client_header(w->bytes + at, w->len - at, &h, &err) != WIRE_OK)
+            return -1;
+        w->at += h.total_bytes;
+        if (h.type != 'B')
+            continue;
+        *b = (struct bound){.msg = w->bytes + at, .len = h.total_bytes};
+        if (wire_parse_bind(b->msg, b->len, &b->bind, &err) != WIRE_OK || !look_up(w, at, b))
+            return -1;
+        b->whole = is_executed(w, w->at, b->bind.portal);
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- what becomes of it ------------------------------------------------------------------------
+ */
+
+static struct copies_rule
+refuse(struct err *err, const char *what, const char *hint)
+{
+    err_set(err, "0A000", "%s cannot be run on all nodes (native_replication)", what);
+    err_hint(err, "%s", hint);
+    return (struct copies_rule){.way = COPIES_REFUSED};
+}
+
+/* What a batch is made of. */
+struct mix {
+    struct copies_rule rule; /* of all */
+    uint32_t count;
+    bool verbs;   /* the end of a transaction, or a savepoint */
+    bool special; /* something that is neither a read nor for all in a transaction */
+    bool parts;   /* a portal that is not executed as a whole */
+};
+
+static void
+add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
+    const struct bound *b)
+{
+    bool plain = r->way == COPIES_ALL || r->way == COPIES_AS_ALWAYS;
+
+    m->verbs |= st->kind == SQL_COMMIT || st->kind == SQL_ROLLBACK || st->kind == SQL_SAVEPOINT;
+    m->special |= !plain;
+    m->parts |= !b->whole;
+    if (m->count++ == 0) {
+        m->rule = *r;
+        return;
+    }
+    if (r->way != COPIES_AS_ALWAYS)
+        m->rule.way = r->way;
+    m->rule.judged |= r->judged;
+    m->rule.writes |= r->writes;
+    m->rule.unprepared |= r->unprepared;
+}
+
+static struct copies_rule
+rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
+{
+    if (m->rule.way == COPIES_AS_ALWAYS && !m->special)
+        return m->rule;
+    if (m->count > 1 && (m->special || m->verbs))
+        return refuse(err, "transaction commands among other statements of a batch",
+                      "Send Sync behind each.");
+    if (m->parts)
+        return refuse(err, "a portal of a statement that may write",
+                      "Execute it where it is bound, without a limit of rows.");
+    if (!u->ends)
+        return refuse(err, "a batch that may write and does not end with Sync",
+                      "Send Sync behind it.");
+    return m->rule;
+}
+
+/* Each Bind has one byte: is it for all nodes? */
+static void
+note(struct session_copies *c, bool for_all)
+{
+    buf_add_u8(&c->for_all, for_all);
+}
+
+static void
+take_begin(struct session_copies *c, const struct bound *b)
+{
+    buf_clear(&c->begin);
+    buf_add(&c->begin, b->text.data, b->text.len);
+}
+
+static struct copies_rule
+rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_statement *st_r,
+              struct err *err)
+{
+    const struct sql_facts *f;
+    struct copies_look look = {.s = s, .block = block};
+
+    if (b->by_sql) {
+        *st_r = (struct sql_statement){.kind = SQL_SELECT};
+        return (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    }
+    f = session_facts(s, b->text.data, b->text.len);
+    *st_r = f->statements[0];
+    if (!f->understood || f->count != 1)
+        return refuse(err, "a statement that is not understood",
+                      "Run it on each server by itself.");
+    look.may_write = lookup_verdict(s, f).may_write;
+    f = session_facts(s, b->text.data, b->text.len);
+    look.st = &f->statements[0];
+    look.text = b->text.data;
+    return copies_rule_of(&look, err);
+}
+
+struct copies_rule
+copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct mix mix = {.rule = {.way = COPIES_AS_ALWAYS}};
+    struct session_copies *c = s->copies;
+    bool block = s->tx_status != 'I';
+    struct sql_statement st;
+    struct copies_rule r;
+    struct bound b;
+    int rc;
+
+    buf_clear(&c->for_all);
+    c->begins = false;
+    while ((rc = next_bound(&w, &b)) > 0) {
+        r = rule_of_bound(s, &b, block, &st, err);
+        if (r.way == COPIES_REFUSED)
+            return r;
+        if (st.kind == SQL_BEGIN && !block) {
+            take_begin(c, &b);
+            c->begins = block = true;
+        }
+        note(c, r.way == COPIES_ALL || r.way == COPIES_ALONE);
+        add(&mix, &r, &st, &b);
+    }
+    if (rc == 0)
+        return rule_of_mix(&mix, u, err);
+    err_set(err, "26000",
+            "a prepared statement that is bound does not exist, or is not known here");
+    return (struct copies_rule){.way = COPIES_REFUSED};
+}
+
+/* ---- does it do the same everywhere? -----------------------------------------------------------
+ */
+
+/* A text for a parameter that the server may read as a time. */
+static bool
+says_now(const struct bound *b, uint32_t number, const uint8_t *value, uint32_t len)
+{
+    enum { TEXT = 25, VARCHAR = 1043, NAME = 19, LONGEST = 64 };
+    uint32_t type = number < b->type_count ? num_get_u32(b->types + (size_t)number * 4) : 0;
+
+    return type != TEXT && type != VARCHAR && type != NAME && len <= LONGEST &&
+           sql_says_now((const char *)value, len);
+}
+
+static bool
+values_say_now(const struct bound *b)
+{
+    size_t at = WIRE_HEADER_BYTES + b->bind.portal.len + b->bind.statement.len + 2;
+    uint32_t formats;
+    uint32_t count;
+
+    if (at + 2 > b->len)
+        return false;
+    formats = num_get_u16(b->msg + at);
+    at += 2 + (size_t)formats * 2;
+    if (at + 2 > b->len)
+        return false;
+    count = num_get_u16(b->msg + at);
+    at += 2;
+    for (uint32_t n = 0; n < count && at + 4 <= b->len; n++) {
+        uint32_t len = num_get_u32(b->msg + at);
+        at += 4;
+        if (len == UINT32_MAX)
+            continue;
+        if (len > b->len - at)
+            return false;
+        if (says_now(b, n, b->msg + at, len))
+            return true;
+        at += len;
+    }
+    return false;
+}
+
+int
+copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct sql_determined d;
+    struct bound b;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
+        if (!s->copies->for_all.data[n])
+            continue;
+        if (copies_judge_text(s, (struct sql_text){b.text.data, b.text.len}, &d, err) != 0)
+            return -1;
+        if (d.place_count > 0 || values_say_now(&b)) {
+            err_set(err, "0A000",
+                    "values that each node would make by itself cannot be run on all nodes in the "
+                    "extended protocol yet (native_replication)");
+            err_hint(err, "Give the values as parameters, or use the simple query protocol.");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+bool
+copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
+                  bool (*fn)(struct session_copies *c, struct sql_text text))
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct bound b;
+    bool any = false;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
+        if (s->copies->for_all.data[n])
+            any |= fn(s->copies, (struct sql_text){b.text.data, b.text.len});
+    }
+    return any;
+}
+
+/* ---- for the copies ----------------------------------------------------------------------------
+ */
+
+/* As it lies in c->items; text, types and the rest of Bind follow. */
+struct item {
+    uint32_t text_len;
+    uint32_t rest_len;
+    uint64_t scope;
+    uint16_t type_count;
+    bool named;
+};
+
+void
+copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct session_copies *c = s->copies;
+    struct bound b;
+
+    buf_clear(&c->items);
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
+        size_t names = WIRE_HEADER_BYTES + b.bind.portal.len + b.bind.statement.len + 2;
+        struct item item = {.text_len = b.text.len,
+                            .rest_len = b.len - (uint32_t)names,
+                            .scope = lookup_meaning(s),
+                            .type_count = b.type_count,
+                            .named = b.named};
+        if (!c->for_all.data[n])
+            continue;
+        buf_add(&c->items, &item, sizeof(item));
+        buf_add(&c->items, b.text.data, b.text.len);
+        buf_add(&c->items, b.types, (size_t)b.type_count * 4);
+        buf_add(&c->items, b.msg + names, item.rest_len);
+    }
+}
+
+/* Parse and Bind. prepared NULL: as the unnamed statement. */
+static void
+send_bind(struct server *server, const struct item *item, const char *bytes,
+          const struct prepared *prepared)
+{
+    const char *types = bytes + item->text_len;
+    const char *rest = types + (size_t)item->type_count * 4;
+    const char *name = prepared != NULL ? prepared->name : "";
+    size_t name_len = strlen(name);
+    struct wire_parse p = {
+        {"", 0}, {bytes, item->text_len}, item->type_count, (const uint8_t *)types};
+    struct buf b = BUF_EMPTY;
+
+    if (prepared == NULL) {
+        server_set_unnamed(server, NULL);
+        build_parse(&b, &p);
+        server_expect(server, PENDING_PARSE, true, COPY_STATEMENT, NULL);
+    }
+    buf_add_u8(&b, 'B');
+    buf_add_u32(&b, (uint32_t)(4 + 1 + name_len + 1 + item->rest_len));
+    buf_add_u8(&b, 0);
+    buf_add(&b, name, name_len + 1);
+    buf_add(&b, rest, item->rest_len);
+    server_expect(server, PENDING_BIND, true, COPY_STATEMENT, NULL);
+    buf_add(&b, "E\0\0\0\x09\0\0\0\0\0", 10);
+    server_expect(server, PENDING_EXECUTE, true, COPY_STATEMENT, NULL);
+    server_send(server, b.data, b.len);
+    buf_free(&b);
+}
+
+void
+copies_batch_send(struct session *s, struct copy *copy)
+{
+    const struct buf *items = &s->copies->items;
+    struct server *server = copy->server;
+    struct item item;
+
+    for (size_t at = 0; at < items->len;
+         at += sizeof(item) + item.text_len + (size_t)item.type_count * 4 + item.rest_len) {
+        const char *bytes = (const char *)items->data + at + sizeof(item);
+        struct prepared *prepared = NULL;
+        memcpy(&item, items->data + at, sizeof(item));
+        if (item.named) {
+            struct prepared_text text = {bytes, item.text_len,
+                                         (const uint8_t *)bytes + item.text_len, item.type_count,
+                                         item.scope};
+            prepared = prepared_get(s->host->pool, &text);
+            statements_teach(s, server, prepared);
+        }
+        send_bind(server, &item, bytes, prepared);
+        if (prepared != NULL)
+            prepared_put(prepared);
+    }
+    server_expect(server, PENDING_SYNC, true, COPY_STATEMENT, NULL);
+    server_send(server, "S\0\0\0\4", 5);
+}

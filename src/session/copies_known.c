@@ -1,0 +1,152 @@
+/*
+ * Native replication: what the catalog says of the tables and functions that a unit names.
+ *
+ * It is asked for on the main node's connection, in the transaction of the unit, so that temporary
+ * tables and definitions that are not committed are seen. What anybody would be told is kept for
+ * the whole child; what only this transaction sees is kept for the unit alone. Called by copies.c
+ * in front of the judgement, and by copies_rules.c and copies_batch.c for it. What is still not
+ * known behind the questions counts as unequal (catalog/knowledge.h).
+ */
+#include "session/copies.h"
+
+#include "base/arena.h"
+#include "catalog/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUESTIONS_MAX = 3, OWN_BYTES = 512 * 1024 };
+
+/* Does the transaction see something else than a new one of anybody's? */
+static bool
+sees_its_own(const struct session_copies *c)
+{
+    const struct session *s = c->s;
+
+    return s->defines || s->tx_local_path || s->serializable || s->pinned || c->set_tx ||
+           (s->tx_status != 'I' &&
+            (c->snapshot || !s->host->view->nodes[c->main_id].read_committed));
+}
+
+static struct knowledge *
+knowledge_of(struct session_copies *c)
+{
+    return c->own != NULL ? c->own : c->host->knowledge;
+}
+
+static struct catalog_scope
+scope_of(struct session_copies *c)
+{
+    struct catalog_scope scope = *lookup_scope(c->s);
+
+    if (c->own != NULL)
+        scope.tag = 1; /* no other scope is ever in it */
+    return scope;
+}
+
+static void
+begin(struct session_copies *c)
+{
+    bool own = sees_its_own(c);
+
+    if (c->own != NULL && (!own || c->questions == 0)) {
+        knowledge_free(c->own);
+        c->own = NULL;
+    }
+    if (own && c->own == NULL)
+        c->own = knowledge_new(OWN_BYTES);
+}
+
+/* Adds what is not known. False: there is nothing. */
+static bool
+add_text(struct session_copies *c, struct sql_text text)
+{
+    struct catalog_scope scope = scope_of(c);
+    struct knowledge *k = knowledge_of(c);
+    const struct sql_facts *f = session_facts(c->s, text.data, text.len);
+    struct knowledge_view v;
+    bool known = knowledge_view_init(&v, k, &scope, f);
+
+    knowledge_view_fini(&v);
+    if (!known)
+        knowledge_question_add(c->question, k, &scope, f);
+    return !known;
+}
+
+static bool
+add_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct wire_view text;
+    struct err err;
+
+    if (u->type != 'Q')
+        return copies_batch_each(c->s, bytes, u, add_text);
+    return wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
+           add_text(c, (struct sql_text){text.data, text.len});
+}
+
+bool
+copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u, struct buf *sql)
+{
+    begin(c);
+    if (c->questions >= QUESTIONS_MAX)
+        return false;
+    if (c->question == NULL)
+        c->question = xcalloc(1, sizeof(*c->question));
+    knowledge_question_clear(c->question);
+    c->asked_scope = scope_of(c);
+    if (!add_unit(c, bytes, u) || c->question->names.count == 0)
+        return false;
+    c->questions++;
+    c->learns = c->sensible = true;
+    knowledge_question_sql_within(c->question, sql);
+    return true;
+}
+
+void
+copies_hear(struct session_copies *c, const uint8_t *msg, size_t len)
+{
+    c->sensible = c->sensible && knowledge_question_row(c->question, msg + WIRE_HEADER_BYTES,
+                                                        len - WIRE_HEADER_BYTES);
+}
+
+void
+copies_learn(struct session_copies *c, bool failed)
+{
+    c->learns = false;
+    if (!failed && c->sensible && c->own != NULL)
+        knowledge_question_done(c->question, c->own, NULL, NULL, &c->asked_scope);
+    else if (!failed && c->sensible)
+        lookup_learned(c->s, c->question, &c->asked_scope);
+    knowledge_question_clear(c->question);
+}
+
+void
+copies_forget(struct session_copies *c)
+{
+    knowledge_free(c->own);
+    c->own = NULL;
+    if (c->question != NULL)
+        knowledge_question_free(c->question);
+    free(c->question);
+    c->question = NULL;
+}
+
+int
+copies_judge_text(struct session *s, struct sql_text text, struct sql_determined *d_r,
+                  struct err *err)
+{
+    struct sql_options options = {.standard_conforming_strings = s->plain_strings,
+                                  .server_version = s->host->view->server_version};
+    struct catalog_scope scope = scope_of(s->copies);
+    const struct sql_facts *f = session_facts(s, text.data, text.len);
+    struct knowledge_view v;
+
+    knowledge_view_init(&v, knowledge_of(s->copies), &scope, f);
+    sql_determinism_judge(s->host->determinism, text, &options, &v.known, d_r);
+    if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0)
+        err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,
+                v.missing.data);
+    knowledge_view_fini(&v);
+    return d_r->equality == SQL_UNEQUAL ? copies_unsafe(s, &d_r->reason, err) : 0;
+}

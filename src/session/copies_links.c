@@ -1,0 +1,595 @@
+/*
+ * Native replication: a session's connections to the nodes beside the main one.
+ *
+ * They are opened when a transaction first has something for all nodes, one after the other and
+ * behind the main node's, in the order of their numbers: so no two sessions wait for each other.
+ * What they answer is nobody's but ours: command tags are compared with the main node's, and
+ * whatever else comes is not passed on. Called by copies.c and copies_end.c, and by the pool.
+ */
+#include "session/copies.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "wire/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct copy *
+copy_at(const struct list *it)
+{
+    return list_entry(it, struct copy, link);
+}
+
+/* ---- what they have to do ---------------------------------------------------------------------
+ */
+
+void
+copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags)
+{
+    server_run(copy->server, sql, len, flags);
+}
+
+static void
+open_transaction(struct copy *copy)
+{
+    static const char sql[] = "BEGIN";
+    const struct buf *begin = &copy->all->begin;
+
+    if (copy->begun)
+        return;
+    copy->begun = true;
+    copy->heard = copy->all->ran;
+    if (copy->all->own_tx || begin->len == 0)
+        copies_run(copy, sql, sizeof(sql) - 1, CYCLE_BEGIN);
+    else
+        copies_run(copy, (const char *)begin->data, begin->len, CYCLE_BEGIN);
+}
+
+void
+copies_send(struct session_copies *c)
+{
+    const struct server *main = c->s->primary;
+
+    list_for_each (it, &c->copies) {
+        struct copy *copy = copy_at(it);
+        if (copy->server == NULL)
+            continue;
+        if (c->rule.way == COPIES_ALL)
+            open_transaction(copy);
+        else
+            copy->heard = c->ran;
+        copy->server->spoilt |= main->spoilt;
+        if (!c->query) {
+            copies_batch_send(c->s, copy);
+            continue;
+        }
+        server_expect(copy->server, PENDING_QUERY, true, COPY_STATEMENT, NULL);
+        server_send(copy->server, c->text.data, c->text.len);
+    }
+    c->ran++;
+}
+
+void
+copies_draw(struct session_copies *c, const struct buf *question)
+{
+    list_for_each (it, &c->copies) {
+        struct copy *copy = copy_at(it);
+        open_transaction(copy);
+        copies_run(copy, (const char *)question->data, question->len, 0);
+    }
+}
+
+bool
+copies_are_quiet(const struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        const struct copy *copy = copy_at(it);
+        if (copy->server != NULL && copy->server->pending.count > 0)
+            return false;
+    }
+    return true;
+}
+
+bool
+copies_keep_up(const struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        const struct copy *copy = copy_at(it);
+        if (copy->server == NULL || !copy->begun)
+            continue;
+        if (c->ran - copy->heard >= COPIES_LAG_MAX || io_is_full(copy->server->stream))
+            return false;
+    }
+    return true;
+}
+
+bool
+copies_any_begun(const struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        if (copy_at(it)->begun)
+            return true;
+    }
+    return false;
+}
+
+bool
+copies_can_prepare(const struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        if (c->host->can_prepare[copy_at(it)->node_id] != SESSION_CAN)
+            return false;
+    }
+    return true;
+}
+
+void
+copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t len)
+{
+    struct wire_view tag;
+
+    if (wire_parse_tag(msg, (uint32_t)len, &tag) != WIRE_OK)
+        return;
+    str_copy_n(outcome->tag, sizeof(outcome->tag), tag.data, tag.len);
+    outcome->hash = hash_bytes(tag.data, tag.len) + outcome->hash * 31;
+}
+
+/* ---- opening and closing ----------------------------------------------------------------------
+ */
+
+void
+copies_unlink(struct copy *copy)
+{
+    struct server *server = copy->server;
+
+    if (copy->all->waiter.owner == copy)
+        pool_wait_no_more(copy->all->host->pool, &copy->all->waiter);
+    if (server == NULL)
+        return;
+    copy->server = NULL;
+    server->watched = 0;
+    if (server->state != SERVER_LENT)
+        server_close(server, "its session does not wait for it");
+    else if (server_is_idle(server))
+        pool_return(server);
+    else
+        server_close(server, "its session left it in the middle of something");
+}
+
+static void
+drop(struct copy *copy)
+{
+    copies_unlink(copy);
+    list_remove(&copy->link);
+    free(copy);
+}
+
+void
+copies_unlink_all(struct session_copies *c)
+{
+    list_for_each_safe (it, next, &c->copies)
+        drop(copy_at(it));
+}
+
+void
+copies_release(struct session *s)
+{
+    list_for_each (it, &s->copies->copies) {
+        struct copy *copy = copy_at(it);
+        struct server *server = copy->server;
+        if (server == NULL || server->state != SERVER_LENT || !server_is_idle(server))
+            continue;
+        copy->server = NULL;
+        server->watched = 0;
+        pool_release(server);
+    }
+}
+
+static struct copy *
+find(struct session_copies *c, int node_id)
+{
+    list_for_each (it, &c->copies) {
+        if (copy_at(it)->node_id == node_id)
+            return copy_at(it);
+    }
+    return NULL;
+}
+
+/* Those that the cluster has now, in the order of their numbers. Only between transactions. */
+static void
+take_view(struct session_copies *c)
+{
+    const struct cluster_view *view = c->host->view;
+
+    list_for_each_safe (it, next, &c->copies) {
+        struct copy *copy = copy_at(it);
+        if (!view->nodes[copy->node_id].copy || copy->node_id == view->primary_id)
+            drop(copy);
+    }
+    for (uint32_t n = 0; n < view->node_count; n++) {
+        struct copy *copy = find(c, (int)n);
+        if (!view->nodes[n].copy || (int)n == view->primary_id)
+            continue;
+        if (copy == NULL) {
+            copy = xcalloc(1, sizeof(*copy));
+            copy->all = c;
+            copy->node_id = (int16_t)n;
+        } else {
+            list_remove(&copy->link);
+        }
+        list_append(&c->copies, &copy->link);
+    }
+}
+
+static void
+took(struct copy *copy, struct server *server)
+{
+    copy->server = server;
+    server->watched = SERVER_SHOWS_ENDS;
+    if (server->slot != NULL)
+        server->slot->session = copy->all->s != NULL ? (int32_t)copy->all->s->place.index : -1;
+}
+
+static struct server *
+checkout(struct copy *copy, struct err *err, bool *waits_r)
+{
+    struct session_copies *c = copy->all;
+
+    pool_wait_no_more(c->host->pool, &c->waiter);
+    c->waiter.key = c->key;
+    c->waiter.ops = &copies_server_ops;
+    c->waiter.owner = copy;
+    c->waiter.slot = c->s != NULL ? c->s->place.slot : NULL;
+    c->waiter.proof = NULL;
+    c->waiter.node_id = copy->node_id;
+    return pool_checkout(&c->waiter, err, waits_r);
+}
+
+bool
+copies_dial(struct copy *copy)
+{
+    bool waits = false;
+    struct server *server;
+    struct err err;
+
+    server = checkout(copy, &err, &waits);
+    if (server != NULL)
+        took(copy, server);
+    else if (!waits)
+        log_warning("%s", err.message);
+    return server != NULL || waits;
+}
+
+/* It is wanted and cannot be had: the session waits until that changes, or the node is detached. */
+static int
+wait_for_node(struct session_copies *c, const struct err *why, struct err *err)
+{
+    struct session *s = c->s;
+
+    s->stall = STALL_SERVER;
+    if (hold_for_copy(s))
+        return 1;
+    s->stall = STALL_NONE;
+    s->outage_ns = 0;
+    err_set(err, "57P03", "a node that must have every write does not take connections");
+    err_detail(err, "%s", why->message);
+    err_hint(err, "It is left out once the failover process has detached it: see "
+                  "health_check_period and backend_flag.");
+    return -1;
+}
+
+static void
+ask_what_it_can(struct copy *copy)
+{
+    static const char sql[] = "SHOW max_prepared_transactions";
+
+    server_ask(copy->server, sql, sizeof(sql) - 1, CYCLE_VALUES);
+}
+
+/* As copies_link, of one. */
+static int
+link_one(struct copy *copy, struct err *err)
+{
+    struct session_copies *c = copy->all;
+    struct session *s = c->s;
+    struct server *server = copy->server;
+    struct err why;
+    bool waits = false;
+
+    if (server == NULL) {
+        err_set(&why, "08001", "node %d does not answer", copy->node_id);
+        if (!c->host->view->nodes[copy->node_id].usable)
+            return wait_for_node(c, &why, err);
+        server =
+            c->waiter.line != NULL && c->waiter.owner == copy ? NULL : checkout(copy, &why, &waits);
+        if (server != NULL)
+            took(copy, server);
+        else if (!waits && c->waiter.line == NULL)
+            return wait_for_node(c, &why, err);
+    }
+    if (server == NULL || server->state != SERVER_LENT) {
+        s->stall = STALL_SERVER;
+        return 1;
+    }
+    if (server->pending.count == 0)
+        settings_bring(s, server);
+    if (server->pending.count == 0 && c->host->can_prepare[copy->node_id] == SESSION_CAN_UNASKED)
+        ask_what_it_can(copy);
+    if (server->pending.count == 0)
+        return 0;
+    s->stall = STALL_ANSWERS;
+    return 1;
+}
+
+int
+copies_link(struct session_copies *c, struct err *err)
+{
+    int rc = 0;
+
+    if (copies_any_begun(c))
+        return 0;
+    if (c->link_failed) {
+        c->link_failed = false;
+        return wait_for_node(c, &c->link_err, err);
+    }
+    take_view(c);
+    list_for_each (it, &c->copies) {
+        rc = link_one(copy_at(it), err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- what they say ----------------------------------------------------------------------------
+ */
+
+static void
+go_on(struct session_copies *c)
+{
+    if (c->s != NULL && c->s->state == CLIENT_READY && c->s->stall == STALL_ANSWERS)
+        client_go_on(c->s);
+}
+
+static void
+on_taken(void *ctx, struct server *server)
+{
+    struct copy *copy = ctx;
+    struct session *s = copy->all->s;
+
+    if (server != NULL)
+        took(copy, server);
+    else if (s != NULL)
+        s->waited_out = true;
+    if (s != NULL && s->stall == STALL_SERVER && (server == NULL || server->state == SERVER_LENT))
+        client_go_on(s);
+    else
+        copies_step(copy->all);
+}
+
+static void
+on_turned_away(void *ctx, bool gone UNUSED)
+{
+    struct copy *copy = ctx;
+    struct session *s = copy->all->s;
+
+    if (s != NULL && s->stall == STALL_SERVER)
+        client_go_on(s);
+}
+
+static void
+on_ready(void *ctx, struct server *server)
+{
+    struct copy *copy = ctx;
+    struct session *s = copy->all->s;
+
+    took(copy, server);
+    if (s != NULL && s->stall == STALL_SERVER)
+        client_go_on(s);
+    else
+        copies_step(copy->all);
+}
+
+static void
+on_failed(void *ctx, struct server *server UNUSED, const struct err *err,
+          const uint8_t *fatal UNUSED, size_t fatal_len UNUSED)
+{
+    struct copy *copy = ctx;
+    struct session_copies *c = copy->all;
+
+    copy->server = NULL;
+    if (c->s == NULL || c->s->stall != STALL_SERVER) {
+        copies_step_later(c);
+        return;
+    }
+    c->link_failed = true;
+    c->link_err = *err;
+    client_go_on(c->s);
+}
+
+static void
+on_forward(void *ctx UNUSED, struct server *server UNUSED, struct io_rx *rx UNUSED,
+           const uint8_t *bytes UNUSED, size_t len UNUSED)
+{
+    /* notices that nobody has asked for: the main node's are the client's */
+}
+
+static bool
+on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
+{
+    struct copy *copy = ctx;
+
+    if (server->pending.count == 0)
+        return false;
+    if (type == 'E')
+        server_error_from_message(msg, len, &copy->err);
+    else if (type == 'C')
+        copies_note_tag(&copy->outcome, msg, len);
+    return false;
+}
+
+static void
+on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
+{
+    struct copy *copy = ctx;
+    struct wire_view number = wire_column(msg, (uint32_t)len, 0);
+    bool none = number.data == NULL || (number.len == 1 && number.data[0] == '0');
+    uint8_t *can = &copy->all->host->can_prepare[server->node_id];
+
+    *can = none ? SESSION_CANNOT : SESSION_CAN;
+    if (none)
+        log_warning("node %d has max_prepared_transactions = 0: a transaction that fails there "
+                    "while it is committed will detach the node",
+                    server->node_id);
+}
+
+/* The unit has ended there as it has on the main node, or the transaction ends. */
+static void
+compare(struct copy *copy, bool failed)
+{
+    struct session_copies *c = copy->all;
+    const struct copies_outcome *wanted = &c->outcomes[copy->heard % COPIES_LAG_MAX];
+    struct err err;
+
+    copy->heard++;
+    if (!failed && copy->outcome.hash == wanted->hash)
+        return;
+    if (failed)
+        err_set(&err, "40001", "node %d did not do what the main node did: %s", copy->node_id,
+                copy->err.message);
+    else
+        err_set(&err, "40001", "node %d did not do what the main node did: \"%s\", not \"%s\"",
+                copy->node_id, copy->outcome.tag, wanted->tag);
+    err_hint(&err, "Run the transaction again.");
+    log_error_parts(LOG_LEVEL_WARNING, &err);
+    copies_miss(copy, &err);
+}
+
+/* Deferred constraints are checked then: what it says of them is what the main node would say. */
+static void
+end_prepare(struct copy *copy, bool failed)
+{
+    struct session_copies *c = copy->all;
+    struct err err;
+
+    copy->prepared = !failed && strcmp(copy->outcome.tag, "PREPARE TRANSACTION") == 0;
+    if (copy->prepared)
+        return;
+    if (failed && strcmp(copy->err.sqlstate, "55000") == 0)
+        c->host->can_prepare[copy->node_id] = SESSION_CAN_UNASKED;
+    if (failed && strcmp(copy->err.sqlstate, "55000") != 0) {
+        copies_miss(copy, &copy->err);
+        return;
+    }
+    err_set(&err, "40001", "node %d could not prepare the transaction: %s", copy->node_id,
+            failed ? copy->err.message : "it had failed there");
+    err_hint(&err, "Run the transaction again.");
+    copies_miss(copy, &err);
+}
+
+/* One that nobody knows any more has been ended before, over a connection that was lost. */
+static void
+end_transaction(struct copy *copy, bool failed)
+{
+    struct session_copies *c = copy->all;
+    const char *wanted = copy->prepared ? "COMMIT PREPARED" : "COMMIT";
+    bool gone = failed && copy->prepared && strcmp(copy->err.sqlstate, "42704") == 0;
+
+    struct err err;
+
+    if (gone || !c->commits || (!failed && strcmp(copy->outcome.tag, wanted) == 0)) {
+        copy->begun = copy->prepared = copy->asked = false;
+        return;
+    }
+    err_set(&err, "40001", "node %d could not commit what the main node has committed: %s",
+            copy->node_id, failed ? copy->err.message : "its transaction had failed");
+    copies_miss(copy, &err);
+}
+
+static void
+on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
+{
+    struct copy *copy = ctx;
+    struct session_copies *c = copy->all;
+    struct err err;
+
+    if (failed && e->flags & CYCLE_SETTING && c->s != NULL) {
+        err_set(&err, "08006", "could not set the session's parameters on node %d: %s",
+                server->node_id, copy->err.message);
+        session_fatal(c->s, &err);
+        return;
+    }
+    if (e->flags & COPY_STATEMENT)
+        compare(copy, failed);
+    else if (e->flags & COPY_PREPARE)
+        end_prepare(copy, failed);
+    else if (e->flags & COPY_END)
+        end_transaction(copy, failed);
+    else if (failed && e->flags & CYCLE_BEGIN)
+        compare(copy, true);
+    copy->outcome = (struct copies_outcome){.hash = 0};
+    copies_step(c);
+}
+
+static void
+on_settled(void *ctx UNUSED, struct server *server, const struct pending_entry *e, bool done)
+{
+    statements_taught(server, e, done);
+}
+
+static void
+on_drained(void *ctx, struct server *server UNUSED)
+{
+    struct copy *copy = ctx;
+
+    go_on(copy->all);
+}
+
+static void
+on_eased(void *ctx, struct server *server)
+{
+    struct copy *copy = ctx;
+
+    if (server->pending.count == 0)
+        go_on(copy->all);
+}
+
+/* A transaction that is open there is lost with it, unless it is prepared. */
+static void
+on_lost(void *ctx, struct server *server, const struct err *err,
+        const struct pending_owed *owed UNUSED)
+{
+    struct copy *copy = ctx;
+    struct session_copies *c = copy->all;
+    struct err why;
+
+    copy->server = NULL;
+    copy->ends = false;
+    if (!copy->begun && server->pending.count == 0 && c->rule.way != COPIES_ALONE) {
+        go_on(c);
+        return;
+    }
+    err_set(&why, "40001", "node %d was lost in the transaction: %s", server->node_id,
+            err->message);
+    err_hint(&why, "Run the transaction again.");
+    copies_miss(copy, &why);
+    copies_step(c);
+}
+
+const struct server_ops copies_server_ops = {
+    .taken = on_taken,
+    .turned_away = on_turned_away,
+    .ready = on_ready,
+    .failed = on_failed,
+    .forward = on_forward,
+    .row = on_row,
+    .ends = on_ends,
+    .settled = on_settled,
+    .cycle_end = on_cycle_end,
+    .eased = on_eased,
+    .drained = on_drained,
+    .lost = on_lost,
+};

@@ -77,12 +77,15 @@ struct cluster_member {
 
 enum cluster_mode {
     CLUSTER_MODE_STREAMING, /* one primary, streaming standbys */
-    CLUSTER_MODE_LOGICAL,   /* the lowest usable node is written to, all are read from */
+    CLUSTER_MODE_LOGICAL,   /* one node is written to, by the configuration; its subscribers may be
+                             * read from */
     CLUSTER_MODE_RAW,       /* the lowest usable node gets everything */
 };
 
 struct cluster_members {
     enum cluster_mode mode;
+    bool needs_judge; /* raw with health checks: without the failover process nobody knows which
+                       * node has what was written last */
     uint32_t node_count;
     uint64_t config_generation;
     struct cluster_member nodes[CLUSTER_NODES_MAX];
@@ -113,6 +116,10 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * While a failover process judges (nodes->judging, cluster/nodes.h; nodes may be NULL), its word
  * counts instead: the primary is its primary, and a standby is usable when it may be read by the
  * plan and answered the lag process, too.
+ *
+ * In raw the primary is the lowest node that answers, in logical replication the one that is
+ * ALWAYS_PRIMARY or the lowest that is configured, as long as it answers and is no standby; while a
+ * failover process judges, its primary in both.
  *
  * Sessions' own check at the birth of a server connection stands beside this, not behind it.
  */

@@ -196,7 +196,19 @@ child_asks_identity(void *ctx, int node_id)
 {
     const struct child *c = ctx;
 
-    return c->judged->judging && node_id == c->judged->plan.primary_id;
+    return c->judged->judging && node_id == c->judged->plan.primary_id &&
+           c->proc->config->backend_clustering_mode == CONFIG_MODE_STREAMING_REPLICATION;
+}
+
+/* In logical replication a standby has no place; where positions decide, nothing else counts. */
+static int
+accepts_by_position(const struct child *c, int node_id, const struct pool_identity *who,
+                    struct err *err)
+{
+    if (who->is_standby &&
+        c->proc->config->backend_clustering_mode == CONFIG_MODE_LOGICAL_REPLICATION)
+        return err_set(err, "08001", "node %d is a standby", node_id);
+    return 0;
 }
 
 int
@@ -209,6 +221,8 @@ child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct er
         return 0;
     if (is_shut(c, node_id))
         return err_set(err, "08001", "node %d is not used any more", node_id);
+    if (c->proc->config->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION)
+        return accepts_by_position(c, node_id, who, err);
     if (who->is_standby)
         return node_id == plan->primary_id
                    ? err_set(err, "08001", "node %d is a standby now, not the primary", node_id)

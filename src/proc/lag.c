@@ -512,8 +512,8 @@ judge_freshness(struct lag *lag)
             continue;
         }
         node->fresh_as_of_ns = 0;
-        if (!known || !node->reachable)
-            continue;
+        if (!known || !node->reachable || lag->members.mode == CLUSTER_MODE_RAW)
+            continue; /* in raw nobody replicates: positions have nothing to do with each other */
         node->delay_bytes = cluster_fresh_delay_bytes(&lag->history, node->replay_lsn);
         node->delay_us = cluster_fresh_delay_us(&lag->history, node->replay_lsn, now_ns);
         if (node->timeline == lag->history_timeline)

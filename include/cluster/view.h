@@ -94,6 +94,10 @@ struct cluster_members {
 struct config;
 struct cluster_nodes;
 
+/* The main node of logical replication, whoever answers: the one that is ALWAYS_PRIMARY, else the
+ * lowest number; -1: no node is configured. */
+int cluster_configured_main(const struct cluster_members *members);
+
 /* The members as a configuration has them. Modes in which pgpool itself would replicate are served
  * like raw. */
 void cluster_members_from_config(struct cluster_members *members, const struct config *config);

@@ -14,6 +14,7 @@
  * notice.c   what is told of the servers' messages
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
+ * carried.c  which subscribers have what a read reads
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
@@ -63,6 +64,7 @@ struct verdict {
     bool unknown;   /* ... and has not answered yet: the unit waits */
     uint32_t flags; /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
+    struct cluster_set away;  /* nodes that do not carry all that it reads */
 };
 
 /* What the client may be told to do with a statement again elsewhere. */
@@ -88,10 +90,12 @@ struct statement {
     bool defines;    /* may change the catalog */
     uint32_t epoch;
     uint64_t scope;
-    uint64_t meaning;     /* lookup_meaning() when it was parsed */
-    uint64_t identity;    /* of its facts, for statistics */
-    uint8_t keeps_answer; /* enum cache_keeps */
-    bool named;           /* in the map now */
+    struct cluster_set away; /* as a verdict's, */
+    uint64_t carried_epoch;  /* ... as of the host's */
+    uint64_t meaning;        /* lookup_meaning() when it was parsed */
+    uint64_t identity;       /* of its facts, for statistics */
+    uint8_t keeps_answer;    /* enum cache_keeps */
+    bool named;              /* in the map now */
     uint16_t name_len;
     char name[];
 };
@@ -339,6 +343,7 @@ struct unit {
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */
+    struct cluster_set away;       /* nodes that do not carry all that it reads */
 };
 
 /* session.c */
@@ -399,6 +404,15 @@ hold_may_stop(const struct session *s, int node_id)
     return unlikely(atomic_load_explicit(s->host->holding, memory_order_relaxed) != 0 ||
                     node_id == -1 || node_id == s->host->suspect_node);
 }
+
+/* carried.c: in other modes than logical replication nothing is away */
+/* Adds the nodes that do not carry what the statement reads; its names are known to the catalog. */
+void carried_note(struct session *s, const struct sql_statement *st, struct cluster_set *away);
+/* The same of a unit (NULL: of the database). */
+void carried_exclude(struct session *s, const struct unit *u, struct cluster_set *exclude);
+bool carried_at(struct session *s, const struct unit *u, int node_id);
+/* At a node beside the main one that is of use now? */
+bool carried_anywhere(struct session *s, const struct unit *u);
 
 /* client.c */
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
@@ -492,7 +506,7 @@ void sequences_discarded(struct session *s, struct server *server);
 /* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
  * no server is there. reason_r: why that one. */
-int place_reader(struct session *s, enum route_reason *reason_r);
+int place_reader(struct session *s, const struct unit *u, enum route_reason *reason_r);
 /* Where the unit would go now, as far as no server's answer has to be waited for. */
 int place_decide(struct session *s, const struct unit *u, enum route_reason *reason_r);
 /* Where the unit goes. 0: *server_r is the connection, ready, and *reason_r says why there. 1: wait
@@ -532,7 +546,7 @@ bool tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, co
 /* A batch that begins with BEGIN and goes on with reads may go where reads go. */
 bool tx_batch_may_read(struct session *s, const struct unit *u);
 /* The transaction runs on the reader, and the unit may run in it there. */
-bool tx_stays_on_reader(const struct session *s, const struct unit *u);
+bool tx_stays_on_reader(struct session *s, const struct unit *u);
 /* Ends it there, to be begun again at the primary by tx_open. Only while the reader owes nothing.
  */
 void tx_leave_reader(struct session *s);

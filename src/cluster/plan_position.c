@@ -89,7 +89,9 @@ judge_alive(struct plan_turn *turn, int node_id)
     struct plan_node *node = &turn->plan->nodes[node_id];
     bool was_away = !was_fine(node);
 
-    if (node_id == turn->plan->operation.old_primary_id || !comes_back(turn, node_id))
+    if (node_id == turn->plan->operation.old_primary_id ||
+        (is_logical(turn) && node_id == turn->plan->operation.candidate_id) ||
+        !comes_back(turn, node_id))
         return;
     if (is_logical(turn) && node->asked_ns != 0 && node->answer.in_recovery) {
         plan_set_state(turn, node_id, NODE_QUARANTINED,
@@ -229,6 +231,9 @@ begin(struct plan_turn *turn, const struct plan_order *order, const char *why)
               "%s begins, epoch %llu: %s", lost ? "a failover" : "a switchover",
               (unsigned long long)plan->epoch, why);
     plan_set_state(turn, old_id, NODE_FENCED, "%s", why);
+    /* what was made to read from a subscriber is not for writing */
+    if (is_logical(turn))
+        plan_set_state(turn, order->wanted_id, NODE_FENCED, "it is to be the main node");
     begin_fencing(turn);
 }
 

@@ -101,9 +101,8 @@ judge_streaming(struct cluster_view *view, const struct cluster_freshness *fresh
     }
 }
 
-/* The main node of logical replication: by the configuration, whoever answers. */
-static int
-configured_main(const struct cluster_members *members)
+int
+cluster_configured_main(const struct cluster_members *members)
 {
     int lowest = -1;
 
@@ -131,7 +130,7 @@ serves(const struct cluster_freshness *freshness, const struct cluster_members *
 static int
 first_that_serves(const struct cluster_freshness *freshness, const struct cluster_members *members)
 {
-    int wanted_id = members->mode == CLUSTER_MODE_LOGICAL ? configured_main(members) : -1;
+    int wanted_id = members->mode == CLUSTER_MODE_LOGICAL ? cluster_configured_main(members) : -1;
 
     if (members->needs_judge)
         return -1;
@@ -159,7 +158,7 @@ judge_by_position(struct cluster_view *view, const struct cluster_freshness *fre
 
         node->role = first ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
         node->usable = first || (members->mode == CLUSTER_MODE_LOGICAL &&
-                                 (int)node_id != configured_main(members) &&
+                                 (int)node_id != cluster_configured_main(members) &&
                                  serves(freshness, members, node_id) &&
                                  (plan == NULL || plan_may_read(plan, (int)node_id)));
     }

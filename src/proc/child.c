@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "cache/admission.h"
 #include "cache/remote_calls.h"
+#include "cluster/carried.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -151,12 +152,30 @@ child_rebuild_view(struct child *c)
     io_timer_start(c->proc->io, &c->follow, 0, follow_primary, c);
 }
 
+/* Only as much of it as counts. */
+static void
+look_at_carried(struct child *c)
+{
+    const struct area *a = shared_carried(c->proc->shared);
+    uint64_t epoch;
+
+    if (c->carried == NULL || area_epoch(a) == c->carried_seen)
+        return;
+    do {
+        const struct cluster_carried *payload = area_peek(a, &epoch);
+        memcpy(c->carried, payload, carried_bytes(payload));
+    } while (!area_unchanged(a, epoch));
+    c->carried_seen = epoch;
+    c->host.carried_epoch++;
+}
+
 void
 child_look_at_freshness(struct child *c)
 {
     const struct area *a = shared_freshness(c->proc->shared);
     const struct area *n = shared_nodes(c->proc->shared);
 
+    look_at_carried(c);
     if (area_epoch(a) == c->freshness_epoch && area_epoch(n) == c->judged_epoch)
         return;
     if (area_epoch(n) != c->judged_epoch) {
@@ -573,6 +592,8 @@ child_new(struct proc *p)
         c->host.admission = admission_new();
         child_open_remote(c);
     }
+    if (p->config->backend_clustering_mode == CONFIG_MODE_LOGICAL_REPLICATION)
+        c->host.carried = c->carried = xcalloc(1, sizeof(*c->carried));
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -612,6 +633,7 @@ child_free(struct child *c)
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);
+    free(c->carried);
     free(c->judged);
     free(c->free_indexes);
     free(c->sessions);

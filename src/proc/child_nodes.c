@@ -211,12 +211,29 @@ accepts_by_position(const struct child *c, int node_id, const struct pool_identi
     return 0;
 }
 
+bool
+child_reads_only(void *ctx, int node_id)
+{
+    const struct child *c = ctx;
+    struct cluster_members members;
+
+    if (c->carried == NULL)
+        return false;
+    if (c->judged->judging && c->judged->plan.primary_id >= 0)
+        return node_id != c->judged->plan.primary_id;
+    cluster_members_from_config(&members, c->proc->config);
+    return node_id != cluster_configured_main(&members);
+}
+
 int
 child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct err *err)
 {
     const struct child *c = ctx;
     const struct plan *plan = &c->judged->plan;
 
+    if (who->reads_only != child_reads_only(ctx, node_id))
+        return err_set(err, "08001", "node %d has become another one than it was dialled as",
+                       node_id);
     if (!c->judged->judging)
         return 0;
     if (is_shut(c, node_id))

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "carried.h"
 #include "cluster/delay.h"
 #include "cluster/fresh.h"
 #include "cluster/nodes.h"
@@ -46,7 +47,26 @@ enum {
 };
 
 /* Columns of both questions. */
-enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNINFO, COL_LEVELS };
+enum {
+    COL_RECOVERY,
+    COL_LSN,
+    COL_TIMELINE,
+    COL_APPLIED,
+    COL_SYSTEM,
+    COL_RECEIVER,
+    COL_CONNINFO,
+    COL_LEVELS,
+};
+
+/* A subscriber's position: what the slowest of its enabled subscriptions has reported to have done
+ * with, so that all that was committed before is there. A worker says it when a keepalive has come,
+ * behind all that was sent before that. NULL while a worker does not run. From PostgreSQL 16 on
+ * helpers have rows, too. */
+#define APPLIED                                                                                    \
+    ", (SELECT w.latest_end_lsn FROM pg_catalog.pg_subscription AS s"                              \
+    " LEFT JOIN pg_catalog.pg_stat_subscription AS w ON w.subid = s.oid AND w.relid IS NULL"       \
+    " AND (pg_catalog.to_jsonb(w) ->> 'leader_pid') IS NULL"                                       \
+    " WHERE s.subenabled ORDER BY w.latest_end_lsn NULLS FIRST LIMIT 1)"
 
 #define POSITION                                                                                   \
     "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
@@ -57,17 +77,19 @@ enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNIN
     " (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::pg_catalog.text"              \
     " ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END"
 
-static const char how_far[] = POSITION;
+#define WHO                                                                                        \
+    ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"                            \
+    " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"                                       \
+    " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"                                     \
+    " (SELECT pg_catalog.string_agg(c, ' ') FROM (SELECT"                                          \
+    " pg_catalog.current_setting('default_transaction_isolation') AS c"                            \
+    " UNION ALL SELECT pg_catalog.substr(c, 31) FROM pg_catalog.pg_db_role_setting,"               \
+    " pg_catalog.unnest(setconfig) AS c"                                                           \
+    " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)"
 
-static const char who[] =
-    POSITION ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-             " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT pg_catalog.string_agg(c, ' ') FROM (SELECT"
-             " pg_catalog.current_setting('default_transaction_isolation') AS c"
-             " UNION ALL SELECT pg_catalog.substr(c, 31) FROM pg_catalog.pg_db_role_setting,"
-             " pg_catalog.unnest(setconfig) AS c"
-             " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)";
+/* The second ones in logical replication. */
+static const char *const how_far[] = {POSITION ", NULL", POSITION APPLIED};
+static const char *const who[] = {POSITION ", NULL" WHO, POSITION APPLIED WHO};
 
 /* At least one row. */
 static const char followers[] =
@@ -82,6 +104,7 @@ struct lag_node {
     struct io_timer due;
     struct io_timer delay_log;
     const char *question;
+    bool asks_who;             /* it tells who the node is, too */
     int64_t asked_ns;          /* when the running question was sent */
     int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
     bool again;                /* ask once more as soon as the running question has ended */
@@ -94,6 +117,7 @@ struct lag {
     struct dns *dns;
     struct passwd *passwords;
     struct orphans *orphans;
+    struct carried *carried;
     struct lag_node nodes[CLUSTER_NODES_MAX];
     struct cluster_freshness now;
     struct cluster_members members;
@@ -206,7 +230,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     }
     changed |= node->timeline != timeline;
     if (changed)
-        n->who_ns = n->question == who ? n->who_ns : 0;
+        n->who_ns = n->asks_who ? n->who_ns : 0;
     node->asked = node->reachable = 1;
     node->role = role;
     node->timeline = timeline;
@@ -376,8 +400,8 @@ ask_node(void *ctx)
     n->again = false;
     if (n->who_ns == 0)
         limit_ms += connect_ms > 0 ? connect_ms : CONNECT_MS;
-    n->question =
-        n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS ? who : how_far;
+    n->asks_who = n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS;
+    n->question = (n->asks_who ? who : how_far)[lag->members.mode == CLUSTER_MODE_LOGICAL];
     n->asked_ns = now_ns;
     ask_question(n->ask, n->question, limit_ms);
 }
@@ -452,7 +476,7 @@ on_answered(void *ctx, const struct ask_rows *rows)
         hear_nothing(n, &err);
         return;
     }
-    if (n->question == who) {
+    if (n->asks_who) {
         hear_who(n, rows);
         io_timer_start(n->lag->proc->io, &n->delay_log, DELAY_LOG_MS, log_delay, n);
     }
@@ -460,8 +484,9 @@ on_answered(void *ctx, const struct ask_rows *rows)
     if (measured(n)->role == NODE_ROLE_PRIMARY) {
         if (n->node_id == n->lag->view.primary_id)
             hear_primary(n, measured(n)->replay_lsn);
-        if (n->question == who) {
+        if (n->asks_who && n->lag->members.mode == CLUSTER_MODE_STREAMING) {
             n->question = followers;
+            n->asks_who = false;
             ask_question(n->ask, followers, QUESTION_MS);
         }
     }
@@ -516,7 +541,7 @@ judge_freshness(struct lag *lag)
             continue; /* in raw nobody replicates: positions have nothing to do with each other */
         node->delay_bytes = cluster_fresh_delay_bytes(&lag->history, node->replay_lsn);
         node->delay_us = cluster_fresh_delay_us(&lag->history, node->replay_lsn, now_ns);
-        if (node->timeline == lag->history_timeline)
+        if (node->timeline == lag->history_timeline || lag->members.mode == CLUSTER_MODE_LOGICAL)
             node->fresh_as_of_ns = cluster_fresh_as_of(&lag->history, node->replay_lsn);
     }
 }
@@ -644,7 +669,10 @@ configure(struct lag *lag)
 static void
 on_config(void *ctx, const struct config *before UNUSED)
 {
-    configure(ctx);
+    struct lag *lag = ctx;
+
+    configure(lag);
+    carried_look(lag->carried);
 }
 
 static void
@@ -730,8 +758,10 @@ lag_main(struct proc *p)
     proc_title(p, "looking for the primary");
     configure(lag);
     lag->orphans = orphans_new(p, lag->dns, &orphans_host, lag);
+    lag->carried = carried_new(p, lag->dns, &orphans_host, lag);
     proc_run(p, &ops, lag);
     orphans_free(lag->orphans);
+    carried_free(lag->carried);
     for (uint32_t id = 0; id < CLUSTER_NODES_MAX; id++) {
         ask_free(lag->nodes[id].ask);
         io_timer_stop(&lag->nodes[id].due);

@@ -10,7 +10,9 @@ clustering_modes(void **state)
     shows("backend_clustering_mode = raw", "backend_clustering_mode", "raw");
     refused("\nbackend_clustering_mode = native_replication",
             "test.conf:2: this \"backend_clustering_mode\" is not built yet");
-    refused("backend_clustering_mode = 'logical_replication'", "streaming_replication or raw");
+    shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
+          "logical_replication");
+    refused("backend_clustering_mode = 'slony'", "logical_replication or raw");
     refused("replication_mode = on", "\"replication_mode\" is not built yet");
     shows("replication_mode = off", "port", "9999");
 }

@@ -21,6 +21,7 @@
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
+#include "lag_questions.h"
 #include "orphans.h"
 #include "os/ask.h"
 #include "os/clock.h"
@@ -46,51 +47,6 @@ enum {
     NAME_BYTES = 64,
 };
 
-/* Columns of both questions. */
-enum {
-    COL_RECOVERY,
-    COL_LSN,
-    COL_TIMELINE,
-    COL_APPLIED,
-    COL_SYSTEM,
-    COL_RECEIVER,
-    COL_CONNINFO,
-    COL_LEVELS,
-};
-
-/* A subscriber's position: what the slowest of its enabled subscriptions has reported to have done
- * with, so that all that was committed before is there. A worker says it when a keepalive has come,
- * behind all that was sent before that. NULL while a worker does not run. From PostgreSQL 16 on
- * helpers have rows, too. */
-#define APPLIED                                                                                    \
-    ", (SELECT w.latest_end_lsn FROM pg_catalog.pg_subscription AS s"                              \
-    " LEFT JOIN pg_catalog.pg_stat_subscription AS w ON w.subid = s.oid AND w.relid IS NULL"       \
-    " AND (pg_catalog.to_jsonb(w) ->> 'leader_pid') IS NULL"                                       \
-    " WHERE s.subenabled ORDER BY w.latest_end_lsn NULLS FIRST LIMIT 1)"
-
-#define POSITION                                                                                   \
-    "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
-    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"           \
-    " ELSE pg_catalog.pg_current_wal_insert_lsn() END,"                                            \
-    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN"                                               \
-    " COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"                        \
-    " (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::pg_catalog.text"              \
-    " ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END"
-
-#define WHO                                                                                        \
-    ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"                            \
-    " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"                                       \
-    " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"                                     \
-    " (SELECT pg_catalog.string_agg(c, ' ') FROM (SELECT"                                          \
-    " pg_catalog.current_setting('default_transaction_isolation') AS c"                            \
-    " UNION ALL SELECT pg_catalog.substr(c, 31) FROM pg_catalog.pg_db_role_setting,"               \
-    " pg_catalog.unnest(setconfig) AS c"                                                           \
-    " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)"
-
-/* The second ones in logical replication. */
-static const char *const how_far[] = {POSITION ", NULL", POSITION APPLIED};
-static const char *const who[] = {POSITION ", NULL" WHO, POSITION APPLIED WHO};
-
 /* At least one row. */
 static const char followers[] =
     "SELECT application_name, state, sync_state,"
@@ -104,7 +60,8 @@ struct lag_node {
     struct io_timer due;
     struct io_timer delay_log;
     const char *question;
-    bool asks_who;             /* it tells who the node is, too */
+    bool asks_who; /* it tells who the node is, too */
+    bool sees_origins;
     int64_t asked_ns;          /* when the running question was sent */
     int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
     bool again;                /* ask once more as soon as the running question has ended */
@@ -190,6 +147,7 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
                                  sizeof(n->follower)))
         n->follower[0] = '\0';
     levels = ask_value(rows, 0, COL_LEVELS);
+    n->sees_origins = ask_value(rows, 0, COL_SEES_ORIGINS)[0] == 't';
     node->read_committed = strcmp(levels, "read committed") == 0;
     node->serializable = strstr(levels, "serializable") != NULL;
     n->who_ns = n->asked_ns;
@@ -210,6 +168,15 @@ hear_primary(struct lag_node *n, uint64_t lsn)
     cluster_fresh_note(&lag->history, n->asked_ns, cluster_fresh_target(lsn, 0, 0));
 }
 
+/* A subscriber's place is in the main node's WAL, its own WAL says nothing. */
+static uint32_t
+position_column(const struct lag_node *n)
+{
+    return n->lag->members.mode == CLUSTER_MODE_LOGICAL && n->node_id != n->lag->view.primary_id
+               ? COL_APPLIED
+               : COL_LSN;
+}
+
 static void
 hear_position(struct lag_node *n, const struct ask_rows *rows)
 {
@@ -220,7 +187,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     bool changed = !node->asked || !node->reachable || node->role != role;
     uint64_t lsn = 0;
 
-    num_parse_lsn(ask_value(rows, 0, COL_LSN), &lsn);
+    num_parse_lsn(ask_value(rows, 0, position_column(n)), &lsn);
     if (changed) {
         log_info("node %d \"%s:%d\" is up and a %s", n->node_id,
                  n->lag->proc->config->backends[n->node_id].hostname,
@@ -401,7 +368,8 @@ ask_node(void *ctx)
     if (n->who_ns == 0)
         limit_ms += connect_ms > 0 ? connect_ms : CONNECT_MS;
     n->asks_who = n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS;
-    n->question = (n->asks_who ? who : how_far)[lag->members.mode == CLUSTER_MODE_LOGICAL];
+    n->question = lag_question(n->asks_who, lag->members.mode == CLUSTER_MODE_LOGICAL,
+                               n->sees_origins && n->who_ns != 0);
     n->asked_ns = now_ns;
     ask_question(n->ask, n->question, limit_ms);
 }

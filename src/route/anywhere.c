@@ -82,7 +82,8 @@ is_of_catalog(const struct sql_name *type)
 bool
 route_runs_anywhere(const struct sql_statement *st)
 {
-    if (st->kind == SQL_EXPLAIN || st->system_columns || st->samples || st->system_catalog)
+    if (st->kind == SQL_EXPLAIN || st->system_columns || st->tells_tables || st->samples ||
+        st->system_catalog)
         return false;
     for (uint32_t n = 0; n < st->function_count; n++) {
         if (!is_of_none(&st->functions[n]))

@@ -41,6 +41,14 @@ int http_door_forget(struct http_door *d, struct err *err);
 enum http_verdict http_door_judge(struct http_door *d, const struct http_request *r,
                                   enum config_http_public need, struct err *why_r);
 
+/* The same for who asks with the token of a login that has been proved before: whether it may cross
+ * this connection, and whether anybody can have logged in. HTTP_LET_IN or HTTP_REFUSE. */
+enum http_verdict http_door_takes_logins(const struct http_door *d, const struct http_request *r,
+                                         struct err *why_r);
+
+/* Of a request with a user: has this password been right before? It costs nothing to say so. */
+bool http_door_knows(const struct http_door *d, const struct http_request *r);
+
 /* Does the Host header name this machine: "localhost" or an address, with or without a port? A page
  * from elsewhere that a browser here has been led to by a name of its own does not. */
 bool http_host_is_local(const char *host);

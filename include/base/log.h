@@ -45,6 +45,7 @@ struct log_context {
     const char *application;
     const char *database;
     const char *user;
+    const char *remote;              /* "host:port", "[local]"; NULL: not known */
     const struct log_limits *limits; /* NULL: those of the process */
 };
 
@@ -59,6 +60,11 @@ void log_set_level(enum log_level level);
 void log_set_verbosity(enum log_verbosity verbosity);
 bool log_enabled(enum log_level level);
 
+/* Each message is one line with an object of JSON in it (base/log_json.h); the prefix does not
+ * count. Off at first. */
+void log_set_json(bool json);
+bool log_is_json(void);
+
 /* Copied. At most 255 bytes count. */
 void log_set_prefix(const char *log_line_prefix);
 
@@ -68,10 +74,22 @@ void log_set_process(const char *name);
 /* NULL when no session is being served. Returns the context that was set before. */
 const struct log_context *log_set_context(const struct log_context *ctx);
 
-/* Control characters in the text become blanks: a message is one line. */
+/* Control characters in a text become blanks: a message is one line. */
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* An error as much of it as the verbosity says, each part in a line: message, DETAIL, HINT. */
+/* A message and what belongs to it. NULL or "": there is none. */
+struct log_parts {
+    const char *sqlstate;
+    const char *message;
+    const char *detail;
+    const char *hint;
+    uint64_t query_id; /* 0: none; for JSON */
+};
+
+/* As much of it as the verbosity says: as text each part in a line, message, DETAIL, HINT. */
+void log_parts(enum log_level level, const struct log_parts *parts);
+
+/* The same for an error. */
 struct err;
 void log_error_parts(enum log_level level, const struct err *err);
 

@@ -137,6 +137,10 @@ struct catalog_name {
  * never did. */
 typedef bool catalog_name_fn(void *ctx, const struct catalog_name *name);
 bool catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx);
+/* The same of operators and types alone. */
+bool catalog_each_other_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx);
+/* Is it pg_catalog? */
+bool catalog_is_system(struct sql_text schema);
 
 /* Does the query cache need to know the tables behind names? */
 bool catalog_asks_tables(const struct catalog *c);

@@ -74,4 +74,21 @@ bool catalog_question_row(struct catalog_question *q, const struct catalog *c, c
 void catalog_question_done(struct catalog_question *q, struct catalog *c,
                            const struct catalog_login *login, struct catalog_scope *scope);
 
+/* ---- between the files of this room ---------------------------------------------------------- */
+
+/* Adds a name once; too many of them set `overflow`. */
+void catalog_question_add_name(struct catalog_question *q, const struct catalog_name *name);
+/* The n-th name, from 0 on. Borrowed until one is added. */
+struct catalog_name catalog_question_name(const struct catalog_question *q, uint32_t n);
+
+/* The statements in front of a question, with settings as catalog_question_sql() has them. ROLLBACK
+ * ends what they begin. */
+void catalog_question_begin(const char *settings, size_t len, struct buf *sql);
+/* The columns of a DataRow's body that has `count` of them; data of a null one is NULL. False when
+ * it is cut, or longer. */
+bool catalog_question_columns(const uint8_t *body, size_t len, struct sql_text *columns,
+                              uint16_t count);
+/* "WITH RECURSIVE wanted(...) AS (...)," with a row for each name. */
+void catalog_question_wanted(const struct catalog_question *q, struct buf *sql);
+
 #endif

@@ -26,6 +26,7 @@ struct node_freshness {
     uint64_t replay_lsn;    /* standby: replayed; primary: insert position */
     int64_t fresh_as_of_ns; /* CLOCK_MONOTONIC; everything committed before is replayed; 0 unknown;
                              * INT64_MAX for the primary */
+    int64_t heard_ns;       /* CLOCK_MONOTONIC; it was asked after that for what it said last */
     uint64_t delay_bytes;   /* behind the primary */
     int64_t delay_us;
     int64_t changed_at_us;           /* wall clock: last change of reachable or role */
@@ -55,6 +56,7 @@ struct cluster_node {
     bool serializable;   /* ... somebody's transactions, also of one statement, are that */
     double weight;       /* backend_weight as configured; 0 gets no balanced reads */
     int64_t fresh_as_of_ns;
+    int64_t heard_ns; /* as in struct node_freshness */
     uint64_t delay_bytes;
     int64_t delay_us;
 };
@@ -164,6 +166,9 @@ struct cluster_pick {
     bool standbys_only;
     struct cluster_set exclude;
 };
+
+/* Has every usable node said where it stands, asked after this moment (CLOCK_MONOTONIC)? */
+bool cluster_has_heard(const struct cluster_view *view, int64_t since_ns);
 
 /* True when the node is not drained and may serve a read under these conditions, whatever its
  * weight. */

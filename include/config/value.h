@@ -56,6 +56,14 @@ void list_copy(struct config_list *dst, const struct config_list *src, struct ar
 /* -1 unless the text is an extended regular expression of reasonable cost. */
 int regex_check(const char *pattern, struct err *err);
 
+/* As a file has them: src/config/words.c */
+/* A quoted word without its quotes and escapes, in the arena; NULL when it would hold a NUL. */
+char *value_unquote(const char *quoted, size_t quoted_len, struct arena *arena);
+/* Adds the text in quotes, with all that could be misread written as an escape. */
+void value_quote(const char *text, struct buf *out);
+/* Adds the words as a comment with lines of at most 78 columns, each behind `# `. */
+void value_comment(const char *text, struct buf *out);
+
 /* A text in quotes for a message: control characters replaced, cut when long. Adds. */
 void value_quote_short(const char *text, struct buf *out);
 

@@ -22,12 +22,14 @@ struct config;
 struct config_overrides;
 struct hba_reader;
 struct shared;
+struct statement_stats;
 
 /* What the asking process knows. All borrowed. */
 struct inspect_input {
     const struct config *config;
     struct shared *shared;
-    struct cache_shared *cache; /* NULL: there is no query cache */
+    struct cache_shared *cache;         /* NULL: there is no query cache */
+    struct statement_stats *statements; /* NULL: they are not counted */
     const struct cluster_freshness *freshness;
     const struct cluster_view *view;
     const struct cluster_nodes *nodes;   /* NULL: nobody judges */

@@ -16,6 +16,9 @@ void metrics_clients(const struct inspect_input *in, struct metrics *m);
 /* Histograms, by node. */
 void metrics_times(const struct inspect_input *in, struct metrics *m);
 
+/* The list of statements. Nothing where none are counted. */
+void metrics_statements(const struct inspect_input *in, struct metrics *m);
+
 /* The query cache. Nothing where there is none. */
 void metrics_cache(const struct inspect_input *in, struct metrics *m);
 

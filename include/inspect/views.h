@@ -23,6 +23,10 @@ int64_t views_changed_at_us(const struct inspect_input *in, uint32_t node_id);
 /* What was counted of it over all children, also those that have ended. */
 struct node_counters views_count_node(struct shared *shared, uint32_t node_id);
 
+/* Adds how long things took at it, over all children, also those that have ended. */
+void views_add_times(const struct inspect_input *in, uint32_t node_id,
+                     struct histogram *statements_io, struct histogram *waits_io);
+
 /* The next server slot of a child that is used, from *at_io on; NULL behind the last. */
 const struct server_slot *views_next_server(struct shared *shared, uint32_t child_no,
                                             uint32_t *at_io);

@@ -180,6 +180,12 @@ int shared_writes_fd(const struct shared *sh);
 void shared_set_lag_sleeps(struct shared *sh, bool sleeps);
 bool shared_lag_sleeps(const struct shared *sh);
 
+/* Sessions wait to hear where all nodes stand, asked after this moment (CLOCK_MONOTONIC): told by
+ * children, each of which says so in its slot (awaits_positions) and wakes lag when it had not;
+ * lag wakes those children whenever it has heard something. 0: nobody has ever waited. */
+void shared_want_positions(struct shared *sh, int64_t since_ns);
+int64_t shared_positions_wanted_ns(const struct shared *sh);
+
 /* ---- whether clients are taken: told by the parent, asked by children -------------------------
  */
 

@@ -97,13 +97,14 @@ struct group_slot {
 /* One child. The arrays lie behind it, child_max_clients long, servers twice as long, groups
  * GROUPS_MAX: touched only as far as they are used. */
 struct child_slot {
-    _Atomic uint32_t sessions;   /* clients now */
-    _Atomic uint32_t admitted;   /* of these, who counts for max_client_connections */
-    _Atomic uint32_t accepting;  /* 0 when it is another's turn, or it is full or retiring */
-    _Atomic uint32_t busy;       /* it used most of a CPU in the last second */
-    _Atomic uint32_t waiters;    /* clients and questions that wait for a server connection */
-    _Atomic uint32_t groups;     /* it has used those with lower numbers */
-    _Atomic uint32_t holds_seen; /* the epoch of ipc/holds.h that it has acted on */
+    _Atomic uint32_t sessions;         /* clients now */
+    _Atomic uint32_t admitted;         /* of these, who counts for max_client_connections */
+    _Atomic uint32_t accepting;        /* 0 when it is another's turn, or it is full or retiring */
+    _Atomic uint32_t busy;             /* it used most of a CPU in the last second */
+    _Atomic uint32_t waiters;          /* clients and questions that wait for a server connection */
+    _Atomic uint32_t groups;           /* it has used those with lower numbers */
+    _Atomic uint32_t awaits_positions; /* ipc/shared.h, shared_want_positions */
+    _Atomic uint32_t holds_seen;       /* the epoch of ipc/holds.h that it has acted on */
     /* The epoch of the node area's fence (cluster/nodes.h) that it has acted on: it has no
      * connection any more to what was the primary before. 0: it does not say. */
     _Atomic uint64_t fenced_epoch;

@@ -30,10 +30,11 @@ enum pending_kind {
 
 struct pending_entry {
     uint8_t kind;   /* enum pending_kind */
-    bool skip;      /* the answer is not for the client */
-    bool fake;      /* the server was not asked: ParseComplete and CloseComplete are made here */
-    bool heard;     /* with skip: the owner is told of the rows, which come whole */
+    bool skip : 1;  /* the answer is not for the client */
+    bool fake : 1;  /* the server was not asked: ParseComplete and CloseComplete are made here */
+    bool heard : 1; /* with skip: the owner is told of the rows, which come whole */
     uint16_t flags; /* the owner's */
+    uint32_t note;  /* the owner's, as the tag; 0: none */
     void *tag;      /* the owner's; handed back when the entry is settled */
 };
 
@@ -61,7 +62,8 @@ struct pending_step {
     struct pending_entry ended;
 };
 
-/* Called for each entry with a tag that is settled: done, or dropped because of an error. */
+/* Called for each entry with a tag or a note that is settled: done, or dropped because of an error.
+ */
 typedef void pending_settled_fn(void *ctx, const struct pending_entry *e, bool done);
 
 void pending_init(struct pending *p);

@@ -55,7 +55,7 @@ struct server_ops {
     bool (*error)(void *ctx, struct server *s, const struct err *err);
     /* A row of what server_ask asked for: the whole DataRow message. */
     void (*row)(void *ctx, struct server *s, const uint8_t *msg, size_t len);
-    /* An entry with a tag was answered (done) or dropped because of an error. */
+    /* An entry with a tag or a note was answered (done) or dropped because of an error. */
     void (*settled)(void *ctx, struct server *s, const struct pending_entry *e, bool done);
     /* ReadyForQuery came, and was passed on when it is for the client. */
     void (*cycle_end)(void *ctx, struct server *s, const struct pending_entry *e, bool failed);
@@ -96,8 +96,10 @@ struct server {
     uint32_t pass_left; /* bytes of a long message still to come */
     uint32_t backend_pid;
     uint32_t cancel_key_len;
-    uint32_t version; /* 150018 */
-    uint32_t cancels; /* cancel requests under way */
+    uint32_t version;   /* 150018 */
+    uint32_t cancels;   /* cancel requests under way */
+    uint64_t data_rows; /* that came since the last end of an answer */
+    uint64_t rows;      /* the owner's: what the server has said of rows, of entries with a note */
     int16_t node_id;
     uint8_t state;   /* enum server_state */
     char tx_status;  /* of the last ReadyForQuery: I, T, E */
@@ -117,6 +119,7 @@ struct server {
     bool watched;                /* the owner is told of each message */
     uint8_t heard_type;          /* the owner's: of the last of them, */
     uint32_t heard_again;        /* and how many more of the same kind it has not told of */
+    bool note_failed;            /* the owner's: what has a note has failed in the running cycle */
     bool spoilt;                 /* the owner's: it may have what no DISCARD takes away, such as a
                                   * temporary schema */
     struct err fatal;            /* what the server said when it ended the connection */
@@ -129,6 +132,10 @@ struct server {
 
 /* Something is on its way to the server: puts what it will answer into the queue. */
 void server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag);
+
+/* The same for the client's, with a note. */
+void server_expect_noted(struct server *s, enum pending_kind kind, uint16_t flags, void *tag,
+                         uint32_t note);
 
 /* Its unnamed statement is this one now. A Query has none behind it. */
 void server_set_unnamed(struct server *s, struct prepared *prepared);

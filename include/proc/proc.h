@@ -32,6 +32,7 @@
 #include <stdbool.h>
 
 struct cache_shared;
+struct statement_stats;
 struct config;
 struct proc_frame;
 
@@ -56,7 +57,8 @@ struct proc {
     const struct config *config; /* the current generation, frozen; changes only in on_config */
     uint64_t config_generation;
     struct shared *shared;
-    struct cache_shared *cache; /* cache/shared.h; NULL: there is no query cache */
+    struct cache_shared *cache;         /* cache/shared.h; NULL: there is no query cache */
+    struct statement_stats *statements; /* NULL: they are not counted */
     struct inboxes *inboxes;
     struct wakes *wakes;
     const struct proc_files *files;

@@ -24,6 +24,7 @@ enum command_word {
     COMMAND_DRAIN,
     COMMAND_UNDRAIN,
     COMMAND_COMPARE,
+    COMMAND_MIGRATE,
 };
 
 enum { COMMAND_UPGRADE_LIMIT_S = 60 };
@@ -39,10 +40,12 @@ struct command {
     bool clear_oidmaps;  /* forget what the query cache knows of tables */
     bool help;
     bool version;
-    const char *object; /* what the word is about: a database, a node; NULL: nothing */
+    const char *object; /* what the word is about: a database, a node, a file; NULL: nothing */
     char **objects;     /* of compare: databases; none: all */
     int object_count;
     const char *nodes;       /* of compare: numbers with commas; NULL: all */
+    const char *from;        /* of migrate: whose file it is; NULL: to be seen */
+    const char *part;        /* of migrate: which new file; NULL: pgpool.conf */
     int timeout_s;           /* of upgrade, pause, drain, compare; 0: none was given */
     const char *program;     /* absolute path of this program (os/exec.h); NULL: not known */
     struct proc_files files; /* absolute paths */
@@ -67,6 +70,9 @@ int control_hold(const struct command *cmd);
 
 /* Compares the nodes' databases; 3: there are differences. */
 int control_compare(const struct command *cmd);
+
+/* Prints a new file from an old one of Pgpool-II or PgBouncer. */
+int control_migrate(const struct command *cmd);
 
 /* Loads the configuration and prints what was found to stderr; NULL when it holds a fault. */
 struct config *control_load(const struct command *cmd);

@@ -12,6 +12,7 @@
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
+ * timed.c    how long statements take
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
  * carried.c  which subscribers have what a read reads
@@ -217,6 +218,16 @@ struct local_portal {
     char bytes[]; /* the portal's name, the statement's text */
 };
 
+/* What is timed (timed.c). */
+struct session_timed {
+    uint64_t who;    /* a number of database and user; 0: not made yet */
+    int64_t step_ns; /* when the statement that ends next was sent, or the one before it ended */
+    uint64_t bound_serial;
+    uint32_t bound;    /* the place of what the last Bind named, for its Execute; 0: none */
+    char **words;      /* of statements under way, where values are to be logged; NULL: none yet */
+    char *bound_words; /* of the last Bind; NULL: none */
+};
+
 struct session_cache;
 struct session_login;
 struct session_own;
@@ -258,10 +269,13 @@ struct session {
     uint32_t pass_left;  /* of a long message from the client */
     int16_t reader_node; /* load_balance_node, -1: not chosen */
     bool pass_drop;
+    uint8_t reason;             /* enum route_reason of the unit that is sent */
     struct route_wish wish;     /* of the redirect preference lists */
     struct cluster_set refused; /* nodes that did not take this session's login for reads */
     int64_t refused_ns;         /* when the last of them did not */
     int64_t last_write_ns;
+    int64_t look_ns; /* from when on others' writes must be seen, 0: not decided; for one of several
+                      * pgpools */
     int64_t active_ns; /* the client's last sign of life */
     int64_t sent_ns;   /* when the unit left that is answered next, or the answer before it came */
     struct buf in;     /* what the client sent and is not handled */
@@ -278,12 +292,13 @@ struct session {
     uint64_t image_seq;
     struct session_tx tx;
     struct session_retry retry;
-    struct pool_waiter waiter; /* for a server connection */
-    bool has_real;             /* some statement of it may have `real` */
-    bool waited_out;           /* none became free in time */
-    bool on_hold;              /* in the host's list of those, by lookup_link */
-    int64_t outage_ns;         /* since when it waits for a primary; 0: it does not */
-    struct lookup *lookup;     /* the question to the catalog that it waits for */
+    struct session_timed *timed; /* NULL: none of its statements were timed */
+    struct pool_waiter waiter;   /* for a server connection */
+    bool has_real;               /* some statement of it may have `real` */
+    bool waited_out;             /* none became free in time */
+    bool on_hold;                /* in the host's list of those, by lookup_link */
+    int64_t outage_ns;           /* since when it waits for a primary; 0: it does not */
+    struct lookup *lookup;       /* the question to the catalog that it waits for */
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */
@@ -387,6 +402,9 @@ void startup_server_failed(struct session *s, const struct server *server, const
 void startup_go_on(struct session *s); /* it was on hold */
 /* What pool_limits says for its database and user. */
 void startup_take_limits(struct session *s);
+
+/* Stalls it until all nodes have said where they stand, asked after s->look_ns, or for so long. */
+void hold_for_positions(struct session *s, int64_t limit_ms);
 
 /* hold.c */
 /* Must it wait before it gets a connection to the node (-1: none is known; SESSION_ANY_NODE: to
@@ -580,6 +598,19 @@ bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
+
+/* timed.c: nothing but with times_statements */
+/* A statement leaves: what its entry is to have as its note. The text is that of the facts. */
+uint32_t timed_query(struct session *s, const struct sql_facts *f, const char *text, size_t len);
+/* st: what the Bind names; NULL: nobody knows. */
+void timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, uint32_t len);
+uint32_t timed_execute(struct session *s); /* 0: nothing is counted */
+/* An entry with a note is settled. */
+void timed_settled(struct session *s, struct server *server, const struct pending_entry *entry,
+                   bool done);
+/* It was answered from the query cache. */
+void timed_cached(struct session *s, uint64_t identity, const char *text, size_t len);
+void timed_fini(struct session *s);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */

@@ -30,6 +30,8 @@ struct config_overrides;
 struct cluster_carried;
 struct tls_context;
 struct session;
+struct sql_normal;
+struct statement_tallies;
 
 enum session_consistency {
     SESSION_SEES_ITS_OWN, /* what it wrote, and what was written before it began */
@@ -68,6 +70,9 @@ struct session_options {
     bool log_per_node_statement;
     bool notice_per_node_statement; /* and client_min_messages lets notices through */
     bool log_client_messages;
+    bool times_statements;        /* for statistics or for the log */
+    bool log_duration_values;     /* with literals and parameters */
+    int64_t log_min_duration_ns;  /* INT64_MAX: none is logged for its duration */
     uint8_t log_backend_messages; /* enum config_backend_messages */
     bool warns;                   /* client_min_messages lets warnings through */
     bool cache;                   /* memory_cache_enabled */
@@ -110,10 +115,12 @@ struct session_host {
     struct tls_context *tls; /* what clients are offered; NULL: nothing */
     struct memo *memo;       /* what `catalog` knows */
     struct catalog *catalog;
-    struct cache_shared *cache;  /* NULL: there is no query cache */
-    struct doubts *doubts;       /* this process's, with `cache` */
-    struct cache_tally *tally;   /* the same */
-    struct admission *admission; /* the same */
+    struct cache_shared *cache;        /* NULL: there is no query cache */
+    struct doubts *doubts;             /* this process's, with `cache` */
+    struct cache_tally *tally;         /* the same */
+    struct admission *admission;       /* the same */
+    struct statement_tallies *tallies; /* what statements have cost, and their texts */
+    struct sql_normal *normal;         /* NULL until it is needed */
     struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
     int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
     size_t collected_bytes;      /* of answers that sessions are keeping */
@@ -126,6 +133,8 @@ struct session_host {
     int suspect_node;                 /* has just failed to take a connection; -1: none */
     int64_t suspect_until_ns;         /* until then nobody else tries it */
     struct io_timer suspect;          /* somebody does then */
+    bool awaits_positions;            /* one of those on hold does */
+    struct io_timer positions;        /* who waits for them goes on without */
     struct catalog_question question; /* the next one, while a unit is looked at */
     int64_t lookup_failed_ns;         /* when none could be asked */
     uint64_t tickets;                 /* numbers of connections that sequences were drawn on */
@@ -150,6 +159,11 @@ struct session_host {
     void (*wrote)(void *ctx, int64_t at_ns);
     /* The moment of the last write by anybody, 0: none. */
     int64_t (*last_write)(void *ctx);
+    /* Others write to this cluster, too: what they have written, the primary alone knows. */
+    bool is_one_of_several;
+    /* Has all nodes asked where they stand. Then session_hosts_positions_known, which may be called
+     * for other reasons, too. */
+    void (*want_positions)(void *ctx, int64_t since_ns);
     /* The view may be older than what is known: looks again, true when it has changed. */
     bool (*refresh)(void *ctx);
     /* Must who needs a connection of this database to this node (-1: none is known;
@@ -205,6 +219,8 @@ void session_follow_primary(struct session *s);
 
 /* Something is paused or drained now: what the session has there and need not have goes. */
 void session_holds_changed(struct session *s);
+/* Lag may have heard where the nodes stand now; the view is up to date. */
+void session_hosts_positions_known(struct session_host *host);
 /* Something is not, or the cluster has changed: those on hold are looked at again. From the event
  * loop. */
 void session_hosts_held_go_on(struct session_host *host);

@@ -31,6 +31,7 @@ enum sql_command_verb {
     SQL_COMMAND_RELOAD,
     SQL_COMMAND_ROTATE_LOG,
     SQL_COMMAND_INVALIDATE_CACHE, /* INVALIDATE QUERY CACHE */
+    SQL_COMMAND_RESET_STATEMENTS, /* RESET STATEMENTS */
     SQL_COMMAND_EXPLAIN_LOGIN,    /* EXPLAIN LOGIN name, value: database, address; over_ssl */
 };
 

@@ -117,6 +117,10 @@ struct sql_determined {
     struct err reason; /* of UNEQUAL: 0A000, with a hint that says what to change */
 };
 
+/* Does this function of PostgreSQL's own give and do the same on all servers, however often it is
+ * called and in which order? args as in struct sql_function. */
+bool sql_function_equal(struct sql_text name, uint8_t args);
+
 struct sql_determinism;
 
 /* One per process. */

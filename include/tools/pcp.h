@@ -44,6 +44,9 @@ int pcp_fail(const struct pcp *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Logs in; NULL after a message. The caller's, for PQfinish. */
 PGconn *pcp_connect(const struct pcp *p);
 
+/* The same without a question and without a message: PQstatus tells. */
+PGconn *pcp_try(const struct pcp *p);
+
 /* Runs it to its end, however long that takes; notices are printed as they come, and an interrupt
  * cancels it. NULL after a message. */
 PGresult *pcp_run(const struct pcp *p, PGconn *conn, const char *sql);

@@ -28,6 +28,7 @@ enum wd_rule {
     WD_RULE_COMMIT_BEFORE_ACT,   /* steps wait for their commit */
     WD_RULE_CONSENSUS,           /* one member's word kills nobody */
     WD_RULE_ADDRESS_LIFETIME,    /* the address ends with the lease */
+    WD_RULE_LEFT_IS_UP,          /* what an earlier process brought up counts as up */
     WD_RULE_DOWN_BEFORE_RESIGN,  /* it is taken down before anybody else may have it */
     WD_RULE_UNSURE_IS_NO,        /* a commit without an answer is not done */
     WD_RULES

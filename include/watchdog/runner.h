@@ -8,8 +8,8 @@
  * words parted by blanks, $_IP_$ and $_LIFETIME_$ replaced. With $_LIFETIME_$ in if_up_cmd the
  * address is up until the moment that the watchdog says, less up to a second, and the kernel takes
  * it away then, whatever has become of us. Without it a guardian, a small process of its own,
- * waits for our end and runs if_down_cmd then. What an earlier life has left up is taken down,
- * with a lifetime only when that has passed and it is still there.
+ * waits for our end and runs if_down_cmd then. What an earlier life has left up is taken down
+ * first.
  */
 #ifndef WATCHDOG_RUNNER_H
 #define WATCHDOG_RUNNER_H
@@ -26,9 +26,13 @@ struct wd_runner_ops {
     void (*address_ended)(void *ctx, bool done);
 };
 
-/* config is read during the call alone; io and ops must outlive the runner. */
+/* config is read during the call alone; io and ops must outlive the runner. Begins to take down
+ * what was left up. */
 struct wd_runner *wd_runner_new(struct io *io, const struct config *config,
                                 const struct wd_runner_ops *ops, void *ctx);
+
+/* Is the address up on this host, before there is a runner? For struct wd_config. */
+bool wd_runner_address_is_left(const struct config *config);
 
 /* No callback runs any more. An address that is up then stays as long as its lifetime, or is taken
  * down by the guardian. NULL is allowed. */

@@ -35,6 +35,7 @@ struct wd_config {
     struct cluster_set nodes; /* that are configured */
     bool consensus;           /* failover_require_consensus */
     bool address;             /* delegate_ip is set */
+    bool address_left;        /* for wd_init: it is up, from an earlier process's life */
     bool keep_address;        /* wd_on_etcd_loss = keep */
     int64_t lost_member_ns;   /* wd_lost_node_removal_timeout; 0: never */
     /* of wd_lease_ttl: wd_config_times */

@@ -18,6 +18,7 @@
 #include "cache/shared.h"
 #include "config/config.h"
 #include "ipc/shared.h"
+#include "ipc/statement_stats.h"
 #include "wire/build.h"
 
 #include <openssl/crypto.h>
@@ -38,7 +39,8 @@ static const struct {
     [SQL_COMMAND_STOP] = {"STOP", 0},
     [SQL_COMMAND_RELOAD] = {"RELOAD", 0},
     [SQL_COMMAND_ROTATE_LOG] = {"ROTATE LOG", 0},
-    [SQL_COMMAND_INVALIDATE_CACHE] = {"INVALIDATE QUERY CACHE", 0}, /* done here */
+    [SQL_COMMAND_INVALIDATE_CACHE] = {"INVALIDATE QUERY CACHE", 0}, /* done here, */
+    [SQL_COMMAND_RESET_STATEMENTS] = {"RESET STATEMENTS", 0},       /* and this */
 };
 
 /* ---- what is asked for ---- */
@@ -79,6 +81,12 @@ order_find(struct admin_client *c, const struct sql_command *command, struct ord
             return err_set(err, "55000",
                            "there is no query cache to invalidate: \"memory_cache_enabled\" was "
                            "off when pgpool was started");
+        break;
+    case SQL_COMMAND_RESET_STATEMENTS:
+        if (c->admin->input->statements == NULL)
+            return err_set(err, "55000",
+                           "no statements are counted: \"pool_statements_max\" was 0 when pgpool "
+                           "was started");
         break;
     case SQL_COMMAND_SWITCHOVER:
         break;
@@ -186,6 +194,18 @@ stop_now(void *ctx)
     io_timer_start(a->io, &a->stop, ASK_AGAIN_MS, stop_now, a);
 }
 
+/* A child that gives a place to a new statement is done in no time. */
+static void
+reset_statements(void *ctx)
+{
+    struct admin_client *c = ctx;
+
+    if (statement_stats_reset(c->admin->input->statements, SLOT_PCP))
+        finish(c, NULL);
+    else
+        io_timer_start(c->admin->io, &c->order.timer, FLUSH_MS, reset_statements, c);
+}
+
 static void
 begin(void *ctx)
 {
@@ -196,6 +216,10 @@ begin(void *ctx)
     if (c->order.request.verb == SQL_COMMAND_INVALIDATE_CACHE) {
         versions_raise_all(a->input->cache->versions);
         finish(c, NULL);
+        return;
+    }
+    if (c->order.request.verb == SQL_COMMAND_RESET_STATEMENTS) {
+        reset_statements(c);
         return;
     }
     if (c->order.request.order == ORDER_RELOAD && a->host.check_files(a->host.ctx, &err) != 0) {

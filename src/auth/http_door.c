@@ -111,6 +111,31 @@ refuse(const struct http_request *r, const char *hint, struct err *why_r)
     return HTTP_REFUSE;
 }
 
+bool
+http_door_knows(const struct http_door *d, const struct http_request *r)
+{
+    uint8_t tag[HTTP_TAG_BYTES];
+
+    return tag_of(&d->proved, r, tag) && was_proved(&d->proved, tag);
+}
+
+static enum http_verdict
+refuse_clear(const struct http_request *r, struct err *why_r)
+{
+    return refuse(r,
+                  "A user of pcp.conf may see it, but the password would cross the network in "
+                  "the clear: set \"http_ssl_cert\" and \"http_ssl_key\".",
+                  why_r);
+}
+
+enum http_verdict
+http_door_takes_logins(const struct http_door *d, const struct http_request *r, struct err *why_r)
+{
+    if (d->users == NULL)
+        return refuse(r, "There is no pcp.conf, and so nobody who could log in.", why_r);
+    return r->is_tls || sock_is_loopback(&r->peer) ? HTTP_LET_IN : refuse_clear(r, why_r);
+}
+
 enum http_verdict
 http_door_judge(struct http_door *d, const struct http_request *r, enum config_http_public need,
                 struct err *why_r)
@@ -126,10 +151,7 @@ http_door_judge(struct http_door *d, const struct http_request *r, enum config_h
     if (d->users == NULL)
         return HTTP_LET_IN;
     if (!r->is_tls && !is_here)
-        return refuse(r,
-                      "A user of pcp.conf may see it, but the password would cross the network in "
-                      "the clear: set \"http_ssl_cert\" and \"http_ssl_key\".",
-                      why_r);
+        return refuse_clear(r, why_r);
     if (r->user != NULL && proves(d, r))
         return HTTP_LET_IN;
     err_set(why_r, "28P01",

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "base/err.h"
+#include "base/log_json.h"
 #include "base/str.h"
 
 #include <stdarg.h>
@@ -24,6 +25,7 @@ static struct {
     char process[NAME_MAX_BYTES];
     const struct log_context *ctx;
     uint64_t line_number;
+    bool json;
 } state = {
     .limits = {LOG_LEVEL_WARNING, LOG_DEFAULT}, .prefix = "%m: %a pid %p: ", .process = "main"};
 
@@ -72,6 +74,18 @@ log_set_prefix(const char *log_line_prefix)
 }
 
 void
+log_set_json(bool json)
+{
+    state.json = json;
+}
+
+bool
+log_is_json(void)
+{
+    return state.json;
+}
+
+void
 log_set_process(const char *name)
 {
     str_copy(state.process, sizeof(state.process), name);
@@ -99,6 +113,18 @@ print_time(char *dst, size_t room, bool with_ms)
     if (with_ms && room - len > 4)
         len += (size_t)snprintf(dst + len, room - len, ".%03ld", now.tv_nsec / 1000000);
     return len;
+}
+
+/* As PostgreSQL's jsonlog has it. */
+static void
+print_stamp(char *dst, size_t room)
+{
+    size_t len = print_time(dst, room, true);
+    time_t now = time(NULL);
+    struct tm tm;
+
+    localtime_r(&now, &tm);
+    strftime(dst + len, room - len, " %Z", &tm);
 }
 
 static const char *
@@ -179,10 +205,21 @@ keep_one_line(char *line, size_t len)
     }
 }
 
-/* label: what the line is, "error" as a rule; written in capitals. */
 static void
-emit(enum log_level level, const char *label, const char *fmt, va_list args)
+hand_over(enum log_level level, const char *line, size_t len)
 {
+    if (state.sink != NULL)
+        state.sink(state.sink_ctx, level, line, len);
+    else
+        write_stderr(line, len);
+}
+
+/* label: what the line is, "error" as a rule; written in capitals. sqlstate: "" or NULL for none.
+ */
+static void
+emit_text(enum log_level level, const char *label, const char *sqlstate, const char *message)
+{
+    bool with_state = sqlstate != NULL && sqlstate[0] != '\0';
     char line[LINE_MAX_BYTES];
     char name[NAME_MAX_BYTES];
     size_t len;
@@ -193,57 +230,93 @@ emit(enum log_level level, const char *label, const char *fmt, va_list args)
     str_copy(name, sizeof(name), label);
     for (char *c = name; *c != '\0'; c++)
         *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    n = snprintf(line + len, sizeof(line) - len, "%s:  ", name);
-    len += (size_t)n;
-    n = vsnprintf(line + len, sizeof(line) - len, fmt, args);
+    n = snprintf(line + len, sizeof(line) - len, "%s:  %s%s%s", name, with_state ? sqlstate : "",
+                 with_state ? ": " : "", message);
     if (n > 0)
         len = MIN(len + (size_t)n, sizeof(line) - 1);
     keep_one_line(line, len);
-    if (state.sink != NULL)
-        state.sink(state.sink_ctx, level, line, len);
-    else
-        write_stderr(line, len);
+    hand_over(level, line, len);
+}
+
+static void
+emit_json(enum log_level level, const struct log_parts *parts)
+{
+    const struct log_context *ctx = state.ctx;
+    char line[LINE_MAX_BYTES];
+    char stamp[NAME_MAX_BYTES];
+    struct log_json j = {.timestamp = stamp,
+                         .backend_type = state.process,
+                         .severity = level_names[level],
+                         .state_code = parts->sqlstate,
+                         .message = parts->message,
+                         .detail = parts->detail,
+                         .hint = parts->hint,
+                         .query_id = parts->query_id,
+                         .pid = (int)getpid(),
+                         .line_num = ++state.line_number};
+
+    print_stamp(stamp, sizeof(stamp));
+    if (ctx != NULL) {
+        j.user = ctx->user;
+        j.dbname = ctx->database;
+        j.application_name = ctx->application;
+        j.remote = ctx->remote;
+    }
+    hand_over(level, line, log_json_print(line, sizeof(line), &j));
 }
 
 void
 log_write(enum log_level level, const char *fmt, ...)
 {
+    char message[LINE_MAX_BYTES];
     va_list args;
 
     if (!log_enabled(level))
         return;
     va_start(args, fmt);
-    emit(level, level_names[level], fmt, args);
+    vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
+    if (state.json)
+        emit_json(level, &(struct log_parts){.message = message});
+    else
+        emit_text(level, level_names[level], NULL, message);
 }
 
-static void PRINTF_LIKE(3, 4)
-    write_part(enum log_level level, const char *label, const char *fmt, ...)
+static bool
+has(const char *part)
 {
-    va_list args;
+    return part != NULL && part[0] != '\0';
+}
 
-    va_start(args, fmt);
-    emit(level, label, fmt, args);
-    va_end(args);
+void
+log_parts(enum log_level level, const struct log_parts *parts)
+{
+    enum log_verbosity verbosity = limits()->verbosity;
+    struct log_parts shown = *parts;
+
+    if (!log_enabled(level))
+        return;
+    if (verbosity == LOG_TERSE)
+        shown.detail = shown.hint = NULL;
+    if (state.json) {
+        emit_json(level, &shown);
+        return;
+    }
+    emit_text(level, level_names[level], verbosity == LOG_VERBOSE ? parts->sqlstate : NULL,
+              parts->message);
+    if (has(shown.detail))
+        emit_text(level, "detail", NULL, shown.detail);
+    if (has(shown.hint))
+        emit_text(level, "hint", NULL, shown.hint);
 }
 
 void
 log_error_parts(enum log_level level, const struct err *err)
 {
-    enum log_verbosity verbosity = limits()->verbosity;
-
-    if (!log_enabled(level))
-        return;
-    if (verbosity == LOG_VERBOSE)
-        write_part(level, level_names[level], "%s: %s", err->sqlstate, err->message);
-    else
-        write_part(level, level_names[level], "%s", err->message);
-    if (verbosity == LOG_TERSE)
-        return;
-    if (err->detail[0] != '\0')
-        write_part(level, "detail", "%s", err->detail);
-    if (err->hint[0] != '\0')
-        write_part(level, "hint", "%s", err->hint);
+    log_parts(level, &(struct log_parts){.sqlstate = err->sqlstate,
+                                         .message = err->message,
+                                         .detail = err->detail,
+                                         .hint = err->hint});
 }
 
 void

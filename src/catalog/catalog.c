@@ -342,22 +342,28 @@ catalog_free(struct catalog *c)
 
 /* ---- names ---- */
 
-static bool
-is_system(struct sql_text schema)
+bool
+catalog_is_system(struct sql_text schema)
 {
     return schema.len == 10 && memcmp(schema.data, "pg_catalog", 10) == 0;
 }
 
 static bool
-each_other_name(const struct sql_name *list, uint32_t count, char kind, catalog_name_fn *fn,
-                void *ctx)
+each_of_list(const struct sql_name *list, uint32_t count, char kind, catalog_name_fn *fn, void *ctx)
 {
     for (uint32_t n = 0; n < count; n++) {
         struct catalog_name name = {kind, 0, list[n].schema, list[n].name};
-        if (!is_system(name.schema) && !fn(ctx, &name))
+        if (!catalog_is_system(name.schema) && !fn(ctx, &name))
             return false;
     }
     return true;
+}
+
+bool
+catalog_each_other_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx)
+{
+    return each_of_list(st->operators, st->operator_count, 'o', fn, ctx) &&
+           each_of_list(st->types, st->type_count, 't', fn, ctx);
 }
 
 static const struct catalog_name the_database = {'d', 0, {NULL, 0}, {NULL, 0}};
@@ -374,13 +380,12 @@ catalog_each_name(const struct sql_statement *st, catalog_name_fn *fn, void *ctx
     for (uint32_t n = 0; n < st->function_count; n++) {
         const struct sql_function *f = &st->functions[n];
         struct catalog_name name = {'f', f->args, f->schema, f->name};
-        if (f->syntax || (is_system(f->schema) && f->function_class == SQL_FUNCTION_SAFE))
+        if (f->syntax || (catalog_is_system(f->schema) && f->function_class == SQL_FUNCTION_SAFE))
             continue;
         if (!fn(ctx, &name))
             return false;
     }
-    return each_other_name(st->operators, st->operator_count, 'o', fn, ctx) &&
-           each_other_name(st->types, st->type_count, 't', fn, ctx) && fn(ctx, &the_database);
+    return catalog_each_other_name(st, fn, ctx) && fn(ctx, &the_database);
 }
 
 /* Names are at most 63 bytes long. */

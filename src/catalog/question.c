@@ -72,9 +72,10 @@ catalog_question_free(struct catalog_question *q)
     *q = (struct catalog_question){.count = 0};
 }
 
-static struct catalog_name
-name_of(const struct catalog_question *q, const struct catalog_asked *a)
+struct catalog_name
+catalog_question_name(const struct catalog_question *q, uint32_t n)
 {
+    const struct catalog_asked *a = &q->asked[n];
     const char *at = q->chars.len > 0 ? (const char *)q->chars.data + a->at : "";
 
     return (struct catalog_name){
@@ -85,7 +86,7 @@ static bool
 is_asked(const struct catalog_question *q, const struct catalog_name *name)
 {
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name other = name_of(q, &q->asked[n]);
+        struct catalog_name other = catalog_question_name(q, n);
         if (other.kind == name->kind && other.args == name->args &&
             other.schema.len == name->schema.len && other.name.len == name->name.len &&
             (name->schema.len == 0 ||
@@ -96,8 +97,8 @@ is_asked(const struct catalog_question *q, const struct catalog_name *name)
     return false;
 }
 
-static void
-add(struct catalog_question *q, const struct catalog_name *name)
+void
+catalog_question_add_name(struct catalog_question *q, const struct catalog_name *name)
 {
     if (is_asked(q, name))
         return;
@@ -136,7 +137,7 @@ add_name(void *ctx, const struct catalog_name *name)
         (name->kind == 'r' && catalog_asks_places(a->c) &&
          !catalog_part(a->c, a->scope, name, CATALOG_PART_OID, &flags)) ||
         (catalog_asks_tables(a->c) && !catalog_sets_known(a->c, a->scope, name)))
-        add(a->q, name);
+        catalog_question_add_name(a->q, name);
     return !a->q->overflow;
 }
 
@@ -149,7 +150,7 @@ add_columns(struct adding *a, const struct sql_statement *st)
     for (uint32_t n = 0; goes_on && n < st->column_count; n++) {
         struct catalog_name name = {'c', 0, {NULL, 0}, st->columns[n].name};
         if (a->scope->tag == 0 || !catalog_sets_known(a->c, a->scope, &name))
-            add(a->q, &name);
+            catalog_question_add_name(a->q, &name);
         goes_on = !a->q->overflow;
     }
 }
@@ -182,7 +183,7 @@ catalog_question_add_bodies(struct catalog_question *q)
 {
     static const struct catalog_name bodies = {'b', 0, {NULL, 0}, {NULL, 0}};
 
-    add(q, &bodies);
+    catalog_question_add_name(q, &bodies);
 }
 
 bool
@@ -191,7 +192,7 @@ catalog_question_known(const struct catalog_question *q, const struct catalog *c
 {
     *flags_r = 0;
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name name = name_of(q, &q->asked[n]);
+        struct catalog_name name = catalog_question_name(q, n);
         uint32_t flags;
         if (name.kind == 'b' || name.kind == 'c')
             continue; /* catalog_parameters and catalog_reads tell */
@@ -213,19 +214,23 @@ asks_writes(const struct catalog_question *q)
 }
 
 void
-catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
-                     struct buf *sql)
+catalog_question_begin(const char *settings, size_t len, struct buf *sql)
 {
     /* the connection may have been another session's */
     buf_add_str(sql, "BEGIN READ ONLY;SET LOCAL search_path TO DEFAULT;"
                      "SET LOCAL client_encoding TO DEFAULT;"
                      "SET LOCAL SESSION AUTHORIZATION DEFAULT;SET LOCAL ROLE NONE;");
     buf_add(sql, settings, len);
-    buf_add_str(sql, "SET LOCAL jit = off;"
-                     "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"
+    buf_add_str(sql, "SET LOCAL jit = off;");
+}
+
+void
+catalog_question_wanted(const struct catalog_question *q, struct buf *sql)
+{
+    buf_add_str(sql, "WITH RECURSIVE wanted(i, k, s, n, a) AS (VALUES"
                      " (-2, '-', ''::pg_catalog.text, ''::pg_catalog.text, 0)");
     for (uint32_t n = 0; n < q->count; n++) {
-        struct catalog_name name = name_of(q, &q->asked[n]);
+        struct catalog_name name = catalog_question_name(q, n);
         buf_printf(sql, ",(%u,'%c',", n, name.kind);
         sql_add_literal(sql, name.schema);
         buf_add_u8(sql, ',');
@@ -233,6 +238,14 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
         buf_printf(sql, ",%u)", name.args);
     }
     buf_add_str(sql, "),");
+}
+
+void
+catalog_question_sql(const struct catalog_question *q, const char *settings, size_t len,
+                     struct buf *sql)
+{
+    catalog_question_begin(settings, len, sql);
+    catalog_question_wanted(q, sql);
     if (q->asks_tables) {
         buf_add_str(sql, asks_writes(q) ? touched_query : untouched);
         buf_add_u8(sql, ',');
@@ -256,7 +269,7 @@ number_of(struct sql_text text)
     char digits[24];
     int64_t value;
 
-    if (text.len >= sizeof(digits))
+    if (text.len == 0 || text.len >= sizeof(digits))
         return INT64_MIN;
     memcpy(digits, text.data, text.len);
     digits[text.len] = '\0';
@@ -308,7 +321,8 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
     uint32_t flags = (uint32_t)row;
 
     if (number == -1) {
-        buf_add(&q->path, columns[2].data, columns[2].len);
+        if (columns[2].len > 0)
+            buf_add(&q->path, columns[2].data, columns[2].len);
         return;
     }
     if (number < 0 || number >= q->count || row < 0)
@@ -337,29 +351,39 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
 }
 
 bool
-catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
-                     size_t len)
+catalog_question_columns(const uint8_t *body, size_t len, struct sql_text *columns, uint16_t count)
 {
-    struct sql_text columns[3];
     size_t at = 2;
 
-    if (len < 2)
-        return false;
-    if (num_get_u16(body) != ARRAY_LEN(columns))
-        return true; /* of a setting */
-    for (size_t n = 0; n < ARRAY_LEN(columns); n++) {
+    for (uint16_t n = 0; n < count; n++) {
         uint32_t size;
         if (len - at < 4)
             return false;
         size = num_get_u32(body + at);
         at += 4;
+        columns[n] = (struct sql_text){NULL, 0};
         if (size == UINT32_MAX)
-            size = 0;
+            continue;
         if (len - at < size)
             return false;
         columns[n] = (struct sql_text){(const char *)body + at, size};
         at += size;
     }
+    return at == len;
+}
+
+bool
+catalog_question_row(struct catalog_question *q, const struct catalog *c, const uint8_t *body,
+                     size_t len)
+{
+    struct sql_text columns[3];
+
+    if (len < 2)
+        return false;
+    if (num_get_u16(body) != ARRAY_LEN(columns))
+        return true; /* of a setting */
+    if (!catalog_question_columns(body, len, columns, ARRAY_LEN(columns)))
+        return false;
     take_row(q, c, columns);
     return true;
 }
@@ -377,10 +401,11 @@ has_room(const struct buf *parameters)
 
 static void
 put_sets(struct catalog_question *q, struct catalog *c, const struct catalog_scope *scope,
-         struct catalog_asked *a)
+         uint32_t number)
 {
+    struct catalog_asked *a = &q->asked[number];
     struct catalog_set *sets = sets_of(q, a);
-    struct catalog_name name = name_of(q, a);
+    struct catalog_name name = catalog_question_name(q, number);
     bool missing = a->kind == 'd'
                        ? sets[0].n == 0
                        : !a->found && (a->kind == 'r' || a->kind == 'w' || a->kind == 'f');
@@ -401,11 +426,11 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
     catalog_learn_scope(c, login, scope, (const char *)q->path.data, q->path.len);
     for (uint32_t n = 0; n < q->count; n++) {
         struct catalog_asked *a = &q->asked[n];
-        struct catalog_name name = name_of(q, a);
+        struct catalog_name name = catalog_question_name(q, n);
         bool must_exist = a->kind == 'r' || a->kind == 'w' || a->kind == 'f';
 
         if (q->asks_tables && !q->from_standby && a->kind != 'b' && a->kind != 'n')
-            put_sets(q, c, scope, a);
+            put_sets(q, c, scope, n);
         if (q->asks_places && a->kind == 'r')
             catalog_put_part(c, scope, &name, CATALOG_PART_OID, a->oid);
         if (a->kind == 'c')

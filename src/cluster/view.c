@@ -224,6 +224,7 @@ cluster_view_build(struct cluster_view *view, const struct cluster_freshness *fr
         node->read_committed = measured->read_committed != 0;
         node->serializable = measured->serializable != 0;
         node->fresh_as_of_ns = measured->fresh_as_of_ns;
+        node->heard_ns = measured->heard_ns;
         node->delay_bytes = measured->delay_bytes;
         node->delay_us = measured->delay_us;
     }
@@ -305,6 +306,16 @@ cluster_may_read(const struct cluster_view *view, int node_id, const struct clus
     if (pick->max_delay_bytes != 0 && node->delay_bytes > pick->max_delay_bytes)
         return false;
     return pick->max_delay_us == 0 || node->delay_us <= pick->max_delay_us;
+}
+
+bool
+cluster_has_heard(const struct cluster_view *view, int64_t since_ns)
+{
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
+        if (view->nodes[node_id].usable && view->nodes[node_id].heard_ns < since_ns)
+            return false;
+    }
+    return true;
 }
 
 /* Each pick hands out one point among the nodes that qualify, by weight, and the node with the most

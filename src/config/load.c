@@ -54,47 +54,6 @@ here(const struct input *in)
     return (struct place){in->file, in->token.line};
 }
 
-/* The value without its quotes and escapes; NULL when it would hold a NUL. */
-static char *
-unquote(const struct lex_token *token, struct arena *arena)
-{
-    char *text = arena_alloc(arena, token->len);
-    const char *end = token->text + token->len - 1;
-    size_t len = 0;
-
-    for (const char *p = token->text + 1; p < end; p++) {
-        static const char letters[] = "bfnrt";
-        static const char meanings[] = "\b\f\n\r\t";
-        const char *letter;
-        unsigned octal = 0;
-
-        if (*p == '\'') {
-            text[len++] = *++p;
-            continue;
-        }
-        if (*p != '\\') {
-            text[len++] = *p;
-            continue;
-        }
-        p++;
-        letter = strchr(letters, *p);
-        if (letter != NULL) {
-            text[len++] = meanings[letter - letters];
-        } else if (*p >= '0' && *p <= '7') {
-            for (int n = 0; n < 3 && *p >= '0' && *p <= '7'; n++, p++)
-                octal = octal * 8 + (unsigned)(*p - '0');
-            p--;
-            if ((octal & 0xff) == 0)
-                return NULL;
-            text[len++] = (char)octal;
-        } else {
-            text[len++] = *p;
-        }
-    }
-    text[len] = '\0';
-    return text;
-}
-
 static void
 unknown_name(struct loader *loader, const struct input *in, const char *name)
 {
@@ -290,7 +249,7 @@ read_value(struct loader *loader, struct input *in, const char *name)
     if (in->token.kind == LEX_WORD) {
         value = arena_strndup(arena, in->token.text, in->token.len);
     } else if (in->token.kind == LEX_QUOTED) {
-        value = unquote(&in->token, arena);
+        value = value_unquote(in->token.text, in->token.len, arena);
         if (value == NULL)
             report_add(loader->report, CONFIG_FAULT, here(in), NULL,
                        "value of \"%s\" holds a zero byte", name);

@@ -8,22 +8,6 @@
 
 #include <string.h>
 
-/* In quotes, with all that could be misread written as an escape. */
-static void
-print_quoted(const char *text, struct buf *out)
-{
-    buf_add_u8(out, '\'');
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '\'' || *p == '\\')
-            buf_printf(out, "%c%c", *p, *p);
-        else if ((unsigned char)*p < ' ' || *p == 0x7f)
-            buf_printf(out, "\\%03o", (unsigned char)*p);
-        else
-            buf_add_u8(out, (uint8_t)*p);
-    }
-    buf_add_u8(out, '\'');
-}
-
 /* `name = value` without an end of line. */
 static void
 print_setting(const struct option *option, int node_id, const void *value, struct buf *out)
@@ -34,7 +18,7 @@ print_setting(const struct option *option, int node_id, const void *value, struc
     value_print(option, value, &text);
     buf_printf(out, "%s = ", option_full_name(option, node_id, name));
     if (value_is_text(option))
-        print_quoted(buf_cstr(&text), out);
+        value_quote(buf_cstr(&text), out);
     else
         buf_add(out, text.data, text.len);
     buf_free(&text);
@@ -81,7 +65,7 @@ config_print(const struct config *cfg, struct buf *out)
 
         limits_print(&cfg->limits.list[n], &text);
         buf_printf(out, "%s = ", limits_entry_name);
-        print_quoted(buf_cstr(&text), out);
+        value_quote(buf_cstr(&text), out);
         buf_add_u8(out, '\n');
         buf_free(&text);
     }

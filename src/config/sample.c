@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { WIDTH = 78 };
-
 static const char *const sample_head[] = {
     "pgpool.conf: the configuration of pgpool. This sample is printed from the",
     "program's own table; every line shows the default.",
@@ -23,28 +21,6 @@ static const char *const sample_head[] = {
     "`pgpool configtest` checks a file; `pgpool reload` applies it, but for what",
     "requires a restart.",
 };
-
-/* Adds words to the buffer with lines of at most WIDTH columns, each behind `# `. */
-static void
-print_comment(const char *text, struct buf *out)
-{
-    size_t column = 0;
-
-    while (*text != '\0') {
-        size_t len = strcspn(text, " ");
-
-        if (column > 0 && column + 1 + len > WIDTH - 2) {
-            buf_add_u8(out, '\n');
-            column = 0;
-        }
-        buf_add_str(out, column == 0 ? "# " : " ");
-        buf_add(out, text, len);
-        column += len + (column > 0);
-        text += len;
-        text += strspn(text, " ");
-    }
-    buf_add_u8(out, '\n');
-}
 
 static void
 print_preset(const struct option *option, struct buf *out)
@@ -115,10 +91,10 @@ config_print_sample(struct buf *out)
         if (option->state == OPTION_STATE_IGNORED)
             continue;
         buf_add_u8(out, '\n');
-        print_comment(option->description, out);
+        value_comment(option->description, out);
         print_rules(option, &rules);
         if (rules.len > 0)
-            print_comment(buf_cstr(&rules), out);
+            value_comment(buf_cstr(&rules), out);
         buf_printf(out, "#%s = ", option_full_name(option, sample_node(option), name));
         print_preset(option, out);
         buf_add_u8(out, '\n');

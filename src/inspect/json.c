@@ -18,6 +18,8 @@ struct writing {
     struct buf *out;
     struct buf clean; /* of one value, when it had to be cleaned */
     bool first;
+    const struct inspect_json_choice *choice; /* NULL: every row */
+    uint32_t rows;
 };
 
 /* The library takes nothing but UTF-8; a statement may be cut in the middle of a character. */
@@ -50,12 +52,24 @@ add_text(const char *bytes, size_t len, void *ctx)
     return 0;
 }
 
+static bool
+is_chosen(struct writing *w, const char *const *values, uint16_t count)
+{
+    const struct inspect_json_choice *c = w->choice;
+
+    return c == NULL || (c->column < count && values[c->column] != NULL &&
+                         values[c->column][0] != '\0' && w->rows++ < c->rows_max);
+}
+
 static void
 add_row(void *ctx, const char *const *values, uint16_t count)
 {
     struct writing *w = ctx;
-    json_t *row = json_object();
+    json_t *row;
 
+    if (!is_chosen(w, values, count))
+        return;
+    row = json_object();
     for (uint16_t n = 0; n < count && n < w->view->column_count; n++)
         json_object_set_new(row, w->view->columns[n],
                             values[n] != NULL ? text_of(w, values[n]) : json_null());
@@ -66,13 +80,32 @@ add_row(void *ctx, const char *const *values, uint16_t count)
 }
 
 void
-inspect_json(const struct inspect_input *in, const struct inspect_view *view, struct buf *out)
+inspect_json_some(const struct inspect_input *in, const struct inspect_view *view,
+                  const struct inspect_json_choice *choice, struct buf *out)
 {
-    struct writing w = {.view = view, .out = out, .clean = BUF_EMPTY, .first = true};
+    struct writing w = {
+        .view = view, .out = out, .clean = BUF_EMPTY, .first = true, .choice = choice};
 
     buf_add_str(out, "[");
     view->run(in, add_row, &w);
     buf_add_str(out, "\n]\n");
+    buf_free(&w.clean);
+}
+
+void
+inspect_json(const struct inspect_input *in, const struct inspect_view *view, struct buf *out)
+{
+    inspect_json_some(in, view, NULL, out);
+}
+
+void
+inspect_json_text(const char *text, struct buf *out)
+{
+    struct writing w = {.out = out, .clean = BUF_EMPTY};
+    json_t *value = text_of(&w, text);
+
+    json_dump_callback(value, add_text, out, JSON_ENCODE_ANY);
+    json_decref(value);
     buf_free(&w.clean);
 }
 
@@ -92,6 +125,17 @@ inspect_json_names(struct buf *out)
 void
 inspect_json(const struct inspect_input *in UNUSED, const struct inspect_view *view UNUSED,
              struct buf *out UNUSED)
+{
+}
+
+void
+inspect_json_some(const struct inspect_input *in UNUSED, const struct inspect_view *view UNUSED,
+                  const struct inspect_json_choice *choice UNUSED, struct buf *out UNUSED)
+{
+}
+
+void
+inspect_json_text(const char *text UNUSED, struct buf *out UNUSED)
 {
 }
 

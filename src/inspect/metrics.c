@@ -100,6 +100,7 @@ inspect_metrics(const struct inspect_input *in, struct buf *out)
     metrics_clients(in, &m);
     show_routing(in, &m);
     metrics_times(in, &m);
+    metrics_statements(in, &m);
     metrics_cache(in, &m);
     show_events(in, &m);
 }

@@ -31,6 +31,20 @@ sum_up(const struct inspect_input *in, uint32_t node_id, enum kind kind, struct 
     }
 }
 
+void
+views_add_times(const struct inspect_input *in, uint32_t node_id, struct histogram *statements_io,
+                struct histogram *waits_io)
+{
+    for (uint32_t n = 0; n < shared_layout(in->shared)->child_slots; n++) {
+        const struct child_slot *child = shared_child(in->shared, n);
+
+        if (child->accepted_total == 0)
+            continue;
+        histogram_merge(statements_io, &child->times[node_id].statements);
+        histogram_merge(waits_io, &child->times[node_id].waits);
+    }
+}
+
 /* ---- SHOW pool_latency ---- */
 
 static const char *

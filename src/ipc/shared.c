@@ -43,6 +43,7 @@ struct activity {
     _Atomic bool doors_are_open;
     _Atomic uint32_t elders;
     _Atomic uint32_t clients; /* over all children */
+    _Atomic int64_t positions_wanted_ns;
 };
 
 /* Over all children: to each node, of those that are counted together. */
@@ -512,14 +513,19 @@ shared_health(struct shared *sh, int node_id)
     return sh->health + (size_t)node_id * sh->health_stride;
 }
 
+static void
+raise_to(_Atomic int64_t *moment, int64_t now_ns)
+{
+    int64_t known_ns = atomic_load(moment);
+
+    while (known_ns < now_ns && !atomic_compare_exchange_weak(moment, &known_ns, now_ns)) {
+    }
+}
+
 void
 shared_note_write(struct shared *sh, int64_t now_ns)
 {
-    int64_t known_ns = atomic_load(&sh->writes->last_write_ns);
-
-    while (known_ns < now_ns &&
-           !atomic_compare_exchange_weak(&sh->writes->last_write_ns, &known_ns, now_ns)) {
-    }
+    raise_to(&sh->writes->last_write_ns, now_ns);
 }
 
 int64_t
@@ -556,6 +562,18 @@ uint32_t
 shared_elders(const struct shared *sh)
 {
     return atomic_load(&sh->activity->elders);
+}
+
+void
+shared_want_positions(struct shared *sh, int64_t since_ns)
+{
+    raise_to(&sh->activity->positions_wanted_ns, since_ns);
+}
+
+int64_t
+shared_positions_wanted_ns(const struct shared *sh)
+{
+    return atomic_load(&sh->activity->positions_wanted_ns);
 }
 
 void

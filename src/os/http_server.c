@@ -5,7 +5,8 @@
  * Called by proc/http.c. Whatever may have given the library something to do (its descriptor is
  * readable, its deadline has passed, a client came) ends in run(), which is called from the loop
  * alone. Invariants: each connection is in the list from its start to its end; nothing of a request
- * outlives the call that answers it.
+ * outlives the call that answers it, but for an answer that is held back: its connection is
+ * suspended, which the library does not look at, until our timer resumes it.
  */
 #include "config.h"
 
@@ -39,8 +40,13 @@ enum {
 
 struct http_connection {
     struct list link;
+    struct http_server *server;
+    struct MHD_Connection *connection;
     int fd;
-    int64_t since_ns; /* when the last request was done, or it began */
+    int64_t since_ns;        /* when the last request was done, or it began */
+    bool is_late;            /* its answer is held back: */
+    struct http_answer late; /* this one */
+    struct io_timer timer;
 };
 
 struct http_server {
@@ -52,6 +58,7 @@ struct http_server {
     struct io_timer sweep;
     struct list connections;
     uint32_t count;
+    uint32_t delayed;
     bool is_tls;
 };
 
@@ -103,7 +110,7 @@ end_slow_ones(void *ctx)
     list_for_each (it, &s->connections) {
         const struct http_connection *c = list_entry(it, struct http_connection, link);
 
-        if (now_ns - c->since_ns > REQUEST_S * NS_PER_S)
+        if (!c->is_late && now_ns - c->since_ns > REQUEST_S * NS_PER_S)
             shutdown(c->fd, SHUT_RDWR);
     }
     if (s->count > 0)
@@ -111,6 +118,17 @@ end_slow_ones(void *ctx)
 }
 
 /* ---- connections ---- */
+
+static void
+forget_late(struct http_connection *c)
+{
+    if (!c->is_late)
+        return;
+    io_timer_stop(&c->timer);
+    buf_free(&c->late.body);
+    c->is_late = false;
+    c->server->delayed--;
+}
 
 static void
 on_connection(void *ctx, struct MHD_Connection *connection, void **mine,
@@ -121,6 +139,8 @@ on_connection(void *ctx, struct MHD_Connection *connection, void **mine,
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         c = xcalloc(1, sizeof(*c));
+        c->server = s;
+        c->connection = connection;
         c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         c->since_ns = clock_monotonic_ns();
         list_append(&s->connections, &c->link);
@@ -129,6 +149,7 @@ on_connection(void *ctx, struct MHD_Connection *connection, void **mine,
         if (!io_timer_running(&s->sweep))
             io_timer_start(s->io, &s->sweep, SWEEP_MS, end_slow_ones, s);
     } else if (c != NULL) {
+        forget_late(c);
         list_remove(&c->link);
         s->count--;
         free(c);
@@ -136,15 +157,23 @@ on_connection(void *ctx, struct MHD_Connection *connection, void **mine,
     }
 }
 
-static void
-on_completed(void *ctx UNUSED, struct MHD_Connection *connection, void **mine UNUSED,
-             enum MHD_RequestTerminationCode how UNUSED)
+static struct http_connection *
+connection_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    if (info != NULL && info->socket_context != NULL)
-        ((struct http_connection *)info->socket_context)->since_ns = clock_monotonic_ns();
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static void
+on_completed(void *ctx UNUSED, struct MHD_Connection *connection, void **mine UNUSED,
+             enum MHD_RequestTerminationCode how UNUSED)
+{
+    struct http_connection *c = connection_of(connection);
+
+    if (c != NULL)
+        c->since_ns = clock_monotonic_ns();
 }
 
 void
@@ -177,6 +206,12 @@ http_server_count(const struct http_server *s)
     return s->count;
 }
 
+uint32_t
+http_server_delayed(const struct http_server *s)
+{
+    return s->delayed;
+}
+
 /* ---- requests ---- */
 
 static void
@@ -195,8 +230,9 @@ send_answer(struct MHD_Connection *connection, struct http_answer *answer)
         {MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
-        {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
         {"Referrer-Policy", "no-referrer"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+        {"Cross-Origin-Opener-Policy", "same-origin"},
     };
     struct MHD_Response *r;
     enum MHD_Result result;
@@ -212,11 +248,16 @@ send_answer(struct MHD_Connection *connection, struct http_answer *answer)
         MHD_add_response_header(r, always[n].name, always[n].value);
     MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE,
                             answer->type != NULL ? answer->type : "text/plain; charset=utf-8");
-    if (answer->asks_password)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                "Basic realm=\"pgpool\", charset=\"UTF-8\"");
+    MHD_add_response_header(r, "Content-Security-Policy",
+                            answer->policy != NULL ? answer->policy
+                                                   : "default-src 'none'; frame-ancestors 'none'");
+    if (answer->asks != NULL)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, answer->asks);
     if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW,
+                                answer->allow != NULL ? answer->allow : "GET, HEAD");
+    if (answer->closes)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     result = MHD_queue_response(connection, answer->status, r);
     MHD_destroy_response(r);
     return result;
@@ -231,30 +272,50 @@ forget(char *secret)
     MHD_free(secret);
 }
 
+static const char *
+header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* Of "Authorization: Bearer TOKEN". */
+static const char *
+bearer_of(struct MHD_Connection *connection)
+{
+    static const char scheme[] = "Bearer ";
+    const char *text = header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
+
+    return text != NULL && strncasecmp(text, scheme, sizeof(scheme) - 1) == 0
+               ? text + sizeof(scheme) - 1
+               : NULL;
+}
+
 static void
-ask(struct http_server *s, struct MHD_Connection *connection, const char *path,
+ask(struct http_server *s, struct MHD_Connection *connection, struct http_request *request,
     struct http_answer *answer)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const char *host =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    struct http_request request = {.path = path, .is_tls = s->is_tls};
+    const char *host = header(connection, MHD_HTTP_HEADER_HOST);
     char *password = NULL;
     char *user = MHD_basic_auth_get_username_password(connection, &password);
     const struct sockaddr *addr = info != NULL ? info->client_addr : NULL;
 
-    request.host = host != NULL ? host : "";
+    request->is_tls = s->is_tls;
+    request->host = host != NULL ? host : "";
+    request->origin = header(connection, MHD_HTTP_HEADER_ORIGIN);
+    request->site = header(connection, "Sec-Fetch-Site");
+    request->bearer = bearer_of(connection);
     if (addr != NULL) {
-        request.peer.len =
+        request->peer.len =
             addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-        memcpy(&request.peer.storage, addr, request.peer.len);
+        memcpy(&request->peer.storage, addr, request->peer.len);
     }
     if (user != NULL && password != NULL) {
-        request.user = user;
-        request.password = password;
+        request->user = user;
+        request->password = password;
     }
-    s->options.answer(s->options.ctx, &request, answer);
+    s->options.answer(s->options.ctx, request, answer);
     forget(user);
     forget(password);
 }
@@ -262,12 +323,58 @@ ask(struct http_server *s, struct MHD_Connection *connection, const char *path,
 static bool
 has_body(struct MHD_Connection *connection)
 {
-    const char *length =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
     return (length != NULL && strcmp(length, "0") != 0) ||
-           MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-                                       MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+           header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+}
+
+static bool
+knows_method(const struct http_server *s, const char *method, const char *path)
+{
+    if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+        return s->options.takes_post != NULL && s->options.takes_post(path);
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
+/* Its time has come: the library asks for the answer again. */
+static void
+on_late(void *ctx)
+{
+    struct http_connection *c = ctx;
+
+    MHD_resume_connection(c->connection);
+    run(c->server);
+}
+
+static void
+hold_back(struct http_connection *c, const struct http_answer *answer)
+{
+    c->late = *answer;
+    c->is_late = true;
+    c->server->delayed++;
+    MHD_suspend_connection(c->connection);
+    io_timer_start(c->server->io, &c->timer, answer->delay_ms, on_late, c);
+}
+
+/* All of the request is there. */
+static enum MHD_Result
+serve(struct http_server *s, struct MHD_Connection *connection, struct http_request *request)
+{
+    struct http_answer answer = {.status = MHD_HTTP_OK};
+    struct http_connection *c = connection_of(connection);
+
+    if (c != NULL && c->is_late) {
+        answer = c->late;
+        c->late.body = BUF_EMPTY;
+        forget_late(c);
+        return send_answer(connection, &answer);
+    }
+    ask(s, connection, request, &answer);
+    if (c == NULL || answer.delay_ms <= 0)
+        return send_answer(connection, &answer);
+    hold_back(c, &answer);
+    return MHD_YES;
 }
 
 /* The library calls it when the head of a request is there, and again when all of it is. What is
@@ -279,11 +386,12 @@ on_http_request(void *ctx, struct MHD_Connection *connection, const char *path, 
 {
     static int seen;
     struct http_answer answer = {.status = MHD_HTTP_OK};
+    struct http_request request = {.path = path,
+                                   .is_post = strcmp(method, MHD_HTTP_METHOD_POST) == 0};
 
-    if (*mine != NULL) {
-        ask(ctx, connection, path, &answer);
-    } else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
-               strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+    if (*mine != NULL)
+        return serve(ctx, connection, &request);
+    if (!knows_method(ctx, method, path)) {
         answer.status = MHD_HTTP_METHOD_NOT_ALLOWED;
         buf_add_str(&answer.body, "only GET and HEAD are known here\n");
     } else if (has_body(connection)) {
@@ -336,7 +444,8 @@ wipe_text(char *text)
 static struct MHD_Daemon *
 start(struct http_server *s, char *cert, char *key)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_OptionItem items[OPTIONS_MAX];
     size_t count = 0;
 
@@ -406,6 +515,12 @@ http_server_free(struct http_server *s)
         return;
     if (s->watch != NULL)
         io_unwatch(s->watch);
+    list_for_each (it, &s->connections) {
+        struct http_connection *c = list_entry(it, struct http_connection, link);
+
+        if (c->is_late) /* it could not end otherwise */
+            MHD_resume_connection(c->connection);
+    }
     if (s->daemon != NULL)
         MHD_stop_daemon(s->daemon);
     io_timer_stop(&s->due);
@@ -446,6 +561,12 @@ http_server_is_full(const struct http_server *s UNUSED)
 
 uint32_t
 http_server_count(const struct http_server *s UNUSED)
+{
+    return 0;
+}
+
+uint32_t
+http_server_delayed(const struct http_server *s UNUSED)
 {
     return 0;
 }

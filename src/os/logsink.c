@@ -80,7 +80,7 @@ write_pieces(const char *bytes, size_t len, int wait_ms)
 static bool
 tell_missing(void)
 {
-    char text[128];
+    char text[192];
     int len;
 
     if (state.torn) {
@@ -91,7 +91,11 @@ tell_missing(void)
     if (state.missing == 0)
         return true;
     len = snprintf(text, sizeof(text),
-                   "pgpool[%d]: %llu log lines are missing here: the log was not read in time\n",
+                   log_is_json()
+                       ? "{\"pid\":%d,\"error_severity\":\"WARNING\",\"message\":\"%llu log lines "
+                         "are missing here: the log was not read in time\"}\n"
+                       : "pgpool[%d]: %llu log lines are missing here: the log was not read in "
+                         "time\n",
                    (int)getpid(), (unsigned long long)state.missing);
     if (!write_pieces(text, (size_t)len, 0))
         return false;

@@ -42,7 +42,7 @@ drop_head(struct pending *p, bool done, pending_settled_fn *settled, void *ctx)
     p->forwards -= is_forward(&e);
     if (!e.fake)
         p->copy_in = false; /* it was the head's */
-    if (e.tag != NULL && settled != NULL)
+    if ((e.tag != NULL || e.note != 0) && settled != NULL)
         settled(ctx, &e, done);
 }
 
@@ -107,7 +107,7 @@ pending_owed_free(struct pending_owed *owed)
 static void
 drop_unqueued(const struct pending_entry *e, pending_settled_fn *settled, void *ctx)
 {
-    if (e->tag != NULL && settled != NULL)
+    if ((e->tag != NULL || e->note != 0) && settled != NULL)
         settled(ctx, e, false);
 }
 

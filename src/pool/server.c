@@ -59,6 +59,15 @@ server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flag
 }
 
 void
+server_expect_noted(struct server *s, enum pending_kind kind, uint16_t flags, void *tag,
+                    uint32_t note)
+{
+    struct pending_entry e = {.kind = (uint8_t)kind, .flags = flags, .note = note, .tag = tag};
+
+    expect(s, &e);
+}
+
+void
 server_set_unnamed(struct server *s, struct prepared *prepared)
 {
     struct prepared *before = s->unnamed;
@@ -265,6 +274,33 @@ is_heard(const struct server *s)
            s->ops->row != NULL;
 }
 
+/* What a command says behind its name; 0: nothing. */
+static uint64_t
+rows_of_tag(const uint8_t *msg, size_t len)
+{
+    uint64_t rows = 0;
+    uint64_t unit = 1;
+
+    for (size_t at = len - 1; at-- > WIRE_HEADER_BYTES && (uint8_t)(msg[at] - '0') <= 9; unit *= 10)
+        rows += unit * (uint64_t)(msg[at] - '0');
+    return rows;
+}
+
+/* Has come to the end of an answer, or of a part of one; only those with a note count. */
+static void
+count_rows(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
+{
+    uint64_t data_rows = s->data_rows;
+
+    s->data_rows = 0;
+    if (s->pending.count == 0 || s->pending.ring[s->pending.head].note == 0)
+        return;
+    if (type == 'C')
+        s->rows += rows_of_tag(msg, len);
+    else
+        s->rows += data_rows; /* the portal has more */
+}
+
 /* One whole message, or the beginning of one that is too long to be looked into (len is then
  * shorter than it claims). Returns true when it is for the client. */
 static bool
@@ -301,7 +337,12 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
         }
         told = error_is_told(s, msg, len);
         break;
+    case 'C':
+    case 's':
+        count_rows(s, type, msg, len);
+        break;
     case 'D':
+        s->data_rows++;
         if (unlikely(is_heard(s)))
             s->ops->row(s->owner, s, msg, len);
         break;
@@ -409,7 +450,7 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             run.start = at;
         if (step.cycle_end) {
             flush_run(s, &run, at);
-            s->forwarded = s->swallow = s->answering = false;
+            s->forwarded = s->swallow = s->answering = s->note_failed = false;
             end_cycle(s, &step);
         }
     }

@@ -17,6 +17,7 @@
 #include "cluster/view.h"
 #include "config/config.h"
 #include "inspect/inspect.h"
+#include "ipc/statement_tally.h"
 #include "os/clock.h"
 #include "os/dns.h"
 #include "pool/pool.h"
@@ -24,6 +25,7 @@
 #include "proc/proc.h"
 #include "session/session.h"
 #include "sql/facts.h"
+#include "sql/normal.h"
 #include "turn.h"
 #include "wire/build.h"
 
@@ -103,6 +105,7 @@ configure(struct child *c)
         log_error("%s", err.message);
     configure_pool(c);
     session_options_from_config(cfg, c->rules, &c->host.options);
+    c->host.is_one_of_several = cfg->use_watchdog;
 }
 
 static void
@@ -446,6 +449,10 @@ on_wake(void *ctx)
 
     child_look_at_nodes(c);
     child_look_at_holds(c);
+    if (unlikely(c->host.awaits_positions)) {
+        child_look_at_freshness(c);
+        session_hosts_positions_known(&c->host);
+    }
     balance(c);
 }
 
@@ -516,6 +523,7 @@ sweep(void *ctx)
     show_clients(c);
     if (c->host.tally != NULL)
         cache_tally_flush(c->host.tally);
+    statement_tallies_flush(c->host.tallies);
     leave_when_done(c);
     if (cfg->child_life_time_ms > 0 && c->session_count == 0 && c->served > 0 &&
         idle_ms >= cfg->child_life_time_ms && !c->stopping && !c->retiring) {
@@ -583,6 +591,7 @@ child_new(struct proc *p)
         .counters = c->slot->nodes,
         .times = c->slot->times,
         .routed = c->slot->routed,
+        .tallies = statement_tallies_new(p->statements, p->slot),
         .ended = session_ended,
     };
     if (p->cache != NULL) {
@@ -629,6 +638,8 @@ child_free(struct child *c)
     doubts_free(c->host.doubts);
     cache_tally_free(c->host.tally);
     admission_free(c->host.admission);
+    statement_tallies_free(c->host.tallies);
+    sql_normal_free(c->host.normal);
     sql_cache_free((struct sql_cache *)c->host.sql);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);

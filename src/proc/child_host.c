@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "cache/shared.h"
 #include "inspect/inspect.h"
+#include "ipc/statement_tally.h"
 #include "proc/hba.h"
 #include "proc/proc.h"
 
@@ -120,6 +121,16 @@ last_write(void *ctx)
     return shared_last_write_ns(c->proc->shared);
 }
 
+static void
+want_positions(void *ctx, int64_t since_ns)
+{
+    struct child *c = ctx;
+
+    shared_want_positions(c->proc->shared, since_ns);
+    if (atomic_exchange(&c->slot->awaits_positions, 1) == 0)
+        wake_send(c->proc->wakes, SLOT_LAG);
+}
+
 /* A read was about to go elsewhere because its standby was not fresh enough: is there news? What
  * another generation of processes has written may not have woken our lag yet. */
 static bool
@@ -175,6 +186,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
         .config = c->proc->config,
         .shared = c->proc->shared,
         .cache = c->proc->cache,
+        .statements = c->proc->statements,
         .freshness = c->freshness,
         .view = &c->view,
         .nodes = c->judged,
@@ -190,6 +202,7 @@ show(void *ctx, struct session *s, const struct session_question *q, struct buf 
     child_look_at_freshness(c);
     if (c->host.tally != NULL) /* one's own are in it */
         cache_tally_flush(c->host.tally);
+    statement_tallies_flush(c->host.tallies);
     if (inspect_find(&in, &question, &target, err) != 0)
         return -1;
     if (q->part != SESSION_ROWS)
@@ -223,6 +236,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->cancel = child_cancel_asked;
     host->wrote = wrote;
     host->last_write = last_write;
+    host->want_positions = want_positions;
     host->refresh = refresh;
     host->close_database = close_database;
     host->want_stream = want_stream;

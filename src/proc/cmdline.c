@@ -22,7 +22,7 @@
 static const char debian_config[] = "/etc/pgpool2/pgpool.conf";
 static const char built_in_config[] = PGPOOL_SYSCONFDIR "/pgpool.conf";
 
-enum { OPTION_CONNECT = 256, OPTION_NODES }; /* that have no letter */
+enum { OPTION_CONNECT = 256, OPTION_NODES, OPTION_FROM, OPTION_PART }; /* that have no letter */
 
 static const struct option long_options[] = {
     {"hba-file", required_argument, NULL, 'a'},
@@ -33,6 +33,8 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, 't'},
     {"connect", no_argument, NULL, OPTION_CONNECT},
     {"nodes", required_argument, NULL, OPTION_NODES},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"part", required_argument, NULL, OPTION_PART},
     {"clear-oidmaps", no_argument, NULL, 'C'},
     {"discard-status", no_argument, NULL, 'D'},
     {"debug", no_argument, NULL, 'd'},
@@ -54,7 +56,7 @@ static const struct {
     {"configtest", COMMAND_CONFIGTEST}, {"upgrade", COMMAND_UPGRADE},
     {"pause", COMMAND_PAUSE},           {"resume", COMMAND_RESUME},
     {"drain", COMMAND_DRAIN},           {"undrain", COMMAND_UNDRAIN},
-    {"compare", COMMAND_COMPARE},
+    {"compare", COMMAND_COMPARE},       {"migrate", COMMAND_MIGRATE},
 };
 
 void
@@ -78,6 +80,12 @@ command_print_help(void)
         "                                        say in what the nodes' databases differ, in all "
         "of\n"
         "                                        them or these\n"
+        "  pgpool top [OPTION]...                show which statements cost most, again and "
+        "again\n"
+        "                                        (pgpool top --help)\n"
+        "  pgpool [--from=PROGRAM] [--part=NAME] migrate OLD\n"
+        "                                        print a new file from a pgpool.conf of Pgpool-II\n"
+        "                                        or a pgbouncer.ini, with what changes\n"
         "  pgpool [-f FILE] status               say whether it runs, since when, and what as\n"
         "  pgpool [-f FILE] configtest [--connect]\n"
         "                                        check all files, say what is wrong and where; "
@@ -106,6 +114,11 @@ command_print_help(void)
         "                           for each answer, default 600\n"
         "      --nodes=N,N...       which nodes compare looks at, the first one first; default "
         "all\n"
+        "      --from=PROGRAM       whose file migrate reads: pgpool-ii or pgbouncer; default: "
+        "what\n"
+        "                           it looks like\n"
+        "      --part=NAME          which new file: pgpool.conf (default), and from pgbouncer.ini\n"
+        "                           also pool_limits, pool_passwd or pool_hba.conf\n"
         "  -x, --debug-assertions   accepted for compatibility; assertions are always on\n"
         "  -h, --help               this text\n"
         "  -v, --version            version\n\n"
@@ -184,6 +197,12 @@ parse_object(struct command *cmd, int count, char **words_at, struct err *err)
         cmd->object_count = count - 1;
         return 0;
     }
+    if (cmd->word == COMMAND_MIGRATE && count == 2) {
+        cmd->object = words_at[1];
+        return 0;
+    }
+    if (cmd->word == COMMAND_MIGRATE)
+        return err_set(err, NULL, "one file is enough; what is \"%s\"?", words_at[2]);
     if (!pauses && !is_of_node(cmd->word))
         return err_set(err, NULL, "one word is enough; what is \"%s\"?", words_at[1]);
     if (count > 2)
@@ -205,6 +224,8 @@ check_object(const struct command *cmd, struct err *err)
     if (cmd->debug && cmd->object == NULL &&
         (cmd->word == COMMAND_PAUSE || cmd->word == COMMAND_RESUME))
         return err_set(err, NULL, "the name of the database is missing");
+    if (cmd->word == COMMAND_MIGRATE && (cmd->object == NULL || cmd->object[0] == '\0'))
+        return err_set(err, NULL, "the old file is missing");
     if (!is_of_node(cmd->word))
         return 0;
     if (cmd->object == NULL)
@@ -330,6 +351,12 @@ take_option(int option, struct command *cmd, struct err *err)
     case OPTION_NODES:
         cmd->nodes = optarg;
         return 0;
+    case OPTION_FROM:
+        cmd->from = optarg;
+        return 0;
+    case OPTION_PART:
+        cmd->part = optarg;
+        return 0;
     case 'h':
         cmd->help = true;
         return 0;
@@ -440,6 +467,8 @@ run_word(const struct command *cmd)
         return control_hold(cmd);
     case COMMAND_COMPARE:
         return control_compare(cmd);
+    case COMMAND_MIGRATE:
+        return control_migrate(cmd);
     case COMMAND_START:
         break;
     }

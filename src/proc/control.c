@@ -42,8 +42,8 @@ static const char parent_title[] = "pgpool: parent";
 
 /* ---- configuration ---- */
 
-static void
-print_report(const struct config_report *report)
+void
+control_print_report(const struct config_report *report)
 {
     for (uint32_t n = 0; n < report->count; n++) {
         const struct config_finding *finding = &report->findings[n];
@@ -77,7 +77,7 @@ control_load(const struct command *cmd)
     config_report_init(&report);
     if (config_load_file(cmd->files.config, &cfg, &report) != 0)
         cfg = NULL;
-    print_report(&report);
+    control_print_report(&report);
     if (cfg == NULL)
         fprintf(stderr, "pgpool: configuration file \"%s\" cannot be used\n", cmd->files.config);
     if (cfg == NULL)
@@ -97,7 +97,7 @@ find_running(const struct command *cmd, char *pid_file, size_t pid_file_size)
 
     config_report_init(&report);
     if (config_load_faulty_file(cmd->files.config, &cfg, &report) != 0) {
-        print_report(&report);
+        control_print_report(&report);
         print_where_files_are(cmd);
     } else {
         if (report.faults > 0)

@@ -31,4 +31,9 @@ int control_check_nodes(const struct config *cfg, const char *key_path);
 /* control_holds.c: prints what is paused and drained; nothing when nothing is, or nobody says. */
 void control_print_holds(const char *pid_file);
 
+struct config_report;
+
+/* All findings to stderr, each in a line. */
+void control_print_report(const struct config_report *report);
+
 #endif

@@ -45,6 +45,7 @@ proc_inspection_init(struct proc_inspection *i, struct proc *p)
         .config = p->config,
         .shared = p->shared,
         .cache = p->cache,
+        .statements = p->statements,
         .freshness = &i->freshness,
         .view = &i->view,
         .nodes = &i->nodes,

@@ -7,7 +7,8 @@
  * that has replayed so far is fresh as of then (cluster/fresh.h).
  *
  * It asks often only while a session waits for a standby to catch up with a recent write, or while
- * there is no primary; else every sr_check_period. Invariants: the history of positions belongs to
+ * there is no primary; at once when a session wants to know where all stand now (what other pgpools
+ * have written); else every sr_check_period. Invariants: the history of positions belongs to
  * one primary on one timeline; a standby on another timeline is never fresh.
  */
 #include "auth/passwd.h"
@@ -202,6 +203,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     node->role = role;
     node->timeline = timeline;
     node->replay_lsn = lsn;
+    node->heard_ns = n->asked_ns;
     node->last_error[0] = '\0';
     if (!standby)
         node->replication_state[0] = node->replication_sync_state[0] = '\0';
@@ -316,7 +318,8 @@ behind_a_write(struct lag *lag, int64_t last_write_ns)
 static int64_t
 hurry_ms(struct lag *lag)
 {
-    int64_t last_write_ns = shared_last_write_ns(lag->proc->shared);
+    int64_t last_write_ns =
+        MAX(shared_last_write_ns(lag->proc->shared), shared_positions_wanted_ns(lag->proc->shared));
     int64_t age_ms = (io_now_ns(lag->proc->io) - last_write_ns) / NS_PER_MS;
 
     if (lag->members.mode == CLUSTER_MODE_STREAMING && lag->view.primary_id < 0)
@@ -390,13 +393,22 @@ ask_soon(struct lag_node *n, int64_t delay_ms)
     io_timer_start(io, &n->due, delay_ms, ask_node, n);
 }
 
+/* A session waits for what it says now. */
+static bool
+is_wanted(struct lag_node *n)
+{
+    return measured(n)->reachable && n->asked_ns < shared_positions_wanted_ns(n->lag->proc->shared);
+}
+
 static void
 schedule(struct lag_node *n)
 {
     int64_t hurry = hurry_ms(n->lag);
     int64_t delay = hurry > 0 ? hurry : period_ms(n->lag);
 
-    if (!measured(n)->reachable)
+    if (is_wanted(n))
+        delay = 0;
+    else if (!measured(n)->reachable)
         delay = MIN(delay, (int64_t)RETRY_MS);
     ask_soon(n, n->again ? 0 : delay);
 }
@@ -533,6 +545,21 @@ log_primary(struct lag *lag, int before)
     str_copy(lag->last_words, sizeof(lag->last_words), words);
 }
 
+/* Whose sessions wait for positions. */
+static void
+wake_who_awaits(struct lag *lag)
+{
+    struct shared *sh = lag->proc->shared;
+
+    if (shared_positions_wanted_ns(sh) == 0)
+        return;
+    for (uint32_t n = 0; n < shared_layout(sh)->child_slots; n++) {
+        if (atomic_load(&shared_child(sh, n)->awaits_positions) != 0 &&
+            atomic_exchange(&shared_child(sh, n)->awaits_positions, 0) != 0)
+            wake_send(lag->proc->wakes, shared_slot_of_child(sh, n));
+    }
+}
+
 static void
 lag_publish(void *ctx)
 {
@@ -547,6 +574,7 @@ lag_publish(void *ctx)
     cluster_view_build(&lag->view, &lag->now, &lag->members, lag->judged);
     memcpy(area_write(area), &lag->now, sizeof(lag->now));
     area_publish(area);
+    wake_who_awaits(lag);
     if (lag->tell_all || before != lag->view.primary_id) {
         log_primary(lag, before);
         for (uint32_t id = 0; id < lag->view.node_count; id++)
@@ -664,6 +692,10 @@ on_wake(void *ctx)
     if (area_epoch(shared_nodes(lag->proc->shared)) != lag->judged_epoch) {
         lag->judged_epoch = area_read(shared_nodes(lag->proc->shared), lag->judged);
         note_change(lag, false);
+    }
+    for (uint32_t id = 0; id < lag->now.node_count; id++) {
+        if (is_wanted(&lag->nodes[id]))
+            ask_soon(&lag->nodes[id], 0);
     }
     if (!lag->sleeps || hurry_ms(lag) == 0)
         return;

@@ -11,6 +11,7 @@
 #include "cluster/nodes.h"
 #include "cluster/pgpools.h"
 #include "cluster/view.h"
+#include "ipc/statement_stats.h"
 #include "os/channel.h"
 #include "os/file.h"
 #include "os/http_server.h"
@@ -332,6 +333,14 @@ open_cache(struct parent *pa, struct err *err)
     return 0;
 }
 
+static int
+open_statements(struct parent *pa, struct err *err)
+{
+    int count = pa->config->pool_statements_max;
+
+    return count > 0 ? statement_stats_new((uint32_t)count, &pa->base.statements, err) : 0;
+}
+
 static void
 raise_limits(const struct parent *pa)
 {
@@ -418,7 +427,8 @@ parent_open(struct parent *pa, struct err *err)
     choose_child_numbers(pa);
     raise_limits(pa);
     if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
-        open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_log_pipe(pa, err) != 0)
+        open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_statements(pa, err) != 0 ||
+        open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
@@ -451,6 +461,7 @@ parent_close(struct parent *pa)
     inboxes_free(pa->base.inboxes);
     wakes_free(pa->base.wakes);
     cache_shared_free(pa->base.cache);
+    statement_stats_free(pa->base.statements);
     shared_free(pa->base.shared);
     free(pa->processes);
     for (int end = 0; end < 2; end++) {

@@ -68,6 +68,7 @@ proc_configure_log(const struct config *cfg, bool debug)
     log_set_level(debug ? LOG_DEBUG5 : cfg->log_min_messages);
     log_set_verbosity(cfg->log_error_verbosity);
     log_set_prefix(cfg->log_line_prefix);
+    log_set_json(cfg->log_format == CONFIG_LOG_JSON);
     logsink_use(&sink);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "cache/shared.h"
+#include "ipc/statement_stats.h"
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/daemon.h"
@@ -404,6 +405,8 @@ bury(struct parent *pa, uint32_t slot, int status)
         leave_orphans(pa, slot - pa->first_child);
     else if (slot == SLOT_WAL)
         leave_streams(pa);
+    if (pa->base.statements != NULL)
+        statement_stats_bury(pa->base.statements, slot);
     if (slot >= pa->first_child)
         shared_clear_child(pa->base.shared, slot - pa->first_child);
     atomic_store(&shown->retiring, 0);

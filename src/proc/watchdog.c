@@ -428,6 +428,7 @@ watchdog_main(struct proc *p)
 
     w->proc = p;
     configure(w);
+    w->config.address_left = wd_runner_address_is_left(p->config);
     wd_init(&w->wd, &w->config);
     w->wd.now_ns = clock_boottime_ns();
     w->pulse = shared_wd_pulse(p->shared);

@@ -183,6 +183,10 @@ on_settled(void *ctx, struct server *server, const struct pending_entry *e, bool
 {
     struct session *s = ctx;
 
+    if (e->note != 0)
+        timed_settled(s, server, e, done);
+    if (e->tag == NULL)
+        return;
     if (e->kind == PENDING_PARSE || e->kind == PENDING_CLOSE)
         statements_settled(s, server, e, done);
     else

@@ -432,6 +432,7 @@ give(struct session *s, const struct session_cache *c, const struct question *q)
     session_send(s, answer);
     cache_tally_hit(host->tally, &facts.reads, q->identity);
     admission_hit(host->admission, q->identity);
+    timed_cached(s, q->identity, q->text.data, q->text.len);
     note_hit(s, q);
     leave_statements(s, q);
     return true;

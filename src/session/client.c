@@ -227,6 +227,7 @@ on_bind(struct out *o, size_t at, uint32_t len)
         return NULL;
     }
     st = statements_find(s, b.statement);
+    timed_bind(s, st, o->bytes + at, len);
     if (s->cache != NULL)
         cache_bound(s, o->server, st);
     if (st == NULL)
@@ -401,7 +402,8 @@ send_batch(struct out *o, const struct unit *u)
             server_expect(o->server, PENDING_DESCRIBE, false, 0, NULL);
             break;
         case 'E':
-            server_expect(o->server, PENDING_EXECUTE, false, 0, NULL);
+            server_expect_noted(o->server, PENDING_EXECUTE, 0, NULL,
+                                s->timed != NULL ? timed_execute(s) : 0);
             effects = join(effects, bound);
             bound = NULL;
             break;
@@ -436,16 +438,18 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     struct err err;
     uint16_t flags = s->batch_flags | flags_of(u);
     struct effect *effects = NULL;
+    uint32_t note = 0;
 
     switch (u->type) {
     case 'Q':
         if (u->facts != NULL &&
-            wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK)
+            wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK) {
+            note = timed_query(s, u->facts, text.data, text.len);
             effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
-        else if (u->pass_left > 0)
+        } else if (u->pass_left > 0)
             session_keep(s, SESSION_KEEPS_UNKNOWN);
         statements_unnamed_gone(s);
-        server_expect(o->server, PENDING_QUERY, false, flags, effects);
+        server_expect_noted(o->server, PENDING_QUERY, flags, effects, note);
         break;
     case 'F':
         keeps_called(s, u->bytes >= WIRE_HEADER_BYTES + 4
@@ -576,6 +580,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     session_show_state(s, SESSION_SLOT_ACTIVE);
     if (unlikely(s->host->cache != NULL))
         cache_sending(s, o->server, o->bytes, u);
+    if (o->server->pending.forwards == 0 && s->timed != NULL)
+        s->timed->step_ns = io_now_ns(s->host->io);
     if (o->server->pending.forwards == 0 && s->batch != o->server)
         s->sent_ns = io_now_ns(s->host->io);
     send_unit(s, o, u);
@@ -671,6 +677,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return false;
     }
     s->host->routed[reason]++;
+    s->reason = (uint8_t)reason;
     send_placed(s, &o, u);
     return true;
 }

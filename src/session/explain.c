@@ -105,7 +105,12 @@ add_consistency(struct session *s, struct buf *out)
     int64_t not_before = place_not_before_ns(s);
     const char *name = names[session_options(s)->consistency];
 
-    if (not_before == 0)
+    if (s->look_ns == 1 && session_options(s)->consistency == SESSION_SEES_ALL)
+        add_row(out, "read_consistency",
+                "%s: all that anybody has written; the nodes are asked "
+                "where they stand, for there are other pgpools",
+                name);
+    else if (not_before <= 1)
         add_row(out, "read_consistency", "%s: any standby will do", name);
     else
         add_row(out, "read_consistency", "%s: what was written until %.3f ms ago must be there",
@@ -157,7 +162,11 @@ explain_rows(struct session *s, struct sql_text inner, struct buf *out)
     const struct sql_facts *f;
     struct verdict v;
     struct unit u;
+    int64_t look_ns = s->look_ns;
 
+    /* as if the nodes had just said where they stand: whoever runs it asks them */
+    if (s->host->is_one_of_several && look_ns == 0)
+        s->look_ns = 1;
     buf_add(&text, inner.data, inner.len);
     inner.data = buf_cstr(&text);
     unit_of_text(s, inner.data, inner.len, &u);
@@ -170,6 +179,7 @@ explain_rows(struct session *s, struct sql_text inner, struct buf *out)
     add_session(s, out);
     add_consistency(s, out);
     add_nodes(s, out);
+    s->look_ns = look_ns;
     buf_free(&text);
 }
 

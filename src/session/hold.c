@@ -114,6 +114,38 @@ hold_suspects(struct session *s, int node_id, const struct err *err)
     return true;
 }
 
+static void
+positions_late(void *ctx)
+{
+    session_hosts_positions_known(ctx);
+}
+
+void
+hold_for_positions(struct session *s, int64_t limit_ms)
+{
+    struct session_host *host = s->host;
+
+    drop_idle(s, s->reader);
+    join(s, SESSION_HOLD_NONE); /* for what can be seen of it, it works */
+    host->want_positions(host->ctx, s->look_ns);
+    /* what was told before that was not told to us */
+    if (host->refresh(host->ctx) && cluster_has_heard(host->view, s->look_ns))
+        limit_ms = 0;
+    if (!host->awaits_positions || limit_ms == 0)
+        io_timer_start(host->io, &host->positions, limit_ms, positions_late, host);
+    host->awaits_positions = true;
+}
+
+void
+session_hosts_positions_known(struct session_host *host)
+{
+    if (likely(!host->awaits_positions))
+        return;
+    io_timer_stop(&host->positions);
+    host->awaits_positions = false;
+    session_hosts_held_go_on(host);
+}
+
 void
 hold_trusts(struct session *s, int node_id)
 {

@@ -73,6 +73,10 @@ take_own(struct session_options *o, const struct config_session *values)
     o->warns = sends_notices(values->client_min_messages) ||
                values->client_min_messages == LOG_LEVEL_WARNING;
     o->log_client_messages = values->log_client_messages;
+    o->log_min_duration_ns = values->log_min_duration_statement_ms >= 0
+                                 ? values->log_min_duration_statement_ms * NS_PER_MS
+                                 : INT64_MAX;
+    o->times_statements = o->config->pool_statements_max > 0 || o->log_min_duration_ns < INT64_MAX;
     o->log_backend_messages = values->log_backend_messages;
     o->idle_limit_ms = values->client_idle_limit_ms;
     o->cache = values->memory_cache_enabled;
@@ -108,6 +112,7 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
         .ask_reader = cfg->relcache_query_target == CONFIG_RELCACHE_LOAD_BALANCE_NODE,
         .log_connections = cfg->log_connections,
         .log_disconnections = cfg->log_disconnections,
+        .log_duration_values = cfg->log_duration_values,
         .login_limit_ms = cfg->authentication_timeout_ms,
         .cache_follows_writes = cfg->memqcache_auto_cache_invalidation,
     };

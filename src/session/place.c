@@ -6,15 +6,31 @@
  */
 #include "session/internal.h"
 
+#include "os/clock.h"
 #include "wire/proto.h"
 
 #include <string.h>
 
-enum { BEHIND_US = 1000 * 1000 };
+enum {
+    BEHIND_US = 1000 * 1000,
+    POSITIONS_MS = 50, /* for a standby that hangs nobody waits longer */
+};
 
-/* From when on a standby must know everything. */
-int64_t
-place_not_before_ns(struct session *s)
+/* What other pgpools have written is noted nowhere here. All of it lies in front of where the
+ * primary stands when it is asked from now on. */
+static int64_t
+others_not_before_ns(struct session *s)
+{
+    if (likely(!s->host->is_one_of_several) || s->state != CLIENT_READY ||
+        session_options(s)->consistency == SESSION_SEES_WHATEVER)
+        return 0;
+    if (s->look_ns == 0)
+        s->look_ns = clock_monotonic_ns();
+    return s->look_ns;
+}
+
+static int64_t
+own_not_before_ns(const struct session *s)
 {
     switch (session_options(s)->consistency) {
     case SESSION_SEES_ALL:
@@ -24,6 +40,27 @@ place_not_before_ns(struct session *s)
     default:
         return s->last_write_ns;
     }
+}
+
+/* From when on a standby must know everything. */
+int64_t
+place_not_before_ns(struct session *s)
+{
+    return MAX(own_not_before_ns(s), others_not_before_ns(s));
+}
+
+/* No standby was fresh enough: may one prove to be, when all have been asked? */
+static bool
+waits_for_positions(struct session *s)
+{
+    struct session_host *host = s->host;
+
+    if (s->look_ns == 0 || host->view->primary_id < 0 ||
+        clock_monotonic_ns() - s->look_ns > POSITIONS_MS * NS_PER_MS ||
+        cluster_has_heard(host->view, s->look_ns))
+        return false;
+    hold_for_positions(s, POSITIONS_MS);
+    return true;
 }
 
 static bool
@@ -178,6 +215,10 @@ hinted_node(struct session *s, const struct unit *u, enum route_reason *reason_r
 bool
 place_is_after_write(const struct session *s, bool in_tx)
 {
+    /* each of its statements would have to ask, and could not leave the standby any more */
+    if (unlikely(s->host->is_one_of_several) && in_tx &&
+        session_options(s)->consistency == SESSION_SEES_ALL)
+        return true;
     switch (session_options(s)->after_write) {
     case SESSION_AFTER_WRITE_ALWAYS:
         return s->has_written;
@@ -319,6 +360,14 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
         return 1;
     }
     node_id = choose_node(s, u, reason_r);
+    if (unlikely(s->look_ns != 0)) {
+        if (*reason_r == ROUTE_NOT_FRESH && waits_for_positions(s)) {
+            s->stall = STALL_SERVER;
+            return 1;
+        }
+        if (session_options(s)->consistency == SESSION_SEES_ALL)
+            s->look_ns = 0;
+    }
     if (hold_may_stop(s, node_id) && hold_stops(s, node_id)) {
         s->stall = STALL_SERVER;
         return 1;

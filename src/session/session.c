@@ -172,6 +172,7 @@ session_reap(void *ctx)
     settings_fini(s);
     options_fini(s);
     local_fini(s);
+    timed_fini(s);
     buf_free(&s->notices);
     free(s->names);
     OPENSSL_cleanse(s->cancel_key, sizeof(s->cancel_key));
@@ -556,6 +557,7 @@ session_host_fini(struct session_host *host)
 {
     lookup_end_all(host);
     io_timer_stop(&host->suspect);
+    io_timer_stop(&host->positions);
     buf_free(&host->scratch);
     slab_fini(&host->small);
     slab_fini(&host->sessions);

@@ -19,6 +19,7 @@
 #include "wire/build.h"
 #include "wire/handshake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +122,10 @@ keep_names(struct session *s, const struct wire_startup *p)
 {
     struct wire_view db = p->database.len > 0 ? p->database : p->user;
     struct wire_view app = p->application_name;
-    size_t size = (size_t)p->user.len + db.len + app.len + 3;
+    char host[SLOT_HOST_BYTES];
+    char remote[SLOT_HOST_BYTES + 16];
+    size_t size = (size_t)p->user.len + db.len + app.len + sizeof(remote) + 3;
+    int32_t port = 0;
     struct session_slot *slot = s->place.slot;
     char *at = xmalloc(size);
 
@@ -132,12 +136,20 @@ keep_names(struct session *s, const struct wire_startup *p)
     str_copy_n(at, db.len + 1, db.data, db.len);
     s->log.application = at += db.len + 1;
     str_copy_n(at, app.len + 1, app.len > 0 ? app.data : "", app.len);
+    sock_peer(io_stream_fd(s->client), host, sizeof(host), &port);
+    if (port > 0)
+        snprintf(remote, sizeof(remote), "%s:%d", host, (int)port);
+    else
+        str_copy(remote, sizeof(remote), host);
+    s->log.remote = at += app.len + 1;
+    str_copy(at, sizeof(remote), remote);
     if (slot == NULL)
         return;
     str_copy(slot->user, sizeof(slot->user), s->log.user);
     str_copy(slot->database, sizeof(slot->database), s->log.database);
     str_copy(slot->application, sizeof(slot->application), s->log.application);
-    sock_peer(io_stream_fd(s->client), slot->host, sizeof(slot->host), &slot->port);
+    str_copy(slot->host, sizeof(slot->host), host);
+    slot->port = port;
 }
 
 /* ---- the welcome ---- */

@@ -71,6 +71,18 @@ is_ordered(struct sql_text name)
     return u != NULL && (u->behaviour == ORDERED || u->behaviour == WINDOW);
 }
 
+bool
+sql_function_equal(struct sql_text name, uint8_t args)
+{
+    static const struct sql_text system = {"pg_catalog", 10};
+    const struct unequal *u = find(name);
+
+    if (u == NULL || u->behaviour == AGE)
+        return sql_function_fixed(system, name, args);
+    /* of several setval() the last one counts */
+    return u->behaviour == SEVERAL || (u->behaviour == EQUAL && !determinism_same(name, "setval"));
+}
+
 /* ---- arguments ---- */
 
 static uint8_t

@@ -202,9 +202,12 @@ take_value(struct words *w, struct sql_command *c, struct err *err)
 static int
 take_reset(struct words *w, struct sql_command *c, struct err *err)
 {
-    if (!is_word(w, "all"))
+    if (is_word(w, "statements"))
+        c->verb = SQL_COMMAND_RESET_STATEMENTS;
+    else if (is_word(w, "all"))
+        c->verb = SQL_COMMAND_RESET_ALL;
+    else
         return take_name(w, c, err);
-    c->verb = SQL_COMMAND_RESET_ALL;
     next_word(w);
     return 0;
 }

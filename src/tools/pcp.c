@@ -80,23 +80,6 @@ static const struct long_name {
     {"help", '?', NULL, "print this text"},
 };
 
-int
-pcp_fail(const struct pcp *p, const char *fmt, ...)
-{
-    char words[4096];
-    size_t len;
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(words, sizeof(words), fmt, args);
-    va_end(args);
-    len = strlen(words);
-    while (len > 0 && words[len - 1] == '\n')
-        words[--len] = '\0';
-    fprintf(stderr, "%s: %s\n", p->tool, words);
-    return STATUS_FAILED;
-}
-
 /* ---- what each asks for ---- */
 
 /* Something to be shown. */

@@ -1,6 +1,7 @@
 /*
  * The connection of a pcp_* tool. The password comes from .pcppass, else from the terminal, and
  * only when pgpool asks for one: over its unix socket its own user and root need none.
+ * Used by the pcp_* tools and by pgpool top.
  */
 #include "tools/pcp.h"
 
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,23 @@
 enum { PASS_FILE_MAX = 1024 * 1024, PASSWORD_MAX = 4096, PATH_BYTES = 4096 };
 
 static const char default_hosts[] = "/tmp,localhost";
+
+int
+pcp_fail(const struct pcp *p, const char *fmt, ...)
+{
+    char words[4096];
+    size_t len;
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(words, sizeof(words), fmt, args);
+    va_end(args);
+    len = strlen(words);
+    while (len > 0 && words[len - 1] == '\n')
+        words[--len] = '\0';
+    fprintf(stderr, "%s: %s\n", p->tool, words);
+    return 1;
+}
 
 static void
 wipe(struct buf *secret)
@@ -147,6 +166,18 @@ try(const struct pcp *p, const char *user, const char *password)
         fprintf(stderr, "%s: debug: connecting to \"%s\", port %s, as \"%s\"%s\n", p->tool,
                 values[0], p->port, user, password != NULL ? " with a password" : "");
     return PQconnectdbParams(names, values, 0);
+}
+
+PGconn *
+pcp_try(const struct pcp *p)
+{
+    const char *user = p->user != NULL ? p->user : own_name();
+    struct buf password = BUF_EMPTY;
+    bool known = user != NULL && look_up(p, user, &password);
+    PGconn *conn = try(p, user, known ? buf_cstr(&password) : NULL);
+
+    wipe(&password);
+    return conn;
 }
 
 PGconn *

@@ -46,7 +46,6 @@ struct wd_runner {
     bool failed;                 /* the last up, and that was told */
     struct io_timer timer;       /* the next up, or the end of the one that runs */
     struct io_timer guard_timer; /* the next guardian */
-    struct io_timer clear_timer; /* what an earlier life has left is due */
     struct wd_escalation escalation;
 };
 
@@ -249,35 +248,15 @@ settle(struct wd_runner *r)
         take_down(r);
 }
 
-static void
-clear(void *ctx)
-{
-    struct wd_runner *r = ctx;
-
-    if (r->wanted != NOTHING || r->is_up || !here_has_address(&r->address))
-        return;
-    log_warning("the virtual address is up from an earlier time: it is taken down");
-    r->wanted = CLEAR;
-    settle(r);
-}
-
-/* One that goes by itself is given its time: a watchdog that was killed may lead again at once, and
- * its address then stays. */
-static void
-clear_when_due(struct wd_runner *r, const struct config *config)
-{
-    int64_t lifetime_ms =
-        config->wd_on_etcd_loss == CONFIG_ETCD_LOSS_KEEP ? KEEP_S * 1000 : config->wd_lease_ttl_ms;
-
-    if (!r->has_address || !here_has_address(&r->address))
-        return;
-    if (r->has_lifetime)
-        io_timer_start(r->io, &r->clear_timer, lifetime_ms, clear, r);
-    else
-        clear(r);
-}
-
 /* ---- for the watchdog ---- */
+
+bool
+wd_runner_address_is_left(const struct config *config)
+{
+    struct sock_address address;
+
+    return sock_parse_literal(config->delegate_ip, 0, &address) && here_has_address(&address);
+}
 
 struct wd_runner *
 wd_runner_new(struct io *io, const struct config *config, const struct wd_runner_ops *ops,
@@ -300,7 +279,11 @@ wd_runner_new(struct io *io, const struct config *config, const struct wd_runner
     wd_command_init(&r->announce, io, r, &say, config->delegate_ip);
     wd_command_init(&r->guardian, io, r, &down, config->delegate_ip);
     wd_command_guard(&r->guardian);
-    clear_when_due(r, config);
+    if (r->has_address && here_has_address(&r->address)) {
+        log_warning("the virtual address is up from an earlier time: it is taken down");
+        r->wanted = CLEAR;
+        settle(r);
+    }
     return r;
 }
 
@@ -311,7 +294,6 @@ wd_runner_free(struct wd_runner *r)
         return;
     io_timer_stop(&r->timer);
     io_timer_stop(&r->guard_timer);
-    io_timer_stop(&r->clear_timer);
     wd_command_fini(&r->up);
     wd_command_fini(&r->announce);
     wd_command_leave(&r->down);

@@ -34,6 +34,7 @@ wd_init(struct wd *wd, const struct wd_config *config)
     wd->state.last_primary_id = wd->state.told_id = -1;
     wd->self.id = config->id;
     wd->self.incarnation = config->incarnation;
+    wd->address = WD_RULE(LEFT_IS_UP, !config->address_left) ? WD_ADDRESS_DOWN : WD_ADDRESS_GOING;
 }
 
 /* ---- actions --------------------------------------------------------------------------------- */

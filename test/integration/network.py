@@ -66,6 +66,9 @@ class Network:
         # behind our rules comes what is said about our own addresses
         self._ip("-n", space, "rule", "add", "pref", "100", "table", "local")
         self._ip("-n", space, "rule", "del", "pref", "0")
+        # whose client has gone without a word (its RST was lost) is told so within the test
+        run(*self.inside(number), "sysctl", "-qw", *(f"net.ipv4.tcp_keepalive_{name}={value}"
+            for name, value in (("time", 3), ("intvl", 1), ("probes", 3))))
         return number
 
     @staticmethod

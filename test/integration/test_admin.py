@@ -137,8 +137,8 @@ def test_view(dark, place, view):
     # there are no clients here, nothing is paused or kept, and there is no watchdog and
     # no pool_ident.conf
     rows = "D*" if view in ("pool_sessions", "pool_waiters", "pool_holds", "pool_watchdog",
-                            "pool_cache_tables", "pool_cache_statements", "pool_cache_wal",
-                            "pool_ident_file_mappings") else "D+"
+                            "pool_statements", "pool_cache_tables", "pool_cache_statements",
+                            "pool_cache_wal", "pool_ident_file_mappings") else "D+"
     assert re.fullmatch(f"T{rows}CZ", kinds(simple))
     assert re.fullmatch(f"12T{rows}CZ", kinds(extended))
     for answer in (simple, extended):

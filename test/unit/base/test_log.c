@@ -79,7 +79,7 @@ a_context_may_have_limits_of_its_own(void **state)
 {
     const struct log_limits more = {LOG_DEBUG1, LOG_DEFAULT};
     const struct log_limits less = {LOG_LEVEL_FATAL, LOG_DEFAULT};
-    struct log_context ctx = {"psql", "shop", "ann", &more};
+    struct log_context ctx = {"psql", "shop", "ann", NULL, &more};
 
     (void)state;
     log_set_context(&ctx);
@@ -99,7 +99,7 @@ static void
 errors_are_logged_as_far_as_wanted(void **state)
 {
     const struct log_limits verbose = {LOG_LEVEL_WARNING, LOG_VERBOSE};
-    const struct log_context ctx = {"psql", "shop", "ann", &verbose};
+    const struct log_context ctx = {"psql", "shop", "ann", NULL, &verbose};
     struct err err;
 
     (void)state;
@@ -128,7 +128,7 @@ errors_are_logged_as_far_as_wanted(void **state)
 static void
 prefix_letters(void **state)
 {
-    const struct log_context ctx = {"psql", "shop", "ann", NULL};
+    const struct log_context ctx = {"psql", "shop", "ann", NULL, NULL};
     char expected[128];
 
     (void)state;
@@ -146,7 +146,7 @@ prefix_letters(void **state)
 static void
 empty_names_are_unknown(void **state)
 {
-    const struct log_context ctx = {"", NULL, "ann", NULL};
+    const struct log_context ctx = {"", NULL, "ann", NULL, NULL};
 
     (void)state;
     log_set_prefix("%a %d ");
@@ -180,7 +180,7 @@ static void
 long_lines_are_cut(void **state)
 {
     char user[200];
-    const struct log_context ctx = {"a", "b", user, NULL};
+    const struct log_context ctx = {"a", "b", user, NULL, NULL};
 
     (void)state;
     memset(user, 'u', sizeof(user) - 1);

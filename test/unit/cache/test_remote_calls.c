@@ -164,7 +164,7 @@ get(struct hall *h, uint64_t n)
 static bool
 becomes_found(struct hall *h, uint64_t n)
 {
-    for (int turn = 0; turn < 500; turn++) {
+    for (int turn = 0; turn < 3000; turn++) { /* a busy machine */
         if (get(h, n))
             return true;
         keep(h, n);

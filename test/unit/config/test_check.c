@@ -18,6 +18,22 @@ clustering_modes(void **state)
 }
 
 static void
+statements_that_are_not_equal(void **state)
+{
+    static const char name[] = "replication_unsafe_statements";
+
+    (void)state;
+    shows("port = 9999", name, "error");
+    shows("replication_unsafe_statements = ERROR", name, "error");
+    shows("replication_unsafe_statements = warn", name, "warn");
+    shows("replication_unsafe_statements = 'allow'", name, "allow");
+    refused("\nreplication_unsafe_statements = on", "test.conf:2: ");
+    refused("replication_unsafe_statements = on", "error, warn or allow");
+    warned("replication_unsafe_statements = warn", CONFIG_NOTE,
+           "without effect: replication_unsafe_statements");
+}
+
+static void
 ports_and_sockets(void **state)
 {
     char text[300];
@@ -187,6 +203,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clustering_modes),
+        cmocka_unit_test(statements_that_are_not_equal),
         cmocka_unit_test(ports_and_sockets),
         cmocka_unit_test(places_for_clients),
         cmocka_unit_test(log_prefix),

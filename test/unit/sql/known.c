@@ -59,7 +59,7 @@ static const struct {
     {"q", {COLUMNS(columns_q), NULL, 0, NULL}},
     {"x", {COLUMNS(columns_x), NULL, 0, NULL}},
     {"ch", {COLUMNS(columns_ch), KEYS(first), NULL}},
-    {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls a volatile function"}},
+    {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls \"random\""}},
     {"fd", {COLUMNS(columns_fd), NULL, 0, NULL}},
 };
 

@@ -65,6 +65,8 @@ static const struct {
     {"PGPOOL SET a = 'default'", SQL_COMMAND_SET, "a", "default"},
     {"PGPOOL RESET a", SQL_COMMAND_RESET, "a", ""},
     {"PGPOOL RESET ALL", SQL_COMMAND_RESET_ALL, "", ""},
+    {"PGPOOL RESET STATEMENTS", SQL_COMMAND_RESET_STATEMENTS, "", ""},
+    {"PGPOOL RESET \"statements\"", SQL_COMMAND_RESET, "statements", ""},
 };
 
 static void

@@ -48,6 +48,7 @@ start_player(int member, bool anew)
     p->back_ns = 0;
     p->leads_until_ns = 0;
     memset(&p->judge, 0, sizeof(p->judge));
+    p->config.address_left = p->holds && local_ns(p) < p->holds_until_ns;
     wd_init(&p->wd, &p->config);
     p->probe_ns = p->write_ns = world->now_ns + dice(200) * NS_PER_MS;
     tell(member, (struct wd_event){.kind = WD_FENCED_HERE, .epoch = p->acted.epoch});
@@ -84,10 +85,9 @@ hurt_player(struct player *p, int member)
     case 0:
         kill_player(p);
         break;
-    case 1: /* the watchdog process alone; the parent sees to the address */
+    case 1: /* the watchdog process alone; the address stays as long as the kernel has it */
         if (p->stopping)
             break;
-        p->holds = false;
         start_player(member, false);
         break;
     case 2:

@@ -244,6 +244,7 @@ logged_in(struct server *s)
         fail(s, &err);
         return;
     }
+    s->is_standby |= s->login->who.reads_only; /* nothing is written there in both cases */
     pending_fini(&s->pending, NULL, NULL);
     pool_key_set_welcome(s->key, &s->login->welcome);
     dial_stop(s);

@@ -453,7 +453,9 @@ def test_main_node_is_dead(cluster, fresh):
         cluster.primary.kill()
         fresh.wait_state(0, "down")
         assert fresh.primary() == -1 and fresh.states()[1:] == ["up", "up"]
-        assert raw.codes(one.simple("UPDATE items SET v = 0 WHERE id = 9")) == ["57P03"]
+        for sql in ("UPDATE items SET v = 0 WHERE id = 9", "SELECT * FROM unpublished",
+                    "SELECT nobody_has_asked() FROM unheard_of"):
+            assert raw.codes(one.simple(sql)) == ["57P03"]
     assert fresh.events("failover refused") and not fresh.events("promoted")
     with fresh.connect() as one:
         assert len(one.execute("SELECT v FROM items WHERE id = 1").fetchall()) == 1

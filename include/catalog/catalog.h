@@ -34,6 +34,8 @@ enum catalog_flag {
     CATALOG_DRAWS = 4096,   /* may draw from a sequence */
     CATALOG_OPAQUE = 2048,  /* calls one that may leave what a server cannot be asked for; of the
                              * bodies of a database: some function of it may */
+    CATALOG_LOCAL = 8192,   /* needs what another server need not have: a view, somebody's own
+                             * function, operator or type; found out in logical replication */
     CATALOG_MIXED = 1024,   /* of a database: some of its tables are not on every server */
     CATALOG_JUDGED = 1 << 30, /* in sql_memo.verdict: the rest counts */
 };
@@ -107,6 +109,15 @@ bool catalog_database(const struct catalog *c, const struct catalog_scope *scope
 bool catalog_parameters(const struct catalog *c, const struct catalog_scope *scope,
                         const char *database, struct sql_text *names_r, bool *opaque_r);
 
+/* Of the memo: what is known of this database is forgotten when its epoch moves. */
+uint32_t catalog_group(const char *database);
+
+/* In logical replication: the number of the table that a name stands for, 0: none. False: not
+ * known.
+ */
+bool catalog_table_oid(const struct catalog *c, const struct catalog_scope *scope,
+                       const struct sql_table *table, uint32_t *oid_r);
+
 /* enum catalog_pins; kept in the facts' memo. */
 uint32_t catalog_pins(const struct catalog *c, const struct sql_facts *f);
 
@@ -133,6 +144,10 @@ bool catalog_is_system(struct sql_text schema);
 
 /* Does the query cache need to know the tables behind names? */
 bool catalog_asks_tables(const struct catalog *c);
+
+/* Is it logical replication, where it counts which tables names stand for? */
+bool catalog_asks_places(const struct catalog *c);
+enum { CATALOG_PART_OID = 1000 }; /* of a relation */
 
 /* Something else that is known of a name, by a number from 1 on. */
 bool catalog_part(const struct catalog *c, const struct catalog_scope *scope,

@@ -21,6 +21,7 @@ struct catalog_asked {
     char kind;
     uint8_t args;
     bool found;
+    uint32_t oid;  /* of a relation, 0: it was not told */
     uint32_t sets; /* the first of its sets in the question's */
 };
 
@@ -32,6 +33,7 @@ struct catalog_question {
     uint32_t cap;
     bool overflow; /* more names than are asked for: what they are stays unknown */
     bool asks_tables;
+    bool asks_places;
     bool from_standby; /* which may not have the latest catalog: no tables are learned from it */
     struct catalog_set *sets; /* from the first row about tables on */
     struct buf path;

@@ -82,6 +82,20 @@
  * over, the only one that claims; of several the one on the strictly latest timeline, all being of
  * one system; none that is behind a timeline seen at a standby. Otherwise none, and an event says
  * why.
+ *
+ * BY POSITION (raw, logical replication): nobody is promoted, verified or made to follow; systems
+ * and timelines do not count; what streaming calls the primary is the main node.
+ * - A node that answers is UP. One that was DOWN only when it was attached, or was not replaced as
+ *   the main node; a subscriber of logical replication with auto_failback, too.
+ * - raw: the main node is the lowest number that is UP. When it is dead the next one takes its
+ *   place: FENCING, FENCE_COMMAND when set, failover_command when set (it only tells), and then
+ * that one is published. Nodes in front of it that were not there are DOWN from then on: they lack
+ * what was written meanwhile. A lower number that is attached takes over, through a fence. The last
+ * one remains the main node.
+ * - logical replication: the main node is the one that is ALWAYS_PRIMARY, else the lowest number
+ *   that is configured. When it is dead or detached, nobody may write. Another one comes by the
+ *   configuration alone, through a fence. A server in recovery is QUARANTINED.
+ * - attach and detach; promote, switchover and recovery are refused.
  */
 #ifndef CLUSTER_PLAN_H
 #define CLUSTER_PLAN_H
@@ -103,6 +117,7 @@ struct plan_node_config {
 
 /* All waits are bounds and must be above 0. */
 struct plan_config {
+    enum cluster_mode mode; /* another one than streaming: BY POSITION */
     uint32_t node_count;
     struct plan_node_config nodes[CLUSTER_NODES_MAX];
     bool fence_command;

@@ -104,6 +104,12 @@ void plan_commit(struct plan_turn *turn, int node_id);
 
 void plan_watch_primary(struct plan_turn *turn);
 
+/* ---- plan_position.c: raw and logical replication, instead of all of that ---- */
+
+void plan_settle_by_position(struct plan_turn *turn);
+void plan_resume_by_position(struct plan_turn *turn);
+void plan_command_by_position(struct plan_turn *turn);
+
 /* ---- plan_command.c ---- */
 
 void plan_command(struct plan_turn *turn);

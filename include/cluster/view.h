@@ -81,13 +81,16 @@ struct cluster_member {
 
 enum cluster_mode {
     CLUSTER_MODE_STREAMING, /* one primary, streaming standbys */
-    CLUSTER_MODE_LOGICAL,   /* the lowest usable node is written to, all are read from */
+    CLUSTER_MODE_LOGICAL,   /* one node is written to, by the configuration; its subscribers may be
+                             * read from */
     CLUSTER_MODE_RAW,       /* the lowest usable node gets everything */
     CLUSTER_MODE_NATIVE,    /* every server runs every write: all are alike */
 };
 
 struct cluster_members {
     enum cluster_mode mode;
+    bool needs_judge; /* raw with health checks: without the failover process nobody knows which
+                       * node has what was written last */
     uint32_t node_count;
     uint64_t config_generation;
     struct cluster_member nodes[CLUSTER_NODES_MAX];
@@ -95,6 +98,10 @@ struct cluster_members {
 
 struct config;
 struct cluster_nodes;
+
+/* The main node of logical replication, whoever answers: the one that is ALWAYS_PRIMARY, else the
+ * lowest number; -1: no node is configured. */
+int cluster_configured_main(const struct cluster_members *members);
 
 /* The members as a configuration has them. snapshot_isolation is not built: it is served like raw,
  * and refused by the configuration's check. */
@@ -124,6 +131,10 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * is never used again because it answers again. The main node, here the primary, is the copy with
  * the lowest number; while that does not answer there is none. A copy that answers may be read, and
  * is always fresh: what was answered to a client is everywhere.
+ *
+ * In raw the primary is the lowest node that answers, in logical replication the one that is
+ * ALWAYS_PRIMARY or the lowest that is configured, as long as it answers and is no standby; while a
+ * failover process judges, its primary in both.
  *
  * Sessions' own check at the birth of a server connection stands beside this, not behind it.
  */

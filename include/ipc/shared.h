@@ -54,6 +54,7 @@ struct shared_layout {
     uint32_t sessions_per_child; /* child_max_clients; servers are twice as many */
     uint32_t memo_entries;       /* relcache_size */
     size_t freshness_bytes;      /* payload of the freshness area: cluster/ knows its form, */
+    size_t carried_bytes;        /* of what subscribers carry, */
     size_t nodes_bytes;          /* and that of the node area, */
     size_t events_bytes;         /* of the events, */
     size_t pgpools_bytes;        /* of the watchdog's, */
@@ -108,6 +109,8 @@ void shared_clear_child(struct shared *sh, uint32_t child_no);
 
 /* Freshness: written by lag (payload struct cluster_freshness). */
 struct area *shared_freshness(struct shared *sh);
+/* Carried: written by lag (payload struct cluster_carried, of which only the begin counts). */
+struct area *shared_carried(struct shared *sh);
 
 /* Nodes, as the failover process judges them (payload struct cluster_nodes), and what happened to
  * them (struct cluster_events). */

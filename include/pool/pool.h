@@ -80,7 +80,8 @@ struct pool_places {
 /* What a server said of itself when the connection was made. */
 struct pool_identity {
     bool is_standby;
-    bool asked; /* the others are known */
+    bool reads_only; /* it was made for reads alone */
+    bool asked;      /* the others are known */
     uint32_t timeline;
     uint64_t system_identifier;
 };
@@ -101,6 +102,9 @@ struct pool_callbacks {
     bool (*usable)(void *ctx, int node_id);
     /* Is a server there that says it is a primary to be asked for timeline and system? */
     bool (*asks_identity)(void *ctx, int node_id);
+    /* May nothing be written there, though the server would take it (a subscriber)? Its connections
+     * are made with default_transaction_read_only. NULL: nowhere. */
+    bool (*reads_only)(void *ctx, int node_id);
     /* A connection is about to be given to somebody; -1 with err: to nobody, it is closed. */
     int (*accepts)(void *ctx, int node_id, const struct pool_identity *who, struct err *err);
     /* The node has refused what clients had proved to us of this user. Is that the last word? A

@@ -16,6 +16,7 @@
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
  * copies*.c  native replication (session/copies.h)
+ * carried.c  which subscribers have what a read reads
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
  */
@@ -65,6 +66,7 @@ struct verdict {
     bool unknown;   /* ... and has not answered yet: the unit waits */
     uint32_t flags; /* enum catalog_flag */
     enum route_reason reason; /* unless plain */
+    struct cluster_set away;  /* nodes that do not carry all that it reads */
 };
 
 /* What the client may be told to do with a statement again elsewhere. */
@@ -90,10 +92,12 @@ struct statement {
     bool defines;    /* may change the catalog */
     uint32_t epoch;
     uint64_t scope;
-    uint64_t meaning;     /* lookup_meaning() when it was parsed */
-    uint64_t identity;    /* of its facts, for statistics */
-    uint8_t keeps_answer; /* enum cache_keeps */
-    bool named;           /* in the map now */
+    struct cluster_set away; /* as a verdict's, */
+    uint64_t carried_epoch;  /* ... as of the host's */
+    uint64_t meaning;        /* lookup_meaning() when it was parsed */
+    uint64_t identity;       /* of its facts, for statistics */
+    uint8_t keeps_answer;    /* enum cache_keeps */
+    bool named;              /* in the map now */
     uint16_t name_len;
     char name[];
 };
@@ -357,6 +361,7 @@ struct unit {
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */
+    struct cluster_set away;       /* nodes that do not carry all that it reads */
 };
 
 /* session.c */
@@ -425,6 +430,15 @@ hold_may_stop(const struct session *s, int node_id)
     return unlikely(atomic_load_explicit(s->host->holding, memory_order_relaxed) != 0 ||
                     node_id == -1 || node_id == s->host->suspect_node);
 }
+
+/* carried.c: in other modes than logical replication nothing is away */
+/* Adds the nodes that do not carry what the statement reads; its names are known to the catalog. */
+void carried_note(struct session *s, const struct sql_statement *st, struct cluster_set *away);
+/* The same of a unit (NULL: of the database). */
+void carried_exclude(struct session *s, const struct unit *u, struct cluster_set *exclude);
+bool carried_at(struct session *s, const struct unit *u, int node_id);
+/* At a node beside the main one that is of use now? */
+bool carried_anywhere(struct session *s, const struct unit *u);
 
 /* client.c */
 size_t client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
@@ -523,7 +537,7 @@ void sequences_discarded(struct session *s, struct server *server);
 /* place.c */
 /* The node for reads, chosen once for a session (or for each statement when so configured); -1:
  * no server is there. reason_r: why that one. */
-int place_reader(struct session *s, enum route_reason *reason_r);
+int place_reader(struct session *s, const struct unit *u, enum route_reason *reason_r);
 /* Where the unit would go now, as far as no server's answer has to be waited for. */
 int place_decide(struct session *s, const struct unit *u, enum route_reason *reason_r);
 /* Where the unit goes. 0: *server_r is the connection, ready, and *reason_r says why there. 1: wait
@@ -566,7 +580,7 @@ bool tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, co
 /* A batch that begins with BEGIN and goes on with reads may go where reads go. */
 bool tx_batch_may_read(struct session *s, const struct unit *u);
 /* The transaction runs on the reader, and the unit may run in it there. */
-bool tx_stays_on_reader(const struct session *s, const struct unit *u);
+bool tx_stays_on_reader(struct session *s, const struct unit *u);
 /* Ends it there, to be begun again at the primary by tx_open. Only while the reader owes nothing.
  */
 void tx_leave_reader(struct session *s);
@@ -600,19 +614,6 @@ bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
-
-/* timed.c: nothing but with times_statements */
-/* A statement leaves: what its entry is to have as its note. The text is that of the facts. */
-uint32_t timed_query(struct session *s, const struct sql_facts *f, const char *text, size_t len);
-/* st: what the Bind names; NULL: nobody knows. */
-void timed_bind(struct session *s, const struct statement *st, const uint8_t *msg, uint32_t len);
-uint32_t timed_execute(struct session *s); /* 0: nothing is counted */
-/* An entry with a note is settled. */
-void timed_settled(struct session *s, struct server *server, const struct pending_entry *entry,
-                   bool done);
-/* It was answered from the query cache. */
-void timed_cached(struct session *s, uint64_t identity, const char *text, size_t len);
-void timed_fini(struct session *s);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */
@@ -789,6 +790,8 @@ void local_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
 void local_ready(struct session *s);
 void local_fini(struct session *s);
 
-#include "session/native.h" /* knows all of this */
+/* these know all of it */
+#include "session/native.h"
+#include "session/timed.h"
 
 #endif

@@ -28,6 +28,7 @@
 struct config;
 struct knowledge;
 struct config_overrides;
+struct cluster_carried;
 struct tls_context;
 struct session;
 struct sql_normal;
@@ -147,6 +148,8 @@ struct session_host {
     uint64_t tickets;   /* numbers of connections that sequences were drawn on */
     int64_t doubted_ns; /* when what was known was last found wrong */
     const struct cluster_view *view;
+    const struct cluster_carried *carried; /* NULL: the mode is not logical replication */
+    uint64_t carried_epoch;                /* another one whenever that has changed */
     struct cluster_cursor *cursor;
     struct session_options options;
     struct login_host login;

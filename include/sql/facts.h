@@ -180,6 +180,7 @@ struct sql_statement {
                           * of columns that are turned into times `columns` tells */
     bool samples;        /* TABLESAMPLE */
     bool system_columns; /* names xmin, ctid or the like */
+    bool tells_tables;   /* names tableoid, the number of a row's table */
     bool chain;          /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
     bool changes_catalog; /* what is known of tables and functions may be wrong behind it */
     bool temporary;       /* makes or names something temporary */

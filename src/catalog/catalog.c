@@ -29,6 +29,7 @@ struct catalog {
     struct regexes safe_tables;
     struct regexes unsafe_tables;
     bool asks_tables;
+    bool asks_places;
     uint64_t lists_hash;
     int64_t expire_ns;
     int64_t expired_ns;
@@ -107,6 +108,7 @@ catalog_configure(struct catalog *c, const struct config *config, struct err *er
     }
     c->expire_ns = config->relcache_expire_ms * NS_PER_MS;
     c->asks_tables = config_wants_cache(config);
+    c->asks_places = config->backend_clustering_mode == CONFIG_MODE_LOGICAL_REPLICATION;
     if (hash != c->lists_hash)
         memo_drop_all(c->memo);
     c->lists_hash = hash;
@@ -117,6 +119,12 @@ bool
 catalog_asks_tables(const struct catalog *c)
 {
     return c->asks_tables;
+}
+
+bool
+catalog_asks_places(const struct catalog *c)
+{
+    return c->asks_places;
 }
 
 /* As schema.name or without the schema. */
@@ -208,8 +216,8 @@ hash_twice(struct buf *bytes)
     return key;
 }
 
-static uint32_t
-group_of(const char *database)
+uint32_t
+catalog_group(const char *database)
 {
     return (uint32_t)(hash_bytes(database, strlen(database)) % MEMO_GROUPS);
 }
@@ -233,7 +241,7 @@ login_key(const struct catalog_login *login)
 struct catalog_scope
 catalog_scope(const struct catalog *c, const struct catalog_login *login)
 {
-    struct catalog_scope scope = {.group = group_of(login->database)};
+    struct catalog_scope scope = {.group = catalog_group(login->database)};
     struct memo_key key = login_key(login);
     const struct known_scope *known = map_get(&c->scopes, &key, sizeof(key));
 
@@ -303,7 +311,7 @@ catalog_changed(struct catalog *c, const char *database)
     if (database == NULL)
         memo_drop_all(c->memo);
     else
-        memo_drop(c->memo, group_of(database));
+        memo_drop(c->memo, catalog_group(database));
 }
 
 /* Every child does so: what is found out anew in between is found out once more. */
@@ -441,6 +449,15 @@ catalog_put_part(struct catalog *c, const struct catalog_scope *scope,
                  const struct catalog_name *name, uint32_t part, uint32_t value)
 {
     memo_put(c->memo, key_of_part(scope, name, part), scope->epoch, value);
+}
+
+bool
+catalog_table_oid(const struct catalog *c, const struct catalog_scope *scope,
+                  const struct sql_table *table, uint32_t *oid_r)
+{
+    struct catalog_name name = {'r', 0, table->schema, table->name};
+
+    return scope->tag != 0 && catalog_part(c, scope, &name, CATALOG_PART_OID, oid_r);
 }
 
 /* ---- judging ---- */

@@ -19,7 +19,13 @@
 #include <string.h>
 
 /* Of a row's flags: one of PostgreSQL's own functions, and a volatile one of these. */
-enum { ROW_OWN = 1 << 20, ROW_VOLATILE = 1 << 21, ROW_TABLES = 1 << 22, ROW_STANDBY = 1 << 26 };
+enum {
+    ROW_OWN = 1 << 20,
+    ROW_VOLATILE = 1 << 21,
+    ROW_TABLES = 1 << 22,
+    ROW_STANDBY = 1 << 26,
+    ROW_OID = 1 << 27
+};
 enum { PARAMETERS_MAX = 64, NAME_MAX_BYTES = 63 };
 
 /* What stands behind the names that are asked for: src/catalog/question.sql as a string. */
@@ -33,6 +39,10 @@ static const char tables_query[] =
     ;
 static const char touched_query[] =
 #include "touched_sql.h"
+    ;
+/* Which tables they are, and what is found on this server alone: src/catalog/placed.sql. */
+static const char placed_query[] =
+#include "placed_sql.h"
     ;
 static const char untouched[] =
     "touched(i,e,c,o,v) AS (SELECT 0,0,'w'::pg_catalog.text,0::pg_catalog.oid,0 WHERE false)";
@@ -48,7 +58,7 @@ catalog_question_clear(struct catalog_question *q)
     q->count = 0;
     free(q->sets);
     q->sets = NULL;
-    q->overflow = q->asks_tables = q->from_standby = false;
+    q->overflow = q->asks_tables = q->asks_places = q->from_standby = false;
 }
 
 void
@@ -124,6 +134,8 @@ add_name(void *ctx, const struct catalog_name *name)
     uint32_t flags;
 
     if (a->scope->tag == 0 || !catalog_known(a->c, a->scope, name, &flags) ||
+        (name->kind == 'r' && catalog_asks_places(a->c) &&
+         !catalog_part(a->c, a->scope, name, CATALOG_PART_OID, &flags)) ||
         (catalog_asks_tables(a->c) && !catalog_sets_known(a->c, a->scope, name)))
         catalog_question_add_name(a->q, name);
     return !a->q->overflow;
@@ -150,6 +162,7 @@ catalog_question_add(struct catalog_question *q, const struct catalog *c,
     struct adding a = {q, c, scope};
 
     q->asks_tables |= catalog_asks_tables(c);
+    q->asks_places |= catalog_asks_places(c);
     if (catalog_each_name(st, add_name, &a) && catalog_asks_tables(c))
         add_columns(&a, st);
 }
@@ -243,6 +256,8 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
     if (q->asks_tables)
         buf_printf(sql, "UNION ALL SELECT DISTINCT t.i,%d|t.f,t.t FROM tables t WHERE t.f<>0",
                    ROW_TABLES);
+    if (q->asks_places)
+        buf_add_str(sql, placed_query);
     buf_add_str(sql, ";ROLLBACK");
 }
 
@@ -317,6 +332,10 @@ take_row(struct catalog_question *q, const struct catalog *c, const struct sql_t
         q->from_standby |= (flags & ROW_STANDBY) != 0;
         if (q->asks_tables)
             catalog_take_tables(c, sets_of(q, a), flags, columns[2]);
+        return;
+    }
+    if (flags & ROW_OID) {
+        a->oid = (uint32_t)MAX(number_of(columns[2]), 0);
         return;
     }
     a->found = true;
@@ -412,6 +431,8 @@ catalog_question_done(struct catalog_question *q, struct catalog *c,
 
         if (q->asks_tables && !q->from_standby && a->kind != 'b' && a->kind != 'n')
             put_sets(q, c, scope, n);
+        if (q->asks_places && a->kind == 'r')
+            catalog_put_part(c, scope, &name, CATALOG_PART_OID, a->oid);
         if (a->kind == 'c')
             continue;
         if (a->kind == 'b')

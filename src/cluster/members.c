@@ -30,6 +30,7 @@ cluster_members_from_config(struct cluster_members *members, const struct config
 {
     memset(members, 0, sizeof(*members));
     members->mode = mode_of(config->backend_clustering_mode);
+    members->needs_judge = members->mode == CLUSTER_MODE_RAW && config->health_check_period_ms > 0;
     members->node_count = config->backend_count;
     members->config_generation = config->generation;
     for (uint32_t node_id = 0; node_id < config->backend_count; node_id++) {

@@ -70,7 +70,10 @@ forget_node(struct plan_turn *turn, int node_id)
     op->kind = PLAN_FAILOVER;
     op->candidate_id = -1;
     op->phase = op->fenced ? PLAN_CHOOSING : PLAN_FENCING;
-    plan_operation_resume(turn);
+    if (turn->config->mode != CLUSTER_MODE_STREAMING)
+        plan_resume_by_position(turn);
+    else
+        plan_operation_resume(turn);
 }
 
 static void
@@ -118,7 +121,10 @@ resume(struct plan_turn *turn)
             plan_failback(turn, node_id);
         }
     }
-    plan_operation_resume(turn);
+    if (turn->config->mode != CLUSTER_MODE_STREAMING)
+        plan_resume_by_position(turn);
+    else
+        plan_operation_resume(turn);
 }
 
 /* ---- one turn -------------------------------------------------------------------------------- */
@@ -144,7 +150,8 @@ take_event(struct plan_turn *turn)
             plan_note_health(turn, event->node_id, event->health);
         break;
     case PLAN_LAG:
-        plan_note_lag(turn, event->lag);
+        if (turn->config->mode == CLUSTER_MODE_STREAMING)
+            plan_note_lag(turn, event->lag);
         break;
     case PLAN_FENCED:
         if (plan_is_running(plan) && event->epoch == plan->epoch)
@@ -155,7 +162,10 @@ take_event(struct plan_turn *turn)
             plan_follow_ended(turn, event->node_id);
         break;
     default:
-        plan_command(turn);
+        if (turn->config->mode != CLUSTER_MODE_STREAMING)
+            plan_command_by_position(turn);
+        else
+            plan_command(turn);
         break;
     }
 }
@@ -165,6 +175,10 @@ settle(struct plan_turn *turn)
 {
     struct plan *plan = turn->plan;
 
+    if (turn->config->mode != CLUSTER_MODE_STREAMING) {
+        plan_settle_by_position(turn);
+        return;
+    }
     for (int round = 0; round < ROUNDS_MAX; round++) {
         struct plan_operation before = plan->operation;
         int32_t primary_id = plan->primary_id;

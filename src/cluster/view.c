@@ -101,21 +101,66 @@ judge_streaming(struct cluster_view *view, const struct cluster_freshness *fresh
     }
 }
 
-/* Modes in which every server is a writable one: position decides. */
+int
+cluster_configured_main(const struct cluster_members *members)
+{
+    int lowest = -1;
+
+    for (int node_id = (int)MIN(members->node_count, CLUSTER_NODES_MAX) - 1; node_id >= 0;
+         node_id--) {
+        if (!members->nodes[node_id].configured)
+            continue;
+        if (members->nodes[node_id].always_primary)
+            return node_id;
+        lowest = node_id;
+    }
+    return lowest;
+}
+
+/* In logical replication every server must be one that can be written to. */
+static bool
+serves(const struct cluster_freshness *freshness, const struct cluster_members *members,
+       uint32_t node_id)
+{
+    return answers(freshness, members, node_id) &&
+           (members->mode != CLUSTER_MODE_LOGICAL ||
+            freshness->nodes[node_id].role == NODE_ROLE_PRIMARY);
+}
+
+static int
+first_that_serves(const struct cluster_freshness *freshness, const struct cluster_members *members)
+{
+    int wanted_id = members->mode == CLUSTER_MODE_LOGICAL ? cluster_configured_main(members) : -1;
+
+    if (members->needs_judge)
+        return -1;
+    for (uint32_t node_id = 0; node_id < MIN(members->node_count, CLUSTER_NODES_MAX); node_id++) {
+        if ((wanted_id < 0 || (int)node_id == wanted_id) && serves(freshness, members, node_id))
+            return (int)node_id;
+    }
+    return -1;
+}
+
+/* Modes in which every server is a writable one: position decides, and the failover process where
+ * it judges. */
 static void
 judge_by_position(struct cluster_view *view, const struct cluster_freshness *freshness,
-                  const struct cluster_members *members)
+                  const struct cluster_members *members, const struct plan *plan)
 {
-    view->primary_id = -1;
+    view->primary_id = plan == NULL ? first_that_serves(freshness, members)
+                       : plan_may_write(plan, plan->primary_id) ? plan->primary_id
+                                                                : -1;
+    if (view->primary_id >= 0 && !members->nodes[view->primary_id].configured)
+        view->primary_id = -1;
     for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
         struct cluster_node *node = &view->nodes[node_id];
-        bool up = answers(freshness, members, node_id);
+        bool first = (int)node_id == view->primary_id;
 
-        if (up && view->primary_id < 0)
-            view->primary_id = (int)node_id;
-        node->role = (int)node_id == view->primary_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
-        node->usable =
-            up && (members->mode == CLUSTER_MODE_LOGICAL || (int)node_id == view->primary_id);
+        node->role = first ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
+        node->usable = first || (members->mode == CLUSTER_MODE_LOGICAL &&
+                                 (int)node_id != cluster_configured_main(members) &&
+                                 serves(freshness, members, node_id) &&
+                                 (plan == NULL || plan_may_read(plan, (int)node_id)));
     }
 }
 
@@ -172,14 +217,16 @@ static void
 judge(struct cluster_view *view, const struct cluster_freshness *freshness,
       const struct cluster_members *members, const struct cluster_nodes *nodes)
 {
+    bool judged = nodes != NULL && nodes->judging;
+
     if (members->mode == CLUSTER_MODE_NATIVE)
         judge_native(view, freshness, members, nodes);
-    else if (nodes != NULL && nodes->judging && members->mode == CLUSTER_MODE_STREAMING)
+    else if (members->mode != CLUSTER_MODE_STREAMING)
+        judge_by_position(view, freshness, members, judged ? &nodes->plan : NULL);
+    else if (judged)
         take_judgement(view, freshness, members, nodes);
-    else if (members->mode == CLUSTER_MODE_STREAMING)
-        judge_streaming(view, freshness, members);
     else
-        judge_by_position(view, freshness, members);
+        judge_streaming(view, freshness, members);
 }
 
 void

@@ -84,18 +84,21 @@ check_mode(const struct check *check)
 {
     const struct config *cfg = check->cfg;
 
+    static const char built[] =
+        "streaming_replication, native_replication, logical_replication or raw";
+
     if (cfg->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION &&
         cfg->backend_clustering_mode != CONFIG_MODE_NATIVE_REPLICATION &&
+        cfg->backend_clustering_mode != CONFIG_MODE_LOGICAL_REPLICATION &&
         cfg->backend_clustering_mode != CONFIG_MODE_RAW)
         fault(check, ID(backend_clustering_mode),
-              "this \"backend_clustering_mode\" is not built yet",
-              "streaming_replication, native_replication or raw");
+              "this \"backend_clustering_mode\" is not built yet", built);
     if (cfg->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION && cfg->memory_cache_enabled)
         fault(check, ID(memory_cache_enabled),
               "\"memory_cache_enabled\" is not built yet for native_replication", NULL);
     if (cfg->replication_mode)
         fault(check, ID(replication_mode), "\"replication_mode\" is not built yet",
-              "backend_clustering_mode can be streaming_replication or raw");
+              "use \"backend_clustering_mode\" = native_replication");
 }
 
 /* The path of a Unix socket must fit into its address. */

@@ -102,7 +102,9 @@ static void
 print_delay(const struct inspect_input *in, uint32_t node_id, char text_r[VIEWS_NUMBER_BYTES])
 {
     const struct node_freshness *node = freshness_of(in, node_id);
-    bool first = (int)node_id == in->view->primary_id;
+    /* in other modes Pgpool-II shows 0; pool_replication has what is known */
+    bool first = (int)node_id == in->view->primary_id ||
+                 in->config->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION;
 
     if (in->config->delay_threshold_by_time_ms > 0)
         snprintf(text_r, VIEWS_NUMBER_BYTES, "%.6f second",

@@ -447,6 +447,12 @@ shared_freshness(struct shared *sh)
 }
 
 struct area *
+shared_carried(struct shared *sh)
+{
+    return sh->areas[AREA_CARRIED];
+}
+
+struct area *
 shared_nodes(struct shared *sh)
 {
     return sh->areas[AREA_NODES];

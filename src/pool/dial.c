@@ -115,6 +115,8 @@ connect_again(struct server *s, struct err *err)
     return try_next_address(s, err);
 }
 
+static const char read_only_parameter[] = "default_transaction_read_only";
+
 static uint32_t
 collect_pairs(const struct server *s, const char **pairs)
 {
@@ -127,9 +129,13 @@ collect_pairs(const struct server *s, const char **pairs)
     pairs[n++] = pool_key_user(s->key);
     pairs[n++] = "database";
     pairs[n++] = pool_key_database(s->key);
-    while (p < end && n + 1 < STARTUP_PAIRS_MAX) {
+    while (p < end && n + 3 < STARTUP_PAIRS_MAX) {
         pairs[n++] = p;
         p += strlen(p) + 1;
+    }
+    if (s->login->who.reads_only) { /* the last one counts */
+        pairs[n++] = read_only_parameter;
+        pairs[n++] = "on";
     }
     return n / 2;
 }
@@ -238,6 +244,7 @@ logged_in(struct server *s)
         fail(s, &err);
         return;
     }
+    s->is_standby |= s->login->who.reads_only; /* nothing is written there in both cases */
     pending_fini(&s->pending, NULL, NULL);
     pool_key_set_welcome(s->key, &s->login->welcome);
     dial_stop(s);
@@ -291,6 +298,11 @@ parameter_status(struct server *s, const uint8_t *msg, size_t len)
     if (name.len == 14 && memcmp(name.data, "in_hot_standby", 14) == 0) {
         s->is_standby = value.len == 2;
         build_parameter_status(&s->login->welcome, "in_hot_standby", "off");
+        return;
+    }
+    if (s->login->who.reads_only && name.len == sizeof(read_only_parameter) - 1 &&
+        memcmp(name.data, read_only_parameter, name.len) == 0) {
+        build_parameter_status(&s->login->welcome, read_only_parameter, "off");
         return;
     }
     if (name.len == 14 && memcmp(name.data, "server_version", 14) == 0)
@@ -532,11 +544,13 @@ resolved(void *ctx, const struct dns_answer *answer, const struct err *err)
 void
 dial_start(struct server *s, struct credentials *proof)
 {
+    const struct pool_callbacks *calls = pool_callbacks(s->pool);
     const struct pool_node *node = node_of(s);
     struct server_login *l = xcalloc(1, sizeof(*l));
     int64_t limit_ms = pool_options(s->pool)->login_timeout_ms;
 
     s->login = l;
+    l->who.reads_only = calls->reads_only != NULL && calls->reads_only(calls->ctx, s->node_id);
     l->own = proof != NULL;
     l->credentials = proof != NULL ? credentials_ref(proof) : NULL;
     dial_tls_init(&l->tls, s);

@@ -13,6 +13,7 @@
 #include "cache/admission.h"
 #include "cache/remote_calls.h"
 #include "catalog/knowledge.h"
+#include "cluster/carried.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
@@ -157,12 +158,30 @@ child_rebuild_view(struct child *c)
     io_timer_start(c->proc->io, &c->follow, 0, follow_primary, c);
 }
 
+/* Only as much of it as counts. */
+static void
+look_at_carried(struct child *c)
+{
+    const struct area *a = shared_carried(c->proc->shared);
+    uint64_t epoch;
+
+    if (c->carried == NULL || area_epoch(a) == c->carried_seen)
+        return;
+    do {
+        const struct cluster_carried *payload = area_peek(a, &epoch);
+        memcpy(c->carried, payload, carried_bytes(payload));
+    } while (!area_unchanged(a, epoch));
+    c->carried_seen = epoch;
+    c->host.carried_epoch++;
+}
+
 void
 child_look_at_freshness(struct child *c)
 {
     const struct area *a = shared_freshness(c->proc->shared);
     const struct area *n = shared_nodes(c->proc->shared);
 
+    look_at_carried(c);
     if (area_epoch(a) == c->freshness_epoch && area_epoch(n) == c->judged_epoch)
         return;
     if (area_epoch(n) != c->judged_epoch) {
@@ -590,6 +609,8 @@ child_new(struct proc *p)
     }
     if (c->host.determinism != NULL)
         c->host.knowledge = knowledge_new(KNOWLEDGE_BYTES);
+    if (p->config->backend_clustering_mode == CONFIG_MODE_LOGICAL_REPLICATION)
+        c->host.carried = c->carried = xcalloc(1, sizeof(*c->carried));
     child_fill_host(c, &c->host);
     session_host_init(&c->host);
     child_fill_login(c, &c->host);
@@ -635,6 +656,7 @@ child_free(struct child *c)
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);
+    free(c->carried);
     free(c->judged);
     free(c->free_indexes);
     free(c->sessions);

@@ -28,6 +28,8 @@ struct child {
     struct child_slot *slot;
     struct session_host host;
     struct cluster_view view;
+    struct cluster_carried *carried; /* NULL: the mode is not logical replication */
+    uint64_t carried_seen;           /* epoch of its area */
     struct cluster_freshness *freshness;
     uint64_t freshness_epoch;
     struct cluster_nodes *judged;
@@ -120,6 +122,7 @@ void child_shut_primary(struct child *c);
 /* Nothing may be had from it: it is fenced, or not what it should be. */
 bool child_node_is_shut(const struct child *c, int node_id);
 /* For struct pool_callbacks. */
+bool child_reads_only(void *ctx, int node_id);
 bool child_asks_identity(void *ctx, int node_id);
 int child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct err *err);
 

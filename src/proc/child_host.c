@@ -268,6 +268,7 @@ child_pool_callbacks(struct child *c)
                                    .on_hold = child_is_on_hold,
                                    .usable = is_of_use,
                                    .asks_identity = child_asks_identity,
+                                   .reads_only = child_reads_only,
                                    .accepts = child_accepts,
                                    .refused = refused};
 }

@@ -196,7 +196,33 @@ child_asks_identity(void *ctx, int node_id)
 {
     const struct child *c = ctx;
 
-    return c->judged->judging && node_id == c->judged->plan.primary_id;
+    return c->judged->judging && node_id == c->judged->plan.primary_id &&
+           c->proc->config->backend_clustering_mode == CONFIG_MODE_STREAMING_REPLICATION;
+}
+
+/* In logical replication a standby has no place; where positions decide, nothing else counts. */
+static int
+accepts_by_position(const struct child *c, int node_id, const struct pool_identity *who,
+                    struct err *err)
+{
+    if (who->is_standby &&
+        c->proc->config->backend_clustering_mode == CONFIG_MODE_LOGICAL_REPLICATION)
+        return err_set(err, "08001", "node %d is a standby", node_id);
+    return 0;
+}
+
+bool
+child_reads_only(void *ctx, int node_id)
+{
+    const struct child *c = ctx;
+    struct cluster_members members;
+
+    if (c->carried == NULL)
+        return false;
+    if (c->judged->judging && c->judged->plan.primary_id >= 0)
+        return node_id != c->judged->plan.primary_id;
+    cluster_members_from_config(&members, c->proc->config);
+    return node_id != cluster_configured_main(&members);
 }
 
 int
@@ -205,10 +231,15 @@ child_accepts(void *ctx, int node_id, const struct pool_identity *who, struct er
     const struct child *c = ctx;
     const struct plan *plan = &c->judged->plan;
 
+    if (who->reads_only != child_reads_only(ctx, node_id))
+        return err_set(err, "08001", "node %d has become another one than it was dialled as",
+                       node_id);
     if (!c->judged->judging)
         return 0;
     if (is_shut(c, node_id))
         return err_set(err, "08001", "node %d is not used any more", node_id);
+    if (c->proc->config->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION)
+        return accepts_by_position(c, node_id, who, err);
     if (who->is_standby)
         return node_id == plan->primary_id
                    ? err_set(err, "08001", "node %d is a standby now, not the primary", node_id)

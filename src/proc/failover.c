@@ -8,8 +8,8 @@
  *
  * Killed at any moment, its successor goes on from the node area, or, when pgpool itself has ended,
  * from the status file: the plan then asks again for all that is still to be done. Invariants: only
- * this process writes the node area; steps are begun in the plan's order; in clustering modes
- * without failover, and without health checks, it judges nothing, and says so.
+ * this process writes the node area; steps are begun in the plan's order; without health checks
+ * it judges nothing, and says so.
  */
 #include "failover.h"
 
@@ -71,8 +71,10 @@ failover_show(struct failover *f)
         proc_title(f->proc, "%s: %s", plan_operation_name(plan->operation.kind),
                    plan_phase_name(plan->operation.phase));
     else if (plan->primary_id >= 0)
-        proc_title(f->proc, "node %d is the primary, timeline %u", plan->primary_id,
-                   plan->timeline);
+        proc_title(f->proc,
+                   f->config.mode == CLUSTER_MODE_STREAMING ? "node %d is the primary, timeline %u"
+                                                            : "node %d is the main node",
+                   plan->primary_id, plan->timeline);
     else
         proc_title(f->proc, f->now.judging ? "looking for the primary" : "not judging");
 }
@@ -139,7 +141,11 @@ make_config(struct failover *f)
     const struct config *cfg = f->proc->config;
     struct plan_config *c = &f->config;
 
+    struct cluster_members members;
+
     memset(c, 0, sizeof(*c));
+    cluster_members_from_config(&members, cfg);
+    c->mode = members.mode;
     f->holds_epoch = holds_epoch(shared_holds(f->proc->shared));
     c->node_count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
     for (uint32_t n = 0; n < c->node_count; n++) {
@@ -178,10 +184,7 @@ make_config(struct failover *f)
 static bool
 has_failover(const struct config *cfg)
 {
-    struct cluster_members members;
-
-    cluster_members_from_config(&members, cfg);
-    return members.mode == CLUSTER_MODE_STREAMING && cfg->health_check_period_ms > 0;
+    return cfg->health_check_period_ms > 0;
 }
 
 /* kind: PLAN_RESUMED at first, then PLAN_NODES_LOADED. */
@@ -382,8 +385,7 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
     if (f->shared && f->watch.judging == 0) {
         refuse_as_member(f, r);
     } else if (!f->now.judging) {
-        answer(f, r, "55000",
-               "nodes are not judged: in this clustering mode, or without health checks");
+        answer(f, r, "55000", "nodes are not judged without health checks");
     } else if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
         answer(f, r, "0A000", "this command is not known here");
     } else {
@@ -444,14 +446,15 @@ on_wake(void *ctx)
     failover_watch_fence(f);
 }
 
-/* Another generation of processes judges from now on: nobody of this one believes the last word. */
+/* Another generation of processes judges from now on: nobody of this one believes the last word.
+ * But where positions decide, the servers cannot tell; a fence of the others ends our children. */
 static void
 on_stop(void *ctx, enum proc_stop mode UNUSED)
 {
     struct failover *f = ctx;
 
-    if (!f->shared) { /* else what was committed stays, as long as the watchdog lets children write
-                       */
+    /* with a watchdog what was committed stays, as long as that lets children write */
+    if (!f->shared && f->config.mode == CLUSTER_MODE_STREAMING) {
         f->now.judging = false;
         failover_publish(f);
         wake_send_all(f->proc->wakes, f->proc->slot);

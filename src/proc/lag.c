@@ -16,11 +16,13 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "carried.h"
 #include "cluster/delay.h"
 #include "cluster/fresh.h"
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
+#include "lag_questions.h"
 #include "orphans.h"
 #include "os/ask.h"
 #include "os/clock.h"
@@ -46,30 +48,6 @@ enum {
     NAME_BYTES = 64,
 };
 
-/* Columns of both questions. */
-enum { COL_RECOVERY, COL_LSN, COL_TIMELINE, COL_SYSTEM, COL_RECEIVER, COL_CONNINFO, COL_LEVELS };
-
-#define POSITION                                                                                   \
-    "SELECT pg_catalog.pg_is_in_recovery(),"                                                       \
-    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"           \
-    " ELSE pg_catalog.pg_current_wal_insert_lsn() END,"                                            \
-    " CASE WHEN pg_catalog.pg_is_in_recovery() THEN"                                               \
-    " COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"                        \
-    " (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::pg_catalog.text"              \
-    " ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END"
-
-static const char how_far[] = POSITION;
-
-static const char who[] =
-    POSITION ", (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-             " (SELECT status FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT pg_catalog.string_agg(c, ' ') FROM (SELECT"
-             " pg_catalog.current_setting('default_transaction_isolation') AS c"
-             " UNION ALL SELECT pg_catalog.substr(c, 31) FROM pg_catalog.pg_db_role_setting,"
-             " pg_catalog.unnest(setconfig) AS c"
-             " WHERE c ILIKE 'default_transaction_isolation=%') AS levels)";
-
 /* At least one row. */
 static const char followers[] =
     "SELECT application_name, state, sync_state,"
@@ -83,6 +61,8 @@ struct lag_node {
     struct io_timer due;
     struct io_timer delay_log;
     const char *question;
+    bool asks_who; /* it tells who the node is, too */
+    bool sees_origins;
     int64_t asked_ns;          /* when the running question was sent */
     int64_t who_ns;            /* when `who` was last answered; 0: not on this connection */
     bool again;                /* ask once more as soon as the running question has ended */
@@ -95,6 +75,7 @@ struct lag {
     struct dns *dns;
     struct passwd *passwords;
     struct orphans *orphans;
+    struct carried *carried;
     struct lag_node nodes[CLUSTER_NODES_MAX];
     struct cluster_freshness now;
     struct cluster_members members;
@@ -167,6 +148,7 @@ hear_who(struct lag_node *n, const struct ask_rows *rows)
                                  sizeof(n->follower)))
         n->follower[0] = '\0';
     levels = ask_value(rows, 0, COL_LEVELS);
+    n->sees_origins = ask_value(rows, 0, COL_SEES_ORIGINS)[0] == 't';
     node->read_committed = strcmp(levels, "read committed") == 0;
     node->serializable = strstr(levels, "serializable") != NULL;
     n->who_ns = n->asked_ns;
@@ -187,6 +169,15 @@ hear_primary(struct lag_node *n, uint64_t lsn)
     cluster_fresh_note(&lag->history, n->asked_ns, cluster_fresh_target(lsn, 0, 0));
 }
 
+/* A subscriber's place is in the main node's WAL, its own WAL says nothing. */
+static uint32_t
+position_column(const struct lag_node *n)
+{
+    return n->lag->members.mode == CLUSTER_MODE_LOGICAL && n->node_id != n->lag->view.primary_id
+               ? COL_APPLIED
+               : COL_LSN;
+}
+
 static void
 hear_position(struct lag_node *n, const struct ask_rows *rows)
 {
@@ -197,7 +188,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     bool changed = !node->asked || !node->reachable || node->role != role;
     uint64_t lsn = 0;
 
-    num_parse_lsn(ask_value(rows, 0, COL_LSN), &lsn);
+    num_parse_lsn(ask_value(rows, 0, position_column(n)), &lsn);
     if (changed) {
         log_info("node %d \"%s:%d\" is up and a %s", n->node_id,
                  n->lag->proc->config->backends[n->node_id].hostname,
@@ -207,7 +198,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     }
     changed |= node->timeline != timeline;
     if (changed)
-        n->who_ns = n->question == who ? n->who_ns : 0;
+        n->who_ns = n->asks_who ? n->who_ns : 0;
     node->asked = node->reachable = 1;
     node->role = role;
     node->timeline = timeline;
@@ -379,8 +370,9 @@ ask_node(void *ctx)
     n->again = false;
     if (n->who_ns == 0)
         limit_ms += connect_ms > 0 ? connect_ms : CONNECT_MS;
-    n->question =
-        n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS ? who : how_far;
+    n->asks_who = n->who_ns == 0 || now_ns - n->who_ns >= period_ms(lag) * NS_PER_MS;
+    n->question = lag_question(n->asks_who, lag->members.mode == CLUSTER_MODE_LOGICAL,
+                               n->sees_origins && n->who_ns != 0);
     n->asked_ns = now_ns;
     ask_question(n->ask, n->question, limit_ms);
 }
@@ -464,7 +456,7 @@ on_answered(void *ctx, const struct ask_rows *rows)
         hear_nothing(n, &err);
         return;
     }
-    if (n->question == who) {
+    if (n->asks_who) {
         hear_who(n, rows);
         io_timer_start(n->lag->proc->io, &n->delay_log, DELAY_LOG_MS, log_delay, n);
     }
@@ -472,8 +464,9 @@ on_answered(void *ctx, const struct ask_rows *rows)
     if (measured(n)->role == NODE_ROLE_PRIMARY) {
         if (n->node_id == n->lag->view.primary_id)
             hear_primary(n, measured(n)->replay_lsn);
-        if (n->question == who) {
+        if (n->asks_who && n->lag->members.mode == CLUSTER_MODE_STREAMING) {
             n->question = followers;
+            n->asks_who = false;
             ask_question(n->ask, followers, QUESTION_MS);
         }
     }
@@ -524,11 +517,11 @@ judge_freshness(struct lag *lag)
             continue;
         }
         node->fresh_as_of_ns = 0;
-        if (!known || !node->reachable)
-            continue;
+        if (!known || !node->reachable || lag->members.mode == CLUSTER_MODE_RAW)
+            continue; /* in raw nobody replicates: positions have nothing to do with each other */
         node->delay_bytes = cluster_fresh_delay_bytes(&lag->history, node->replay_lsn);
         node->delay_us = cluster_fresh_delay_us(&lag->history, node->replay_lsn, now_ns);
-        if (node->timeline == lag->history_timeline)
+        if (node->timeline == lag->history_timeline || lag->members.mode == CLUSTER_MODE_LOGICAL)
             node->fresh_as_of_ns = cluster_fresh_as_of(&lag->history, node->replay_lsn);
     }
 }
@@ -672,7 +665,10 @@ configure(struct lag *lag)
 static void
 on_config(void *ctx, const struct config *before UNUSED)
 {
-    configure(ctx);
+    struct lag *lag = ctx;
+
+    configure(lag);
+    carried_look(lag->carried);
 }
 
 static void
@@ -762,8 +758,10 @@ lag_main(struct proc *p)
     proc_title(p, "looking for the primary");
     configure(lag);
     lag->orphans = orphans_new(p, lag->dns, &orphans_host, lag);
+    lag->carried = carried_new(p, lag->dns, &orphans_host, lag);
     proc_run(p, &ops, lag);
     orphans_free(lag->orphans);
+    carried_free(lag->carried);
     for (uint32_t id = 0; id < CLUSTER_NODES_MAX; id++) {
         ask_free(lag->nodes[id].ask);
         io_timer_stop(&lag->nodes[id].due);

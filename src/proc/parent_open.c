@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cache/shared.h"
+#include "cluster/carried.h"
 #include "cluster/nodes.h"
 #include "cluster/pgpools.h"
 #include "cluster/view.h"
@@ -263,6 +264,7 @@ open_shared(struct parent *pa, struct err *err)
         .memo_entries = memo_entries(pa->config),
         .health_slots = MIN(pa->config->backend_count + SPARE_NODES, (uint32_t)CLUSTER_NODES_MAX),
         .freshness_bytes = sizeof(struct cluster_freshness),
+        .carried_bytes = sizeof(struct cluster_carried),
         .nodes_bytes = sizeof(struct cluster_nodes),
         .events_bytes = sizeof(struct cluster_events),
         .pgpools_bytes = sizeof(struct cluster_pgpools),

@@ -175,6 +175,7 @@ reason_of(uint32_t flags)
         {CATALOG_KEEPS, ROUTE_KEEPS},         {CATALOG_UNLOGGED, ROUTE_UNLOGGED},
         {CATALOG_TEMPORARY, ROUTE_TEMPORARY}, {CATALOG_SYSTEM, ROUTE_SYSTEM},
         {CATALOG_FOREIGN, ROUTE_FOREIGN},     {CATALOG_SEQUENCE, ROUTE_SEQUENCE},
+        {CATALOG_LOCAL, ROUTE_NOT_CARRIED},
     };
 
     for (size_t n = 0; n < ARRAY_LEN(reasons); n++) {
@@ -394,6 +395,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     v.judged = !s->pinned && names_hold(s) && reads_matter(s, st) && flags_of(s, f, &flags);
     if (v.judged) {
         take_flags(s, st, flags, &v);
+        carried_note(s, st, &v.away);
         return v;
     }
     v.plain = false;
@@ -420,6 +422,8 @@ lookup_is_alike(struct session *s, bool *unknown_r)
 
     *unknown_r = false;
     refresh_scope(s);
+    if (s->host->carried != NULL)
+        return false; /* subscribers have what they have */
     if (catalog_database(s->host->catalog, &s->scope, &flags))
         return !(flags & CATALOG_MIXED);
     *unknown_r = may_ask(s);
@@ -646,7 +650,9 @@ node_to_ask(struct session *s)
     if (primary_id >= 0 && !s->host->view->nodes[primary_id].drained &&
         (!session_options(s)->ask_reader || catalog_asks_tables(s->host->catalog)))
         return primary_id; /* of tables a standby may know less */
-    return place_reader(s, &reason);
+    if (s->host->carried != NULL)
+        return primary_id; /* numbers are the main node's */
+    return place_reader(s, NULL, &reason);
 }
 
 /* Who has a connection does not wait for another one: it may be his that is waited for. */

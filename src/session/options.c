@@ -81,6 +81,8 @@ take_own(struct session_options *o, const struct config_session *values)
     o->idle_limit_ms = values->client_idle_limit_ms;
     o->cache = values->memory_cache_enabled;
     o->catalog_mask = UINT32_MAX;
+    if (o->config->backend_clustering_mode != CONFIG_MODE_LOGICAL_REPLICATION)
+        o->catalog_mask &= ~(uint32_t)CATALOG_LOCAL;
     if (o->config->check_temp_table == CONFIG_TEMP_TABLE_NONE)
         o->catalog_mask &= ~(uint32_t)CATALOG_TEMPORARY;
     if (!values->check_unlogged_table)

@@ -139,8 +139,20 @@ why_never(const struct session *s)
     return may_be_serializable(s) ? ROUTE_SERIALIZABLE : ROUTE_BALANCED;
 }
 
+/* Nodes that are out, for the session, and for what the unit (NULL: whatever it is) reads. */
+static void
+exclude_nodes(struct session *s, const struct unit *u, struct cluster_pick *pick,
+              struct cluster_pick *any)
+{
+    pick->exclude = any->exclude = s->refused;
+    if (likely(s->host->carried == NULL))
+        return;
+    carried_exclude(s, NULL, &any->exclude);
+    carried_exclude(s, u, &pick->exclude);
+}
+
 int
-place_reader(struct session *s, enum route_reason *reason_r)
+place_reader(struct session *s, const struct unit *u, enum route_reason *reason_r)
 {
     const struct cluster_view *view = s->host->view;
     const struct session_options *o = session_options(s);
@@ -151,7 +163,7 @@ place_reader(struct session *s, enum route_reason *reason_r)
     struct cluster_pick any = {.standbys_only = pick.standbys_only};
 
     forget_refusals(s);
-    pick.exclude = any.exclude = s->refused;
+    exclude_nodes(s, u, &pick, &any);
     *reason_r = why_never(s);
     if (*reason_r != ROUTE_BALANCED)
         return view->primary_id;
@@ -162,14 +174,15 @@ place_reader(struct session *s, enum route_reason *reason_r)
         choose_reader(s, &any);
     if (may_read(s, &pick))
         return s->reader_node;
-    if (s->reader_node >= 0 && !o->statement_level_balance && hangs_behind(s)) {
+    if (s->reader_node >= 0 && !o->statement_level_balance &&
+        (hangs_behind(s) || cluster_set_has(&pick.exclude, s->reader_node))) {
         int before = s->reader_node;
         choose_reader(s, &pick);
         if (may_read(s, &pick))
             return s->reader_node;
         s->reader_node = (int16_t)before;
     }
-    *reason_r = why_no_standby(s, &pick);
+    *reason_r = carried_anywhere(s, u) ? why_no_standby(s, &pick) : ROUTE_NOT_CARRIED;
     return view->primary_id;
 }
 
@@ -185,6 +198,7 @@ hinted_node(struct session *s, const struct unit *u, enum route_reason *reason_r
 
     *reason_r = ROUTE_HINTED;
     s->host->refresh(s->host->ctx);
+    carried_exclude(s, u, &pick.exclude);
     if (u->hint == SQL_HINT_NODE && u->hint_node >= CLUSTER_NODES_MAX)
         node_id = -1;
     else if (cluster_may_read(view, node_id, &pick))
@@ -243,7 +257,7 @@ choose_node(struct session *s, const struct unit *u, enum route_reason *reason_r
     *reason_r = why_primary(s, u);
     if (*reason_r != ROUTE_BALANCED)
         return s->host->view->primary_id;
-    return u->hint != SQL_HINT_NONE ? hinted_node(s, u, reason_r) : place_reader(s, reason_r);
+    return u->hint != SQL_HINT_NONE ? hinted_node(s, u, reason_r) : place_reader(s, u, reason_r);
 }
 
 static bool
@@ -278,7 +292,7 @@ leave_reader(struct session *s)
 }
 
 static bool
-leaves_reader(const struct session *s, const struct unit *u)
+leaves_reader(struct session *s, const struct unit *u)
 {
     return s->tx.on_reader && s->cur == s->reader && !tx_stays_on_reader(s, u);
 }
@@ -332,7 +346,9 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
     }
     if (cur != NULL && (cur->pending.count > 0 || s->batch == cur)) {
         /* an open batch may go on, and answers may follow one another, where they are */
-        if (cur == s->primary || why_primary(s, u) == ROUTE_BALANCED || tx_stays_on_reader(s, u)) {
+        if (cur == s->primary ||
+            (why_primary(s, u) == ROUTE_BALANCED && carried_at(s, u, cur->node_id)) ||
+            tx_stays_on_reader(s, u)) {
             *server_r = cur;
             return 0;
         }

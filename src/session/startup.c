@@ -246,7 +246,7 @@ next_node_to_ask(struct session *s)
 {
     const struct cluster_view *view = s->host->view;
     enum route_reason reason;
-    int reader_id = place_reader(s, &reason);
+    int reader_id = place_reader(s, NULL, &reason);
 
     if (reader_id >= 0 && !was_tried(s, reader_id))
         return reader_id;

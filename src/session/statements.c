@@ -57,6 +57,8 @@ judge(struct session *s, struct statement *st, const struct sql_facts *f)
     st->watched = v.watches;
     st->scope = v.judged || (v.watched && !v.by_catalog) ? s->scope.tag : 0;
     st->epoch = s->scope.epoch;
+    st->away = v.away;
+    st->carried_epoch = s->host->carried_epoch;
     return !v.unknown;
 }
 
@@ -65,7 +67,7 @@ statements_judge(struct session *s, struct statement *st)
 {
     if (likely(!st->by_catalog || (s->pinned && !st->watched) || st->prepared == NULL ||
                (st->scope == s->scope.tag && st->scope != 0 && st->epoch == s->scope.epoch &&
-                s->scope_seq == s->settings.seq &&
+                s->scope_seq == s->settings.seq && st->carried_epoch == s->host->carried_epoch &&
                 st->epoch == memo_epoch(s->host->memo, s->scope.group))))
         return true;
     return judge(s, st, session_facts(s, st->prepared->query, st->prepared->query_len));

@@ -64,13 +64,14 @@ may_read_there(struct session *s, const struct sql_statement *begin, int node_id
     }
 }
 
-/* A node to read from that is not the primary; -1: the transaction is for the primary. */
+/* A node to read from that is not the primary; -1: the transaction is for the primary. u: what it
+ * reads, NULL: nobody knows yet. */
 static int
-reader_for(struct session *s)
+reader_for(struct session *s, const struct unit *u)
 {
     enum route_reason reason;
     bool stays = s->pinned || place_is_after_write(s, true);
-    int node_id = stays ? -1 : place_reader(s, &reason);
+    int node_id = stays ? -1 : place_reader(s, u, &reason);
 
     return node_id == s->host->view->primary_id ? -1 : node_id;
 }
@@ -283,7 +284,7 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
         return true;
     if (!u->begins || s->tx_status != 'I')
         return false;
-    node_id = reader_for(s);
+    node_id = reader_for(s, NULL);
     if (node_id < 0 || !may_read_there(s, &u->begin, node_id, &movable) ||
         !text_of(s, bytes, u, &text) ||
         !tx_answer(s, bytes, u, is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN",
@@ -302,7 +303,7 @@ tx_batch_may_read(struct session *s, const struct unit *u)
 
     if (!u->begins || !u->tx_read || u->executed < 2 || s->tx_status != 'I')
         return false;
-    node_id = reader_for(s);
+    node_id = reader_for(s, u);
     return node_id >= 0 && may_read_there(s, &u->begin, node_id, &movable);
 }
 
@@ -324,11 +325,12 @@ stays_to_its_end(const struct session *s, const struct unit *u)
 }
 
 bool
-tx_stays_on_reader(const struct session *s, const struct unit *u)
+tx_stays_on_reader(struct session *s, const struct unit *u)
 {
     return s->tx.on_reader && s->cur == s->reader &&
-           (u->tx_read || ends_it(u) || stays_to_its_end(s, u) || s->cur->pending.skip_till_sync ||
-            s->cur->pending.copy_in || u->type == 'S' || u->type == 'H');
+           ((u->tx_read && carried_at(s, u, s->cur->node_id)) || ends_it(u) ||
+            stays_to_its_end(s, u) || s->cur->pending.skip_till_sync || s->cur->pending.copy_in ||
+            u->type == 'S' || u->type == 'H');
 }
 
 void

@@ -80,6 +80,13 @@ take_hint(struct unit *u, enum sql_hint hint, uint32_t node_id)
 }
 
 static void
+take_away(struct unit *u, const struct cluster_set *away)
+{
+    for (size_t n = 0; n < ARRAY_LEN(u->away.bits); n++)
+        u->away.bits[n] |= away->bits[n];
+}
+
+static void
 take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
 {
     struct verdict v = lookup_verdict(s, f);
@@ -89,6 +96,7 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
     u->touches_session |= v.touches_session;
     u->defines |= v.defines;
     u->asks |= v.unknown;
+    take_away(u, &v.away);
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
     if (unlikely(local_takes(f)))
         u->local = true;
@@ -318,6 +326,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     u->defines |= st->defines;
     u->may_write |= st->may_write;
     u->draws |= st->draws;
+    take_away(u, &st->away);
     u->touches_session |= st->touches_session;
     u->local |= st->local;
     u->foreign |= !st->local;

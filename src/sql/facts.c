@@ -178,6 +178,7 @@ look_at_tokens(struct sql_look *l, const struct sql_head *h)
         case T_QUOTED:
             look_at_name(l, t);
             l->st->system_columns |= is_system_column(l, t);
+            l->st->tells_tables |= begins_with(l, t, "tableoid", 8);
             break;
         case K_UPDATE:
             l->conflicts |= n > h->first && t[-1].kind == K_DO;

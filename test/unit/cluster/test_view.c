@@ -282,6 +282,25 @@ logical_mode_reads_everywhere(void **state)
 }
 
 static void
+logical_mode_has_no_second_main_node(void **state)
+{
+    (void)state;
+    members.mode = CLUSTER_MODE_LOGICAL;
+    for (uint32_t node_id = 0; node_id < 3; node_id++)
+        freshness.nodes[node_id].role = NODE_ROLE_PRIMARY;
+    freshness.nodes[0].reachable = 0;
+    build();
+    assert_int_equal(view.primary_id, -1);
+    assert_true(view.nodes[1].usable);
+    members.nodes[2].always_primary = true;
+    build();
+    assert_int_equal(view.primary_id, 2);
+    freshness.nodes[1].role = NODE_ROLE_STANDBY;
+    build();
+    assert_false(view.nodes[1].usable);
+}
+
+static void
 reads_are_spread_exactly_by_weight(void **state)
 {
     struct cluster_pick pick = {0};
@@ -474,6 +493,7 @@ main(void)
         TEST(standby_of_another_system_is_not_used),
         TEST(raw_mode_uses_the_lowest_node_alone),
         TEST(logical_mode_reads_everywhere),
+        cmocka_unit_test_setup(logical_mode_has_no_second_main_node, setup),
         TEST(reads_are_spread_exactly_by_weight),
         TEST(zero_weight_gets_no_reads),
         TEST(excluded_nodes_are_not_picked),

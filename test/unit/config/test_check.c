@@ -14,7 +14,9 @@ clustering_modes(void **state)
             "\"memory_cache_enabled\" is not built yet for native_replication");
     refused("\nbackend_clustering_mode = snapshot_isolation",
             "test.conf:2: this \"backend_clustering_mode\" is not built yet");
-    refused("backend_clustering_mode = 'logical_replication'", "native_replication or raw");
+    shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
+          "logical_replication");
+    refused("backend_clustering_mode = 'slony'", "logical_replication or raw");
     refused("replication_mode = on", "\"replication_mode\" is not built yet");
     shows("replication_mode = off", "port", "9999");
 }

@@ -137,11 +137,13 @@ struct session_copies {
     struct buf values;  /* that the main node has told: each a length and bytes, UINT32_MAX: null */
     struct buf for_all; /* of a batch: a byte for each Bind */
     struct buf items;   /* of a batch: what the copies are to run */
+    struct buf parses;  /* for the main node, in front of a batch with values */
+    uint32_t parsed;    /* statements in it */
+    uint32_t asks;      /* questions for values that the main node is to answer */
     bool query;         /* the unit is a Query */
     bool begins;        /* a batch begins a transaction block */
     uint32_t told;      /* CommandCompletes of the batch that have come */
-    uint32_t value_count;
-    struct unit unit; /* that stands in `text` */
+    struct unit unit;   /* that stands in `text` */
     struct io_timer again;
     /* copies_known.c */
     struct knowledge *own; /* that only the transaction has; NULL: it needs none */
@@ -173,7 +175,12 @@ struct copies_rule copies_rule_of(const struct copies_look *look, struct err *er
 struct copies_rule copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
                                      struct err *err);
 int copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
-                       struct err *err);
+                       struct sql_determined *d_r, struct err *err);
+/* Asks for the values of each. */
+void copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* They are there: the batch as it goes to the main node is in c->text, behind c->parses, and what
+ * is for the copies is kept. False: they do not fit. */
+bool copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 /* It is about to go to the main node: what is for the copies is kept, */
 void copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* and goes to them. */
@@ -249,5 +256,10 @@ struct session_copies *copies_new(struct session *s);
 void copies_fail_block(struct session_copies *c, bool told);
 /* The client gets what was held. */
 void copies_deliver(struct session_copies *c);
+/* Asks the main node for the values of one statement. */
+void copies_ask_values(struct session_copies *c, const struct sql_determined *d);
+/* Puts values that were told into a text, from *at_io on. False: there are not as many. */
+bool copies_put_values(struct session_copies *c, const struct sql_determined *d,
+                       struct sql_text text, size_t *at_io, struct buf *sql);
 
 #endif

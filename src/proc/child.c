@@ -345,6 +345,8 @@ show_clients(struct child *c)
 static void
 leave_when_done(struct child *c)
 {
+    if (session_host_is_busy(&c->host) && !c->in_a_hurry)
+        return; /* sweep() comes here again */
     if (c->session_count == 0 && (c->doors_closed || c->in_a_hurry))
         proc_end(c->proc);
 }

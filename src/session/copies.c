@@ -134,6 +134,8 @@ refuse(struct session_copies *c, const struct unit *u, const struct err *err)
         copies_fail_block(c, true);
     } else if (c->main_begun) {
         copies_undo(c);
+    } else {
+        copies_reset(c);
     }
     client_refuse_unit(s, u, &words);
     copies_step(c);
@@ -235,6 +237,24 @@ is_in_vain(const struct session *s, const struct unit *u)
            u->verb != SQL_COMMIT && u->verb != SQL_ROLLBACK;
 }
 
+/* It has waited for a connection in vain, with the main node in the middle of the unit. */
+static enum copies_turn
+give_up(struct session_copies *c, const struct unit *u)
+{
+    struct session *s = c->s;
+    struct err err;
+
+    if (s->cancelled) {
+        err_set(&err, "57014", "canceling statement due to user request");
+    } else {
+        err_set(&err, "53300", "no server connection became free within query_wait_timeout");
+        err_hint(&err, "Raise max_backend_connections or query_wait_timeout.");
+    }
+    s->waited_out = s->cancelled = false;
+    s->outage_ns = 0;
+    return refuse(c, u, &err);
+}
+
 enum copies_turn
 copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -242,7 +262,12 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct copies_rule rule;
     struct err err;
 
-    if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED || c->phase == COPIES_PREPARED)
+    if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED) {
+        if (s->cancelled || s->waited_out)
+            return give_up(c, u);
+        return c->doomed ? tell_doom(c, bytes, u) : COPIES_GOES_ON;
+    }
+    if (c->phase == COPIES_PREPARED)
         return c->doomed ? tell_doom(c, bytes, u) : COPIES_GOES_ON;
     if (c->phase != COPIES_REST)
         return waits(s);
@@ -306,75 +331,98 @@ draws(const struct sql_determined *d)
     return false;
 }
 
-static enum copies_turn
-ask_values(struct session_copies *c, struct server *server, const struct unit *u,
-           const struct sql_determined *d)
+void
+copies_ask_values(struct session_copies *c, const struct sql_determined *d)
 {
-    struct session *s = c->s;
     struct buf sql = BUF_EMPTY;
 
-    open_at_main(c, server, u);
-    s->cur = server;
-    c->phase = COPIES_ASKS;
-    c->value_count = 0;
-    buf_clear(&c->values);
     sql_rewrite_question(d, false, &sql);
-    server_ask(server, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    server_ask(c->s->primary, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    c->asks++;
     if (draws(d)) {
         buf_clear(&sql);
         sql_rewrite_question(d, true, &sql);
         copies_draw(c, &sql);
     }
     buf_free(&sql);
+}
+
+static enum copies_turn
+ask_values(struct session_copies *c, struct server *server, const uint8_t *bytes,
+           const struct unit *u, const struct sql_determined *d)
+{
+    struct session *s = c->s;
+
+    open_at_main(c, server, u);
+    s->cur = server;
+    c->phase = COPIES_ASKS;
+    c->asks = 0;
+    buf_clear(&c->values);
+    if (u->type == 'Q')
+        copies_ask_values(c, d);
+    else
+        copies_batch_ask(c, bytes, u);
     return waits(s);
 }
 
-static bool
-rewrite(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
-        const struct sql_determined *d, struct buf *sql)
+bool
+copies_put_values(struct session_copies *c, const struct sql_determined *d, struct sql_text text,
+                  size_t *at_io, struct buf *sql)
 {
     struct sql_answer *answers = xcalloc(d->value_count + 1, sizeof(*answers));
-    struct wire_view text;
-    struct err err;
-    size_t at = 0;
-    bool done = d->value_count == c->value_count &&
-                wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK;
+    bool done = true;
 
     for (uint32_t n = 0; done && n < d->value_count; n++) {
         uint32_t len;
-        memcpy(&len, c->values.data + at, sizeof(len));
-        at += sizeof(len);
+        done = *at_io + sizeof(len) <= c->values.len;
+        if (!done)
+            break;
+        memcpy(&len, c->values.data + *at_io, sizeof(len));
+        *at_io += sizeof(len);
         if (len == UINT32_MAX)
             continue;
-        answers[n] = (struct sql_answer){(const char *)c->values.data + at, len};
-        at += len;
+        answers[n] = (struct sql_answer){(const char *)c->values.data + *at_io, len};
+        *at_io += len;
     }
-    done = done && sql_rewrite_literals(d, (struct sql_text){text.data, text.len}, answers, sql);
+    done = done && sql_rewrite_literals(d, text, answers, sql);
     free(answers);
     return done;
 }
 
-/* The text with the values in it takes the unit's place. */
+static bool
+take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+           const struct sql_determined *d)
+{
+    struct buf sql = BUF_EMPTY;
+    struct wire_view text;
+    struct err err;
+    size_t at = 0;
+    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
+                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
+                at == c->values.len;
+
+    buf_clear(&c->text);
+    build_query(&c->text, (const char *)sql.data, sql.len);
+    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
+    buf_free(&sql);
+    return done;
+}
+
+/* The unit with the values in it takes its place. */
 static enum copies_turn
 take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *u,
             const struct sql_determined *d)
 {
-    struct session *s = c->s;
-    struct buf sql = BUF_EMPTY;
     struct err err;
-    bool done = rewrite(c, *bytes, u, d, &sql);
+    bool done;
 
+    c->unit = *u;
+    done = u->type == 'Q' ? take_query(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
     if (!done) {
-        buf_free(&sql);
         err_set(&err, "0A000", "values could not be put into the statement");
         return refuse(c, u, &err);
     }
-    buf_clear(&c->text);
-    build_query(&c->text, (const char *)sql.data, sql.len);
-    c->unit = *u;
     c->unit.bytes = c->text.len;
-    c->unit.facts = session_facts(s, (const char *)sql.data, sql.len);
-    buf_free(&sql);
     *bytes = c->text.data;
     return COPIES_GOES_ON;
 }
@@ -427,7 +475,7 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
         return waits(s);
     if (c->phase == COPIES_ASKED)
         return take_values(c, bytes, u, &d);
-    return d.place_count > 0 ? ask_values(c, server, u, &d) : COPIES_GOES_ON;
+    return d.place_count > 0 ? ask_values(c, server, *bytes, u, &d) : COPIES_GOES_ON;
 }
 
 enum copies_turn
@@ -460,6 +508,17 @@ copies_unit(struct session *s)
     return &s->copies->unit;
 }
 
+/* The statements that a batch with values binds. */
+static void
+send_parses(struct session_copies *c, struct server *server)
+{
+    for (uint32_t n = 0; n < c->parsed; n++) {
+        server_expect(server, PENDING_CLOSE, true, 0, NULL);
+        server_expect(server, PENDING_PARSE, true, 0, NULL);
+    }
+    server_send(server, c->parses.data, c->parses.len);
+}
+
 void
 copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                 const struct unit *u)
@@ -490,7 +549,9 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         buf_add(&c->text, bytes, u->bytes);
     }
     c->told = 0;
-    if (!c->query)
+    if (!c->query && bytes == c->text.data)
+        send_parses(c, server);
+    else if (!c->query)
         copies_batch_keep(s, bytes, u);
 }
 
@@ -513,7 +574,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
 
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
-    if (type == 'E' && head->skip && head->flags & CYCLE_VALUES)
+    if (type == 'E' && head->skip && head->flags & CYCLE_VALUES && !c->doomed)
         server_error_from_message(msg, len, &c->doom);
     if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
         buf_clear(&c->held); /* the statement has not succeeded after all */
@@ -550,9 +611,8 @@ copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t 
                    v.data != NULL ? v.len : 0);
         return true;
     }
-    c->value_count++;
     if (c->values.len + len > VALUES_MAX_BYTES)
-        return true; /* their number is then not the one that is wanted */
+        return true; /* there are not as many as are wanted then */
     buf_add(&c->values, &size, sizeof(size));
     if (v.data != NULL)
         buf_add(&c->values, v.data, v.len);
@@ -598,8 +658,9 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
         return false;
     }
     if (e->flags & CYCLE_VALUES && c->phase == COPIES_ASKS) {
-        c->phase = COPIES_ASKED;
         c->doomed |= failed;
+        if (--c->asks == 0)
+            c->phase = COPIES_ASKED;
         return false;
     }
     if (!(e->flags & CYCLE_OWN_END))

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "wire/build.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A Bind in a batch, and what it binds. */
@@ -298,7 +299,8 @@ values_say_now(const struct bound *b)
 }
 
 int
-copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
+copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
+                   struct sql_determined *d_r, struct err *err)
 {
     struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
     struct sql_determined d;
@@ -309,15 +311,22 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
             continue;
         if (copies_judge_text(s, (struct sql_text){b.text.data, b.text.len}, &d, err) != 0)
             return -1;
-        if (d.place_count > 0 || values_say_now(&b)) {
+        d_r->place_count += d.place_count;
+        if (values_say_now(&b)) {
             err_set(err, "0A000",
-                    "values that each node would make by itself cannot be run on all nodes in the "
-                    "extended protocol yet (native_replication)");
-            err_hint(err, "Give the values as parameters, or use the simple query protocol.");
+                    "a parameter may be read as another time on each node "
+                    "(native_replication)");
+            err_hint(err, "Give the time itself, or now() in the statement.");
             return -1;
         }
     }
-    return 0;
+    if (d_r->place_count == 0 || !s->copies->begins)
+        return 0;
+    err_set(err, "0A000",
+            "values of the main node cannot be had in the batch that begins the "
+            "transaction (native_replication)");
+    err_hint(err, "Send Sync behind BEGIN.");
+    return -1;
 }
 
 bool
@@ -347,6 +356,23 @@ struct item {
     bool named;
 };
 
+/* text: what it is to run, another one than what is bound where values were put in. */
+static void
+keep(struct session_copies *c, const struct bound *b, struct wire_view text, bool named)
+{
+    size_t names = WIRE_HEADER_BYTES + b->bind.portal.len + b->bind.statement.len + 2;
+    struct item item = {.text_len = text.len,
+                        .rest_len = b->len - (uint32_t)names,
+                        .scope = lookup_meaning(c->s),
+                        .type_count = b->type_count,
+                        .named = named};
+
+    buf_add(&c->items, &item, sizeof(item));
+    buf_add(&c->items, text.data, text.len);
+    buf_add(&c->items, b->types, (size_t)b->type_count * 4);
+    buf_add(&c->items, b->msg + names, item.rest_len);
+}
+
 void
 copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -356,19 +382,90 @@ copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
 
     buf_clear(&c->items);
     for (size_t n = 0; next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
-        size_t names = WIRE_HEADER_BYTES + b.bind.portal.len + b.bind.statement.len + 2;
-        struct item item = {.text_len = b.text.len,
-                            .rest_len = b.len - (uint32_t)names,
-                            .scope = lookup_meaning(s),
-                            .type_count = b.type_count,
-                            .named = b.named};
-        if (!c->for_all.data[n])
-            continue;
-        buf_add(&c->items, &item, sizeof(item));
-        buf_add(&c->items, b.text.data, b.text.len);
-        buf_add(&c->items, b.types, (size_t)b.type_count * 4);
-        buf_add(&c->items, b.msg + names, item.rest_len);
+        if (c->for_all.data[n])
+            keep(c, &b, b.text, b.named);
     }
+}
+
+/* ---- with values -------------------------------------------------------------------------------
+ */
+
+/* Is it for all, with places for values? */
+static bool
+has_places(struct session_copies *c, size_t n, const struct bound *b, struct sql_determined *d_r)
+{
+    struct err err;
+
+    return c->for_all.data[n] &&
+           copies_judge_text(c->s, (struct sql_text){b->text.data, b->text.len}, d_r, &err) == 0 &&
+           d_r->place_count > 0;
+}
+
+void
+copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct walk w = {.s = c->s, .bytes = bytes, .len = u->bytes};
+    struct sql_determined d;
+    struct bound b;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
+        if (has_places(c, n, &b, &d))
+            copies_ask_values(c, &d);
+    }
+}
+
+/* Its Bind names a statement of ours, which is parsed in front of the batch. */
+static void
+take_bound(struct session_copies *c, const struct bound *b, const struct buf *sql)
+{
+    size_t names = WIRE_HEADER_BYTES + b->bind.portal.len + b->bind.statement.len + 2;
+    char name[32];
+    int len = snprintf(name, sizeof(name), "pgpool_v%u", c->parsed++);
+    struct wire_view text = {(const char *)sql->data, (uint32_t)sql->len};
+    struct wire_parse p = {{name, (uint32_t)len}, text, b->type_count, b->types};
+
+    build_close(&c->parses, 'S', name, (size_t)len);
+    build_parse(&c->parses, &p);
+    buf_add_u8(&c->text, 'B');
+    buf_add_u32(&c->text,
+                4 + b->bind.portal.len + 1 + (uint32_t)len + 1 + (b->len - (uint32_t)names));
+    buf_add(&c->text, b->bind.portal.data, b->bind.portal.len);
+    buf_add_u8(&c->text, 0);
+    buf_add(&c->text, name, (size_t)len + 1);
+    buf_add(&c->text, b->msg + names, b->len - names);
+    keep(c, b, text, false);
+}
+
+bool
+copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct walk w = {.s = c->s, .bytes = bytes, .len = u->bytes};
+    struct sql_determined d;
+    struct bound b;
+    size_t done = 0; /* of the batch */
+    size_t at = 0;   /* of the values */
+    bool fits = true;
+
+    buf_clear(&c->text);
+    buf_clear(&c->items);
+    buf_clear(&c->parses);
+    c->parsed = 0;
+    for (size_t n = 0; fits && next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
+        struct buf sql = BUF_EMPTY;
+        if (!has_places(c, n, &b, &d)) {
+            if (c->for_all.data[n])
+                keep(c, &b, b.text, b.named);
+            continue;
+        }
+        fits = copies_put_values(c, &d, (struct sql_text){b.text.data, b.text.len}, &at, &sql);
+        buf_add(&c->text, bytes + done, (size_t)(b.msg - bytes) - done);
+        if (fits)
+            take_bound(c, &b, &sql);
+        done = (size_t)(b.msg - bytes) + b.len;
+        buf_free(&sql);
+    }
+    buf_add(&c->text, bytes + done, u->bytes - done);
+    return fits && at == c->values.len;
 }
 
 /* Parse and Bind. prepared NULL: as the unnamed statement. */

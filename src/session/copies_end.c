@@ -330,6 +330,7 @@ copies_reset(struct session_copies *c)
     buf_free(&c->values);
     buf_free(&c->for_all);
     buf_free(&c->items);
+    buf_free(&c->parses);
 }
 
 void

@@ -322,7 +322,7 @@ copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
     struct wire_view text;
 
     if (u->type != 'Q')
-        return copies_batch_judge(s, bytes, u, err);
+        return copies_batch_judge(s, bytes, u, d_r, err);
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
         return -1;
     return copies_judge_text(s, (struct sql_text){text.data, text.len}, d_r, err);

@@ -335,7 +335,8 @@ def test_a_client_that_goes_leaves_nothing(servers, pgpool):
     assert servers.same("SELECT id FROM t WHERE id = 120") == []
 
 
-def test_clients_that_meet_in_the_same_rows_leave_the_same(servers, pgpool):
+@pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
+def test_clients_that_meet_in_the_same_rows_leave_the_same(servers, pgpool, protocol):
     """The order is the main node's, everywhere."""
     script = os.path.join(pgpool.directory, "meet.sql")
     with open(script, "w", encoding="utf-8") as file:
@@ -343,7 +344,7 @@ def test_clients_that_meet_in_the_same_rows_leave_the_same(servers, pgpool):
                    "BEGIN;\nUPDATE t SET v = v * 3 % 1000 + :b WHERE id = :a;\n"
                    "UPDATE t SET v = v + 1 WHERE id = :a;\nCOMMIT;\n"
                    "UPDATE t SET v = v * 7 % 1000 WHERE id = :a;\n")
-    done = run("pgbench", "-n", "-c", "6", "-j", "2", "-t", "40", "-M", "simple", "-f", script,
+    done = run("pgbench", "-n", "-c", "6", "-j", "2", "-t", "40", "-M", protocol, "-f", script,
                env=pgpool.env())
     assert "number of transactions actually processed: 240/240" in done.stdout, done.stdout
     assert len(servers.same("SELECT id, v FROM t WHERE id <= 4 ORDER BY id")) == 4

@@ -121,6 +121,25 @@ def test_another_node_s_error_is_told_at_the_end_of_the_batch(servers, client):
     client.execute("SELECT %s", (1,))
 
 
+def test_values_are_the_main_node_s(servers, client):
+    client.execute("CREATE TABLE filled (id serial PRIMARY KEY, v int, "
+                   "at timestamptz DEFAULT clock_timestamp())")
+    for n in range(8):
+        client.execute("INSERT INTO filled (v) VALUES (%s)", (n,), prepare=True)
+    assert client.execute("INSERT INTO filled (v, at) VALUES (%s, now()) RETURNING id",
+                          (8,)).fetchone() == (9,)
+    with client.pipeline():
+        for n in range(9, 15):
+            client.execute("INSERT INTO filled (v) VALUES (%s)", (n,))
+    client.execute("BEGIN")
+    with client.cursor() as cursor:
+        cursor.executemany("INSERT INTO filled (v) VALUES (%s)", [(n,) for n in range(15, 20)])
+    client.execute("COMMIT")
+    rows = servers.same("SELECT id, v, at FROM filled ORDER BY id")
+    assert [row[:2] for row in rows] == [(n + 1, n) for n in range(20)]
+    assert len({row[2] for row in rows}) == 20
+
+
 @pytest.mark.parametrize("first", ["SELECT 1", "INSERT INTO t (id) VALUES (396)", "SELECT 1 / 0"])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "ROLLBACK TO a"])
 def test_the_end_of_a_transaction_and_a_write_in_one_batch(servers, pgpool, first, end):
@@ -141,7 +160,8 @@ def test_the_end_of_a_transaction_and_a_write_in_one_batch(servers, pgpool, firs
     [raw.parse("", "INSERT INTO t (id) VALUES (395)"), raw.bind("", ""), raw.execute(),
      raw.parse("", "COMMIT"), raw.bind("", ""), raw.execute()],
     [raw.parse("", "UPDATE t SET at = $1 WHERE id = 1"), raw.bind("", "", b"now"), raw.execute()],
-    [raw.parse("", "CREATE TABLE made AS SELECT now() AS at"), raw.bind("", ""), raw.execute()],
+    [raw.parse("", "BEGIN"), raw.bind("", ""), raw.execute(),
+     raw.parse("", "INSERT INTO t (id, at) VALUES (395, now())"), raw.bind("", ""), raw.execute()],
 ])
 def test_what_is_not_built_is_refused(servers, pgpool, batch):
     with raw.connected(pgpool) as client:

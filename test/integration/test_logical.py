@@ -416,20 +416,27 @@ def test_prepared_statements(cluster, pgpool):
 
 
 def test_subscribers_are_read_only(cluster, pgpool):
-    """What is taken for a read and writes all the same does not write there."""
-    for server in cluster.servers:
-        server.run("CREATE FUNCTION pretends() RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
-                   "'BEGIN INSERT INTO unpublished VALUES (1); RETURN 1; END'")
-    with pgpool.connect() as one:
-        assert one.info.parameter_status("default_transaction_read_only") == "off"
-        # the hint is a person's word against the catalog's, and does not count either
-        with raw.connected(pgpool) as hinted:
-            hinted.simple("/* pgpool: standby */ SELECT 1")
-        one.execute("SELECT * FROM items")
+    """What pgpool cannot know: there, a cast that the main node does not have writes. It is refused,
+    and the read runs again at the main node."""
     for server in cluster.servers[1:]:
-        reading = server.values("SELECT pid FROM pg_stat_activity WHERE datname = 'test' AND "
-                                "query LIKE 'SELECT * FROM items%'")
-        assert server.values("SELECT count(*) FROM unpublished") == [0], reading
+        server.run("CREATE FUNCTION writer(int) RETURNS text LANGUAGE plpgsql AS "
+                   "'BEGIN INSERT INTO unpublished VALUES (4711); RETURN 4711; END'")
+        server.run("CREATE CAST (int AS text) WITH FUNCTION writer(int)")
+        assert server.value("SELECT v::text FROM items WHERE id = 6") == "4711"
+        server.run("DELETE FROM unpublished")
+    sql = "SELECT v::text FROM items WHERE id = 6"
+    again = pgpool.log_text().count("its standby gave it up")
+    try:
+        with pgpool.connect() as one:
+            assert one.info.parameter_status("default_transaction_read_only") == "off"
+            wait_for(lambda: pgpool.is_balanced(sql, one), "it to be balanced")
+            assert one.execute(sql).fetchone() == ("0",)
+        assert pgpool.log_text().count("its standby gave it up") == again + 1
+        for server in cluster.servers[1:]:
+            assert server.values("SELECT count(*) FROM unpublished") == [0]
+    finally:
+        for server in cluster.servers[1:]:
+            server.run("DROP FUNCTION writer(int) CASCADE")
 
 
 @pytest.fixture(name="fresh")

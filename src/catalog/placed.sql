@@ -9,4 +9,10 @@ UNION ALL
 SELECT r.i, 8192, ''
 FROM reach r
 LEFT JOIN pg_catalog.pg_class c ON r.c = 'r' AND c.oid = r.o
-WHERE r.o >= 16384 AND (r.c IN ('p', 'o', 't') OR (r.c = 'r' AND c.relkind NOT IN ('r', 'p')))
+WHERE r.o >= 16384 AND (r.c IN ('p', 'o', 't') OR (r.c = 'r' AND (c.relkind NOT IN ('r', 'p')
+    -- functions of a row, which may be written as its columns are
+    OR EXISTS (
+        SELECT
+        FROM pg_catalog.pg_proc p
+        WHERE p.oid >= 16384 AND p.pronargs > 0 AND p.proargtypes[0] = c.reltype
+    ))))

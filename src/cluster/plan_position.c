@@ -114,7 +114,8 @@ judge(struct plan_turn *turn, int node_id)
     node->must_follow = node->demote = node->given_up = node->told = node->tried = false;
     if (node->state == NODE_UNUSED || node->state == NODE_MAINTENANCE)
         return;
-    if (node->state == NODE_ROGUE || node->state == NODE_REJOINING)
+    if (node->state == NODE_ROGUE || node->state == NODE_REJOINING ||
+        (node->state == NODE_QUARANTINED && !is_logical(turn)))
         plan_set_state(turn, node_id, NODE_DOWN, "another clustering mode has left it so");
     switch ((enum health_verdict)node->verdict) {
     case HEALTH_ALIVE:

@@ -76,7 +76,8 @@ class Publication(FailingCluster):
         self.primary.run(ROOT)
         self.primary.run("""
             ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
-            CREATE PUBLICATION p FOR TABLE items, secured, with_function, other_columns, leaves, half_1,
+            CREATE PUBLICATION p FOR TABLE items, secured, with_function, other_columns, leaves,
+                half_1,
                 filtered WHERE (id < 10), narrow (id, a);
             CREATE PUBLICATION root_p FOR TABLE root WITH (publish_via_partition_root);
             CREATE PUBLICATION insert_p FOR TABLE inserts WITH (publish = 'insert');
@@ -421,8 +422,8 @@ def test_prepared_statements(cluster, pgpool):
 
 
 def test_subscribers_are_read_only(cluster, pgpool):
-    """What pgpool cannot know: there, a cast that the main node does not have writes. It is refused,
-    and the read runs again at the main node."""
+    """What pgpool cannot know: there, a cast that the main node does not have writes. It is
+    refused, and the read runs again at the main node."""
     for server in cluster.servers[1:]:
         server.run("CREATE FUNCTION writer(int) RETURNS text LANGUAGE plpgsql AS "
                    "'BEGIN INSERT INTO unpublished VALUES (4711); RETURN 4711; END'")

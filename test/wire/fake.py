@@ -556,7 +556,7 @@ class FakeServer:
         values = ["t" if standby else "f", lsn,
                   str(self.timeline) if standby else f"{self.timeline:08X}{5:016X}"]
         if "pg_control_system" in sql:
-            values += [str(self.system), "streaming" if standby else None,
+            values += [None, str(self.system), "streaming" if standby else None,
                        f"application_name={self.name}" if standby else None]
         return result(*values)
 

@@ -392,11 +392,19 @@ login_message(struct server *s, uint8_t type, const uint8_t *msg, size_t len, st
 static void
 tls_answered(struct server *s, const struct io_rx *rx)
 {
+    struct tls_context *context = pool_options(s->pool)->tls;
     struct err err;
 
     switch (dial_tls_answer(&s->login->tls, rx, s->node_id, &err)) {
     case DIAL_TLS_SECURE:
-        io_stream_start_tls(s->stream, pool_options(s->pool)->tls, node_of(s)->host);
+        if (likely(context != NULL)) {
+            io_stream_start_tls(s->stream, context, node_of(s)->host);
+            break;
+        }
+        /* a reload has switched it off since it was asked for */
+        dial_tls_init(&s->login->tls, s);
+        if (connect_again(s, &err) != 0)
+            fail(s, &err);
         break;
     case DIAL_TLS_PLAIN:
         send_startup(s);

@@ -1,6 +1,7 @@
 """Online recovery without the rest of pgpool: test/integration/recover drives its engine against
 real servers, whatever state their data directories are in."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -38,7 +39,8 @@ class Node(Server):
         """The whole server at once, as when the power fails."""
         pids = [self.pid(), *processes.children(self.pid())]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended with its postmaster
+                os.kill(pid, signal.SIGKILL)
         # a server that starts counts also those that nobody has taken leave of
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end", 30)
 

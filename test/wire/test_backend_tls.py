@@ -1,6 +1,7 @@
 """TLS towards servers: every backend_sslmode against servers of every kind."""
 
 import socket
+import threading
 
 import pytest
 
@@ -10,7 +11,7 @@ from clients import client, codes, refusal
 from cluster import make_dir
 from conftest import Bed
 from fake import PATIENCE, error, fatal, ready
-from waiting import wait_for
+from waiting import Background, wait_for
 
 AUTHORITY = Authority(make_dir("tls-"))
 STRANGER = Authority(make_dir("tls-"), "somebody else")
@@ -73,6 +74,26 @@ def test_disable(start_tls_bed):
     bed.servers[0].ssl_answers = [b"X"]
     assert login(bed, "one") == [None]
     assert bed.servers[0].ssl_answers == [b"X"]
+
+
+def test_switched_off_while_a_server_is_asked(start_tls_bed):
+    """The server says yes to what a reload does not want any more."""
+    bed = start_tls_bed(backend_sslmode="prefer")
+    server = bed.servers[0]
+    asked, answers = threading.Event(), threading.Event()
+
+    def slow(connection):
+        asked.set()
+        assert answers.wait(PATIENCE)
+        connection.send(b"S")
+
+    server.ssl_answers = [slow]
+    one = Background(login, bed, "slow")
+    assert asked.wait(PATIENCE)
+    bed.reload(backend_sslmode="disable")
+    answers.set()
+    assert one.result()[-1] is None
+    assert "was terminated by" not in bed.pgpool.log_text()
 
 
 def test_allow(start_tls_bed):

@@ -554,6 +554,8 @@ int place_no_server(const struct session *s, struct err *err);
 bool place_is_after_write(const struct session *s, bool in_tx);
 /* From when on a standby must know everything; 0: from never. */
 int64_t place_not_before_ns(struct session *s);
+/* Must a standby, which is all that is left, say where it stands before it can be asked? */
+bool place_waits_to_ask(struct session *s);
 
 /* cache_words.c */
 enum { CACHE_WORDS_BYTES = 128 };

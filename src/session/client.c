@@ -555,11 +555,11 @@ send_placed(struct session *s, struct out *o, struct unit *u)
 static bool
 waits_to_ask(struct session *s, const struct unit *u)
 {
-    if (u->local || s->tx_status != 'I' || !hold_may_stop(s, SESSION_ANY_NODE) ||
-        !hold_stops(s, SESSION_ANY_NODE))
-        return false;
-    s->stall = STALL_SERVER;
-    return true;
+    if (!u->local && s->tx_status == 'I' &&
+        ((hold_may_stop(s, SESSION_ANY_NODE) && hold_stops(s, SESSION_ANY_NODE)) ||
+         place_waits_to_ask(s)))
+        s->stall = STALL_SERVER;
+    return s->stall == STALL_SERVER;
 }
 
 /* We have refused what stands in front of it. */

@@ -16,16 +16,30 @@ enum {
     POSITIONS_MS = 50, /* for a standby that hangs nobody waits longer */
 };
 
+/* Have all that are in use said where they stand, or had the time to? */
+static bool
+positions_are_known(const struct session *s)
+{
+    return clock_monotonic_ns() - s->look_ns > POSITIONS_MS * NS_PER_MS ||
+           cluster_has_heard(s->host->view, s->look_ns);
+}
+
 /* What other pgpools have written is noted nowhere here. All of it lies in front of where the
- * primary stands when it is asked from now on. */
+ * primary stands when it is asked from now on. Without a primary that says so a session that is to
+ * see its own reads what there is: this pgpool may be cut off, and the standbys are at hand. */
 static int64_t
 others_not_before_ns(struct session *s)
 {
+    enum session_consistency wants = session_options(s)->consistency;
+
     if (likely(!s->host->is_one_of_several) || s->state != CLIENT_READY ||
-        session_options(s)->consistency == SESSION_SEES_WHATEVER)
+        wants == SESSION_SEES_WHATEVER)
         return 0;
     if (s->look_ns == 0)
         s->look_ns = clock_monotonic_ns();
+    if (unlikely(s->host->view->primary_id < 0) && wants == SESSION_SEES_ITS_OWN &&
+        positions_are_known(s))
+        return 0;
     return s->look_ns;
 }
 
@@ -53,14 +67,19 @@ place_not_before_ns(struct session *s)
 static bool
 waits_for_positions(struct session *s)
 {
-    struct session_host *host = s->host;
-
-    if (s->look_ns == 0 || host->view->primary_id < 0 ||
-        clock_monotonic_ns() - s->look_ns > POSITIONS_MS * NS_PER_MS ||
-        cluster_has_heard(host->view, s->look_ns))
+    if (s->look_ns == 0 || positions_are_known(s))
         return false;
     hold_for_positions(s, POSITIONS_MS);
     return true;
+}
+
+bool
+place_waits_to_ask(struct session *s)
+{
+    enum route_reason reason;
+
+    return unlikely(s->host->is_one_of_several) && s->host->view->primary_id < 0 &&
+           place_reader(s, NULL, &reason) < 0 && waits_for_positions(s);
 }
 
 static bool
@@ -361,7 +380,7 @@ place_unit(struct session *s, const struct unit *u, struct server **server_r,
     }
     node_id = choose_node(s, u, reason_r);
     if (unlikely(s->look_ns != 0)) {
-        if (*reason_r == ROUTE_NOT_FRESH && waits_for_positions(s)) {
+        if ((*reason_r == ROUTE_NOT_FRESH || node_id < 0) && waits_for_positions(s)) {
             s->stall = STALL_SERVER;
             return 1;
         }

@@ -359,7 +359,7 @@ def test_start_without_etcd(team):
     one.kill_all()
     for member in team.etcd.members:
         member.send(signal.SIGSTOP)
-    late = team.member(1, failover_wait="0s").start()
+    late = team.member(1, failover_wait="0s").start(knows_nodes=False)
     team.members.append(late)
     with raw.connected(late) as client:
         wait_for(lambda: not raw.codes(client.simple("SELECT 1 FROM acks LIMIT 1")), "a read", 20)

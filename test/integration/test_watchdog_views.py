@@ -52,7 +52,7 @@ def test_members_see_each_other(team):
 def test_lists_of_nodes_that_differ(team):
     first, second = team.members
     team.members.append(third := team.member(2, backend_port1=1))
-    third.start()
+    third.start(knows_nodes=False)
     wait_for(lambda: len(rows(third)) == 3, "the third one to see the others", 20)
     for member in (first, second):
         wait_for(lambda m=member: any("node 1 is" in (row["difference"] or "") for row in rows(m)),

@@ -25,17 +25,6 @@ statement_tallies_new(struct statement_stats *stats, uint32_t owner)
     return t;
 }
 
-void
-statement_tallies_free(struct statement_tallies *t)
-{
-    if (t == NULL)
-        return;
-    statement_tallies_flush(t);
-    for (size_t n = 0; n < STATEMENT_TALLIES; n++)
-        free(t->list[n].names);
-    free(t);
-}
-
 /* ---- to the shared numbers ---- */
 
 static struct statement_cell *
@@ -88,13 +77,25 @@ flush_bank(struct statement_tallies *t, struct statement_tally *tally, struct st
     return true;
 }
 
+/* All banks of it: their sums are one. */
+static void
+lose(struct statement_tallies *t, struct statement_tally *tally)
+{
+    for (size_t n = 0; n < STATEMENT_BANKS; n++) {
+        if (t->stats != NULL)
+            statement_stats_lose(t->stats, tally->banks[n].count);
+        tally->banks[n].count = 0;
+    }
+    tally->errors = 0;
+    tally->rows = tally->time_us = 0;
+}
+
 /* What cannot be added now is lost: its place is needed. */
 static void
 empty_bank(struct statement_tallies *t, struct statement_tally *tally, struct statement_bank *bank)
 {
-    if (t->stats != NULL && !flush_bank(t, tally, bank))
-        statement_stats_lose(t->stats, bank->count);
-    bank->count = 0;
+    if (t->stats == NULL || !flush_bank(t, tally, bank))
+        lose(t, tally);
 }
 
 void
@@ -112,8 +113,6 @@ empty_all(struct statement_tallies *t, struct statement_tally *tally)
 {
     for (size_t n = 0; n < STATEMENT_BANKS; n++)
         empty_bank(t, tally, &tally->banks[n]);
-    tally->errors = 0;
-    tally->rows = tally->time_us = 0;
 }
 
 void
@@ -126,6 +125,18 @@ statement_tallies_flush(struct statement_tallies *t)
         for (size_t b = 0; b < STATEMENT_BANKS; b++)
             flush_bank(t, &t->list[n], &t->list[n].banks[b]);
     }
+}
+
+void
+statement_tallies_free(struct statement_tallies *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t n = 0; n < STATEMENT_TALLIES; n++) {
+        empty_all(t, &t->list[n]);
+        free(t->list[n].names);
+    }
+    free(t);
 }
 
 /* ---- places ---- */

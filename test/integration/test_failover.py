@@ -266,6 +266,7 @@ def test_standby_that_has_received_less(bed):
     os.kill(receiver, signal.SIGSTOP)
     bed.nodes[2].rows("SELECT pg_wal_replay_pause()")  # it is not behind for that
     load = Load(pgpool)
+    load.wait_going_on()  # with nothing written both have the same
     bed.nodes[0].kill()
     primary = bed.promoted(2)
     os.kill(receiver, signal.SIGCONT)
@@ -357,7 +358,7 @@ if [ ! -e killed ]; then touch killed; kill -9 $(cat $5/postmaster.pid | head -n
 def test_failover_command_hangs(bed):
     """It is ended, with what it has begun; another one leaves something behind, which lives on."""
     command = bed.script("failover.sh", f"""if [ ! -e hung ]; then
-touch hung; sh -c 'echo $$ >sleeper; exec sleep 1000' & wait; fi
+sh -c 'echo $$ >sleeper; exec sleep 1000' & touch hung; wait; fi
 {PROMOTE.format("$1")}
 sh -c 'echo $$ >left; exec sleep 1000' &""")
     pgpool = bed.begin(failover_command=f"{command} %R", command_timeout="2s")
@@ -368,6 +369,7 @@ sh -c 'echo $$ >left; exec sleep 1000' &""")
     load.wait_going_on()
     assert any("did not end in time" in text for text in pgpool.events("step failed"))
     assert not processes.alive(int(bed.read("sleeper")))
+    wait_for(lambda: bed.lines("left"), "the second one's end")
     left = int(bed.read("left"))
     assert processes.alive(left)
     os.kill(left, signal.SIGKILL)

@@ -126,7 +126,7 @@ class Pgpool(Target):
                      "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})
         Pgpool.running.append(self)
 
-    def _answers(self, knows_nodes):
+    def _answers(self, knows_nodes=True):
         if self.process.poll() is not None:
             raise AssertionError(f"it ended with {self.process.returncode}")
         try:

@@ -43,6 +43,7 @@ class Pgpool(Target):
         self.pcp_port = free_port()
         self.process = None
         self.log_from = 0
+        self.knows_nodes = True
         self.settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -104,9 +105,10 @@ class Pgpool(Target):
 
     def start(self, knows_nodes=True):
         """False: it is not to take part in what the others know of the nodes; it answers."""
+        self.knows_nodes = knows_nodes
         self.launch()
         try:
-            wait_for(lambda: self._answers(knows_nodes), "pgpool to answer a query", 30)
+            wait_for(self._answers, "pgpool to answer a query", 30)
             self.wait_titles()
         except BaseException as error:
             text = self.log_text()
@@ -126,13 +128,13 @@ class Pgpool(Target):
                      "UBSAN_OPTIONS": f"print_stacktrace=1:{sanitizer}"})
         Pgpool.running.append(self)
 
-    def _answers(self, knows_nodes=True):
+    def _answers(self):
         if self.process.poll() is not None:
             raise AssertionError(f"it ended with {self.process.returncode}")
         try:
             with raw.connected(self, timeout=5, database="postgres") as connection:
                 return connection.rows("SELECT 1") == [["1"]] and \
-                    (not knows_nodes or asked_all_nodes(connection))
+                    (not self.knows_nodes or asked_all_nodes(connection))
         except (OSError, TimeoutError, raw.Closed, AssertionError):
             return False
 

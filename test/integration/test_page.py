@@ -440,6 +440,7 @@ def test_a_login_is_of_its_tab_and_ends(site, admin):
     assert answer.status == 401 and "has ended" in answer.text
     assert admin.run("return document.cookie") == ""
     assert admin.run("return sessionStorage.length") == 0
+    assert all("401" in line for line in admin.complaints())  # of what was under way just then
 
 
 def test_other_users_end_all_logins(site, page):

@@ -79,8 +79,11 @@ start_postgres() {
     [ "$status" -eq 0 ] || { tail -n 5 "$dir/node$1.log"; return "$status"; }
 }
 
+is_standby() { [ "$(printf 'SELECT pg_is_in_recovery();' | admin_sql "$1")" = t ]; }
+
 create_roles() {
     local log=$dir/roles.log
+    ! is_standby 0 || return 0 # it was the primary, and had them then
     admin_sql 0 <<SQL >/dev/null 2>"$log" || fail 'could not create the roles' "$log"
 SELECT 'CREATE ROLE $APP_USER LOGIN PASSWORD ''$(password_of "$APP_USER")'''
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$APP_USER')

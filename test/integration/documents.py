@@ -22,6 +22,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import textwrap
 
 import processes
 from cluster import as_owner, bin_dir, make_dir, owner, run
@@ -67,12 +68,13 @@ class Block:
 
 def parse(document, text):
     found = []
-    fence = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.M)
+    fence = re.compile(r"^( *)```(.*)\n((?:(?! *```).*\n)*?) *```$", re.M)
     for match in fence.finditer(text):
-        block = Block(document, text.count("\n", 0, match.start()) + 1, match[1], match[2])
-        assert block.word in WORDS.get(block.kind, ()), f"{block}: what is \"{match[1]}\"?"
+        line = text.count("\n", 0, match.start()) + 1
+        block = Block(document, line, match[2], textwrap.dedent(match[3]))
+        assert block.word in WORDS.get(block.kind, ()), f"{block}: what is \"{match[2]}\"?"
         found.append(block)
-    assert text.count("\n```") == 2 * len(found), f"{document}: a fence is not closed"
+    assert len(re.findall(r"^ *```", text, re.M)) == 2 * len(found), f"{document}: an open fence"
     return found
 
 

@@ -226,7 +226,7 @@ class Place:
         shutil.rmtree(self.root)
 
 
-def configtest(directory, text, hba=""):
+def configtest(directory, text, hba="local all all trust\n"):
     """What is wrong with that as a pgpool.conf, and with that as its pool_hba.conf."""
     paths = {"pgpool.conf": BASE + text, "pool_hba.conf": hba}
     for name, content in paths.items():

@@ -13,7 +13,7 @@ A fence's first word says what a block is, the words behind it what becomes of i
     hba, hba apply        a pool_hba.conf
     text                  what something prints, a diagram
 
-Everything has its path and its port in the documents as a reader has them; here they are replaced."""
+Paths and ports are in the documents as a reader has them; here they are replaced."""
 
 import glob
 import os
@@ -200,6 +200,11 @@ class Place:
     def wait_all_up(self):
         wait_for(lambda: [row[3] for row in self.nodes()] == ["up"] * 3, "all nodes to be up", 60)
 
+    def wait_one_generation(self):
+        """Until processes from before an upgrade have ended: pause and drain are refused before."""
+        command = [os.path.join(self.bin, "pgpool"), "status"]
+        wait_for(lambda: "an older generation" not in run(*command).stdout, "one generation", 30)
+
     def apply(self, block):
         name = "pgpool.local.conf" if block.kind == "conf" else "pool_hba.conf"
         with open(os.path.join(self.data, name), "a", encoding="utf-8") as file:
@@ -215,9 +220,9 @@ class Place:
     def remove(self):
         self.end_terminals()
         pids = []
-        for name in glob.glob(self.data + "/node*/postmaster.pid") + [self.data + "/run/pgpool.pid"]:
-            if os.path.exists(name):
-                with open(name, encoding="utf-8") as file:
+        for name in ("node*/postmaster.pid", "run/pgpool.pid"):
+            for path in glob.glob(os.path.join(self.data, name)):
+                with open(path, encoding="utf-8") as file:
                     pids.append(int(file.readline()))
         for pid in pids:
             if processes.alive(pid):

@@ -64,6 +64,8 @@ class Reader:
                      "one node down", 30)
         if "RECOVER NODE" in block.text or "SWITCHOVER" in block.text:
             self.place.wait_all_up()
+        if "pgpool upgrade" in block.text:
+            self.place.wait_one_generation()
 
     def follow(self, block):
         if block.word == "elsewhere":
@@ -85,9 +87,11 @@ class Reader:
     def fresh(self):
         """As each how-to guide expects it: no settings of the one before."""
         self.place.end_terminals()
+        self.place.wait_all_up()
         for name in ("pgpool.local.conf", "pool_hba.conf"):
             with open(os.path.join(self.place.data, name), "w", encoding="utf-8"):
                 pass
+        self.follow(documents.Block("a fresh start", 0, "sh", "pgpool upgrade"))
 
 
 def prepare_old_files(place):
@@ -122,7 +126,6 @@ def test_every_command_works(place):
     prepare_old_files(place)
     for document in with_commands()[1:]:
         reader.fresh()
-        place.run(documents.Block(document, 0, "sh", "pgpool upgrade"))
         for block in parse(document, read(document)):
             reader.follow(block)
     place.run(last)

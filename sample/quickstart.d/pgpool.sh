@@ -36,11 +36,15 @@ pgpool_conf() {
     printf '# written by %s; it is written anew when the ports change\n' "$PROGRAM"
     printf "listen_addresses = 'localhost'\nport = %s\n" "$(settings_get pgpool_port)"
     printf "pcp_listen_addresses = 'localhost'\npcp_port = %s\n" "$(settings_get pcp_port)"
+    printf "http_listen_addresses = 'localhost'\nhttp_port = %s\n" "$(settings_get http_port)"
     printf "unix_socket_directories = ''\npcp_socket_dir = %s\n" "$(quoted "$dir/run")"
     backends
     printf 'pool_passwd = %s\n' "$(quoted "$dir/pool_passwd")"
     printf 'sr_check_user = %s\n' "$(quoted "$check_user")"
     printf "sr_check_password = ''\nsr_check_database = 'postgres'\nsr_check_period = 2\n"
+    [ -n "$use_pg" ] ||
+        printf "recovery_user = 'postgres'\nrecovery_password = %s\n" \
+            "$(quoted "$(password_of postgres)")"
     printf 'pid_file_name = %s\n' "$(quoted "$dir/run/pgpool.pid")"
     printf 'work_dir = %s\n' "$(quoted "$dir/run")"
     printf "logging_collector = on\nlog_directory = %s\n" "$(quoted "$dir/log")"
@@ -58,7 +62,7 @@ write_pgpool_conf() {
         printf '# Your own settings; they win over those that quickstart wrote.\n' \
             >"$dir/pgpool.local.conf"
     fi
-    pgpool_conf >"$dir/pgpool.conf.next"
+    (umask 077 && pgpool_conf >"$dir/pgpool.conf.next")
     if cmp -s "$dir/pgpool.conf.next" "$dir/pgpool.conf"; then
         rm -f -- "$dir/pgpool.conf.next"
     else
@@ -71,6 +75,8 @@ write_pgpool_conf() {
 start_pgpool() {
     step 'Starting pgpool'
     pgpool_conf_changed=
+    # one that runs may be of a quickstart that had no such port
+    [ -n "$(settings_get http_port)" ] || choose_port http_port 9719
     if pgpool_runs; then
         write_pgpool_conf
         if [ -z "$pgpool_conf_changed" ] &&
@@ -83,6 +89,7 @@ start_pgpool() {
     fi
     choose_port pgpool_port 9999
     choose_port pcp_port 9898
+    choose_port http_port 9719
     write_pgpool_conf
     logged "starting on port $(settings_get pgpool_port)" "$dir/start.log" pgpool start
 }
@@ -121,6 +128,7 @@ Try it:
     pgbench -S -c 8 -T 10 $connection
 
 Look at it:  $psql -c 'SHOW pool_nodes'
+             http://localhost:$(settings_get http_port)/ in a browser on this machine
 Status:      $invocation status
 Stop:        $invocation stop
 Delete all:  $invocation remove

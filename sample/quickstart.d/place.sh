@@ -96,7 +96,7 @@ port_taken() {
 
 port_ours() {
     local key
-    for key in pgpool_port pcp_port node0_port node1_port node2_port; do
+    for key in pgpool_port pcp_port http_port node0_port node1_port node2_port; do
         [ "$(settings_get $key)" != "$1" ] || return 0
     done
     return 1

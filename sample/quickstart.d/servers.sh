@@ -79,8 +79,19 @@ start_postgres() {
     [ "$status" -eq 0 ] || { tail -n 5 "$dir/node$1.log"; return "$status"; }
 }
 
+# A node that is rebuilt gets a new directory beside its old one.
+share_dir() {
+    if is_root && id postgres >/dev/null 2>&1; then
+        chgrp "$(id -gn postgres)" "$dir"
+        chmod 1775 "$dir"
+    fi
+}
+
+is_standby() { [ "$(printf 'SELECT pg_is_in_recovery();' | admin_sql "$1")" = t ]; }
+
 create_roles() {
     local log=$dir/roles.log
+    ! is_standby 0 || return 0 # it was the primary, and had them then
     admin_sql 0 <<SQL >/dev/null 2>"$log" || fail 'could not create the roles' "$log"
 SELECT 'CREATE ROLE $APP_USER LOGIN PASSWORD ''$(password_of "$APP_USER")'''
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$APP_USER')
@@ -105,6 +116,7 @@ start_servers() {
     local node
     pg_bin=$(find_pg_bin)
     step "Starting a primary and two standbys (PostgreSQL from $pg_bin)"
+    share_dir
     write_passwords
     for node in 0 1 2; do
         : >>"$dir/node$node.log"

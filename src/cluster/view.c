@@ -168,14 +168,15 @@ static void
 judge_native(struct cluster_view *view, const struct cluster_freshness *freshness,
              const struct cluster_members *members, const struct cluster_nodes *nodes)
 {
+    uint32_t known = nodes != NULL ? nodes->plan.node_count : 0;
     int main_id = -1;
 
     for (uint32_t node_id = 0; node_id < view->node_count; node_id++) {
         struct cluster_node *node = &view->nodes[node_id];
-        bool detached = nodes != NULL && node_id < nodes->plan.node_count &&
-                        nodes->plan.nodes[node_id].state == NODE_MAINTENANCE;
+        uint8_t state = node_id < known ? nodes->plan.nodes[node_id].state : NODE_UNUSED;
 
-        node->copy = members->nodes[node_id].configured && !detached;
+        node->copy =
+            members->nodes[node_id].configured && state != NODE_UNUSED && state != NODE_MAINTENANCE;
         if (node->copy && main_id < 0)
             main_id = (int)node_id;
         node->role = (int)node_id == main_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;

@@ -195,6 +195,8 @@ configure(struct failover *f, enum plan_event_kind kind)
 
     proc_read_passwords(f->proc->config, f->proc->files->pool_key, &f->passwords);
     make_config(f);
+    if (f->copies && kind == PLAN_NODES_LOADED)
+        failover_copies_configure(f);
     f->now.config_generation = f->proc->config_generation;
     f->now.judging = has_failover(f->proc->config) && (!f->shared || f->now.judging);
     if (f->shared && f->watch.judging == 0) {
@@ -384,6 +386,8 @@ hear_command(struct failover *f, const struct inbox_msg *msg)
         return; /* it is asked again */
     if (f->shared && f->watch.judging == 0) {
         refuse_as_member(f, r);
+    } else if (f->copies) {
+        failover_copies_command(f, r->request, msg->command.verb, msg->command.node_id);
     } else if (!f->now.judging) {
         answer(f, r, "55000", "nodes are not judged without health checks");
     } else if (msg->command.verb == 0 || msg->command.verb >= ARRAY_LEN(kinds)) {
@@ -469,13 +473,14 @@ on_stop(void *ctx, enum proc_stop mode UNUSED)
 static void
 resume(struct failover *f)
 {
+    enum failover_file file = FAILOVER_FILE_TAKEN;
+
     if (area_read(shared_nodes(f->proc->shared), &f->now) == 0) {
         plan_init(&f->now.plan);
-        if (!f->proc->forgets_status)
-            failover_load(f);
+        file = f->proc->forgets_status ? FAILOVER_FILE_NONE : failover_load(f);
     }
     if (f->copies)
-        failover_copies_resume(f);
+        failover_copies_resume(f, file);
     configure(f, PLAN_RESUMED);
     failover_hurry(f, -1);
     failover_look_at_freshness(f, false);

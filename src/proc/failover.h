@@ -211,9 +211,16 @@ void failover_drop_cuts(struct failover *f);
 
 /* ---- failover_file.c ---- */
 
+enum failover_file {
+    FAILOVER_FILE_NONE, /* there is none, or it is not to be read: nodes are met for the first time
+                         */
+    FAILOVER_FILE_TAKEN,
+    FAILOVER_FILE_FAULTY, /* it is there, and what it says is not known */
+};
+
 /* What is remembered of the last run, as far as the nodes are the same; a faulty file is told in
  * the log and kept aside. */
-void failover_load(struct failover *f);
+enum failover_file failover_load(struct failover *f);
 int failover_save(struct failover *f, struct err *err);
 /* The state of the plan as such a text. */
 void failover_print(const struct failover *f, struct buf *out);
@@ -224,7 +231,11 @@ int failover_take(struct failover *f, const struct buf *text, struct err *err);
 
 /* In native replication a node is a copy of the others until it is detached, and the status file
  * remembers that. */
-void failover_copies_resume(struct failover *f);
+void failover_copies_resume(struct failover *f, enum failover_file file);
+/* Another configuration: nodes that are new are no copies. */
+void failover_copies_configure(struct failover *f);
+/* Attach and detach by order; verb: enum node_command. Answers the request. */
+void failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int node_id);
 /* What a health process says: who is dead is detached. */
 void failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact);
 /* Nobody uses the node any more when it is published. missed: whatever backend_flag says, unless it

@@ -7,7 +7,12 @@
  * published, so that nobody uses it again after a crash; who answers again stays detached until it
  * has been made equal to the others.
  *
- * Invariants: the last copy is never detached; what could not be written is not published.
+ * A node that the file does not know is no copy either, unless there is no file at all. When there
+ * is one that cannot be read, nobody knows who has missed what: then no node is a copy until a
+ * person has looked, and nothing is read or written.
+ *
+ * Invariants: the last copy is never detached; what could not be written is not published; a node
+ * is made a copy by order only while there is none.
  */
 #include "failover.h"
 
@@ -25,7 +30,8 @@ is_copy(const struct failover *f, uint32_t node_id)
     const struct config *cfg = f->proc->config;
 
     return node_id < cfg->backend_count && cfg->backends[node_id].configured &&
-           f->now.plan.nodes[node_id].state != NODE_MAINTENANCE;
+           f->now.plan.nodes[node_id].state != NODE_MAINTENANCE &&
+           f->now.plan.nodes[node_id].state != NODE_UNUSED;
 }
 
 static uint32_t
@@ -38,23 +44,167 @@ count_copies(const struct failover *f)
     return count;
 }
 
-/* The file is about all that there are, also about those that the plan has not met. */
-void
-failover_copies_resume(struct failover *f)
+/* Nobody else knows who is a copy, so that what is not written is not true at the next start. */
+static bool
+save(struct failover *f)
 {
-    struct plan *plan = &f->now.plan;
-    uint32_t count = MIN(f->proc->config->backend_count, (uint32_t)CLUSTER_NODES_MAX);
+    struct err err;
 
-    plan->node_count = MAX(plan->node_count, count);
-    for (uint32_t n = 0; n < count; n++) {
+    if (failover_save(f, &err) == 0)
+        return true;
+    log_error("the status file could not be written: %s", err.message);
+    return false;
+}
+
+static void
+leave_out(struct failover *f, uint32_t node_id, const char *why)
+{
+    struct plan_node *node = &f->now.plan.nodes[node_id];
+
+    node->state = NODE_MAINTENANCE;
+    node->since_us = clock_wall_us();
+    str_copy(node->reason, sizeof(node->reason), why);
+}
+
+static void
+say_who_is_left_out(const struct failover *f)
+{
+    const struct plan *plan = &f->now.plan;
+    struct err err;
+
+    for (uint32_t n = 0; n < plan->node_count; n++) {
         if (plan->nodes[n].state == NODE_MAINTENANCE)
             log_warning("node %u is detached: it is not used until it has been made equal to the "
                         "others: %s",
                         n, plan->nodes[n].reason);
-        else
-            plan->nodes[n].state = NODE_UP;
     }
+    if (count_copies(f) > 0)
+        return;
+    err_set(&err, "57P03",
+            "no node is known to have all that was written: nothing is read or written");
+    err_hint(&err, "Compare the nodes (pgpool compare). If they are equal, start pgpool with -D. "
+                   "Else attach the one that is right (pcp_attach_node), and make the others equal "
+                   "to it.");
+    log_error_parts(LOG_LEVEL_ERROR, &err);
 }
+
+/* The file is about all that there are, also about those that the plan has not met. */
+void
+failover_copies_resume(struct failover *f, enum failover_file file)
+{
+    const struct config *cfg = f->proc->config;
+    struct plan *plan = &f->now.plan;
+    uint32_t count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
+
+    plan->node_count = MAX(plan->node_count, count);
+    for (uint32_t n = 0; n < count; n++) {
+        struct plan_node *node = &plan->nodes[n];
+
+        if (!cfg->backends[n].configured || node->state == NODE_MAINTENANCE)
+            continue;
+        if (file == FAILOVER_FILE_FAULTY)
+            leave_out(f, n, "the status file could not be read");
+        else if (file == FAILOVER_FILE_TAKEN && node->state == NODE_UNUSED)
+            leave_out(f, n, "it is new, or elsewhere than before");
+        else
+            node->state = NODE_UP;
+    }
+    say_who_is_left_out(f);
+    save(f);
+}
+
+void
+failover_copies_configure(struct failover *f)
+{
+    const struct config *cfg = f->proc->config;
+    struct plan *plan = &f->now.plan;
+    uint32_t count = MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX);
+    bool any = false;
+
+    plan->node_count = MAX(plan->node_count, count);
+    for (uint32_t n = 0; n < count; n++) {
+        if (!cfg->backends[n].configured || plan->nodes[n].state != NODE_UNUSED)
+            continue;
+        leave_out(f, n, "it is new");
+        any = true;
+    }
+    if (!any)
+        return;
+    say_who_is_left_out(f);
+    save(f);
+}
+
+/* ---- by order ---------------------------------------------------------------------------------
+ */
+
+static void
+attach(struct failover *f, uint32_t request, int node_id)
+{
+    struct plan_node *node = &f->now.plan.nodes[node_id];
+    struct plan_node before = *node;
+
+    if (is_copy(f, (uint32_t)node_id)) {
+        failover_answer(f, request, NULL, "it is attached already");
+        return;
+    }
+    if (count_copies(f) > 0) {
+        failover_answer(f, request, "55000",
+                        "it may lack what the others have: stop pgpool, make it equal (pgpool "
+                        "compare), and start pgpool with -D");
+        return;
+    }
+    node->state = NODE_UP;
+    node->since_us = clock_wall_us();
+    str_copy(node->reason, sizeof(node->reason), "an administrator attaches it");
+    if (!save(f)) {
+        *node = before;
+        failover_answer(f, request, "58030", "the status file could not be written");
+        return;
+    }
+    log_warning("node %d is the only copy now, by order", node_id);
+    failover_publish(f);
+    wake_send_all(f->proc->wakes, f->proc->slot);
+    failover_answer(f, request, NULL, "it is the only node that is used: make the others equal");
+}
+
+static void
+detach(struct failover *f, uint32_t request, int node_id)
+{
+    if (!is_copy(f, (uint32_t)node_id)) {
+        failover_answer(f, request, NULL, "it is detached already");
+        return;
+    }
+    if (count_copies(f) == 1) {
+        failover_answer(f, request, "55000", "it is the only node that has everything");
+        return;
+    }
+    failover_copies_detach(f, node_id, "an administrator has detached it", true);
+    if (is_copy(f, (uint32_t)node_id))
+        failover_answer(f, request, "58030", "the status file could not be written");
+    else
+        failover_answer(f, request, NULL, "it is detached");
+}
+
+void
+failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int node_id)
+{
+    const struct config *cfg = f->proc->config;
+
+    if (verb != NODE_COMMAND_ATTACH && verb != NODE_COMMAND_DETACH)
+        failover_answer(f, request, "0A000",
+                        "in native replication no node is promoted or recovered");
+    else if (node_id < 0 ||
+             (uint32_t)node_id >= MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX) ||
+             !cfg->backends[node_id].configured)
+        failover_answer(f, request, "55000", "there is no such node");
+    else if (verb == NODE_COMMAND_ATTACH)
+        attach(f, request, node_id);
+    else
+        detach(f, request, node_id);
+}
+
+/* ---- by itself --------------------------------------------------------------------------------
+ */
 
 void
 failover_copies_detach(struct failover *f, int node_id, const char *why, bool missed)

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 4096, FILE_MODE = 0600 };
 
@@ -83,20 +85,36 @@ failover_take(struct failover *f, const struct buf *text, struct err *err)
     return rc;
 }
 
-/* It may hold what somebody needs to understand what has happened. */
+/* It may hold what somebody needs to understand what has happened. With copies it is there under
+ * both names until another one takes its place: at no moment there is none. */
 static void
 keep_aside(const struct failover *f, const char *path)
 {
     char aside[PATH_BYTES];
+    bool kept;
 
     path_of(f, ".faulty", aside);
-    if (rename(path, aside) == 0)
+    if (f->copies)
+        kept = (unlink(aside) == 0 || errno == ENOENT) && link(path, aside) == 0;
+    else
+        kept = rename(path, aside) == 0;
+    if (kept)
         log_warning("the faulty status file is \"%s\" now", aside);
 }
 
-void
+/* Only what is certain: a directory that cannot be searched may have one. */
+static bool
+is_absent(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) != 0 && errno == ENOENT;
+}
+
+enum failover_file
 failover_load(struct failover *f)
 {
+    enum failover_file found = FAILOVER_FILE_FAULTY;
     struct status *status = xcalloc(1, sizeof(*status));
     struct status_node *nodes = xcalloc(CLUSTER_NODES_MAX, sizeof(*nodes));
     struct buf text = BUF_EMPTY;
@@ -105,7 +123,8 @@ failover_load(struct failover *f)
 
     path_of(f, "", path);
     fill_addresses(f, nodes);
-    if (!file_exists(path)) {
+    if (is_absent(path)) {
+        found = FAILOVER_FILE_NONE;
         log_debug("there is no status file \"%s\": nodes are met for the first time", path);
     } else if (file_read(path, STATUS_FILE_BYTES, &text, &err) != 0) {
         log_error("%s", err.message);
@@ -115,9 +134,11 @@ failover_load(struct failover *f)
     } else {
         status_keep_same_nodes(status, nodes, f->proc->config->backend_count);
         f->now.plan = status->plan;
+        found = FAILOVER_FILE_TAKEN;
         log_info("nodes are as status file \"%s\" says", path);
     }
     buf_free(&text);
     free(nodes);
     free(status);
+    return found;
 }

@@ -81,7 +81,8 @@ is_copy(const struct settler *t, int node_id)
 
     return node_id >= 0 && (uint32_t)node_id < cfg->backend_count &&
            cfg->backends[node_id].configured &&
-           t->f->now.plan.nodes[node_id].state != NODE_MAINTENANCE;
+           t->f->now.plan.nodes[node_id].state != NODE_MAINTENANCE &&
+           t->f->now.plan.nodes[node_id].state != NODE_UNUSED;
 }
 
 static void

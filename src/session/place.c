@@ -339,10 +339,29 @@ place_decide(struct session *s, const struct unit *u, enum route_reason *reason_
     return choose_node(s, u, reason_r);
 }
 
+/* Native replication: the failover process does not know of any node that it has everything. */
+static bool
+has_no_copy(const struct session *s)
+{
+    const struct cluster_view *view = s->host->view;
+
+    for (uint32_t n = 0; n < view->node_count; n++) {
+        if (view->nodes[n].copy)
+            return false;
+    }
+    return s->copies != NULL;
+}
+
 int
 place_no_server(const struct session *s, struct err *err)
 {
     err_set(err, "57P03", "no PostgreSQL server is available for this statement");
+    if (has_no_copy(s)) {
+        err_detail(err, "No node is known to have all that was written.");
+        err_hint(err, "Compare the nodes. If they are equal, start pgpool with -D; else attach the "
+                      "one that is right.");
+        return -1;
+    }
     if (s->outage_ns != 0)
         err_detail(err, "It has waited for a primary as long as failover_wait says.");
     return -1;

@@ -454,9 +454,17 @@ native_nodes_are_copies_until_they_are_detached(void **state)
 
     (void)state;
     members.mode = CLUSTER_MODE_NATIVE;
-    nodes->plan.node_count = 3;
     for (uint32_t n = 0; n < 3; n++)
         freshness.nodes[n].role = NODE_ROLE_PRIMARY;
+    /* before the failover process has said who is a copy, nobody is */
+    cluster_view_build(&view, &freshness, &members, NULL);
+    assert_int_equal(view.primary_id, -1);
+    cluster_view_build(&view, &freshness, &members, nodes);
+    assert_int_equal(view.primary_id, -1);
+    assert_false(view.nodes[1].copy || view.nodes[1].usable);
+    nodes->plan.node_count = 3;
+    for (uint32_t n = 0; n < 3; n++)
+        nodes->plan.nodes[n].state = NODE_UP;
     cluster_view_build(&view, &freshness, &members, nodes);
     assert_int_equal(view.primary_id, 0);
     for (int n = 0; n < 3; n++)

@@ -126,9 +126,9 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * counts instead: the primary is its primary, and a standby is usable when it may be read by the
  * plan and answered the lag process, too.
  *
- * With CLUSTER_MODE_NATIVE a configured node is a copy when the failover process says so (in the node
- * area, whether it judges or not) and until it has detached it (NODE_MAINTENANCE): a node that has
- * missed a write is never used again because it answers again, and while nobody has said which
+ * With CLUSTER_MODE_NATIVE a configured node is a copy when the failover process says so (in the
+ * node area, whether it judges or not) and until it has detached it (NODE_MAINTENANCE): a node that
+ * has missed a write is never used again because it answers again, and while nobody has said which
  * nodes are copies there is none. The main node, here the primary, is the copy with
  * the lowest number; while that does not answer there is none. A copy that answers may be read, and
  * is always fresh: what was answered to a client is everywhere.

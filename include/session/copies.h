@@ -5,7 +5,9 @@
  * copies_rules.c  which statements go to all nodes, to the main node alone, or to none
  * copies_batch.c  batches of the extended protocol
  * copies_known.c  what the catalog says of what a unit names
+ * copies_values.c values of the main node's, for a unit
  * copies_links.c  the connections to the other nodes, what they answer, comparison
+ * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
  * The main node is the session's primary. Each other node is a copy. A statement that may write
@@ -51,6 +53,13 @@ enum copies_way {
     COPIES_ROLLBACK,
     COPIES_DISCARD, /* one node runs it, and the others' connections are given back */
     COPIES_REFUSED,
+};
+
+/* How a transaction holds the gate of its database (copies_gate.c). */
+enum copies_gate {
+    GATE_NONE,
+    GATE_SHARED, /* with all others that have written by key alone */
+    GATE_ALONE,
 };
 
 struct copies_rule {
@@ -117,10 +126,11 @@ struct session_copies {
     bool owes;                 /* the main node has answered, the client has not heard it yet */
     bool failed;               /* by the main node */
     bool commits;              /* FINISHES: so; else rolls back */
-    bool xid_asked;
-    bool unprepared; /* the transaction cannot be prepared */
-    bool doomed;     /* for the reason in `doom`, which the client is to be told */
-    bool untold;     /* ... as its block has failed for that */
+    uint8_t gate;     /* enum copies_gate: the main node's transaction holds it, or has asked */
+    uint8_t gate_due; /* ... and the copies are to hold it, too, in front of the unit in hand */
+    bool unprepared;  /* the transaction cannot be prepared */
+    bool doomed;      /* for the reason in `doom`, which the client is to be told */
+    bool untold;      /* ... as its block has failed for that */
     bool link_failed;
     bool dead;        /* about to be freed */
     uint32_t undoing; /* statements of ours that the main node is to answer */
@@ -230,6 +240,21 @@ void copies_unlink_all(struct session_copies *c);
 /* A connection for a copy that has lost its own. False: not now. */
 bool copies_dial(struct copy *copy);
 
+/* ---- copies_gate.c ---- */
+
+/* How the unit must hold the gate; d: what was judged of it. */
+enum copies_gate copies_gate_of(const struct session_copies *c, const struct sql_determined *d);
+/* Asks the main node for it, and for the transaction's number in the same statement. */
+void copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags);
+/* The same of a copy, whose answer does not matter: the main node has it, so it will be had. */
+void copies_gate_follow(struct copy *copy);
+/* Both, behind a batch that has begun its transaction and written by key. */
+void copies_gate_late(struct session_copies *c);
+/* It may have been given back: by ROLLBACK TO. */
+void copies_gate_doubt(struct session_copies *c);
+/* What the main node has said against it, in words for the client. */
+void copies_gate_failed(struct session_copies *c);
+
 /* ---- copies_end.c ---- */
 
 /* Goes on as far as it can without waiting. The last thing that a callback does. */
@@ -256,6 +281,8 @@ struct session_copies *copies_new(struct session *s);
 void copies_fail_block(struct session_copies *c, bool told);
 /* The client gets what was held. */
 void copies_deliver(struct session_copies *c);
+/* ---- copies_values.c ---- */
+
 /* Asks the main node for the values of one statement. */
 void copies_ask_values(struct session_copies *c, const struct sql_determined *d);
 /* Puts values that were told into a text, from *at_io on. False: there are not as many. */

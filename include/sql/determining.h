@@ -3,7 +3,7 @@
  *
  * determinism.c judges statements, queries.c walks through queries and expressions, calls.c looks
  * at calls and words, literals.c at literals and casts, assigned.c at what columns are given,
- * order.c at what depends on the order of rows.
+ * order.c at what depends on the order of rows, by_key.c at how rows are found.
  */
 #ifndef SQL_DETERMINING_H
 #define SQL_DETERMINING_H
@@ -30,6 +30,9 @@ struct sql_determinism {
     bool reads;           /* what its outermost query gives goes to the client */
     bool recalls;         /* has a value of the kind RECALLED */
     bool refused;
+    bool by_key;                          /* all statements so far */
+    bool keyed;                           /* the WHERE of this one names one row */
+    const struct sql_known_table *target; /* that it writes; NULL: none, or not known */
     struct err reason;
 };
 
@@ -128,6 +131,12 @@ void determinism_ungiven(struct sql_determinism *d, const struct sql_known_table
 /* Names in the parenthesis at n: numbers of columns. */
 uint16_t *determinism_names(struct sql_determinism *d, const struct sql_known_table *table,
                             uint32_t n, uint32_t *count_r);
+
+/* ---- by_key.c ---- */
+
+/* Of a statement that has been judged: does it find its rows by nothing but a key? */
+bool determinism_by_key(const struct sql_determinism *d, const struct sql_statement *st,
+                        const struct sql_head *h, const struct sql_function *functions);
 
 /* ---- order.c ---- */
 

@@ -48,6 +48,9 @@ struct sql_known_table {
      * \"t\" calls a volatile function". Of a materialized view: what its query does. NULL: nothing.
      */
     const char *spoiler;
+    /* A plain table, and a write of it runs nothing of anybody's: no trigger, rule, policy, check
+     * or default with a function that is not PostgreSQL's own. */
+    bool bare;
 };
 
 enum sql_known_function { SQL_KNOWN_NOT, SQL_KNOWN_EQUAL, SQL_KNOWN_UNEQUAL };
@@ -112,6 +115,9 @@ struct sql_determined {
     /* The places take values as literals only; where it is clear, they may as well become
      * parameters behind the text's own, given anew with each Bind. */
     bool literals_only;
+    /* Each statement takes rows that it is given, or one that is named by its key, and looks at no
+     * others: which rows it finds does not depend on what commits meanwhile. */
+    bool by_key;
     bool prepares;     /* PREPARE: the places must become parameters, and each EXECUTE gives their
                         * values behind its own (sql_rewrite_execute()) */
     struct err reason; /* of UNEQUAL: 0A000, with a hint that says what to change */

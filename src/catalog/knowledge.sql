@@ -9,6 +9,7 @@
 --   +   the name is there; the number: of a function, 1 one of PostgreSQL's own, 2 somebody's
 --   c a the column at that place, its type and default (a: GENERATED ALWAYS AS IDENTITY)
 --   k   a key: places of columns
+--   b   the name is a plain table, and writing it runs nothing of somebody's
 --   u   a function of somebody's that a default calls: schema and name
 --   R   what makes a read of it differ: what it is in, what it does, and the function of PostgreSQL's
 --       own that it calls, with the number of arguments; where that is empty it differs for certain
@@ -436,6 +437,17 @@ LEFT JOIN LATERAL (
     ORDER BY y.o <> c.o
     LIMIT 1
 ) AS q(oid) ON true
+UNION ALL
+SELECT n.i, 'b', 0, '', '', ''
+FROM named n
+JOIN pg_catalog.pg_class v ON v.oid = n.o
+WHERE n.c = 'r' AND v.relkind IN ('r', 'p') AND NOT v.relrowsecurity
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = n.o)
+    AND NOT EXISTS (
+        SELECT
+        FROM reach r
+        WHERE r.i = n.i AND ((r.c = 'p' AND r.o >= 16384) OR r.c IN ('U', 'v'))
+    )
 UNION ALL
 -- Keys. One whose collation or operators are not the column's own finds other rows alike.
 SELECT x.i, 'k', 0, x.places, '', ''

@@ -261,6 +261,9 @@ take_row(struct knowledge_entry *e, char kind, const struct row *row)
     case 'a':
     case 'c':
         return kind == 'r' && take_column(e, row);
+    case 'b':
+        e->table.bare = true;
+        return kind == 'r';
     case 'k':
         return kind == 'r' && take_key(e, row);
     case 'u':

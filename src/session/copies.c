@@ -321,36 +321,12 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     c->main_begun = true;
 }
 
-static bool
-draws(const struct sql_determined *d)
-{
-    for (uint32_t n = 0; n < d->value_count; n++) {
-        if (d->values[n].kind == SQL_VALUE_DRAWN)
-            return true;
-    }
-    return false;
-}
-
-void
-copies_ask_values(struct session_copies *c, const struct sql_determined *d)
-{
-    struct buf sql = BUF_EMPTY;
-
-    sql_rewrite_question(d, false, &sql);
-    server_ask(c->s->primary, (const char *)sql.data, sql.len, CYCLE_VALUES);
-    c->asks++;
-    if (draws(d)) {
-        buf_clear(&sql);
-        sql_rewrite_question(d, true, &sql);
-        copies_draw(c, &sql);
-    }
-    buf_free(&sql);
-}
-
+/* gate: NONE when it is held already. */
 static enum copies_turn
-ask_values(struct session_copies *c, struct server *server, const uint8_t *bytes,
-           const struct unit *u, const struct sql_determined *d)
+ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
+         const struct unit *u, const struct sql_determined *d)
 {
+    enum copies_gate gate = copies_gate_of(c, d);
     struct session *s = c->s;
 
     open_at_main(c, server, u);
@@ -358,35 +334,15 @@ ask_values(struct session_copies *c, struct server *server, const uint8_t *bytes
     c->phase = COPIES_ASKS;
     c->asks = 0;
     buf_clear(&c->values);
-    if (u->type == 'Q')
+    if (gate > c->gate) {
+        copies_gate_ask(c, gate, CYCLE_VALUES);
+        c->asks++;
+    }
+    if (d->place_count > 0 && u->type == 'Q')
         copies_ask_values(c, d);
-    else
+    else if (d->place_count > 0)
         copies_batch_ask(c, bytes, u);
     return waits(s);
-}
-
-bool
-copies_put_values(struct session_copies *c, const struct sql_determined *d, struct sql_text text,
-                  size_t *at_io, struct buf *sql)
-{
-    struct sql_answer *answers = xcalloc(d->value_count + 1, sizeof(*answers));
-    bool done = true;
-
-    for (uint32_t n = 0; done && n < d->value_count; n++) {
-        uint32_t len;
-        done = *at_io + sizeof(len) <= c->values.len;
-        if (!done)
-            break;
-        memcpy(&len, c->values.data + *at_io, sizeof(len));
-        *at_io += sizeof(len);
-        if (len == UINT32_MAX)
-            continue;
-        answers[n] = (struct sql_answer){(const char *)c->values.data + *at_io, len};
-        *at_io += len;
-    }
-    done = done && sql_rewrite_literals(d, text, answers, sql);
-    free(answers);
-    return done;
 }
 
 static bool
@@ -449,6 +405,19 @@ ask_catalog(struct session_copies *c, struct server *server, const uint8_t *byte
     return asks;
 }
 
+/* Its transaction begins within the batch: the gate cannot be passed in front of it. */
+static enum copies_turn
+refuse_begun(struct session_copies *c, const struct unit *u)
+{
+    struct err err;
+
+    err_set(&err, "0A000",
+            "a statement that does not find its rows by a key cannot be run in the batch that "
+            "begins its transaction (native_replication)");
+    err_hint(&err, "Send Sync behind BEGIN.");
+    return refuse(c, u, &err);
+}
+
 static enum copies_turn
 place_on_all(struct session_copies *c, struct server *server, const uint8_t **bytes,
              const struct unit *u)
@@ -474,8 +443,12 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     if (!copies_keep_up(c))
         return waits(s);
     if (c->phase == COPIES_ASKED)
-        return take_values(c, bytes, u, &d);
-    return d.place_count > 0 ? ask_values(c, server, *bytes, u, &d) : COPIES_GOES_ON;
+        return d.place_count > 0 ? take_values(c, bytes, u, &d) : COPIES_GOES_ON;
+    if (c->begins && u->type != 'Q')
+        return copies_gate_of(c, &d) == GATE_ALONE ? refuse_begun(c, u) : COPIES_GOES_ON;
+    if (d.place_count > 0 || copies_gate_of(c, &d) > c->gate)
+        return ask_main(c, server, *bytes, u, &d);
+    return COPIES_GOES_ON;
 }
 
 enum copies_turn
@@ -523,7 +496,6 @@ void
 copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                 const struct unit *u)
 {
-    static const char xid[] = "SELECT pg_catalog.txid_current()";
     struct session_copies *c = s->copies;
 
     if (c->rule.way == COPIES_AS_ALWAYS || c->rule.way == COPIES_DISCARD)
@@ -539,9 +511,8 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         c->holds = c->own_tx;
         c->unprepared |=
             c->rule.unprepared || (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
-        if (c->rule.writes && !c->xid_asked)
-            server_ask(server, xid, sizeof(xid) - 1, CYCLE_XID);
-        c->xid_asked |= c->rule.writes;
+        if (!c->rule.writes)
+            copies_gate_doubt(c);
     }
     if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
         bytes != c->text.data) {
@@ -574,8 +545,11 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
 
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
-    if (type == 'E' && head->skip && head->flags & CYCLE_VALUES && !c->doomed)
+    if (type == 'E' && head->skip && head->flags & (CYCLE_VALUES | CYCLE_XID) && !c->doomed) {
         server_error_from_message(msg, len, &c->doom);
+        if (head->flags & CYCLE_XID)
+            copies_gate_failed(c);
+    }
     if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
         buf_clear(&c->held); /* the statement has not succeeded after all */
         buf_add(&c->held, msg, len);
@@ -628,6 +602,8 @@ end_statement(struct session_copies *c, const struct pending_entry *e, bool fail
         if (!failed) {
             c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
             copies_send(c);
+            if (c->begins && !c->query && c->rule.writes)
+                copies_gate_late(c);
         }
         return false;
     }
@@ -663,6 +639,8 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
             c->phase = COPIES_ASKED;
         return false;
     }
+    if (e->flags & CYCLE_XID && failed)
+        c->doomed = true;
     if (!(e->flags & CYCLE_OWN_END))
         return false;
     if (c->phase == COPIES_COMMITS) {

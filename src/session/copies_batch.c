@@ -306,12 +306,14 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
     struct sql_determined d;
     struct bound b;
 
+    d_r->by_key = true;
     for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
         if (!s->copies->for_all.data[n])
             continue;
         if (copies_judge_text(s, (struct sql_text){b.text.data, b.text.len}, &d, err) != 0)
             return -1;
         d_r->place_count += d.place_count;
+        d_r->by_key &= d.by_key;
         if (values_say_now(&b)) {
             err_set(err, "0A000",
                     "a parameter may be read as another time on each node "

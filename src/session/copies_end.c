@@ -320,8 +320,9 @@ copies_reset(struct session_copies *c)
         c->s->primary->watched &= (uint8_t)~SERVER_SHOWS_ENDS;
     c->phase = COPIES_REST;
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
-    c->xid_asked = c->unprepared = c->doomed = c->link_failed = false;
+    c->unprepared = c->doomed = c->link_failed = false;
     c->ran = 0;
+    c->gate = c->gate_due = GATE_NONE;
     c->xid[0] = '\0';
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
     buf_free(&c->begin);

@@ -61,6 +61,7 @@ copies_send(struct session_copies *c)
             open_transaction(copy);
         else
             copy->heard = c->ran;
+        copies_gate_follow(copy);
         copy->server->spoilt |= main->spoilt;
         if (!c->query) {
             copies_batch_send(c->s, copy);
@@ -69,6 +70,7 @@ copies_send(struct session_copies *c)
         server_expect(copy->server, PENDING_QUERY, true, COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
+    c->gate_due = GATE_NONE;
     c->ran++;
 }
 

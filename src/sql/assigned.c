@@ -205,6 +205,7 @@ written_table(struct sql_determinism *d, uint32_t n)
         determinism_refuse(d, "Try again.", "nothing is known of the table that is written");
     else if (table->spoiler != NULL)
         determinism_refuse(d, "Change the table.", "%s", table->spoiler);
+    d->target = table;
     return table;
 }
 
@@ -278,7 +279,8 @@ determinism_update(struct sql_determinism *d, uint32_t n, uint32_t to,
     while (set < to && !(d->t[set].kind == K_SET && sql_is_name(&d->t[set])))
         set++;
     if (from == where && where < end)
-        scope.rows = !determinism_one_row(d, scope.table, where + 1, end, determinism_text(""));
+        d->keyed = determinism_one_row(d, scope.table, where + 1, end, determinism_text(""));
+    scope.rows = !d->keyed;
     scope.rows |= outer->rows;
     if (set < to)
         set = assignments(d, set + 1, end, scope.table, &scope);
@@ -311,6 +313,8 @@ determinism_delete(struct sql_determinism *d, uint32_t n, uint32_t to,
         struct sql_scope source = {.rows = true, .from = true};
         determinism_expression(d, using + 1, where, &source);
     }
+    d->keyed = using >= where && where < end &&
+               determinism_one_row(d, scope.table, where + 1, end, determinism_text(""));
     determinism_expression(d, where, end, &scope);
     returning(d, end, to, outer);
 }

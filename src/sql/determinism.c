@@ -613,8 +613,10 @@ judge_statement(struct sql_determinism *d, const struct sql_statement *st, const
     d->tables = d->found.tables.count > 0 ? tables + at->tables : NULL;
     d->table_count = st->table_count;
     d->seen.count = 0;
-    d->reads = false;
+    d->reads = d->keyed = false;
+    d->target = NULL;
     judge_kind(d, st, h);
+    d->by_key &= determinism_by_key(d, st, h, functions + at->functions);
     if (is_query_kind(h->kind) && !only_answers(d) && st->function_count > 0)
         check_calls(d, functions + at->functions, st->function_count);
     if (st->may_write && d->known->spoiler != NULL)
@@ -635,6 +637,7 @@ judge_text(struct sql_determinism *d, struct sql_text text, const struct sql_opt
     arena_reset(&d->arena);
     d->places.count = d->values.count = d->seen.count = 0;
     d->recalls = d->refused = false;
+    d->by_key = !expression;
     d->work.text = text.data;
     d->work.len = text.len;
     d->work.standard_strings = options->standard_conforming_strings;
@@ -735,6 +738,7 @@ sql_determinism_judge(struct sql_determinism *d, struct sql_text text,
     if (r->prepares && d->found.statements.count > 1)
         determinism_refuse(d, "Send its statements one by one.",
                            "a PREPARE among several statements cannot be changed");
+    r->by_key = d->by_key && !d->refused;
     if (d->refused) {
         r->equality = SQL_UNEQUAL;
         r->reason = d->reason;

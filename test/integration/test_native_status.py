@@ -1,5 +1,5 @@
-"""Native replication: what the status file says, and what becomes of nodes when nobody can tell what
-it said."""
+"""Native replication: what the status file says, and what becomes of nodes when nobody can tell
+what it said."""
 
 import os
 

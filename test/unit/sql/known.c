@@ -50,17 +50,17 @@ static const struct {
     const char *name;
     struct sql_known_table table;
 } tables[] = {
-    {"t", {COLUMNS(columns_t), KEYS(first), NULL}},
-    {"u", {COLUMNS(columns_u), KEYS(first), NULL}},
-    {"g", {COLUMNS(columns_g), KEYS(first), NULL}},
-    {"p", {COLUMNS(columns_p), KEYS(first), NULL}},
-    {"k2", {COLUMNS(columns_k2), KEYS(both), NULL}},
-    {"n", {COLUMNS(columns_n), NULL, 0, NULL}},
-    {"q", {COLUMNS(columns_q), NULL, 0, NULL}},
-    {"x", {COLUMNS(columns_x), NULL, 0, NULL}},
-    {"ch", {COLUMNS(columns_ch), KEYS(first), NULL}},
-    {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls \"random\""}},
-    {"fd", {COLUMNS(columns_fd), NULL, 0, NULL}},
+    {"t", {COLUMNS(columns_t), KEYS(first), NULL, true}},
+    {"u", {COLUMNS(columns_u), KEYS(first), NULL, true}},
+    {"g", {COLUMNS(columns_g), KEYS(first), NULL, true}},
+    {"p", {COLUMNS(columns_p), KEYS(first), NULL, true}},
+    {"k2", {COLUMNS(columns_k2), KEYS(both), NULL, true}},
+    {"n", {COLUMNS(columns_n), NULL, 0, NULL, true}},
+    {"q", {COLUMNS(columns_q), NULL, 0, NULL, false}},
+    {"x", {COLUMNS(columns_x), NULL, 0, NULL, true}},
+    {"ch", {COLUMNS(columns_ch), KEYS(first), NULL, true}},
+    {"z", {COLUMNS(columns_z), NULL, 0, "trigger \"z_random\" calls \"random\"", true}},
+    {"fd", {COLUMNS(columns_fd), NULL, 0, NULL, true}},
 };
 
 static bool

@@ -259,6 +259,66 @@ what_is_run_all_the_same_has_its_places_replaced(void **state)
     sql_determinism_free(d);
 }
 
+/* What is not by key may find other rows on each server when others commit meanwhile. */
+static void
+statements_that_find_their_rows_by_key_are_told(void **state)
+{
+    static const struct {
+        const char *text;
+        bool by_key;
+    } cases[] = {
+        {"INSERT INTO p VALUES (1, 'a', 2, NULL)", true},
+        {"INSERT INTO p (k, w) VALUES (1, 2), (3, 4) RETURNING k", true},
+        {"INSERT INTO p (k, at) VALUES ($1, now())", true},
+        {"INSERT INTO t (a) VALUES (1)", true},
+        {"INSERT INTO p (k, w) VALUES (1, 2) ON CONFLICT (k) DO UPDATE SET w = excluded.w", true},
+        {"INSERT INTO p (k, w) SELECT a, b FROM k2", false},
+        {"INSERT INTO p (k, w) SELECT k + 1, w FROM p", false},
+        {"INSERT INTO p (k, w) TABLE k2", false},
+        {"INSERT INTO p (k, w) VALUES (1, (SELECT count(*) FROM n))", false},
+        {"INSERT INTO p (k, w) VALUES (1, f_equal(1))", false},
+        {"INSERT INTO q (v) VALUES ('somebody''s trigger')", false},
+        {"UPDATE p SET w = w + 1 WHERE k = 1", true},
+        {"UPDATE p AS o SET w = o.w + 1 WHERE o.k = $1 AND o.w > 5", true},
+        {"UPDATE k2 SET v = 'x' WHERE a = 1 AND b = 2", true},
+        {"UPDATE k2 SET v = 'x' WHERE a = 1", false},
+        {"UPDATE p SET w = 0", false},
+        {"UPDATE p SET w = 0 WHERE w = 3", false},
+        {"UPDATE p SET w = 0 WHERE k = 1 OR k = 2", false},
+        {"UPDATE p SET w = 0 WHERE k IN (1, 2)", false},
+        {"UPDATE p SET w = 0 WHERE k > 1", false},
+        {"UPDATE p SET w = f_equal(w) WHERE k = 1", false},
+        {"UPDATE p SET w = (SELECT max(a) FROM k2) WHERE k = 1", false},
+        {"UPDATE p SET w = k2.a FROM k2 WHERE p.k = 1", false},
+        {"UPDATE p SET w = 1 WHERE k = 1 AND EXISTS (TABLE n)", false},
+        {"UPDATE n SET y = 'no key' WHERE x = 1", false},
+        {"DELETE FROM p WHERE k = 1", true},
+        {"DELETE FROM p WHERE w = 1", false},
+        {"DELETE FROM p", false},
+        {"DELETE FROM p USING k2 WHERE k = 1", false},
+        {"WITH a AS (DELETE FROM p WHERE k = 1 RETURNING w) INSERT INTO n (x) VALUES (1)", false},
+        {"SELECT nextval('s')", true},
+        {"SELECT setval('s', 5)", false},
+        {"SELECT f_equal(1)", false},
+        {"SELECT k FROM p WHERE k = 1", false},
+        {"TRUNCATE p", false},
+        {"CREATE TABLE c AS SELECT k FROM p", false},
+        {"INSERT INTO p (k) VALUES (1); UPDATE p SET w = 0", false},
+        {"INSERT INTO p (k) VALUES (1); DELETE FROM p WHERE k = 1", true},
+        {"INSERT INTO absent VALUES (1)", false},
+    };
+    struct sql_determinism *d = sql_determinism_new();
+    struct sql_determined r;
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
+        sql_determinism_judge(d, text_of(cases[n].text), &options, &known_of_test, &r);
+        if (r.by_key != cases[n].by_key)
+            fail_msg("%s: %s", cases[n].text, r.by_key ? "by key" : "not by key");
+    }
+    sql_determinism_free(d);
+}
+
 int
 main(void)
 {
@@ -269,6 +329,7 @@ main(void)
         cmocka_unit_test(prepared_statements_get_their_values_with_execute),
         cmocka_unit_test(the_question_has_a_row_for_each_value),
         cmocka_unit_test(an_operator_that_is_not_equal_spoils_a_write),
+        cmocka_unit_test(statements_that_find_their_rows_by_key_are_told),
         cmocka_unit_test(what_is_run_all_the_same_has_its_places_replaced),
     };
 

@@ -1,0 +1,99 @@
+/*
+ * Native replication: the same rows on all nodes.
+ *
+ * READ COMMITTED takes a snapshot for each statement on each node. A commit that falls between two
+ * nodes' snapshots of one statement would be seen on one and not on the other, and no row lock
+ * orders the two. Statements that find their rows by nothing but a key take the newest row
+ * everywhere, so it does not matter to them (sql/by_key.c). For all others there is a gate in each
+ * database: an advisory lock of ours, which every transaction that writes holds until it ends.
+ * Those that have written by key alone hold it together; one that has done anything else holds it
+ * alone.
+ *
+ * It is taken on the main node in front of the statement, and on each copy in front of the same
+ * statement. So who holds it alone on the main node is behind all commits there; on a copy it waits
+ * for those of them that have not come there yet; and whoever comes behind it on the main node
+ * waits for it on the copy. A circle is the main node's to find, as of all locks (40P01).
+ *
+ * Invariants: no statement that is not by key is sent to a node on which the transaction does not
+ * hold the gate alone; no transaction that has written commits without it. A lock that was taken
+ * behind a savepoint ends with ROLLBACK TO, so behind any of these it counts as not held, and is
+ * taken again. Source: PostgreSQL's manual, sections "Advisory Locks" and "Read Committed Isolation
+ * Level".
+ */
+#include "session/copies.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+/* The lock's two numbers are "pgpo" and "ol:g": nobody takes these by accident. Under other levels
+ * than READ COMMITTED the snapshot may be older than the lock: division by zero. */
+#define LOCK_NUMBERS "1885827183, 1869363815"
+static const char shared[] = "SELECT pg_catalog.txid_current(), "
+                             "pg_catalog.pg_advisory_xact_lock_shared(" LOCK_NUMBERS ")";
+static const char alone[] =
+    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" LOCK_NUMBERS "), "
+    "1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.current_setting('transaction_isolation') "
+    "OPERATOR(pg_catalog.=) 'read committed' THEN 1 ELSE 0 END";
+
+static const char *
+sql_of(enum copies_gate gate)
+{
+    return gate == GATE_ALONE ? alone : shared;
+}
+
+enum copies_gate
+copies_gate_of(const struct session_copies *c, const struct sql_determined *d)
+{
+    if (c->rule.way != COPIES_ALL || !c->rule.writes)
+        return GATE_NONE;
+    return c->rule.judged && !d->by_key ? GATE_ALONE : GATE_SHARED;
+}
+
+void
+copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags)
+{
+    const char *sql = sql_of(gate);
+
+    c->gate = c->gate_due = (uint8_t)gate;
+    server_ask(c->s->primary, sql, strlen(sql), CYCLE_XID | flags);
+}
+
+void
+copies_gate_follow(struct copy *copy)
+{
+    enum copies_gate gate = copy->all->gate_due;
+
+    if (gate != GATE_NONE)
+        copies_run(copy, sql_of(gate), strlen(sql_of(gate)), 0);
+}
+
+void
+copies_gate_late(struct session_copies *c)
+{
+    copies_gate_ask(c, GATE_SHARED, 0);
+    list_for_each (it, &c->copies) {
+        struct copy *copy = list_entry(it, struct copy, link);
+        if (copy->server != NULL && copy->begun)
+            copies_gate_follow(copy);
+    }
+    c->gate_due = GATE_NONE;
+}
+
+void
+copies_gate_doubt(struct session_copies *c)
+{
+    c->gate = c->gate_due = GATE_NONE;
+}
+
+void
+copies_gate_failed(struct session_copies *c)
+{
+    copies_gate_doubt(c);
+    if (strcmp(c->doom.sqlstate, "22012") != 0)
+        return;
+    err_set(&c->doom, "0A000",
+            "a statement that does not find its rows by a key cannot be run on all nodes under "
+            "another isolation level than READ COMMITTED (native_replication)");
+    err_hint(&c->doom, "Name the row by all columns of its key, or use READ COMMITTED.");
+}

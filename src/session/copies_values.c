@@ -1,0 +1,64 @@
+/*
+ * Native replication: values of the main node's, which all nodes get in the statement's text.
+ *
+ * Asked for in the transaction of the statement; what comes back lies in c->values, in the order of
+ * the questions. Called by copies.c and copies_batch.c. Invariant: sequences are drawn on all nodes
+ * by the same questions, so that they stand at the same number everywhere.
+ */
+#include "session/copies.h"
+
+#include "base/arena.h"
+#include "sql/rewrite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+draws(const struct sql_determined *d)
+{
+    for (uint32_t n = 0; n < d->value_count; n++) {
+        if (d->values[n].kind == SQL_VALUE_DRAWN)
+            return true;
+    }
+    return false;
+}
+
+void
+copies_ask_values(struct session_copies *c, const struct sql_determined *d)
+{
+    struct buf sql = BUF_EMPTY;
+
+    sql_rewrite_question(d, false, &sql);
+    server_ask(c->s->primary, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    c->asks++;
+    if (draws(d)) {
+        buf_clear(&sql);
+        sql_rewrite_question(d, true, &sql);
+        copies_draw(c, &sql);
+    }
+    buf_free(&sql);
+}
+
+bool
+copies_put_values(struct session_copies *c, const struct sql_determined *d, struct sql_text text,
+                  size_t *at_io, struct buf *sql)
+{
+    struct sql_answer *answers = xcalloc(d->value_count + 1, sizeof(*answers));
+    bool done = true;
+
+    for (uint32_t n = 0; done && n < d->value_count; n++) {
+        uint32_t len;
+        done = *at_io + sizeof(len) <= c->values.len;
+        if (!done)
+            break;
+        memcpy(&len, c->values.data + *at_io, sizeof(len));
+        *at_io += sizeof(len);
+        if (len == UINT32_MAX)
+            continue;
+        answers[n] = (struct sql_answer){(const char *)c->values.data + *at_io, len};
+        *at_io += len;
+    }
+    done = done && sql_rewrite_literals(d, text, answers, sql);
+    free(answers);
+    return done;
+}

@@ -1,0 +1,76 @@
+/*
+ * Does a statement find its rows by nothing but a key?
+ *
+ * Two servers that run it look at two moments; between them others may commit on one and not on
+ * the other. A statement that takes the rows that it is given (INSERT of VALUES), or one row that
+ * is named by all columns of a key, waits for whoever writes that row and takes its newest state,
+ * so that it does the same whatever its snapshot is. Any other one may find different rows. Called
+ * by determinism.c behind the judgement. Invariant: true is said of nothing that was not
+ * recognised as such.
+ */
+#include "sql/determining.h"
+
+#include "gram.h"
+
+/* Another query in it, at whatever level. */
+static bool
+asks_more(const struct sql_determinism *d, const struct sql_head *h)
+{
+    for (uint32_t n = h->first; n < h->end; n++) {
+        int kind = d->t[n].kind;
+        bool first = n == h->first && h->kind == SQL_SELECT;
+
+        if ((kind == K_SELECT && !first) || kind == K_TABLE || kind == K_WITH)
+            return true;
+    }
+    return false;
+}
+
+/* Functions of somebody's may read whatever they like; setval() depends on when it comes. */
+static bool
+calls_plainly(const struct sql_determinism *d, const struct sql_function *functions, uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        const struct sql_function *f = &functions[n];
+
+        if (determinism_same(f->name, "setval"))
+            return false;
+        if (!f->syntax && d->known->function(d->known->ctx, f) != SQL_KNOWN_NOT)
+            return false;
+    }
+    return d->known->spoiler == NULL;
+}
+
+/* Is the target all that it looks at? */
+static bool
+names_only_target(const struct sql_determinism *d)
+{
+    uint32_t written = 0;
+
+    for (uint32_t n = 0; n < d->table_count; n++) {
+        if (d->tables[n].use & SQL_USE_WRITE)
+            written++;
+        else if (d->tables[n].use != SQL_USE_NAMED)
+            return false;
+    }
+    return written == 1 && d->target != NULL && d->target->bare;
+}
+
+bool
+determinism_by_key(const struct sql_determinism *d, const struct sql_statement *st,
+                   const struct sql_head *h, const struct sql_function *functions)
+{
+    if (asks_more(d, h) || !calls_plainly(d, functions, st->function_count))
+        return false;
+    switch (h->kind) {
+    case SQL_INSERT:
+        return names_only_target(d);
+    case SQL_UPDATE:
+    case SQL_DELETE:
+        return d->keyed && names_only_target(d);
+    case SQL_SELECT:
+        return st->table_count == 0;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,301 @@
+"""Native replication: statements that do not find their rows by a key, while others commit."""
+
+import threading
+
+import psycopg
+import pytest
+
+import raw
+from proxy import starter
+from test_native import PREPARED, SETTINGS, Servers
+from waiting import wait_for
+
+pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
+
+ROUNDS = 60
+TABLES = """
+CREATE TABLE g (id int PRIMARY KEY, w int NOT NULL, v int NOT NULL);
+CREATE TABLE total (id int PRIMARY KEY, n bigint, s bigint);
+CREATE TABLE watched (id int PRIMARY KEY, n bigint);
+CREATE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql STABLE AS
+    'BEGIN NEW.n := (SELECT count(*) FROM g); RETURN NEW; END';
+CREATE TRIGGER counts BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION counts();
+"""
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.fixture(name="servers", scope="module")
+def servers_fixture():
+    servers = Servers()
+    for server in servers:
+        with server.connect() as connection:
+            connection.execute(TABLES)
+    yield servers
+    servers.cluster.destroy()
+
+
+@pytest.fixture(name="pgpool")
+def pgpool_fixture(servers, engine):
+    for server in servers:
+        with server.connect() as connection:
+            connection.execute("TRUNCATE g, total, watched")
+    for start in starter(servers.cluster, engine):
+        yield start(**SETTINGS)
+    assert servers.same(PREPARED) == [(0,)]
+    assert servers.same(LOCKS) == [(0,)]
+
+
+class Writer(threading.Thread):
+    """One client: its statements, again and again. What must be tried again is."""
+
+    def __init__(self, pgpool, number, run):
+        super().__init__(daemon=True)
+        self.pgpool, self.number, self.act, self.wrong = pgpool, number, run, None
+
+    def run(self):
+        try:
+            with self.pgpool.connect() as client:
+                for turn in range(ROUNDS):
+                    self.until_done(client, self.number * 1000 + turn)
+        except psycopg.Error as error:
+            self.wrong = error
+
+    def until_done(self, client, key):
+        while True:
+            try:
+                self.act(client, key)
+                return
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+                client.execute("ROLLBACK")
+
+
+def run_together(pgpool, *acts):
+    writers = [Writer(pgpool, n + 1, act) for n, act in enumerate(acts)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(300)
+        assert not writer.is_alive()
+        assert writer.wrong is None, writer.wrong
+
+
+def insert(client, key):
+    client.execute(f"INSERT INTO g VALUES ({key}, {key % 4}, 1)")
+
+
+def insert_with_parameters(client, key):
+    client.execute("INSERT INTO g VALUES (%s, %s, 1)", (key, key % 4), prepare=True)
+
+
+def insert_in_a_block(client, key):
+    client.execute("BEGIN")
+    client.execute(f"INSERT INTO g VALUES ({key}, {key % 4}, 1)")
+    client.execute(f"UPDATE g SET v = v + 1 WHERE id = {key}")
+    client.execute("COMMIT")
+
+
+def add_to_many(client, key):
+    client.execute(f"UPDATE g SET v = v + {key} WHERE w = {key % 4}")
+
+
+def add_to_many_with_parameters(client, key):
+    client.execute("UPDATE g SET v = v + %s WHERE w = %s", (key, key % 4), prepare=True)
+
+
+def sum_up(client, key):
+    client.execute(f"INSERT INTO total SELECT {key}, count(*), sum(v) FROM g")
+
+
+def sum_up_in_a_block(client, key):
+    client.execute("BEGIN")
+    client.execute(f"INSERT INTO total VALUES ({key}, 0, 0)")
+    client.execute("SAVEPOINT a")
+    client.execute(f"UPDATE total SET n = (SELECT count(*) FROM g) WHERE id = {key}")
+    client.execute("ROLLBACK TO a")
+    client.execute(f"UPDATE total SET n = (SELECT count(*) FROM g), s = 1 WHERE id = {key}")
+    client.execute("COMMIT")
+
+
+def fire(client, key):
+    client.execute(f"INSERT INTO watched VALUES ({key}, 0)")
+
+
+def delete_some(client, key):
+    client.execute(f"DELETE FROM g WHERE v > {key} * 40")
+
+
+def equal(servers):
+    for table in ("g", "total", "watched"):
+        servers.same(f"SELECT * FROM {table} ORDER BY id")
+
+
+def test_copies_stay_equal_whatever_writes_beside_whatever(servers, pgpool):
+    run_together(pgpool, insert, insert_in_a_block, add_to_many, sum_up, fire, delete_some)
+    equal(servers)
+    assert servers[0].value("SELECT count(*) FROM total") == ROUNDS
+    assert servers[0].value("SELECT count(*) FROM watched") == ROUNDS
+
+
+def test_copies_stay_equal_with_parameters_and_savepoints(servers, pgpool):
+    run_together(pgpool, insert, insert_with_parameters, add_to_many_with_parameters,
+                 sum_up_in_a_block, insert_in_a_block)
+    equal(servers)
+    assert servers[0].value("SELECT count(*) FROM total WHERE s = 1") == ROUNDS
+
+
+def begun(pgpool, *statements):
+    client = pgpool.connect()
+    client.execute("BEGIN")
+    for statement in statements:
+        client.execute(statement)
+    return client
+
+
+def in_background(client, sql):
+    states = []
+
+    def run():
+        try:
+            client.execute(sql)
+            states.append(None)
+        except psycopg.Error as error:
+            states.append(error.sqlstate)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, states
+
+
+def test_writers_by_key_do_not_wait_for_each_other(servers, pgpool):
+    with begun(pgpool, "INSERT INTO g VALUES (1, 1, 1)") as one, pgpool.connect() as other:
+        other.execute("INSERT INTO g VALUES (2, 1, 1)")
+        other.execute("UPDATE g SET v = 7 WHERE id = 2")
+        one.execute("COMMIT")
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 1), (2, 7)]
+
+
+def test_a_statement_that_is_not_by_key_waits_for_writers_and_they_for_it(servers, pgpool):
+    one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
+    two = pgpool.connect()
+    three = pgpool.connect()
+    thread, states = in_background(two, "UPDATE g SET v = v + 10 WHERE w = 3")
+    wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait")
+    later, later_states = in_background(three, "INSERT INTO g VALUES (2, 3, 1)")
+    wait_for(lambda: servers[0].value(WAITS) == 2, "the next one to wait")
+    one.execute("COMMIT")
+    for waiting in (thread, later):
+        waiting.join(60)
+    assert states == later_states == [None]
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 11), (2, 1)]
+    for client in (one, two, three):
+        client.close()
+
+
+def test_a_circle_is_broken_and_its_victim_is_told_why(servers, pgpool):
+    one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
+    two = begun(pgpool, "INSERT INTO g VALUES (2, 3, 1)")
+    thread, states = in_background(two, "UPDATE g SET v = 2 WHERE w = 3")
+    wait_for(lambda: servers[0].value(WAITS) == 1, "the second to wait for the first")
+    mine, my_states = in_background(one, "UPDATE g SET v = 3 WHERE w = 3")
+    for waiting in (thread, mine):
+        waiting.join(60)
+    assert sorted(states + my_states, key=str) == ["40P01", None]
+    winner, loser = (one, two) if my_states == [None] else (two, one)
+    winner.execute("COMMIT")
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        loser.execute("INSERT INTO g VALUES (3, 3, 1)")
+    loser.execute("ROLLBACK")
+    loser.execute("INSERT INTO g VALUES (4, 3, 1)")
+    assert len(servers.same("SELECT id, v FROM g ORDER BY 1")) == 2
+    one.close()
+    two.close()
+
+
+def test_other_isolation_levels_take_writes_by_key_alone(servers, pgpool):
+    with pgpool.connect() as client:
+        client.execute("INSERT INTO g VALUES (1, 3, 1)")
+        for level in ("REPEATABLE READ", "SERIALIZABLE"):
+            begin = f"BEGIN ISOLATION LEVEL {level}"
+            client.execute(begin)
+            client.execute("UPDATE g SET v = v + 1 WHERE id = 1")
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="READ COMMITTED"):
+                client.execute("UPDATE g SET v = 0 WHERE w = 3")
+            client.execute("ROLLBACK")
+            client.execute(begin)
+            client.execute("UPDATE g SET v = v + 1 WHERE id = 1")
+            client.execute("COMMIT")
+        client.execute("SET default_transaction_isolation = 'repeatable read'")
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="READ COMMITTED"):
+            client.execute("UPDATE g SET v = 0 WHERE w = 3")
+    assert servers.same("SELECT v FROM g") == [(3,)]
+
+
+def test_a_lock_timeout_at_the_gate(servers, pgpool):
+    one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
+    with pgpool.connect() as client:
+        client.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            client.execute("UPDATE g SET v = 0 WHERE w = 3")
+        client.execute("BEGIN")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            client.execute("UPDATE g SET v = 0 WHERE w = 3")
+        client.execute("ROLLBACK")
+        client.execute("INSERT INTO g VALUES (2, 3, 1)")
+    one.execute("COMMIT")
+    one.close()
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 1), (2, 1)]
+
+
+def batch(*texts):
+    parts = []
+    for text in texts:
+        parts += [raw.parse("", text), raw.bind("", ""), raw.execute()]
+    return [*parts, raw.message("S")]
+
+
+def kinds(messages):
+    return "".join(got.kind for got in messages)
+
+
+def test_a_batch_that_begins_a_transaction_holds_the_gate_from_its_end_on(servers, pgpool):
+    with raw.connected(pgpool) as one, pgpool.connect() as two:
+        one.send(*batch("BEGIN", "INSERT INTO g VALUES (1, 3, 1)"))
+        assert kinds(one.read_until("Z")) == "12C12CZ"
+        thread, states = in_background(two, "UPDATE g SET v = v + 10 WHERE w = 3")
+        wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait")
+        one.send(*batch("COMMIT"))
+        assert kinds(one.read_until("Z")) == "12CZ"
+        thread.join(60)
+        assert states == [None]
+        one.send(*batch("BEGIN", "UPDATE g SET v = 0 WHERE w = 3"))
+        assert kinds(one.read_until("Z")) == "EZ"
+    assert servers.same("SELECT v FROM g") == [(11,)]
+
+
+def test_a_cancel_at_the_gate(servers, pgpool):
+    one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
+    two = pgpool.connect()
+    thread, states = in_background(two, "UPDATE g SET v = 0 WHERE w = 3")
+    wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait")
+    two.cancel()
+    thread.join(60)
+    assert states == ["57014"]
+    two.execute("INSERT INTO g VALUES (2, 3, 1)")
+    one.execute("COMMIT")
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 1), (2, 1)]
+    one.close()
+    two.close()
+
+
+def test_a_client_that_goes_while_it_waits_at_the_gate(servers, pgpool):
+    """The server that waits for it learns that later, and then does nothing."""
+    one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
+    two = pgpool.connect()
+    in_background(two, "UPDATE g SET v = 0 WHERE w = 3")
+    wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait")
+    two.pgconn.finish()
+    one.execute("COMMIT")
+    one.close()
+    wait_for(lambda: servers.all(LOCKS) == [[(0,)]] * 3, "it to leave")
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 1)]

@@ -31,6 +31,13 @@ void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
 void copies_main_lost(struct session *s, const struct server *server);
 /* Its block has failed on several nodes, and the client does not know why yet: adds the error. */
 bool copies_tell_why(struct session *s, struct buf *b);
+/* COPY FROM STDIN. A message of it: GOES_ON: it is for the main node, and what of CopyData goes
+ * there is told by copies_data_pass. ANSWERED: it is for nobody. */
+enum copies_turn copies_data_message(struct session *s, uint8_t type);
+void copies_data_pass(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
+void copies_data_passed(struct session *s); /* a long message is through */
+bool copies_data_is_full(const struct session *s);
+void copies_data_wanted(struct session *s, struct server *server); /* by the main node */
 bool copies_is_busy(const struct session *s);
 void copies_release(struct session *s); /* the primary was given back */
 void copies_cancel(struct session *s);

@@ -194,9 +194,6 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     case SQL_LOAD:
         *r = refuse(err, "LOAD", "Set session_preload_libraries on the servers.");
         return true;
-    case SQL_COPY_FROM:
-        *r = refuse(err, "COPY FROM", "Use INSERT: COPY FROM is not built yet in this mode.");
-        return true;
     default:
         return false;
     }
@@ -239,6 +236,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                     .judged = st->kind != SQL_VACUUM && st->kind != SQL_CLUSTER &&
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
+    r.data = st->kind == SQL_COPY_FROM;
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)
         r.judged = false;
     return r;

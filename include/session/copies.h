@@ -78,6 +78,7 @@ struct copies_rule {
     bool judged;     /* sql_determinism_judge() has a word in it */
     bool writes;     /* rows or definitions, so that the transaction has a number */
     bool unprepared; /* its transaction cannot be prepared */
+    bool several;    /* it is several statements in one Query */
     bool data;       /* COPY FROM: it may ask the client for data */
 };
 

@@ -276,8 +276,8 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
     c->questions = 0;
     c->untold = false;
-    if (is_in_vain(s, u))
-        return COPIES_GOES_ON;
+    if (is_in_vain(s, u)) /* unless what is under way ends that state */
+        return is_owed(s) && !s->cur->pending.skip_till_sync ? waits(s) : COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
     if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
         note_begin(c, bytes, u);
@@ -562,7 +562,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
         copies_note_tag(&c->outcome, msg, len);
     c->told += (type == 'C' || type == 'I') && !head->skip;
-    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && !c->query))
+    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && (!c->query || c->rule.several)))
         return false;
     if (type != 'Z')
         buf_add(&c->held, msg, len);

@@ -242,6 +242,51 @@ copies_rule_of(const struct copies_look *look, struct err *err)
     return r;
 }
 
+/* What may stand among others: it neither begins nor ends a transaction, nor changes what the text
+ * behind it means. */
+static bool
+may_stand_with_others(const struct sql_statement *st, const struct copies_rule *r)
+{
+    if (r->way == COPIES_AS_ALWAYS)
+        return !st->locks_rows && !st->advisory_lock &&
+               (st->kind == SQL_SELECT || st->kind == SQL_SHOW || st->kind == SQL_EXPLAIN ||
+                st->kind == SQL_EMPTY);
+    return r->way == COPIES_ALL && st->kind != SQL_SAVEPOINT && st->kind != SQL_SET_TX && !r->data;
+}
+
+/* They are one unit: all nodes run all of them, in one transaction, as PostgreSQL does. */
+static struct copies_rule
+rule_of_several(struct copies_look *look, struct wire_view text, struct err *err)
+{
+    struct copies_rule all = {.way = COPIES_ALL, .several = true};
+    bool reads = !lookup_verdict(look->s, session_facts(look->s, text.data, text.len)).may_write;
+    const struct sql_facts *f = session_facts(look->s, text.data, text.len);
+    bool sets = false;
+
+    look->text = text.data;
+    look->block = look->may_write = true;
+    for (uint32_t n = 0; n < f->count; n++) {
+        struct copies_rule r;
+        look->st = &f->statements[n];
+        r = copies_rule_of(look, err);
+        if (r.way == COPIES_REFUSED)
+            return r;
+        if (!may_stand_with_others(look->st, &r))
+            return refuse(err, "this statement among others in one query", "Send them one by one.");
+        reads &= look->st->kind == SQL_SELECT || look->st->kind == SQL_SHOW ||
+                 look->st->kind == SQL_EMPTY;
+        sets |= r.way == COPIES_ALL && !r.writes && look->st->kind != SQL_LOCK;
+        all.judged |= r.judged;
+        all.writes |= r.writes;
+        all.unprepared |= r.unprepared;
+    }
+    if (reads || look->s->tx_status == 'E') /* the main node will say so */
+        return as_always;
+    if (sets && all.writes)
+        return refuse(err, "SET among other statements in one query", "Send them one by one.");
+    return all;
+}
+
 static struct copies_rule
 rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
@@ -262,12 +307,7 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
         look.text = text.data;
         return copies_rule_of(&look, err);
     }
-    for (uint32_t n = 0; n < f->count; n++) {
-        if (f->statements[n].kind != SQL_SELECT || f->statements[n].may_write)
-            return refuse(err, "several statements in one query", "Send them one by one.");
-    }
-    return u->may_write ? refuse(err, "several statements in one query", "Send them one by one.")
-                        : as_always;
+    return rule_of_several(&look, text, err);
 }
 
 struct copies_rule

@@ -9,6 +9,8 @@
 
 enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
+/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */
+bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
 /* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
 enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* It is placed: the connections and values that it needs. GOES_ON: *bytes are what is to be sent
@@ -44,5 +46,10 @@ void copies_cancel(struct session *s);
 void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);
+
+/* transaction.c: for copies_cuts. */
+/* A batch that begins a transaction and goes on: its first statement is answered here. How many of
+ * its bytes that are; 0: it is not so simple. */
+size_t tx_begins_alone(struct session *s, const uint8_t *bytes, const struct unit *u);
 
 #endif

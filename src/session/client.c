@@ -560,6 +560,13 @@ skip_unit(struct session *s, const struct unit *u)
     s->pass_drop = true;
 }
 
+/* Native replication: what comes of it, or of the beginning of it. */
+static NOINLINE enum copies_turn
+look_for_all(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    return copies_cuts(s, bytes, u) ? COPIES_ANSWERED : copies_look(s, bytes, u);
+}
+
 /* Native replication: it may be another text that goes there. */
 static NOINLINE enum copies_turn
 place_on_all(struct out *o, const struct unit *u)
@@ -620,7 +627,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return true;
     }
     if (unlikely(s->copies != NULL)) {
-        enum copies_turn turn = copies_look(s, bytes, u);
+        enum copies_turn turn = look_for_all(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn == COPIES_ANSWERED;
     }

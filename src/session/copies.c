@@ -255,6 +255,22 @@ give_up(struct session_copies *c, const struct unit *u)
     return refuse(c, u, &err);
 }
 
+/* Behind it stands then what needs values of the main node's, or the gate, in the transaction. */
+bool
+copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    const struct session_copies *c = s->copies;
+    size_t len = 0;
+
+    if (c->phase == COPIES_REST && !c->doomed && s->tx_status == 'I' && s->batch == NULL &&
+        u->type != 'Q' && u->begins && u->executed > 1 && u->may_write && !is_owed(s) &&
+        !(s->cur != NULL && s->cur->pending.skip_till_sync) && !s->cancelled && !s->waited_out)
+        len = tx_begins_alone(s, bytes, u);
+    if (len > 0)
+        u->bytes = len;
+    return len > 0;
+}
+
 enum copies_turn
 copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {

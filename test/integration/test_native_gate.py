@@ -283,9 +283,15 @@ def test_a_batch_that_begins_a_transaction_holds_the_gate_from_its_end_on(server
         assert kinds(one.read_until("Z")) == "12CZ"
         thread.join(60)
         assert states == [None]
-        one.send(*batch("BEGIN", "UPDATE g SET v = 0 WHERE w = 3"))
-        assert kinds(one.read_until("Z")) == "EZ"
-    assert servers.same("SELECT v FROM g") == [(11,)]
+        one.send(*batch("BEGIN", "UPDATE g SET v = v + 1 WHERE w = 3"))
+        assert kinds(one.read_until("Z")) == "12C12CZ"
+        thread, states = in_background(two, "INSERT INTO g VALUES (2, 3, 1)")
+        wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait, too")
+        one.send(*batch("COMMIT"))
+        assert kinds(one.read_until("Z")) == "12CZ"
+        thread.join(60)
+        assert states == [None]
+    assert servers.same("SELECT v FROM g ORDER BY id") == [(12,), (1,)]
 
 
 def test_a_cancel_at_the_gate(servers, pgpool):

@@ -7,6 +7,15 @@
 
 #include "session/internal.h"
 
+enum { HOLD_MAX_ALL_BYTES = 16 * 1024 * 1024 };
+
+/* As HOLD_MAX_BYTES, where all of a unit must be known before any of it leaves. */
+static inline size_t
+hold_max_bytes(const struct session *s)
+{
+    return unlikely(s->copies != NULL) ? HOLD_MAX_ALL_BYTES : HOLD_MAX_BYTES;
+}
+
 enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
 /* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */

@@ -295,9 +295,11 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
     struct wire_view text;
 
     if (u->pass_left > 0)
-        return refuse(err, "a statement of more than 64 kB", "Send it in parts.");
+        return refuse(err, "a statement of more than 1 MB", "Send it in parts.");
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
         return as_always; /* the main node will say so */
+    if (text.len > SQL_TEXT_MAX)
+        return refuse(err, "a statement of more than 1 MB", "Send it in parts.");
     f = session_facts(s, text.data, text.len);
     if (!f->understood)
         return refuse(err, "a statement that is not understood",
@@ -320,7 +322,7 @@ copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struc
     if (u->type == 'S' || u->type == 'H')
         return as_always;
     if (u->pass_left > 0 || u->partial)
-        return refuse(err, "a batch of more than 64 kB, or without Sync",
+        return refuse(err, "a batch of more than 16 MB, or without Sync",
                       "Send smaller batches, each with its Sync.");
     return copies_batch_rule(s, bytes, u, err);
 }

@@ -361,6 +361,27 @@ def test_several_statements_behind_an_error_run_nowhere(servers, client):
     assert servers.same("SELECT id FROM t WHERE id = 105") == []
 
 
+def test_long_statements(servers, client):
+    """More than what other modes hold of a statement."""
+    client.execute("CREATE TABLE long (id int PRIMARY KEY, v text, at timestamptz)")
+    rows = ", ".join(f"({n}, '{'x' * 100}', now())" for n in range(6000))
+    assert len(rows) > 700000
+    assert client.execute(f"INSERT INTO long VALUES {rows}").statusmessage == "INSERT 0 6000"
+    assert servers.same("SELECT count(*), count(DISTINCT at) FROM long") == [(6000, 1)]
+    for size in (1 << 20, 17 << 20):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="more than 1 MB"):
+            client.execute(f"INSERT INTO long VALUES (-1, '{'x' * size}')")
+    client.execute("INSERT INTO long VALUES (%s, %s)", (-2, "y" * (2 << 20)))
+    client.execute("BEGIN")
+    client.execute("INSERT INTO long VALUES (%s, %s, now())", (-3, "z" * (2 << 20)))
+    client.execute("COMMIT")
+    assert servers.same("SELECT id, length(v) FROM long WHERE id < 0 ORDER BY id") == [
+        (-3, 2 << 20), (-2, 2 << 20)]
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="more than 16 MB"):
+        client.execute("INSERT INTO long VALUES (%s, %s)", (-4, "y" * (17 << 20)))
+    client.execute("DROP TABLE long")
+
+
 def test_what_is_not_known_to_be_equal_is_refused(servers, start):
     unequal = "INSERT INTO t (id) SELECT 110 + (random() * 1000000)::int FROM t LIMIT 1"
     with start().connect() as client:

@@ -6,8 +6,10 @@
  * copies_batch.c  batches of the extended protocol
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
+ * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_gate.c   the same rows on all nodes: who may write beside whom
+ * copies_lost.c   the main node is lost
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
  * The main node is the session's primary. Each other node is a copy. A statement that may write
@@ -55,6 +57,15 @@ enum copies_way {
     COPIES_REFUSED,
 };
 
+/* How far a COPY FROM STDIN has come. */
+enum copies_data {
+    DATA_NONE,
+    DATA_ASKED,  /* the main node has the statement, and is to ask for data */
+    DATA_FLOWS,  /* it has, and every node gets what the client sends */
+    DATA_ENDED,  /* the main node has been sent the end of it, */
+    DATA_SYNCED, /* and in the extended protocol Sync */
+};
+
 /* How a transaction holds the gate of its database (copies_gate.c). */
 enum copies_gate {
     GATE_NONE,
@@ -67,6 +78,8 @@ struct copies_rule {
     bool judged;     /* sql_determinism_judge() has a word in it */
     bool writes;     /* rows or definitions, so that the transaction has a number */
     bool unprepared; /* its transaction cannot be prepared */
+    bool several;    /* it is several statements in one Query */
+    bool data;       /* COPY FROM: it may ask the client for data */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */
@@ -91,6 +104,7 @@ struct copies_look {
 /* What a unit has done on a node: the command tags of all that it executed. */
 struct copies_outcome {
     uint64_t hash;
+    bool fails;                 /* it is to fail, as it has on the main node */
     char tag[COPIES_TAG_BYTES]; /* the last one */
 };
 
@@ -104,6 +118,8 @@ struct copy {
     bool prepared;  /* ... and is done */
     bool ends;      /* the end of the transaction was sent over this connection */
     bool leaves;    /* it has missed something: the failover process is to detach it */
+    bool reads;     /* it has been sent COPY, and not the end of the data */
+    bool early;     /* ... and has failed before the main node has ended */
     uint32_t heard; /* units that it has answered */
     struct copies_outcome outcome; /* of what it runs now */
     struct err err;                /* the same */
@@ -155,6 +171,9 @@ struct session_copies {
     uint32_t told;      /* CommandCompletes of the batch that have come */
     struct unit unit;   /* that stands in `text` */
     struct io_timer again;
+    uint8_t data;     /* enum copies_data */
+    bool data_broke;  /* the main node has ended it in the middle of a message of the client's, */
+    bool data_failed; /* so or so: that counts when the message is through, as of `entry` */
     /* copies_known.c */
     struct knowledge *own; /* that only the transaction has; NULL: it needs none */
     struct knowledge_question *question;
@@ -195,6 +214,8 @@ bool copies_batch_take(struct session_copies *c, const uint8_t *bytes, const str
 void copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* and goes to them. */
 void copies_batch_send(struct session *s, struct copy *copy);
+/* The first statement of it that is for all; borrowed. */
+struct wire_view copies_batch_text(const struct session_copies *c);
 /* Calls fn for each statement that is for all nodes; true when it was for any of them. */
 bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
                        bool (*fn)(struct session_copies *c, struct sql_text text));
@@ -240,6 +261,23 @@ void copies_unlink_all(struct session_copies *c);
 /* A connection for a copy that has lost its own. False: not now. */
 bool copies_dial(struct copy *copy);
 
+/* What the main node has said of the unit that the copy has answered next is known now. */
+void copies_compare(struct copy *copy, bool failed);
+
+/* ---- copies_copy.c ---- */
+
+/* While a COPY runs: something that is no message of it. */
+enum copies_turn copies_data_other(struct session *s, const struct unit *u);
+/* The main node has ended it, and c->outcome says how: so do the copies. */
+void copies_data_end(struct session_copies *c, bool failed);
+/* True: that is put off until the client's message is through. */
+bool copies_data_breaks(struct session_copies *c, const struct pending_entry *e, bool failed);
+/* The copy has ended a statement. True: it is COPY, and the main node has not ended it yet. */
+bool copies_data_early(struct copy *copy, bool failed);
+/* Something else is to be sent there. False: the connection is gone. */
+bool copies_data_leave(struct copy *copy);
+void copies_data_main_lost(struct session_copies *c);
+
 /* ---- copies_gate.c ---- */
 
 /* How the unit must hold the gate; d: what was judged of it. */
@@ -254,6 +292,12 @@ void copies_gate_late(struct session_copies *c);
 void copies_gate_doubt(struct session_copies *c);
 /* What the main node has said against it, in words for the client. */
 void copies_gate_failed(struct session_copies *c);
+
+/* ---- copies_lost.c ---- */
+
+/* The client's block has ended: should no copy have heard of it, as all of it has failed on the
+ * main node, what is known of it is forgotten. */
+void copies_forget_block(struct session_copies *c);
 
 /* ---- copies_end.c ---- */
 

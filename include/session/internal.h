@@ -8,7 +8,7 @@
  * transaction.c explicit transactions               retry.c      reads that survive their standby
  * lookup.c   what the catalog says of a text        place.c      where a unit goes
  * explain.c  PGPOOL EXPLAIN                         hold.c       paused databases, drained nodes
- * secure.c   TLS with the client
+ * secure.c   TLS with the client                    pass.c       what passes unseen
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of the servers' messages
@@ -794,6 +794,7 @@ void local_fini(struct session *s);
 
 /* these know all of it */
 #include "session/native.h"
+#include "session/pass.h"
 #include "session/timed.h"
 
 #endif

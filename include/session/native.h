@@ -7,8 +7,19 @@
 
 #include "session/internal.h"
 
+enum { HOLD_MAX_ALL_BYTES = 16 * 1024 * 1024 };
+
+/* As HOLD_MAX_BYTES, where all of a unit must be known before any of it leaves. */
+static inline size_t
+hold_max_bytes(const struct session *s)
+{
+    return unlikely(s->copies != NULL) ? HOLD_MAX_ALL_BYTES : HOLD_MAX_BYTES;
+}
+
 enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
+/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */
+bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
 /* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
 enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* It is placed: the connections and values that it needs. GOES_ON: *bytes are what is to be sent
@@ -31,11 +42,23 @@ void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
 void copies_main_lost(struct session *s, const struct server *server);
 /* Its block has failed on several nodes, and the client does not know why yet: adds the error. */
 bool copies_tell_why(struct session *s, struct buf *b);
+/* COPY FROM STDIN. A message of it: GOES_ON: it is for the main node, and what of CopyData goes
+ * there is told by copies_data_pass. ANSWERED: it is for nobody. */
+enum copies_turn copies_data_message(struct session *s, uint8_t type);
+void copies_data_pass(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len);
+void copies_data_passed(struct session *s); /* a long message is through */
+bool copies_data_is_full(const struct session *s);
+void copies_data_wanted(struct session *s, struct server *server); /* by the main node */
 bool copies_is_busy(const struct session *s);
 void copies_release(struct session *s); /* the primary was given back */
 void copies_cancel(struct session *s);
 void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);
+
+/* transaction.c: for copies_cuts. */
+/* A batch that begins a transaction and goes on: its first statement is answered here. How many of
+ * its bytes that are; 0: it is not so simple. */
+size_t tx_begins_alone(struct session *s, const uint8_t *bytes, const struct unit *u);
 
 #endif

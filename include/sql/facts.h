@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 
+enum { SQL_TEXT_MAX = 1024 * 1024 }; /* longer ones are not understood */
+
 enum sql_kind {
     SQL_OTHER,       /* anything not named below, also what was not understood */
     SQL_EMPTY,       /* nothing but white space, comments and semicolons */

@@ -51,6 +51,7 @@ void build_sasl_response(struct buf *b, const void *data, size_t len);
 void build_query(struct buf *b, const char *text, size_t len);
 void build_parse(struct buf *b, const struct wire_parse *p);
 void build_close(struct buf *b, char kind, const char *name, size_t name_len);
+void build_copy_fail(struct buf *b, const char *reason);
 void build_sync(struct buf *b);
 void build_flush(struct buf *b);
 void build_terminate(struct buf *b);

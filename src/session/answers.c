@@ -314,6 +314,8 @@ on_eased(void *ctx, struct server *server)
 
     if (server != s->cur)
         return;
+    if (unlikely(s->copies != NULL) && server->pending.copy_in)
+        copies_data_wanted(s, server);
     if (s->stall == STALL_ANSWERS || (s->stall == STALL_FULL && !pending_is_full(&server->pending)))
         client_go_on(s);
 }

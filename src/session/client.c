@@ -436,12 +436,6 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         named_sure(s);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
-    case 'c':
-    case 'f':
-        server_expect(o->server, PENDING_COPY_END, false, 0, NULL);
-        break;
-    case 'd':
-        break;
     default:
         send_batch(o, u);
         break;
@@ -452,14 +446,6 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     out_flush(o);
     s->pass_left = u->pass_left;
     s->pass_drop = false;
-}
-
-/* COPY messages go where a COPY runs, and are ignored elsewhere, as PostgreSQL does. */
-static struct server *
-copy_target(struct session *s)
-{
-    return s->cur != NULL && (s->cur->pending.count > 0 || s->cur->pending.skip_till_sync) ? s->cur
-                                                                                           : NULL;
 }
 
 /* Sync or Flush that stand alone, with no server owing anything. */
@@ -574,17 +560,11 @@ skip_unit(struct session *s, const struct unit *u)
     s->pass_drop = true;
 }
 
-/* A message of COPY. */
-static void
-pass_copy(struct out *o, const struct unit *u)
+/* Native replication: what comes of it, or of the beginning of it. */
+static NOINLINE enum copies_turn
+look_for_all(struct session *s, const uint8_t *bytes, struct unit *u)
 {
-    struct session *s = o->s;
-
-    o->server = copy_target(s);
-    s->pass_left = u->pass_left;
-    s->pass_drop = o->server == NULL;
-    if (o->server != NULL)
-        send_unit(s, o, u);
+    return copies_cuts(s, bytes, u) ? COPIES_ANSWERED : copies_look(s, bytes, u);
 }
 
 /* Native replication: it may be another text that goes there. */
@@ -639,15 +619,15 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         s->lookup_failed = true;
     }
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
-        pass_copy(&o, u);
-        return true;
+        struct piece piece = {rx, bytes};
+        return pass_copy(s, &piece, u);
     }
     if (u->local) {
         local_unit(s, bytes, u);
         return true;
     }
     if (unlikely(s->copies != NULL)) {
-        enum copies_turn turn = copies_look(s, bytes, u);
+        enum copies_turn turn = look_for_all(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn == COPIES_ANSWERED;
     }
@@ -682,28 +662,13 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     return true;
 }
 
-static size_t
-pass_on(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
-{
-    size_t n = MIN((size_t)s->pass_left, len);
-
-    s->pass_left -= (uint32_t)n;
-    if (s->pass_drop || s->cur == NULL)
-        return n;
-    if (rx != NULL)
-        io_send_rx(s->cur->stream, rx, (size_t)(bytes - rx->data), n);
-    else
-        io_send_copy(s->cur->stream, bytes, n);
-    return n;
-}
-
 static void
 check_full(struct session *s)
 {
     if (s->state != CLIENT_READY || s->stall != STALL_NONE)
         return;
     /* what we answer ourselves waits for the client as what servers answer does */
-    if (io_is_full(s->client))
+    if (io_is_full(s->client) || (s->copies != NULL && copies_data_is_full(s)))
         s->stall = STALL_FULL;
     else if (s->cur != NULL && s->cur->state == SERVER_LENT &&
              (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending)))
@@ -744,7 +709,8 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
     while (at < len && s->state == CLIENT_READY && s->stall == STALL_NONE) {
         enum wire_result r;
         if (s->pass_left > 0) {
-            at += pass_on(s, rx, bytes + at, len - at);
+            struct piece piece = {rx, bytes + at};
+            at += pass_on(s, &piece, len - at);
             check_full(s);
             continue;
         }
@@ -783,6 +749,10 @@ client_go_on(struct session *s)
     s->stall = STALL_NONE;
     if (unlikely(s->on_hold))
         hold_leave(s);
+    if (unlikely(s->copies != NULL) && copies_data_is_full(s)) {
+        s->stall = STALL_FULL;
+        return;
+    }
     if (s->in.len > 0) {
         before = log_set_context(&s->log);
         used = client_pump(s, NULL, s->in.data, s->in.len);

@@ -255,6 +255,22 @@ give_up(struct session_copies *c, const struct unit *u)
     return refuse(c, u, &err);
 }
 
+/* Behind it stands then what needs values of the main node's, or the gate, in the transaction. */
+bool
+copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    const struct session_copies *c = s->copies;
+    size_t len = 0;
+
+    if (c->phase == COPIES_REST && !c->doomed && s->tx_status == 'I' && s->batch == NULL &&
+        u->type != 'Q' && u->begins && u->executed > 1 && u->may_write && !is_owed(s) &&
+        !(s->cur != NULL && s->cur->pending.skip_till_sync) && !s->cancelled && !s->waited_out)
+        len = tx_begins_alone(s, bytes, u);
+    if (len > 0)
+        u->bytes = len;
+    return len > 0;
+}
+
 enum copies_turn
 copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -262,6 +278,8 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct copies_rule rule;
     struct err err;
 
+    if (c->data != DATA_NONE && c->phase == COPIES_RUNS)
+        return copies_data_other(s, u);
     if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED) {
         if (s->cancelled || s->waited_out)
             return give_up(c, u);
@@ -274,8 +292,8 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
     c->questions = 0;
     c->untold = false;
-    if (is_in_vain(s, u))
-        return COPIES_GOES_ON;
+    if (is_in_vain(s, u)) /* unless what is under way ends that state */
+        return is_owed(s) && !s->cur->pending.skip_till_sync ? waits(s) : COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
     if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
         note_begin(c, bytes, u);
@@ -520,6 +538,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         buf_add(&c->text, bytes, u->bytes);
     }
     c->told = 0;
+    c->data = c->rule.data ? DATA_ASKED : DATA_NONE;
     if (!c->query && bytes == c->text.data)
         send_parses(c, server);
     else if (!c->query)
@@ -559,7 +578,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
         copies_note_tag(&c->outcome, msg, len);
     c->told += (type == 'C' || type == 'I') && !head->skip;
-    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && !c->query))
+    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && (!c->query || c->rule.several)))
         return false;
     if (type != 'Z')
         buf_add(&c->held, msg, len);
@@ -593,27 +612,38 @@ copies_row(struct session *s, struct server *server, const uint8_t *msg, size_t 
     return true;
 }
 
+/* What the copies do with what the main node has done. */
+static void
+follow(struct session_copies *c, bool failed)
+{
+    if (c->data > DATA_ASKED) {
+        copies_data_end(c, failed);
+        return;
+    }
+    c->data = DATA_NONE;
+    if (failed)
+        return;
+    c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
+    copies_send(c);
+}
+
 /* Of a statement for all nodes. True: the client does not hear of it yet. */
 static bool
 end_statement(struct session_copies *c, const struct pending_entry *e, bool failed)
 {
     if (!c->holds) {
         c->phase = COPIES_REST;
-        if (!failed) {
-            c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
-            copies_send(c);
-            if (c->begins && !c->query && c->rule.writes)
-                copies_gate_late(c);
-        }
+        follow(c, failed);
+        if (!failed && c->begins && !c->query && c->rule.writes)
+            copies_gate_late(c);
         return false;
     }
     c->owes = true;
     c->entry = *e;
     c->entry.tag = NULL;
     c->failed = failed;
+    follow(c, failed);
     if (!failed) {
-        c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
-        copies_send(c);
         c->phase = COPIES_SETTLES;
     } else if (c->rule.way == COPIES_ALONE) {
         c->phase = COPIES_UNDOES;
@@ -672,8 +702,12 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
         copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
         return true;
     }
+    if (c->phase == COPIES_REST && server->tx_status == 'I')
+        copies_forget_block(c);
     if (c->phase != COPIES_RUNS)
         return false;
+    if (copies_data_breaks(c, e, failed))
+        return true;
     if (c->rule.way != COPIES_ROLLBACK)
         return end_statement(c, e, failed);
     copies_undo(c); /* but for the main node, which has */
@@ -715,58 +749,4 @@ copies_deliver(struct session_copies *c)
     settings_tx_ended(s, false);
     s->tx_status = 'I';
     session_show_state(s, SESSION_SLOT_IDLE);
-}
-
-/* ---- the main node is lost --------------------------------------------------------------------
- */
-
-/* It is not known whether it has committed: the copies keep what they have prepared until it is. */
-static void
-leave_in_doubt(struct session *s)
-{
-    struct session_copies *c = s->copies;
-    struct buf b = BUF_EMPTY;
-    struct err err;
-
-    if (c->own_tx) { /* else the client's COMMIT is owed, and answered with all that is */
-        err_set(&err, "08007",
-                "it is not known whether the transaction was committed: its server was lost");
-        err_hint(&err, "Look whether it has taken effect before you run it again.");
-        build_error(&b, "ERROR", &err);
-        build_ready(&b, 'I');
-        session_send(s, &b);
-        buf_free(&b);
-    }
-    s->copies = copies_new(s);
-    c->phase = COPIES_DOUBT;
-    s->primary = NULL;
-    copies_orphan(c);
-}
-
-void
-copies_main_lost(struct session *s, const struct server *server)
-{
-    struct session_copies *c = s->copies;
-
-    c->undoing = 0;
-    c->main_begun = false;
-    if (c->phase == COPIES_COMMITS) {
-        leave_in_doubt(s);
-        return;
-    }
-    if (c->phase == COPIES_FINISHES || c->phase == COPIES_UNDOES) {
-        copies_step_later(c);
-        return;
-    }
-    if (c->phase == COPIES_REST && !copies_any_begun(c))
-        return;
-    if (c->owes) {
-        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
-                server->node_id);
-        err_hint(&c->doom, "Run the transaction again.");
-        c->doomed = true;
-    }
-    s->primary = NULL;
-    copies_undo(c);
-    copies_step_later(c);
 }

@@ -166,6 +166,7 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
         m->rule.way = r->way;
     m->rule.judged |= r->judged;
     m->rule.writes |= r->writes;
+    m->rule.data |= r->data;
     m->rule.unprepared |= r->unprepared;
 }
 
@@ -177,6 +178,8 @@ rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
     if (m->count > 1 && (m->special || m->verbs))
         return refuse(err, "transaction commands among other statements of a batch",
                       "Send Sync behind each.");
+    if (m->rule.data && m->count > 1)
+        return refuse(err, "COPY FROM among other statements of a batch", "Send Sync behind each.");
     if (m->parts)
         return refuse(err, "a portal of a statement that may write",
                       "Execute it where it is bound, without a limit of rows.");
@@ -387,6 +390,17 @@ copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
         if (c->for_all.data[n])
             keep(c, &b, b.text, b.named);
     }
+}
+
+struct wire_view
+copies_batch_text(const struct session_copies *c)
+{
+    struct item item = {.text_len = 0};
+
+    if (c->items.len < sizeof(item))
+        return (struct wire_view){"", 0};
+    memcpy(&item, c->items.data, sizeof(item));
+    return (struct wire_view){(const char *)c->items.data + sizeof(item), item.text_len};
 }
 
 /* ---- with values -------------------------------------------------------------------------------

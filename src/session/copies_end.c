@@ -96,6 +96,8 @@ end_one(struct copy *copy)
 {
     bool commits = copy->all->commits;
 
+    if (!copies_data_leave(copy))
+        return;
     copy->ends = true;
     if (copy->asked)
         run_with_name(copy, commits ? "COMMIT PREPARED" : "ROLLBACK PREPARED", COPY_END);
@@ -314,13 +316,15 @@ copies_reset(struct session_copies *c)
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         copy->begun = copy->asked = copy->prepared = copy->ends = copy->leaves = false;
+        copy->reads = copy->early = false;
         copy->heard = 0;
     }
     if (c->s != NULL && c->s->primary != NULL)
         c->s->primary->watched &= (uint8_t)~SERVER_SHOWS_ENDS;
     c->phase = COPIES_REST;
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
-    c->unprepared = c->doomed = c->link_failed = false;
+    c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
+    c->data = DATA_NONE;
     c->ran = 0;
     c->gate = c->gate_due = GATE_NONE;
     c->xid[0] = '\0';

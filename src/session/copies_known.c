@@ -145,7 +145,7 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
 
     knowledge_view_init(&v, knowledge_of(s->copies), &scope, f);
     sql_determinism_judge(s->host->determinism, text, &options, &v.known, d_r);
-    if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0)
+    if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0 && f->count == 1)
         err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,
                 v.missing.data);
     knowledge_view_fini(&v);

@@ -352,7 +352,8 @@ copies_link(struct session_copies *c, struct err *err)
 static void
 go_on(struct session_copies *c)
 {
-    if (c->s != NULL && c->s->state == CLIENT_READY && c->s->stall == STALL_ANSWERS)
+    if (c->s != NULL && c->s->state == CLIENT_READY &&
+        (c->s->stall == STALL_ANSWERS || c->s->stall == STALL_FULL))
         client_go_on(c->s);
 }
 
@@ -449,15 +450,15 @@ on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
 }
 
 /* The unit has ended there as it has on the main node, or the transaction ends. */
-static void
-compare(struct copy *copy, bool failed)
+void
+copies_compare(struct copy *copy, bool failed)
 {
     struct session_copies *c = copy->all;
     const struct copies_outcome *wanted = &c->outcomes[copy->heard % COPIES_LAG_MAX];
     struct err err;
 
     copy->heard++;
-    if (!failed && copy->outcome.hash == wanted->hash)
+    if (failed == wanted->fails && (failed || copy->outcome.hash == wanted->hash))
         return;
     if (failed)
         err_set(&err, "40001", "node %d did not do what the main node did: %s", copy->node_id,
@@ -524,14 +525,14 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         session_fatal(c->s, &err);
         return;
     }
-    if (e->flags & COPY_STATEMENT)
-        compare(copy, failed);
+    if (e->flags & COPY_STATEMENT && !copies_data_early(copy, failed))
+        copies_compare(copy, failed);
     else if (e->flags & COPY_PREPARE)
         end_prepare(copy, failed);
     else if (e->flags & COPY_END)
         end_transaction(copy, failed);
     else if (failed && e->flags & CYCLE_BEGIN)
-        compare(copy, true);
+        copies_compare(copy, true);
     copy->outcome = (struct copies_outcome){.hash = 0};
     copies_step(c);
 }
@@ -578,6 +579,8 @@ on_lost(void *ctx, struct server *server, const struct err *err,
             err->message);
     err_hint(&why, "Run the transaction again.");
     copies_miss(copy, &why);
+    if (c->data != DATA_NONE)
+        go_on(c); /* the client may have waited for this one */
     copies_step(c);
 }
 

@@ -194,9 +194,6 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     case SQL_LOAD:
         *r = refuse(err, "LOAD", "Set session_preload_libraries on the servers.");
         return true;
-    case SQL_COPY_FROM:
-        *r = refuse(err, "COPY FROM", "Use INSERT: COPY FROM is not built yet in this mode.");
-        return true;
     default:
         return false;
     }
@@ -239,9 +236,55 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                     .judged = st->kind != SQL_VACUUM && st->kind != SQL_CLUSTER &&
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
+    r.data = st->kind == SQL_COPY_FROM;
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)
         r.judged = false;
     return r;
+}
+
+/* What may stand among others: it neither begins nor ends a transaction, nor changes what the text
+ * behind it means. */
+static bool
+may_stand_with_others(const struct sql_statement *st, const struct copies_rule *r)
+{
+    if (r->way == COPIES_AS_ALWAYS)
+        return !st->locks_rows && !st->advisory_lock &&
+               (st->kind == SQL_SELECT || st->kind == SQL_SHOW || st->kind == SQL_EXPLAIN ||
+                st->kind == SQL_EMPTY);
+    return r->way == COPIES_ALL && st->kind != SQL_SAVEPOINT && st->kind != SQL_SET_TX && !r->data;
+}
+
+/* They are one unit: all nodes run all of them, in one transaction, as PostgreSQL does. */
+static struct copies_rule
+rule_of_several(struct copies_look *look, struct wire_view text, struct err *err)
+{
+    struct copies_rule all = {.way = COPIES_ALL, .several = true};
+    bool reads = !lookup_verdict(look->s, session_facts(look->s, text.data, text.len)).may_write;
+    const struct sql_facts *f = session_facts(look->s, text.data, text.len);
+    bool sets = false;
+
+    look->text = text.data;
+    look->block = look->may_write = true;
+    for (uint32_t n = 0; n < f->count; n++) {
+        struct copies_rule r;
+        look->st = &f->statements[n];
+        r = copies_rule_of(look, err);
+        if (r.way == COPIES_REFUSED)
+            return r;
+        if (!may_stand_with_others(look->st, &r))
+            return refuse(err, "this statement among others in one query", "Send them one by one.");
+        reads &= look->st->kind == SQL_SELECT || look->st->kind == SQL_SHOW ||
+                 look->st->kind == SQL_EMPTY;
+        sets |= r.way == COPIES_ALL && !r.writes && look->st->kind != SQL_LOCK;
+        all.judged |= r.judged;
+        all.writes |= r.writes;
+        all.unprepared |= r.unprepared;
+    }
+    if (reads || look->s->tx_status == 'E') /* the main node will say so */
+        return as_always;
+    if (sets && all.writes)
+        return refuse(err, "SET among other statements in one query", "Send them one by one.");
+    return all;
 }
 
 static struct copies_rule
@@ -252,9 +295,11 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
     struct wire_view text;
 
     if (u->pass_left > 0)
-        return refuse(err, "a statement of more than 64 kB", "Send it in parts.");
+        return refuse(err, "a statement of more than 1 MB", "Send it in parts.");
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
         return as_always; /* the main node will say so */
+    if (text.len > SQL_TEXT_MAX)
+        return refuse(err, "a statement of more than 1 MB", "Send it in parts.");
     f = session_facts(s, text.data, text.len);
     if (!f->understood)
         return refuse(err, "a statement that is not understood",
@@ -264,12 +309,7 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
         look.text = text.data;
         return copies_rule_of(&look, err);
     }
-    for (uint32_t n = 0; n < f->count; n++) {
-        if (f->statements[n].kind != SQL_SELECT || f->statements[n].may_write)
-            return refuse(err, "several statements in one query", "Send them one by one.");
-    }
-    return u->may_write ? refuse(err, "several statements in one query", "Send them one by one.")
-                        : as_always;
+    return rule_of_several(&look, text, err);
 }
 
 struct copies_rule
@@ -282,7 +322,7 @@ copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struc
     if (u->type == 'S' || u->type == 'H')
         return as_always;
     if (u->pass_left > 0 || u->partial)
-        return refuse(err, "a batch of more than 64 kB, or without Sync",
+        return refuse(err, "a batch of more than 16 MB, or without Sync",
                       "Send smaller batches, each with its Sync.");
     return copies_batch_rule(s, bytes, u, err);
 }

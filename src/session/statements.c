@@ -146,7 +146,7 @@ bool
 statements_have_room(const struct session *s, const struct wire_parse *p)
 {
     return s->statements.count < STATEMENTS_MAX && p->name.len <= UINT16_MAX &&
-           p->query.len <= HOLD_MAX_BYTES &&
+           p->query.len <= hold_max_bytes(s) &&
            s->statement_bytes + sizeof(struct statement) + p->name.len + p->query.len +
                    (size_t)p->type_count * 4 <=
                STATEMENTS_MAX_BYTES;

@@ -87,10 +87,10 @@ keep_begin(struct session *s, const char *text, size_t len, bool movable)
     s->tx.movable = movable;
 }
 
-static bool
-is_start(const struct sql_statement *st, const char *text)
+static const char *
+begin_tag(const struct sql_statement *st, const char *text)
 {
-    return text[st->start] == 's' || text[st->start] == 'S';
+    return text[st->start] == 's' || text[st->start] == 'S' ? "START TRANSACTION" : "BEGIN";
 }
 
 /* A Bind without formats and values of parameters. */
@@ -287,12 +287,57 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
     node_id = reader_for(s, NULL);
     if (node_id < 0 || !may_read_there(s, &u->begin, node_id, &movable) ||
         !text_of(s, bytes, u, &text) ||
-        !tx_answer(s, bytes, u, is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN",
-                   'T'))
+        !tx_answer(s, bytes, u, begin_tag(&u->begin, text.data), 'T'))
         return false;
     keep_begin(s, text.data, text.len, movable);
     s->tx.deferred = true;
     return true;
+}
+
+/* The messages of the batch up to the first Execute: those of one statement and nothing else, with
+ * their answers. */
+static bool
+build_first(struct session *s, const uint8_t *bytes, struct unit *first, const char *tag,
+            struct buf *b)
+{
+    struct wire_header h;
+    struct err err;
+    uint32_t parses = 0;
+    size_t at = 0;
+
+    do {
+        if (at >= first->bytes ||
+            wire_client_header(bytes + at, first->bytes - at, &h, &err) != WIRE_OK)
+            return false;
+        parses += h.type == 'P';
+        if (h.type == 'S' || h.type == 'C' || parses > 1 ||
+            !answer_message(s, bytes + at, h.total_bytes, tag, b))
+            return false;
+        at += h.total_bytes;
+    } while (h.type != 'E');
+    first->bytes = at;
+    return true;
+}
+
+size_t
+tx_begins_alone(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    struct unit first = *u;
+    struct buf b = BUF_EMPTY;
+    struct wire_view text;
+    bool done = u->begins && u->begin.isolation <= SQL_ISOLATION_READ_COMMITTED &&
+                text_of(s, bytes, u, &text);
+
+    done = done && build_first(s, bytes, &first, begin_tag(&u->begin, text.data), &b);
+    if (done) {
+        s->tx_status = 'T';
+        remember_parsed(s, bytes, &first);
+        session_send(s, &b);
+        keep_begin(s, text.data, text.len, true);
+        s->tx.deferred = true;
+    }
+    buf_free(&b);
+    return done ? first.bytes : 0;
 }
 
 bool

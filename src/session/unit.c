@@ -389,11 +389,11 @@ unit_is_due(struct session *s)
         size_t left = s->in.len - s->held_at;
         enum wire_result r = wire_client_header(s->in.data + s->held_at, left, &h, &err);
         if (r == WIRE_MORE)
-            return s->in.len >= HOLD_MAX_BYTES;
+            return s->in.len >= hold_max_bytes(s);
         if (r == WIRE_BAD || !is_batch_type(h.type))
             return true;
         if (h.total_bytes > left)
-            return s->in.len >= HOLD_MAX_BYTES || h.total_bytes >= HOLD_MAX_BYTES;
+            return s->in.len >= hold_max_bytes(s) || h.total_bytes >= hold_max_bytes(s);
         s->held_at += h.total_bytes;
     }
 }
@@ -414,8 +414,8 @@ scan_batch(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, 
         }
         if (r == WIRE_MORE || h.total_bytes > len - u->bytes) {
             bool goes_on = s->held_long && u->bytes > 0;
-            if (!goes_on && len < HOLD_MAX_BYTES &&
-                (r == WIRE_MORE || h.total_bytes < HOLD_MAX_BYTES))
+            if (!goes_on && len < hold_max_bytes(s) &&
+                (r == WIRE_MORE || h.total_bytes < hold_max_bytes(s)))
                 return WIRE_MORE;
             in_doubt(u, ROUTE_BATCH);
             u->partial = true;
@@ -460,7 +460,7 @@ unit_scan(struct session *s, const uint8_t *bytes, size_t len, struct unit *u, s
     u->flushes = h.type == 'H';
     u->bytes = MIN((size_t)h.total_bytes, len);
     if (h.total_bytes > len) {
-        if (h.type != 'd' && h.total_bytes <= HOLD_MAX_BYTES)
+        if (h.type != 'd' && h.total_bytes <= hold_max_bytes(s))
             return WIRE_MORE;
         u->pass_left = h.total_bytes - (uint32_t)len;
         in_doubt(u, ROUTE_BATCH);

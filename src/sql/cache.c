@@ -17,7 +17,6 @@
 #include <string.h>
 
 enum {
-    TEXT_MAX = 64 * 1024,
     CACHED_TEXT_MAX = 16 * 1024,
     COMMON_TEXT_MAX = 1024, /* of texts that are compared without their numbers */
     SEEN = 4096,            /* texts whose hash is remembered after one look */
@@ -327,7 +326,7 @@ last_entry(struct sql_cache *c, size_t size)
 static struct entry *
 fill(struct sql_cache *c, const struct key *k, bool understood, bool kept)
 {
-    size_t text_len = k->len <= TEXT_MAX ? k->len : 0;
+    size_t text_len = k->len <= SQL_TEXT_MAX ? k->len : 0;
     struct layout o = lay_out(&c->found, text_len);
     struct entry *e = kept ? xmalloc(o.size) : last_entry(c, o.size);
     struct sql_statement *st = (struct sql_statement *)((char *)e + o.statements);
@@ -409,7 +408,7 @@ understand(struct sql_cache *c, const struct key *k, bool *literals_r)
     w->hint = SQL_HINT_NONE;
     w->hint_node = 0;
     c->found.statements.count = 0;
-    if (k->len <= TEXT_MAX && memchr(k->text, 0, k->len) == NULL) {
+    if (k->len <= SQL_TEXT_MAX && memchr(k->text, 0, k->len) == NULL) {
         w->text = k->text;
         w->len = (uint32_t)k->len;
         w->standard_strings = k->options & STANDARD_STRINGS;

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 8192, TEXT_MAX = 1024 * 1024 };
+enum { ARENA_CHUNK = 8192 };
 
 struct sql_determinism *
 sql_determinism_new(void)
@@ -643,7 +643,7 @@ judge_text(struct sql_determinism *d, struct sql_text text, const struct sql_opt
     d->work.standard_strings = options->standard_conforming_strings;
     d->work.server_version = options->server_version;
     d->found.statements.count = 0;
-    if (text.len > TEXT_MAX || memchr(text.data, 0, text.len) != NULL ||
+    if (text.len > SQL_TEXT_MAX || memchr(text.data, 0, text.len) != NULL ||
         !sql_understand(&d->work, d->scanner, &d->found, &literals)) {
         determinism_refuse(d, "Run it on each server by itself, or write it in a plainer way.",
                            "pgpool does not understand the statement");

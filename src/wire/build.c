@@ -316,6 +316,15 @@ build_close(struct buf *b, char kind, const char *name, size_t name_len)
 }
 
 void
+build_copy_fail(struct buf *b, const char *reason)
+{
+    size_t at = begin(b, 'f');
+
+    buf_add_cstr(b, reason);
+    end(b, at);
+}
+
+void
 build_sync(struct buf *b)
 {
     build_simple(b, 'S');

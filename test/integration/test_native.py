@@ -6,6 +6,7 @@ import os
 import psycopg
 import pytest
 
+import raw
 from cluster import run
 from independent import Independent
 from proxy import starter
@@ -272,9 +273,14 @@ def test_reads_are_spread_until_the_transaction_has_written(servers, pgpool):
 
 
 REFUSED = [
-    "INSERT INTO t (id) VALUES (100); INSERT INTO t (id) VALUES (101)",
+    "INSERT INTO t (id) VALUES (100); COMMIT; INSERT INTO t (id) VALUES (101)",
+    "SAVEPOINT b; INSERT INTO t (id) VALUES (101)",
+    "SET search_path TO pg_temp, public; INSERT INTO t (id) VALUES (101)",
+    "CREATE TABLE fresh (id int); INSERT INTO fresh VALUES (101)",
+    "INSERT INTO t (id) VALUES (101); COPY t (id) FROM STDIN",
+    "LISTEN a; INSERT INTO t (id) VALUES (101)",
+    "SELECT pg_advisory_lock(1); INSERT INTO t (id) VALUES (101)",
     "PREPARE p AS INSERT INTO t (id) VALUES (102)",
-    "COPY t FROM STDIN",
     "PREPARE TRANSACTION 'mine'",
     "LOAD 'plpgsql'",
 ]
@@ -294,6 +300,53 @@ def test_what_is_not_built_is_refused_and_runs_nowhere(servers, client, statemen
     assert servers.same("SELECT id FROM t WHERE id BETWEEN 100 AND 103") == []
 
 
+def test_several_statements_are_one_transaction_on_all_nodes(servers, pgpool):
+    text = ("INSERT INTO t (id, v, at) VALUES (150, nextval('s'), now()); "
+            "UPDATE t SET v = v + 1 WHERE id = 150 RETURNING v; SELECT id FROM t WHERE id = 150; "
+            "INSERT INTO t (id, at) VALUES (151, clock_timestamp())")
+    with raw.connected(pgpool) as client:
+        assert "".join(got.kind for got in client.simple(text)) == "CTDCTDCCZ"
+        rows = servers.same("SELECT id, v IS NULL, at FROM t WHERE id IN (150, 151) ORDER BY 1")
+        assert [row[:2] for row in rows] == [(150, False), (151, True)]
+        servers.same("SELECT id, v, at FROM t WHERE id IN (150, 151)")
+        assert raw.codes(client.simple("UPDATE t SET v = -1 WHERE id = 150; "
+                                       "INSERT INTO t (id) VALUES (1); SELECT 1")) == ["23505"]
+        assert client.rows("SELECT 1; SELECT 2") == [["1"], ["2"]]
+        client.simple("BEGIN")
+        client.simple("SAVEPOINT a")
+        client.simple("INSERT INTO t (id) VALUES (152); INSERT INTO t (id) VALUES (153)")
+        assert raw.codes(client.simple("DELETE FROM t; SELECT 1 / 0")) == ["22012"]
+        assert raw.codes(client.simple("DELETE FROM t; SELECT 1")) == ["25P02"]
+        client.simple("ROLLBACK TO a")
+        client.simple("INSERT INTO t (id) VALUES (154); INSERT INTO t (id) VALUES (155)")
+        client.simple("SET work_mem = '5MB'; SET DateStyle = 'German'")
+        client.simple("INSERT INTO t (id, at) VALUES (156, '1.2.2003')")
+        client.simple("COMMIT")
+    assert servers.same("SELECT id FROM t WHERE id > 151 AND id < 160 ORDER BY 1") == [
+        (154,), (155,), (156,)]
+    assert servers.same("SELECT v > 0 FROM t WHERE id = 150") == [(True,)]
+    servers.same("SELECT at FROM t WHERE id = 156")
+
+
+def test_several_statements_that_another_node_has_not_done(servers, client):
+    servers[1].rows("INSERT INTO t (id) VALUES (161) RETURNING id")
+    with pytest.raises(psycopg.errors.SerializationFailure, match="node 1"):
+        client.execute("INSERT INTO t (id) VALUES (160); INSERT INTO t (id) VALUES (161)")
+    assert servers.all("SELECT id FROM t WHERE id IN (160, 161)") == [[], [(161,)], []]
+    servers[1].rows("DELETE FROM t WHERE id = 161 RETURNING id")
+
+
+def test_statements_sent_together_behind_an_error_are_on_all_nodes(servers, pgpool):
+    """ROLLBACK has not been answered when the next one comes."""
+    with raw.connected(pgpool) as client:
+        client.simple("BEGIN")
+        assert raw.codes(client.simple("INSERT INTO t (id) VALUES (1)")) == ["23505"]
+        client.send(raw.query("ROLLBACK"), raw.query("INSERT INTO t (id) VALUES (165)"),
+                    raw.query("INSERT INTO t (id) VALUES (166); INSERT INTO t (id) VALUES (167)"))
+        assert raw.codes(client.read_until("Z", 3)) == []
+    assert len(servers.same("SELECT id FROM t WHERE id BETWEEN 165 AND 167")) == 3
+
+
 def test_several_statements_behind_an_error_run_nowhere(servers, client):
     """In a block that has failed ROLLBACK lets others through."""
     for text in ("ROLLBACK TO a; INSERT INTO t (id) VALUES (105)",
@@ -306,6 +359,27 @@ def test_several_statements_behind_an_error_run_nowhere(servers, client):
             client.execute(text)
         client.execute("COMMIT")
     assert servers.same("SELECT id FROM t WHERE id = 105") == []
+
+
+def test_long_statements(servers, client):
+    """More than what other modes hold of a statement."""
+    client.execute("CREATE TABLE long (id int PRIMARY KEY, v text, at timestamptz)")
+    rows = ", ".join(f"({n}, '{'x' * 100}', now())" for n in range(6000))
+    assert len(rows) > 700000
+    assert client.execute(f"INSERT INTO long VALUES {rows}").statusmessage == "INSERT 0 6000"
+    assert servers.same("SELECT count(*), count(DISTINCT at) FROM long") == [(6000, 1)]
+    for size in (1 << 20, 17 << 20):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="more than 1 MB"):
+            client.execute(f"INSERT INTO long VALUES (-1, '{'x' * size}')")
+    client.execute("INSERT INTO long VALUES (%s, %s)", (-2, "y" * (2 << 20)))
+    client.execute("BEGIN")
+    client.execute("INSERT INTO long VALUES (%s, %s, now())", (-3, "z" * (2 << 20)))
+    client.execute("COMMIT")
+    assert servers.same("SELECT id, length(v) FROM long WHERE id < 0 ORDER BY id") == [
+        (-3, 2 << 20), (-2, 2 << 20)]
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="more than 16 MB"):
+        client.execute("INSERT INTO long VALUES (%s, %s)", (-4, "y" * (17 << 20)))
+    client.execute("DROP TABLE long")
 
 
 def test_what_is_not_known_to_be_equal_is_refused(servers, start):

@@ -92,6 +92,44 @@ def test_begin_and_the_first_statement_in_one_batch(servers, pgpool):
     assert servers.same("SELECT id FROM t WHERE id = 360") == [(360,)]
 
 
+@pytest.mark.parametrize("begin", ["BEGIN", "START TRANSACTION", "begin read write"])
+def test_values_and_the_gate_in_the_batch_that_begins_the_transaction(servers, pgpool, begin):
+    first = [raw.parse("b", begin), raw.bind("", "b"), raw.execute()]
+    with raw.connected(pgpool) as client:
+        client.send(*first, raw.parse("", "INSERT INTO t (id, v, at) "
+                                          "VALUES ($1, nextval('s'), now())"),
+                    raw.bind("", "", b"361"), raw.describe("P"), raw.execute(), raw.SYNC)
+        answer = client.read_until("Z")
+        assert kinds(answer) == "12C12nCZ"
+        assert answer[2].body == (b"START TRANSACTION\0" if begin[0] == "S" else b"BEGIN\0")
+        assert answer[-1].body == b"T"
+        assert servers.same("SELECT id FROM t WHERE id = 361") == []
+        client.simple("COMMIT")
+        client.send(raw.bind("", "b"), raw.execute(),
+                    raw.parse("", "UPDATE t SET v = v + 1 WHERE v > 0"), raw.bind("", ""),
+                    raw.execute(), raw.parse("", "SELECT 1"), raw.bind("", ""), raw.execute(),
+                    raw.SYNC)
+        assert kinds(client.read_until("Z")) == "2C12C12DCZ"
+        client.simple("COMMIT")
+        client.send(raw.bind("", "b"), raw.execute(),
+                    raw.parse("", "INSERT INTO t (id) VALUES (1)"), raw.bind("", ""),
+                    raw.execute(), raw.SYNC)
+        answer = client.read_until("Z")
+        assert kinds(answer) == "2C12EZ"
+        assert answer[-1].body == b"E"
+        client.simple("ROLLBACK")
+        client.send(raw.bind("", "b"), raw.execute(),
+                    raw.parse("", "LOAD 'plpgsql'"), raw.bind("", ""), raw.execute(), raw.SYNC)
+        answer = client.read_until("Z")
+        assert kinds(answer) == "2CEZ"
+        assert answer[-1].body == b"E"
+        assert raw.codes(client.simple("SELECT 1")) == ["25P02"]
+        client.simple("COMMIT")
+        assert client.rows("SELECT v > 0 FROM t WHERE id = 361") == [["t"]]
+        servers.same("SELECT id, v, at FROM t ORDER BY id")
+        client.simple("DELETE FROM t WHERE id = 361")
+
+
 def test_prepared_with_flush_and_executed_later(servers, pgpool):
     """As asyncpg does."""
     with raw.connected(pgpool) as client:
@@ -160,8 +198,6 @@ def test_the_end_of_a_transaction_and_a_write_in_one_batch(servers, pgpool, firs
     [raw.parse("", "INSERT INTO t (id) VALUES (395)"), raw.bind("", ""), raw.execute(),
      raw.parse("", "COMMIT"), raw.bind("", ""), raw.execute()],
     [raw.parse("", "UPDATE t SET at = $1 WHERE id = 1"), raw.bind("", "", b"now"), raw.execute()],
-    [raw.parse("", "BEGIN"), raw.bind("", ""), raw.execute(),
-     raw.parse("", "INSERT INTO t (id, at) VALUES (395, now())"), raw.bind("", ""), raw.execute()],
 ])
 def test_what_is_not_built_is_refused(servers, pgpool, batch):
     with raw.connected(pgpool) as client:

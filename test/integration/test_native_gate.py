@@ -137,6 +137,21 @@ def test_copies_stay_equal_whatever_writes_beside_whatever(servers, pgpool):
     assert servers[0].value("SELECT count(*) FROM watched") == ROUNDS
 
 
+def test_a_transaction_that_has_failed_leaves_nothing_to_the_next(servers, pgpool):
+    """It has held the gate and failed before any copy heard of it."""
+    with pgpool.connect() as client:
+        client.execute("INSERT INTO g VALUES (1, 1, 1)")
+        client.execute("BEGIN")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            client.execute("INSERT INTO g VALUES (1, 1, 1)")
+        client.execute("ROLLBACK")
+        client.execute("BEGIN")
+        client.execute("INSERT INTO g VALUES (2, 2, 1)")
+        wait_for(lambda: servers.all(LOCKS) == [[(1,)]] * 3, "the gate to be held everywhere")
+        client.execute("COMMIT")
+    equal(servers)
+
+
 def test_copies_stay_equal_with_parameters_and_savepoints(servers, pgpool):
     run_together(pgpool, insert, insert_with_parameters, add_to_many_with_parameters,
                  sum_up_in_a_block, insert_in_a_block)
@@ -268,9 +283,15 @@ def test_a_batch_that_begins_a_transaction_holds_the_gate_from_its_end_on(server
         assert kinds(one.read_until("Z")) == "12CZ"
         thread.join(60)
         assert states == [None]
-        one.send(*batch("BEGIN", "UPDATE g SET v = 0 WHERE w = 3"))
-        assert kinds(one.read_until("Z")) == "EZ"
-    assert servers.same("SELECT v FROM g") == [(11,)]
+        one.send(*batch("BEGIN", "UPDATE g SET v = v + 1 WHERE w = 3"))
+        assert kinds(one.read_until("Z")) == "12C12CZ"
+        thread, states = in_background(two, "INSERT INTO g VALUES (2, 3, 1)")
+        wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait, too")
+        one.send(*batch("COMMIT"))
+        assert kinds(one.read_until("Z")) == "12CZ"
+        thread.join(60)
+        assert states == [None]
+    assert servers.same("SELECT v FROM g ORDER BY id") == [(12,), (1,)]
 
 
 def test_a_cancel_at_the_gate(servers, pgpool):

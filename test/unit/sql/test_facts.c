@@ -320,18 +320,20 @@ long_and_odd_texts(void **state)
 {
     struct sql_options options = {.standard_conforming_strings = true};
     struct sql_cache *c = sql_cache_new(1 << 20);
-    static char text[100000];
+    static char text[SQL_TEXT_MAX + 1];
 
     (void)state;
     memset(text, ' ', sizeof(text));
     memcpy(text, "SELECT 1", 8);
     assert_false(sql_facts(c, text, 20000, &options)->may_write);
-    assert_true(sql_facts(c, text, 70000, &options)->may_write);
+    assert_false(sql_facts(c, text, SQL_TEXT_MAX, &options)->may_write);
+    assert_true(sql_facts(c, text, SQL_TEXT_MAX + 1, &options)->may_write);
     assert_true(sql_facts(c, "SELECT \0 1", 10, &options)->may_write);
     memset(text, '(', sizeof(text));
+    assert_true(sql_facts(c, text, SQL_TEXT_MAX, &options)->may_write);
     assert_true(sql_facts(c, text, 60000, &options)->may_write);
     memset(text, ';', sizeof(text));
-    (void)sql_facts(c, text, 60000, &options);
+    (void)sql_facts(c, text, SQL_TEXT_MAX, &options);
     sql_cache_free(c);
 }
 

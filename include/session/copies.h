@@ -7,6 +7,7 @@
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
  * copies_links.c  the connections to the other nodes, what they answer, comparison
+ * copies_hold.c   writes are held for a while
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
@@ -20,6 +21,7 @@
 
 #include "catalog/knowledge.h"
 #include "session/internal.h"
+#include "session/native.h"
 #include "sql/determinism.h"
 
 enum {
@@ -152,6 +154,7 @@ struct session_copies {
     uint32_t asks;      /* questions for values that the main node is to answer */
     bool query;         /* the unit is a Query */
     bool begins;        /* a batch begins a transaction block */
+    bool opens;         /* what is under way leaves one open */
     uint32_t told;      /* CommandCompletes of the batch that have come */
     struct unit unit;   /* that stands in `text` */
     struct io_timer again;
@@ -239,6 +242,11 @@ void copies_unlink(struct copy *copy);
 void copies_unlink_all(struct session_copies *c);
 /* A connection for a copy that has lost its own. False: not now. */
 bool copies_dial(struct copy *copy);
+
+/* ---- copies_hold.c ---- */
+
+/* Must the unit wait, as writes are held? As copies_look has it. */
+enum copies_turn copies_hold(struct session_copies *c, const struct unit *u, uint8_t way);
 
 /* ---- copies_gate.c ---- */
 

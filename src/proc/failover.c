@@ -56,6 +56,7 @@ failover_publish(struct failover *f)
     struct area *area = shared_nodes(f->proc->shared);
     struct cluster_nodes *nodes = area_write_anew(area);
 
+    f->now.main_id = f->copies ? failover_copies_main(f) : -1;
     memcpy(nodes, &f->now, sizeof(f->now));
     if (f->shared)
         leave_quarantined(f, &nodes->plan);
@@ -409,6 +410,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         hear_health(f, msg);
     else if (msg->kind == INBOX_NODE_COMMAND)
         hear_command(f, msg);
+    else if (msg->kind == INBOX_HOLD_DONE)
+        failover_hold_answered(f, msg);
     else if (msg->kind == INBOX_COPY_LOST && f->copies)
         failover_copies_detach(f, msg->node.node_id, msg->node.words, true);
 }
@@ -504,10 +507,14 @@ failover_main(struct proc *p)
     failover_watch_init(f);
     f->copies = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION;
     resume(f);
-    if (f->copies)
+    if (f->copies) {
         failover_settle_begin(f);
+        failover_hold_writes(f, false); /* which a predecessor may have left */
+    }
     proc_run(p, &ops, f);
     failover_settle_end(f);
+    failover_back_end(f);
+    io_timer_stop(&f->hold.again);
     failover_drop_recoveries(f);
     failover_watch_fini(f);
     failover_drop_jobs(f, false);

@@ -260,6 +260,7 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct copies_rule rule;
+    enum copies_turn turn;
     struct err err;
 
     if (c->phase == COPIES_ASKED || c->phase == COPIES_LEARNED) {
@@ -277,6 +278,9 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (is_in_vain(s, u))
         return COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
+    turn = copies_hold(c, u, rule.way);
+    if (turn != COPIES_GOES_ON)
+        return turn;
     if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
         note_begin(c, bytes, u);
         return COPIES_GOES_ON;

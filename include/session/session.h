@@ -247,7 +247,10 @@ void session_hosts_held_go_on(struct session_host *host);
 /* In native replication: is it in a transaction, or has it on the nodes beside the main one what a
  * node that is added would lack? */
 bool session_is_in_the_way(const struct session *s);
-/* The latter, of a session_slot's keeps. */
+/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be looked
+ * at again. */
+bool session_waits_in_the_way(const struct session *s);
+/* Has it such things, by a session_slot's keeps? */
 bool session_pins_copies(uint32_t keeps);
 /* Ends a session that is in the way and silent for longer than client_idle_limit_in_recovery. */
 void session_limit_in_the_way(struct session *s);

@@ -65,6 +65,7 @@ count_in_the_way(void *ctx)
 {
     struct child *c = ctx;
     uint32_t count = session_host_is_busy(&c->host);
+    bool in_vain = false;
 
     if (c->host.writes == SESSION_WRITES_STOPPED)
         return;
@@ -72,6 +73,7 @@ count_in_the_way(void *ctx)
         if (c->sessions[n] == NULL || !session_is_in_the_way(c->sessions[n]))
             continue;
         count++;
+        in_vain |= session_waits_in_the_way(c->sessions[n]);
         session_limit_in_the_way(c->sessions[n]);
     }
     if (count == 0)
@@ -79,6 +81,8 @@ count_in_the_way(void *ctx)
     else
         io_timer_start(c->proc->io, &c->in_the_way, IN_THE_WAY_MS, count_in_the_way, c);
     atomic_store(&c->slot->in_the_way, count);
+    if (in_vain)
+        session_hosts_held_go_on(&c->host);
 }
 
 /* The nodes that there are at the end of it were made known before. */

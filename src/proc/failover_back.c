@@ -346,7 +346,8 @@ attach(struct failover_back *b)
         end(b, NULL, "it is equal to the main node, and is used");
 }
 
-/* Clients that come first behind the hold would wait until the lag process has found it. */
+/* Clients that come first behind the hold would wait until the lag process has found it, and
+ * whoever still calls it dead would have it detached again. */
 static void
 wait_until_seen(struct failover_back *b)
 {
@@ -355,12 +356,13 @@ wait_until_seen(struct failover_back *b)
     struct failover *f = b->f;
 
     area_read(shared_freshness(f->proc->shared), &f->seen);
-    if ((uint32_t)b->node_id < f->seen.node_count && f->seen.nodes[b->node_id].reachable) {
+    if ((uint32_t)b->node_id < f->seen.node_count && f->seen.nodes[b->node_id].reachable &&
+        f->now.plan.nodes[b->node_id].verdict != HEALTH_DEAD) {
         attach(b);
         return;
     }
     if (now_ns - b->since_ns > SEEN_LIMIT_MS * NS_PER_MS) {
-        fail(b, "the lag process does not reach it");
+        fail(b, "it is not seen to answer");
         return;
     }
     if (now_ns - b->asked_ns > ASK_HOLD_MS * NS_PER_MS) {
@@ -368,6 +370,7 @@ wait_until_seen(struct failover_back *b)
         msg.node.node_id = b->node_id;
         str_copy(msg.node.words, sizeof(msg.node.words), "it is asked whether it answers");
         proc_send(f->proc, SLOT_LAG, &msg);
+        failover_hurry(f, b->node_id);
     }
     look_later(b);
 }

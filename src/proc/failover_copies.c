@@ -268,6 +268,8 @@ failover_copies_detach(struct failover *f, int node_id, const char *why, bool mi
 void
 failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact)
 {
+    if ((uint32_t)node_id < CLUSTER_NODES_MAX && node_id >= 0)
+        f->now.plan.nodes[node_id].verdict = fact->verdict;
     if (fact->verdict == HEALTH_DEAD)
         failover_copies_detach(f, node_id, fact->reason, false);
 }

@@ -10,13 +10,15 @@
  */
 #include "session/copies.h"
 
+#include "config/config.h"
+
 enum {
     /* All but what is on the main node alone, and what was drawn from sequences, which is drawn on
      * a new connection as well. */
     PINS = (1u << SESSION_KEEPS_STATEMENT) | (1u << SESSION_KEEPS_STATEMENTS) |
            (1u << SESSION_KEEPS_TEMPORARY) | (1u << SESSION_KEEPS_ROLE) |
-           (1u << SESSION_KEEPS_SETTING) | (1u << SESSION_KEEPS_FUNCTION) |
-           (1u << SESSION_KEEPS_LIBRARY) | (1u << SESSION_KEEPS_UNKNOWN),
+           (1u << SESSION_KEEPS_SETTING) | (1u << SESSION_KEEPS_LIBRARY) |
+           (1u << SESSION_KEEPS_UNKNOWN),
 };
 
 bool
@@ -62,11 +64,26 @@ copies_hold(struct session_copies *c, const struct unit *u, uint8_t way)
     return COPIES_WAITS;
 }
 
+/* Nobody knows what it has left there until the server has been asked, which is soon. */
+static bool
+is_to_be_asked(const struct session *s)
+{
+    return (s->keeps.kinds & 1u << SESSION_KEEPS_FUNCTION) != 0 &&
+           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
+}
+
+bool
+session_waits_in_the_way(const struct session *s)
+{
+    return s->on_hold && session_pins_copies(s->keeps.kinds);
+}
+
 bool
 session_is_in_the_way(const struct session *s)
 {
     const struct session_copies *c = s->copies;
 
-    return c != NULL && (s->tx_status != 'I' || copies_is_busy(s) || c->main_begun ||
-                         (c->opens && is_owed(s)) || session_pins_copies(s->keeps.kinds));
+    return c != NULL &&
+           (s->tx_status != 'I' || copies_is_busy(s) || c->main_begun || (c->opens && is_owed(s)) ||
+            session_pins_copies(s->keeps.kinds) || is_to_be_asked(s));
 }

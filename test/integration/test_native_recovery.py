@@ -122,7 +122,7 @@ def test_a_node_is_recovered_while_clients_write(own, pgpool):
         done = recover(pgpool, 2)
         writers.wait_more(5)
     assert "compared with the main node" in done.stdout + done.stderr, done
-    rows = own.same("SELECT id FROM t WHERE id >= 1000")
+    rows = own.same("SELECT id FROM t WHERE id >= 1000 ORDER BY 1")
     assert writers.all() == {row[0] for row in rows}
     assert own[2].rows("SELECT pg_is_in_recovery()") == [(False,)]
     compare(pgpool)

@@ -67,15 +67,16 @@ void
 failover_show(struct failover *f)
 {
     const struct plan *plan = &f->now.plan;
+    int primary_id = f->copies ? failover_copies_main(f) : plan->primary_id;
 
     if (plan->operation.kind != PLAN_IDLE)
         proc_title(f->proc, "%s: %s", plan_operation_name(plan->operation.kind),
                    plan_phase_name(plan->operation.phase));
-    else if (plan->primary_id >= 0)
+    else if (primary_id >= 0)
         proc_title(f->proc,
                    f->config.mode == CLUSTER_MODE_STREAMING ? "node %d is the primary, timeline %u"
                                                             : "node %d is the main node",
-                   plan->primary_id, plan->timeline);
+                   primary_id, plan->timeline);
     else
         proc_title(f->proc, f->now.judging ? "looking for the primary" : "not judging");
 }
@@ -119,7 +120,7 @@ failover_act(struct failover *f)
 void
 failover_handle(struct failover *f, struct plan_event *event)
 {
-    if (!f->now.judging || (f->shared && !failover_watch_allows(f, event)))
+    if (!f->now.judging || f->copies || (f->shared && !failover_watch_allows(f, event)))
         return;
     BUG_UNLESS(!f->handling);
     f->steps->count = 0;
@@ -204,7 +205,7 @@ configure(struct failover *f, enum plan_event_kind kind)
         if (f->now.judging)
             failover_publish(f);
         failover_watch(f);
-    } else if (f->now.judging) {
+    } else if (f->now.judging && !f->copies) {
         failover_handle(f, &event);
     } else {
         failover_publish(f);

@@ -116,6 +116,7 @@ struct failover {
     struct settler *settler;    /* with it: failover_settle.c */
     struct failover_back *back; /* the same, failover_back.c; NULL: no node comes back now */
     struct failover_hold hold;  /* the same */
+    bool called_dead[CLUSTER_NODES_MAX]; /* the same, by its health process */
     struct failover_watch watch;
 };
 

@@ -357,7 +357,7 @@ wait_until_seen(struct failover_back *b)
 
     area_read(shared_freshness(f->proc->shared), &f->seen);
     if ((uint32_t)b->node_id < f->seen.node_count && f->seen.nodes[b->node_id].reachable &&
-        f->now.plan.nodes[b->node_id].verdict != HEALTH_DEAD) {
+        !f->called_dead[b->node_id]) {
         attach(b);
         return;
     }

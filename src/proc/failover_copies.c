@@ -69,6 +69,14 @@ save(struct failover *f)
 }
 
 static void
+publish(struct failover *f)
+{
+    failover_publish(f);
+    failover_show(f);
+    wake_send_all(f->proc->wakes, f->proc->slot);
+}
+
+static void
 leave_out(struct failover *f, uint32_t node_id, const char *why)
 {
     struct plan_node *node = &f->now.plan.nodes[node_id];
@@ -163,8 +171,7 @@ failover_copies_attach(struct failover *f, int node_id, const char *why)
         return false;
     }
     log_warning("node %d is attached: %s", node_id, why);
-    failover_publish(f);
-    wake_send_all(f->proc->wakes, f->proc->slot);
+    publish(f);
     return true;
 }
 
@@ -261,15 +268,14 @@ failover_copies_detach(struct failover *f, int node_id, const char *why, bool mi
     }
     log_warning("node %d \"%s:%d\" is detached: %s", node_id, cfg->backends[node_id].hostname,
                 (int)cfg->backends[node_id].port, why);
-    failover_publish(f);
-    wake_send_all(f->proc->wakes, f->proc->slot);
+    publish(f);
 }
 
 void
 failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact)
 {
-    if ((uint32_t)node_id < CLUSTER_NODES_MAX && node_id >= 0)
-        f->now.plan.nodes[node_id].verdict = fact->verdict;
+    if (node_id >= 0 && node_id < CLUSTER_NODES_MAX)
+        f->called_dead[node_id] = fact->verdict == HEALTH_DEAD;
     if (fact->verdict == HEALTH_DEAD)
         failover_copies_detach(f, node_id, fact->reason, false);
 }

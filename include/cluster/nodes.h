@@ -13,6 +13,7 @@ struct cluster_nodes {
      * failover): everybody goes by what the lag process measures. */
     bool judging;
     uint64_t config_generation;
+    int32_t main_id; /* native replication: the main node, as long as it is a copy */
     struct plan plan;
 };
 

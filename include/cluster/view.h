@@ -129,9 +129,9 @@ void cluster_members_from_config(struct cluster_members *members, const struct c
  * With CLUSTER_MODE_NATIVE a configured node is a copy when the failover process says so (in the
  * node area, whether it judges or not) and until it has detached it (NODE_MAINTENANCE): a node that
  * has missed a write is never used again because it answers again, and while nobody has said which
- * nodes are copies there is none. The main node, here the primary, is the copy with
- * the lowest number; while that does not answer there is none. A copy that answers may be read, and
- * is always fresh: what was answered to a client is everywhere.
+ * nodes are copies there is none. The main node, here the primary, is the one that it
+ * names, else the copy with the lowest number; while that does not answer there is none. A copy
+ * that answers may be read, and is always fresh: what was answered to a client is everywhere.
  *
  * In raw the primary is the lowest node that answers, in logical replication the one that is
  * ALWAYS_PRIMARY or the lowest that is configured, as long as it answers and is no standby; while a

@@ -17,6 +17,11 @@ typedef void inspect_left_fn(void *ctx, const char *words);
 uint32_t inspect_left(struct shared *shared, const struct hold_request *r, inspect_left_fn *fn,
                       void *ctx);
 
+/* The same of HOLD_WRITES: transactions, and sessions with something on the copies. */
+uint32_t inspect_in_the_way(struct shared *shared);
+/* Sessions for whose keeps (struct session_slot) fn says so. */
+uint32_t inspect_keeping(struct shared *shared, bool (*fn)(uint32_t keeps));
+
 /* Clients that wait because of it. */
 uint32_t inspect_held(struct shared *shared, const struct hold_request *r);
 

@@ -1,6 +1,6 @@
 /*
  * Holds: what clients must wait for, so that servers can be worked on. All databases or some are
- * paused, and nodes are drained.
+ * paused, nodes are drained, and writes are held: in native replication no transaction begins.
  *
  * In shared memory, so that a child forked later knows them. Written by the parent alone, read by
  * everybody, without locks. Each change is a new epoch; a child that has acted on it says so in its
@@ -22,6 +22,8 @@ enum hold_verb {
     HOLD_UNPAUSE,   /* takes one HOLD_PAUSE back: databases paused by themselves stay so */
     HOLD_DRAIN,     /* a node */
     HOLD_UNDRAIN,
+    HOLD_WRITES, /* the failover process's alone: no text stands for it */
+    HOLD_UNWRITES,
 };
 
 struct hold_request {
@@ -51,8 +53,9 @@ bool holds_database(const struct holds *h, uint32_t n, char name_r[SLOT_NAME_BYT
                     int64_t *since_us_r);
 bool holds_drained(const struct holds *h, int node_id, int64_t *since_us_r); /* may be NULL */
 bool holds_any_drained(const struct holds *h);
+bool holds_writes(const struct holds *h, int64_t *since_us_r); /* may be NULL */
 
-/* Is what was asked for in force? Of HOLD_PAUSE and HOLD_DRAIN. */
+/* Is what was asked for in force? Of HOLD_PAUSE, HOLD_DRAIN and HOLD_WRITES. */
 bool holds_has(const struct holds *h, const struct hold_request *r);
 /* What takes it back. */
 struct hold_request hold_request_reverse(const struct hold_request *r);

@@ -105,6 +105,7 @@ struct child_slot {
     _Atomic uint32_t groups;           /* it has used those with lower numbers */
     _Atomic uint32_t awaits_positions; /* ipc/shared.h, shared_want_positions */
     _Atomic uint32_t holds_seen;       /* the epoch of ipc/holds.h that it has acted on */
+    _Atomic uint32_t in_the_way;       /* while writes are held: transactions that still are open */
     /* The epoch of the node area's fence (cluster/nodes.h) that it has acted on: it has no
      * connection any more to what was the primary before. 0: it does not say. */
     _Atomic uint64_t fenced_epoch;

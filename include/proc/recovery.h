@@ -14,6 +14,13 @@
  * after all. A node is done when it is a standby of the primary's system that receives WAL on the
  * primary's timeline.
  *
+ * For native replication (independent) it is always a base backup, as two servers that were both
+ * promoted, or copied from one another by hand, have histories that look alike and are not. When
+ * the node streams, or, with scripts, when the first of them is done, `ready` is called: the caller
+ * sees to it that nothing writes at the primary, and recovery_promote goes on: with the scripts
+ * that are left, until the node has all of the primary's WAL, and is a server of its own. A server
+ * that scripts have made, and that is no standby, is taken as it is.
+ *
  * The user must be a superuser of the primary, with replication. Source: PostgreSQL's manual,
  * pg_basebackup, pg_rewind, chapter "High Availability, Load Balancing, and Replication";
  * Pgpool-II's manual, section "Online Recovery", for the scripts and their arguments.
@@ -47,17 +54,20 @@ struct recovery_options {
     const char *password;
     const char *database;
     const char *first_stage;   /* recovery_1st_stage_command */
-    const char *second_stage;  /* run after it; for native_replication only, else "" */
+    const char *second_stage;  /* run after it; with `independent` only, else "" */
     const char *command;       /* recovery_command, with its placeholders */
     const char *bin_directory; /* recovery_bin_directory */
     struct ask_tls tls;
     int64_t timeout_ms; /* recovery_timeout: for the node to start and to stream */
     bool rejoin;        /* follow the primary again: scripts are not for that */
+    bool independent;   /* it is promoted at last */
 };
 
 struct recovery_ops {
     /* A step, or a line of output; valid during the call. */
     void (*progress)(void *ctx, const char *words);
+    /* With `independent`, once: recovery_promote is waited for. Else it may be NULL. */
+    void (*ready)(void *ctx);
     /* Once. words: "" or what went wrong. Only recovery_stop is left to do, here or later. */
     void (*ended)(void *ctx, enum plan_result result, const char *words);
 };
@@ -67,6 +77,9 @@ struct recovery_ops {
 struct recovery *recovery_start(struct io *io, struct dns *dns,
                                 const struct recovery_options *options,
                                 const struct recovery_ops *ops, void *ctx);
+
+/* From now on, until ended is called, nothing writes at the primary. Behind `ready`, or in it. */
+void recovery_promote(struct recovery *r);
 
 /* Ends what is being done, with SIGKILL; no callback runs any more. A script on the primary goes
  * on, and until its end no other one is begun for the node. What was left half way, the next

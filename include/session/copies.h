@@ -8,6 +8,7 @@
  * copies_values.c values of the main node's, for a unit
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
+ * copies_hold.c   writes are held for a while
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_lost.c   the main node is lost
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
@@ -22,6 +23,7 @@
 
 #include "catalog/knowledge.h"
 #include "session/internal.h"
+#include "session/native.h"
 #include "sql/determinism.h"
 
 enum {
@@ -168,6 +170,7 @@ struct session_copies {
     uint32_t asks;      /* questions for values that the main node is to answer */
     bool query;         /* the unit is a Query */
     bool begins;        /* a batch begins a transaction block */
+    bool opens;         /* what is under way leaves one open */
     uint32_t told;      /* CommandCompletes of the batch that have come */
     struct unit unit;   /* that stands in `text` */
     struct io_timer again;
@@ -277,6 +280,11 @@ bool copies_data_early(struct copy *copy, bool failed);
 /* Something else is to be sent there. False: the connection is gone. */
 bool copies_data_leave(struct copy *copy);
 void copies_data_main_lost(struct session_copies *c);
+
+/* ---- copies_hold.c ---- */
+
+/* Must the unit wait, as writes are held? As copies_look has it. */
+enum copies_turn copies_hold(struct session_copies *c, const struct unit *u, uint8_t way);
 
 /* ---- copies_gate.c ---- */
 

@@ -80,6 +80,7 @@ struct session_options {
     bool cache_follows_writes;    /* memqcache_auto_cache_invalidation */
     int64_t failover_wait_ms;     /* for a primary, 0: not at all */
     int64_t idle_limit_ms;        /* client_idle_limit, 0: none */
+    int64_t held_idle_limit_ms;   /* client_idle_limit_in_recovery, 0: none, -1: at once */
     int64_t login_limit_ms;       /* authentication_timeout, 0: none */
 };
 
@@ -111,6 +112,13 @@ struct session_cancel_request {
 /* Can a node prepare transactions (max_prepared_transactions)? */
 enum session_can { SESSION_CAN_UNASKED, SESSION_CAN, SESSION_CANNOT };
 
+/* May transactions begin in native replication? */
+enum session_writes {
+    SESSION_WRITES_GO,
+    SESSION_WRITES_HELD,    /* none begins; who is in the way goes on */
+    SESSION_WRITES_STOPPED, /* nobody is in the way any more */
+};
+
 /* What a child gives to its sessions. */
 struct session_host {
     struct io *io;
@@ -138,6 +146,7 @@ struct session_host {
     struct list held;    /* sessions on hold */
     struct list orphans; /* transactions on several nodes that end without a session */
     uint8_t can_prepare[CLUSTER_NODES_MAX]; /* enum session_can, with `determinism` */
+    uint8_t writes;                         /* enum session_writes, the same */
     int suspect_node;                       /* has just failed to take a connection; -1: none */
     int64_t suspect_until_ns;               /* until then nobody else tries it */
     struct io_timer suspect;                /* somebody does then */
@@ -234,6 +243,17 @@ void session_hosts_positions_known(struct session_host *host);
 /* Something is not, or the cluster has changed: those on hold are looked at again. From the event
  * loop. */
 void session_hosts_held_go_on(struct session_host *host);
+
+/* In native replication: is it in a transaction, or has it on the nodes beside the main one what a
+ * node that is added would lack? */
+bool session_is_in_the_way(const struct session *s);
+/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be looked
+ * at again. */
+bool session_waits_in_the_way(const struct session *s);
+/* Has it such things, by a session_slot's keeps? */
+bool session_pins_copies(uint32_t keeps);
+/* Ends a session that is in the way and silent for longer than client_idle_limit_in_recovery. */
+void session_limit_in_the_way(struct session *s);
 
 /* Once a second: time limits. */
 void session_sweep(struct session *s);

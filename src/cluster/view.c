@@ -177,14 +177,15 @@ judge_native(struct cluster_view *view, const struct cluster_freshness *freshnes
 
         node->copy =
             members->nodes[node_id].configured && state != NODE_UNUSED && state != NODE_MAINTENANCE;
-        if (node->copy && main_id < 0)
+        if (node->copy && (main_id < 0 || (int32_t)node_id == nodes->main_id))
             main_id = (int)node_id;
-        node->role = (int)node_id == main_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
         node->usable = node->copy && answers(freshness, members, node_id);
         node->fresh_as_of_ns = INT64_MAX;
         node->delay_bytes = 0;
         node->delay_us = 0;
     }
+    for (uint32_t node_id = 0; node_id < view->node_count; node_id++)
+        view->nodes[node_id].role = (int)node_id == main_id ? NODE_ROLE_PRIMARY : NODE_ROLE_STANDBY;
     view->primary_id = main_id >= 0 && view->nodes[main_id].usable ? main_id : -1;
 }
 

@@ -134,6 +134,47 @@ inspect_left(struct shared *shared, const struct hold_request *r, inspect_left_f
 }
 
 uint32_t
+inspect_in_the_way(struct shared *shared)
+{
+    uint32_t epoch = holds_epoch(shared_holds(shared));
+    uint32_t count = 0;
+
+    for (uint32_t n = 0; n < shared_layout(shared)->child_slots; n++) {
+        struct child_slot *child = shared_child(shared, n);
+
+        if (atomic_load(&shared_proc_of_child(shared, n)->pid) == 0)
+            continue;
+        /* in this order: what it has counted before it heard of it says nothing */
+        if (atomic_load(&child->holds_seen) != epoch)
+            count++;
+        else
+            count += atomic_load(&child->in_the_way);
+    }
+    return count;
+}
+
+uint32_t
+inspect_keeping(struct shared *shared, bool (*fn)(uint32_t keeps))
+{
+    const struct shared_layout *layout = shared_layout(shared);
+    uint32_t count = 0;
+
+    for (uint32_t child_no = 0; child_no < layout->child_slots; child_no++) {
+        uint32_t expected = atomic_load(&shared_child(shared, child_no)->sessions);
+
+        for (uint32_t n = 0; expected > 0 && n < layout->sessions_per_child; n++) {
+            struct session_slot *s = shared_session(shared, child_no, n);
+
+            if (atomic_load(&s->state) == SESSION_SLOT_FREE)
+                continue;
+            expected--;
+            count += fn(s->keeps);
+        }
+    }
+    return count;
+}
+
+uint32_t
 inspect_held(struct shared *shared, const struct hold_request *r)
 {
     const struct shared_layout *layout = shared_layout(shared);
@@ -165,15 +206,19 @@ show(const struct inspect_input *in, const struct hold_request *r, int64_t since
     char since[VIEWS_TIME_BYTES];
     char texts[3][VIEWS_NUMBER_BYTES];
     bool drain = r->verb == HOLD_DRAIN;
+    bool writes = r->verb == HOLD_WRITES;
+    uint32_t left =
+        writes ? inspect_in_the_way(in->shared) : inspect_left(in->shared, r, NULL, NULL);
     const char *name = drain ? views_number(r->node_id, texts[0]) : r->database;
 
     row(ctx,
         (const char *const[]){drain                    ? "drained node"
+                              : writes                 ? "paused writes"
                               : r->database[0] != '\0' ? "paused database"
                                                        : "paused",
                               name, views_time(since_us, since),
                               views_number(inspect_held(in->shared, r), texts[1]),
-                              views_number(inspect_left(in->shared, r, NULL, NULL), texts[2])},
+                              views_number(left, texts[2])},
         5);
 }
 
@@ -186,6 +231,10 @@ inspect_pool_holds(const struct inspect_input *in, inspect_row_fn *row, void *ct
 
     if (holds_all_paused(h, &since_us))
         show(in, &r, since_us, row, ctx);
+    r.verb = HOLD_WRITES;
+    if (holds_writes(h, &since_us))
+        show(in, &r, since_us, row, ctx);
+    r.verb = HOLD_PAUSE;
     for (uint32_t n = 0; n < HOLDS_DATABASES_MAX; n++) {
         if (holds_database(h, n, r.database, &since_us))
             show(in, &r, since_us, row, ctx);

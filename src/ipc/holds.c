@@ -22,6 +22,7 @@ struct holds {
     _Atomic uint32_t count; /* of all that follows */
     _Atomic uint32_t epoch;
     _Atomic int64_t paused_since_us; /* 0: not */
+    _Atomic int64_t writes_since_us; /* the same */
     _Atomic int64_t drained_since_us[NODES_MAX];
     struct held_database databases[HOLDS_DATABASES_MAX];
 };
@@ -32,7 +33,9 @@ static const char *const verbs[] = {[HOLD_PAUSE] = "pause",
                                     [HOLD_RESUME] = "resume",
                                     [HOLD_UNPAUSE] = "unpause",
                                     [HOLD_DRAIN] = "drain",
-                                    [HOLD_UNDRAIN] = "undrain"};
+                                    [HOLD_UNDRAIN] = "undrain",
+                                    [HOLD_WRITES] = "hold writes",
+                                    [HOLD_UNWRITES] = "release writes"};
 
 static bool
 is_of_node(uint32_t verb)
@@ -170,8 +173,20 @@ holds_any_drained(const struct holds *h)
 }
 
 bool
+holds_writes(const struct holds *h, int64_t *since_us_r)
+{
+    int64_t since_us = atomic_load(&h->writes_since_us);
+
+    if (since_us_r != NULL)
+        *since_us_r = since_us;
+    return since_us != 0;
+}
+
+bool
 holds_has(const struct holds *h, const struct hold_request *r)
 {
+    if (r->verb == HOLD_WRITES)
+        return holds_writes(h, NULL);
     if (is_of_node(r->verb))
         return holds_drained(h, r->node_id, NULL);
     if (r->database[0] == '\0')
@@ -184,7 +199,9 @@ hold_request_reverse(const struct hold_request *r)
 {
     struct hold_request reverse = *r;
 
-    reverse.verb = r->verb == HOLD_DRAIN ? HOLD_UNDRAIN : HOLD_UNPAUSE;
+    reverse.verb = r->verb == HOLD_DRAIN    ? HOLD_UNDRAIN
+                   : r->verb == HOLD_WRITES ? HOLD_UNWRITES
+                                            : HOLD_UNPAUSE;
     return reverse;
 }
 
@@ -249,6 +266,8 @@ change(struct holds *h, const struct hold_request *r, bool *new_r, struct err *e
 {
     if (is_of_node(r->verb))
         *new_r = set(h, &h->drained_since_us[r->node_id], r->verb == HOLD_DRAIN);
+    else if (r->verb == HOLD_WRITES || r->verb == HOLD_UNWRITES)
+        *new_r = set(h, &h->writes_since_us, r->verb == HOLD_WRITES);
     else if (r->database[0] != '\0')
         return r->verb == HOLD_PAUSE ? pause_database(h, r->database, new_r, err)
                                      : resume_database(h, r->database, new_r, err);

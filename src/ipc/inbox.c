@@ -101,7 +101,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     case INBOX_CANCEL:
         return msg->cancel.key_len <= sizeof(msg->cancel.key);
     case INBOX_HOLD:
-        return msg->hold.request.verb >= HOLD_PAUSE && msg->hold.request.verb <= HOLD_UNDRAIN &&
+        return msg->hold.request.verb >= HOLD_PAUSE && msg->hold.request.verb <= HOLD_UNWRITES &&
                msg->hold.request.node_id >= 0 && msg->hold.request.node_id < NODES_MAX &&
                memchr(msg->hold.request.database, '\0', SLOT_NAME_BYTES) != NULL;
     case INBOX_HOLD_DONE:

@@ -423,6 +423,7 @@ shared_clear_child(struct shared *sh, uint32_t child_no)
     atomic_store(&child->sessions, 0);
     atomic_store(&child->accepting, 0);
     atomic_store(&child->holds_seen, 0);
+    atomic_store(&child->in_the_way, 0);
     atomic_store(&child->fenced_epoch, 0);
     atomic_fetch_sub(&sh->activity->clients, atomic_exchange(&child->admitted, 0));
     give_all_connections(sh, child_no);

@@ -638,6 +638,7 @@ child_free(struct child *c)
     io_timer_stop(&c->follow);
     io_timer_stop(&c->closing);
     io_timer_stop(&c->finish);
+    io_timer_stop(&c->in_the_way);
     child_cancel_drop(c);
     session_host_fini(&c->host);
     left = remote_calls_free(c->host.remote);

@@ -82,9 +82,10 @@ struct child {
     struct io_timer sweep;
     struct io_timer recheck;
     struct io_timer follow;
-    int last_primary_id;     /* the last that was known, -1: none yet */
-    int64_t primary_lost_ns; /* 0: something was written since */
-    int cached_primary_id;   /* whose answers the query cache has, */
+    struct io_timer in_the_way; /* while writes are held: who is */
+    int last_primary_id;        /* the last that was known, -1: none yet */
+    int64_t primary_lost_ns;    /* 0: something was written since */
+    int cached_primary_id;      /* whose answers the query cache has, */
     uint32_t cached_timeline;
 };
 

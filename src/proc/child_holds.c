@@ -13,7 +13,7 @@
 #include "proc/proc.h"
 
 /* Behind the end of a pause or a drain there may be no primary until lag has asked again. */
-enum { NO_PRIMARY_GRACE_S = 15 };
+enum { NO_PRIMARY_GRACE_S = 15, IN_THE_WAY_MS = 20 };
 
 static enum session_slot_hold
 without_primary(const struct child *c, const struct holds *h)
@@ -59,9 +59,53 @@ child_fill_holds(struct child *c, struct session_host *host)
     host->on_hold = on_hold;
 }
 
+/* Until nobody is in the way of whoever holds writes. */
+static void
+count_in_the_way(void *ctx)
+{
+    struct child *c = ctx;
+    uint32_t count = session_host_is_busy(&c->host);
+    bool in_vain = false;
+
+    if (c->host.writes == SESSION_WRITES_STOPPED)
+        return;
+    for (uint32_t n = 0; n < c->max_sessions; n++) {
+        if (c->sessions[n] == NULL || !session_is_in_the_way(c->sessions[n]))
+            continue;
+        count++;
+        in_vain |= session_waits_in_the_way(c->sessions[n]);
+        session_limit_in_the_way(c->sessions[n]);
+    }
+    if (count == 0)
+        c->host.writes = SESSION_WRITES_STOPPED;
+    else
+        io_timer_start(c->proc->io, &c->in_the_way, IN_THE_WAY_MS, count_in_the_way, c);
+    atomic_store(&c->slot->in_the_way, count);
+    if (in_vain)
+        session_hosts_held_go_on(&c->host);
+}
+
+/* The nodes that there are at the end of it were made known before. */
+static void
+act_on_writes(struct child *c)
+{
+    if (c->host.determinism == NULL)
+        return;
+    if (holds_writes(shared_holds(c->proc->shared), NULL)) {
+        if (c->host.writes == SESSION_WRITES_GO)
+            c->host.writes = SESSION_WRITES_HELD;
+        count_in_the_way(c);
+    } else if (c->host.writes != SESSION_WRITES_GO) {
+        io_timer_stop(&c->in_the_way);
+        child_look_at_nodes(c);
+        c->host.writes = SESSION_WRITES_GO;
+    }
+}
+
 static void
 act(struct child *c)
 {
+    act_on_writes(c);
     child_rebuild_view(c);
     for (uint32_t n = 0; n < c->max_sessions && c->session_count > 0; n++) {
         if (c->sessions[n] != NULL)

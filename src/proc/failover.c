@@ -56,6 +56,7 @@ failover_publish(struct failover *f)
     struct area *area = shared_nodes(f->proc->shared);
     struct cluster_nodes *nodes = area_write_anew(area);
 
+    f->now.main_id = f->copies ? failover_copies_main(f) : -1;
     memcpy(nodes, &f->now, sizeof(f->now));
     if (f->shared)
         leave_quarantined(f, &nodes->plan);
@@ -66,15 +67,16 @@ void
 failover_show(struct failover *f)
 {
     const struct plan *plan = &f->now.plan;
+    int primary_id = f->copies ? failover_copies_main(f) : plan->primary_id;
 
     if (plan->operation.kind != PLAN_IDLE)
         proc_title(f->proc, "%s: %s", plan_operation_name(plan->operation.kind),
                    plan_phase_name(plan->operation.phase));
-    else if (plan->primary_id >= 0)
+    else if (primary_id >= 0)
         proc_title(f->proc,
                    f->config.mode == CLUSTER_MODE_STREAMING ? "node %d is the primary, timeline %u"
                                                             : "node %d is the main node",
-                   plan->primary_id, plan->timeline);
+                   primary_id, plan->timeline);
     else
         proc_title(f->proc, f->now.judging ? "looking for the primary" : "not judging");
 }
@@ -118,7 +120,7 @@ failover_act(struct failover *f)
 void
 failover_handle(struct failover *f, struct plan_event *event)
 {
-    if (!f->now.judging || (f->shared && !failover_watch_allows(f, event)))
+    if (!f->now.judging || f->copies || (f->shared && !failover_watch_allows(f, event)))
         return;
     BUG_UNLESS(!f->handling);
     f->steps->count = 0;
@@ -203,7 +205,7 @@ configure(struct failover *f, enum plan_event_kind kind)
         if (f->now.judging)
             failover_publish(f);
         failover_watch(f);
-    } else if (f->now.judging) {
+    } else if (f->now.judging && !f->copies) {
         failover_handle(f, &event);
     } else {
         failover_publish(f);
@@ -409,6 +411,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         hear_health(f, msg);
     else if (msg->kind == INBOX_NODE_COMMAND)
         hear_command(f, msg);
+    else if (msg->kind == INBOX_HOLD_DONE)
+        failover_hold_answered(f, msg);
     else if (msg->kind == INBOX_COPY_LOST && f->copies)
         failover_copies_detach(f, msg->node.node_id, msg->node.words, true);
 }
@@ -504,10 +508,14 @@ failover_main(struct proc *p)
     failover_watch_init(f);
     f->copies = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION;
     resume(f);
-    if (f->copies)
+    if (f->copies) {
         failover_settle_begin(f);
+        failover_hold_writes(f, false); /* which a predecessor may have left */
+    }
     proc_run(p, &ops, f);
     failover_settle_end(f);
+    failover_back_end(f);
+    io_timer_stop(&f->hold.again);
     failover_drop_recoveries(f);
     failover_watch_fini(f);
     failover_drop_jobs(f, false);

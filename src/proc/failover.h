@@ -11,6 +11,7 @@
  * failover_cut.c     ends the streaming of standbys
  * failover_copies.c  native replication: who is detached
  * failover_settle.c  native replication: transactions that are left prepared
+ * failover_back.c    native replication: nodes that are detached come back
  */
 #ifndef PROC_FAILOVER_H
 #define PROC_FAILOVER_H
@@ -80,6 +81,13 @@ struct failover_watch {
     uint64_t cutting; /* the number of the order that they are for */
 };
 
+/* What the parent is asked for, until it has answered. */
+struct failover_hold {
+    bool wanted; /* that writes are held */
+    uint32_t token;
+    struct io_timer again;
+};
+
 struct failover {
     struct proc *proc;
     struct dns *dns;
@@ -102,10 +110,13 @@ struct failover {
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
     bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
-    bool loaded;             /* the plan knows the nodes */
-    bool shared;             /* use_watchdog */
-    bool copies;             /* native replication: failover_copies.c, and no plan */
-    struct settler *settler; /* with it: failover_settle.c */
+    bool loaded;                /* the plan knows the nodes */
+    bool shared;                /* use_watchdog */
+    bool copies;                /* native replication: failover_copies.c, and no plan */
+    struct settler *settler;    /* with it: failover_settle.c */
+    struct failover_back *back; /* the same, failover_back.c; NULL: no node comes back now */
+    struct failover_hold hold;  /* the same */
+    bool called_dead[CLUSTER_NODES_MAX]; /* the same, by its health process */
     struct failover_watch watch;
 };
 
@@ -169,6 +180,7 @@ struct failover_rebuilding {
     int node_id;
     int primary_id;
     bool rejoin;
+    bool independent; /* native replication */
 };
 /* As recovery_start, with what the configuration says. */
 struct recovery *failover_rebuild(struct failover *f, const struct failover_rebuilding *what,
@@ -238,6 +250,10 @@ void failover_copies_configure(struct failover *f);
 void failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int node_id);
 /* What a health process says: who is dead is detached. */
 void failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact);
+/* The node with which others are compared, and which decides; -1: there is none. */
+int failover_copies_main(const struct failover *f);
+/* The node has all that the others have. False: that could not be written, and is not so. */
+bool failover_copies_attach(struct failover *f, int node_id, const char *why);
 /* Nobody uses the node any more when it is published. missed: whatever backend_flag says, unless it
  * is the last one. */
 void failover_copies_detach(struct failover *f, int node_id, const char *why, bool missed);
@@ -246,6 +262,19 @@ void failover_copies_detach(struct failover *f, int node_id, const char *why, bo
 
 /* Ends what is left prepared on the nodes, as long as the process runs. */
 void failover_settle_begin(struct failover *f);
+/* Looks at once, not when it would. */
+void failover_settle_soon(struct failover *f);
 void failover_settle_end(struct failover *f);
+
+/* ---- failover_back.c ---- */
+
+/* The node is made equal to the main node (rebuild), or compared as it is, and then used; answers
+ * the request at the end. It is no copy, and there is a main node. */
+void failover_back_begin(struct failover *f, int node_id, uint32_t request, bool rebuild);
+/* Without a word to anybody, and without letting writes go. */
+void failover_back_end(struct failover *f);
+/* No transaction begins at our children, or may again. */
+void failover_hold_writes(struct failover *f, bool wanted);
+void failover_hold_answered(struct failover *f, const struct inbox_msg *msg); /* by the parent */
 
 #endif

@@ -3,9 +3,9 @@
  *
  * There is no plan in this mode: every node is a copy until it is detached, which only ever happens
  * here: to one that a health process calls dead, and to one that has missed a commit. The main node
- * is the copy with the lowest number. What is detached is written to the status file first and then
- * published, so that nobody uses it again after a crash; who answers again stays detached until it
- * has been made equal to the others.
+ * is the copy with the lowest number, and stays it until it is detached. What is detached is
+ * written to the status file first and then published, so that nobody uses it again after a crash;
+ * who answers again stays detached until it has been made equal to the others (failover_back.c).
  *
  * A node that the file does not know is no copy either, unless there is no file at all. When there
  * is one that cannot be read, nobody knows who has missed what: then no node is a copy until a
@@ -34,6 +34,18 @@ is_copy(const struct failover *f, uint32_t node_id)
            f->now.plan.nodes[node_id].state != NODE_UNUSED;
 }
 
+int
+failover_copies_main(const struct failover *f)
+{
+    if (f->now.main_id >= 0 && is_copy(f, (uint32_t)f->now.main_id))
+        return f->now.main_id;
+    for (uint32_t n = 0; n < f->proc->config->backend_count; n++) {
+        if (is_copy(f, n))
+            return (int)n;
+    }
+    return -1;
+}
+
 static uint32_t
 count_copies(const struct failover *f)
 {
@@ -54,6 +66,14 @@ save(struct failover *f)
         return true;
     log_error("the status file could not be written: %s", err.message);
     return false;
+}
+
+static void
+publish(struct failover *f)
+{
+    failover_publish(f);
+    failover_show(f);
+    wake_send_all(f->proc->wakes, f->proc->slot);
 }
 
 static void
@@ -137,34 +157,48 @@ failover_copies_configure(struct failover *f)
 /* ---- by order ---------------------------------------------------------------------------------
  */
 
-static void
-attach(struct failover *f, uint32_t request, int node_id)
+bool
+failover_copies_attach(struct failover *f, int node_id, const char *why)
 {
     struct plan_node *node = &f->now.plan.nodes[node_id];
     struct plan_node before = *node;
 
-    if (is_copy(f, (uint32_t)node_id)) {
-        failover_answer(f, request, NULL, "it is attached already");
-        return;
-    }
-    if (count_copies(f) > 0) {
-        failover_answer(f, request, "55000",
-                        "it may lack what the others have: stop pgpool, make it equal (pgpool "
-                        "compare), and start pgpool with -D");
-        return;
-    }
     node->state = NODE_UP;
     node->since_us = clock_wall_us();
-    str_copy(node->reason, sizeof(node->reason), "an administrator attaches it");
+    str_copy(node->reason, sizeof(node->reason), why);
     if (!save(f)) {
         *node = before;
-        failover_answer(f, request, "58030", "the status file could not be written");
-        return;
+        return false;
     }
-    log_warning("node %d is the only copy now, by order", node_id);
-    failover_publish(f);
-    wake_send_all(f->proc->wakes, f->proc->slot);
-    failover_answer(f, request, NULL, "it is the only node that is used: make the others equal");
+    log_warning("node %d is attached: %s", node_id, why);
+    publish(f);
+    return true;
+}
+
+/* Where nobody knows who has everything, a person may. */
+static void
+attach(struct failover *f, uint32_t request, int node_id)
+{
+    if (is_copy(f, (uint32_t)node_id))
+        failover_answer(f, request, NULL, "it is attached already");
+    else if (count_copies(f) > 0)
+        failover_back_begin(f, node_id, request, false);
+    else if (!failover_copies_attach(f, node_id, "an administrator attaches it"))
+        failover_answer(f, request, "58030", "the status file could not be written");
+    else
+        failover_answer(f, request, NULL,
+                        "it is the only node that is used: make the others equal");
+}
+
+static void
+recover(struct failover *f, uint32_t request, int node_id)
+{
+    if (is_copy(f, (uint32_t)node_id))
+        failover_answer(f, request, "55000", "it is in use: detach it first");
+    else if (count_copies(f) == 0)
+        failover_answer(f, request, "55000", "no node is known to have all that was written");
+    else
+        failover_back_begin(f, node_id, request, true);
 }
 
 static void
@@ -190,15 +224,16 @@ failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int 
 {
     const struct config *cfg = f->proc->config;
 
-    if (verb != NODE_COMMAND_ATTACH && verb != NODE_COMMAND_DETACH)
-        failover_answer(f, request, "0A000",
-                        "in native replication no node is promoted or recovered");
+    if (verb != NODE_COMMAND_ATTACH && verb != NODE_COMMAND_DETACH && verb != NODE_COMMAND_RECOVER)
+        failover_answer(f, request, "0A000", "in native replication no node is promoted");
     else if (node_id < 0 ||
              (uint32_t)node_id >= MIN(cfg->backend_count, (uint32_t)CLUSTER_NODES_MAX) ||
              !cfg->backends[node_id].configured)
         failover_answer(f, request, "55000", "there is no such node");
     else if (verb == NODE_COMMAND_ATTACH)
         attach(f, request, node_id);
+    else if (verb == NODE_COMMAND_RECOVER)
+        recover(f, request, node_id);
     else
         detach(f, request, node_id);
 }
@@ -233,13 +268,14 @@ failover_copies_detach(struct failover *f, int node_id, const char *why, bool mi
     }
     log_warning("node %d \"%s:%d\" is detached: %s", node_id, cfg->backends[node_id].hostname,
                 (int)cfg->backends[node_id].port, why);
-    failover_publish(f);
-    wake_send_all(f->proc->wakes, f->proc->slot);
+    publish(f);
 }
 
 void
 failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact)
 {
+    if (node_id >= 0 && node_id < CLUSTER_NODES_MAX)
+        f->called_dead[node_id] = fact->verdict == HEALTH_DEAD;
     if (fact->verdict == HEALTH_DEAD)
         failover_copies_detach(f, node_id, fact->reason, false);
 }

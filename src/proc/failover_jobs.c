@@ -454,8 +454,8 @@ rejoin_ended(void *ctx, enum plan_result result, const char *words)
 static void
 rejoin(struct failover_job *job)
 {
-    static const struct recovery_ops ops = {rejoin_said, rejoin_ended};
-    struct failover_rebuilding what = {job->step.node_id, job->step.other_id, true};
+    static const struct recovery_ops ops = {rejoin_said, NULL, rejoin_ended};
+    struct failover_rebuilding what = {job->step.node_id, job->step.other_id, true, false};
 
     job->recovery = failover_rebuild(job->f, &what, &ops, job);
 }

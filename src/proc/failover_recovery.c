@@ -56,12 +56,13 @@ failover_rebuild(struct failover *f, const struct failover_rebuilding *what,
         .password = password != NULL ? password : "",
         .database = own ? cfg->recovery_database : cfg->sr_check_database,
         .first_stage = cfg->recovery_1st_stage_command,
-        .second_stage = "",
+        .second_stage = what->independent ? cfg->recovery_2nd_stage_command : "",
         .command = cfg->recovery_command,
         .bin_directory = cfg->recovery_bin_directory,
         .tls = proc_ask_tls(cfg),
         .timeout_ms = cfg->recovery_timeout_ms,
         .rejoin = what->rejoin,
+        .independent = what->independent,
     };
 
     return recovery_start(f->proc->io, f->dns, &options, ops, ctx);
@@ -136,8 +137,8 @@ on_ended(void *ctx, enum plan_result result, const char *words)
 void
 failover_recover(struct failover *f, int node_id, uint32_t request)
 {
-    static const struct recovery_ops ops = {on_progress, on_ended};
-    struct failover_rebuilding what = {node_id, f->now.plan.primary_id, false};
+    static const struct recovery_ops ops = {on_progress, NULL, on_ended};
+    struct failover_rebuilding what = {node_id, f->now.plan.primary_id, false, false};
     struct failover_recovery *r;
 
     if (!failover_leads(f))

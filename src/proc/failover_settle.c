@@ -298,6 +298,12 @@ tick(void *ctx)
 }
 
 void
+failover_settle_soon(struct failover *f)
+{
+    f->settler->ticks = SELDOM;
+}
+
+void
 failover_settle_begin(struct failover *f)
 {
     static const struct ask_ops ops = {answered, failed};

@@ -17,7 +17,7 @@ enum { LINES_MAX = 12 };
 static bool
 begins_hold(const struct hold_request *r)
 {
-    return r->verb == HOLD_PAUSE || r->verb == HOLD_DRAIN;
+    return r->verb == HOLD_PAUSE || r->verb == HOLD_DRAIN || r->verb == HOLD_WRITES;
 }
 
 /* What keeps anything from being paused or drained now; NULL: nothing. Other generations have what
@@ -102,6 +102,8 @@ say_holds(struct parent *pa, struct buf *answer)
     int64_t since_us;
 
     buf_printf(answer, "holds\n");
+    if (holds_writes(h, NULL))
+        buf_printf(answer, "paused: what may write\n");
     if (holds_all_paused(h, &since_us))
         buf_printf(answer, "paused: all databases\n");
     for (uint32_t n = 0; n < HOLDS_DATABASES_MAX && answer->len < CONTROL_ANSWER_BYTES / 2; n++) {

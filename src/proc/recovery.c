@@ -54,6 +54,7 @@ halt(struct recovery *r)
 {
     io_timer_stop(&r->timer);
     io_timer_stop(&r->deadline);
+    io_timer_stop(&r->next);
     ask_free(r->primary);
     ask_free(r->reader);
     ask_free(r->node);
@@ -143,7 +144,7 @@ choose_way(struct recovery *r)
     if (r->options.first_stage[0] != '\0' && !r->options.rejoin)
         recovery_script_begin(r);
     else
-        recovery_run_begin(r, REBUILD_AUTO);
+        recovery_run_begin(r, r->options.independent ? REBUILD_COPY : REBUILD_AUTO);
 }
 
 static void watch_node(struct recovery *r);
@@ -168,6 +169,10 @@ primary_answered(void *ctx, const struct ask_rows *rows)
         num_parse_lsn(ask_value(rows, 0, 0), &r->position);
         watch_node(r);
         return;
+    case RECOVERY_MARK:
+    case RECOVERY_UNSLOT:
+        recovery_mark_answered(r, rows);
+        return;
     default:
         recovery_script_answered(r, rows);
     }
@@ -186,9 +191,13 @@ primary_failed(void *ctx, const struct err *err, bool asked)
     case RECOVERY_CHECKPOINT:
     case RECOVERY_LOCK:
     case RECOVERY_POSITION:
+    case RECOVERY_MARK:
         recovery_fail(r, "could not ask the primary, node %d \"%s:%d\": %s",
                       r->options.primary.node_id, recovery_host(&r->options.primary),
                       r->options.primary.port, err->message);
+        return;
+    case RECOVERY_UNSLOT:
+        recovery_mark_failed(r, err);
         return;
     default:
         recovery_script_failed(r, err);
@@ -215,6 +224,29 @@ ask_node_again(struct recovery *r)
     io_timer_start(r->io, &r->timer, RECOVERY_POLL_MS, ask_node, r);
 }
 
+/* Scripts may have made it a server of its own already. */
+static bool
+is_independent(struct recovery *r, const struct ask_rows *rows)
+{
+    if (!r->promotes || ask_value(rows, 0, 0)[0] != 'f')
+        return false;
+    io_timer_stop(&r->deadline);
+    recovery_progress(r, "node %d is a server of its own", r->options.node.node_id);
+    recovery_end(r, PLAN_DONE, "");
+    return true;
+}
+
+void
+recovery_streams(struct recovery *r)
+{
+    if (r->promotes)
+        recovery_mark(r);
+    else if (r->options.independent)
+        recovery_be_ready(r);
+    else
+        recovery_end(r, PLAN_DONE, "");
+}
+
 static void
 node_answered(void *ctx, const struct ask_rows *rows)
 {
@@ -229,6 +261,8 @@ node_answered(void *ctx, const struct ask_rows *rows)
     num_parse_lsn(ask_value(rows, 0, 4), &received);
     num_parse_u32(ask_value(rows, 0, 5), &receiver);
     r->receiver = receiver;
+    if (is_independent(r, rows))
+        return;
     if (strcmp(ask_value(rows, 0, 1), r->system_identifier) != 0) {
         recovery_fail(r, "node %d \"%s:%d\" is of another database system than the primary",
                       r->options.node.node_id, recovery_host(&r->options.node),
@@ -255,7 +289,7 @@ node_answered(void *ctx, const struct ask_rows *rows)
         if (r->cleans)
             recovery_run_begin(r, REBUILD_CLEAN);
         else
-            recovery_end(r, PLAN_DONE, "");
+            recovery_streams(r);
     }
 }
 

@@ -31,6 +31,12 @@ enum recovery_phase {
     RECOVERY_POSITION,   /* how far the primary has written */
     RECOVERY_STREAM,     /* until the node streams */
     RECOVERY_CLEAN,      /* our script takes away what was kept */
+    RECOVERY_READY,      /* `ready` was told */
+    RECOVERY_MARK,       /* what was written last at the primary */
+    RECOVERY_REPLAY,     /* until the node has that */
+    RECOVERY_PROMOTE,    /* the node is told to be a server of its own, */
+    RECOVERY_PROMOTED,   /* until it is */
+    RECOVERY_UNSLOT,     /* its slot at the primary goes */
     RECOVERY_OVER,
 };
 
@@ -75,7 +81,11 @@ struct recovery {
     struct run *run;
     enum rebuild_mode mode;
     bool rewound;
-    bool cleans; /* there is something to take away after it */
+    bool cleans;          /* there is something to take away after it */
+    bool promotes;        /* recovery_promote was called */
+    uint8_t tries;        /* to drop: */
+    char slot[64];        /* at the primary, that the node received WAL through; "": none */
+    struct io_timer next; /* of a step that is not taken from within a callback */
     char last_error[RECOVERY_WORDS_MAX];
     char told_error[RECOVERY_WORDS_MAX]; /* the one that was passed on last */
 };
@@ -95,11 +105,23 @@ struct ask *recovery_ask(struct recovery *r, const struct recovery_node *node,
 /* Waits until the node streams; the next step then. */
 void recovery_wait_stream(struct recovery *r);
 
+/* It streams, and there is nothing to clean up any more. */
+void recovery_streams(struct recovery *r);
+
+/* Until the node is a server of its own: recovery_independent.c. answered: by the primary, in the
+ * phases from MARK on. */
+void recovery_be_ready(struct recovery *r);
+void recovery_mark(struct recovery *r);
+void recovery_mark_answered(struct recovery *r, const struct ask_rows *rows);
+void recovery_mark_failed(struct recovery *r, const struct err *err);
+
 /* Our script at the node's host: recovery_run.c */
 void recovery_run_begin(struct recovery *r, enum rebuild_mode mode);
 
 /* Scripts on the primary: recovery_script.c. answered: of the statement that the phase is for. */
 void recovery_script_begin(struct recovery *r);
+/* With `independent`: those behind the first stage. */
+void recovery_script_go_on(struct recovery *r);
 void recovery_script_answered(struct recovery *r, const struct ask_rows *rows);
 void recovery_script_failed(struct recovery *r, const struct err *err);
 

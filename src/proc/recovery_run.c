@@ -41,7 +41,7 @@ on_end(void *ctx, const struct run_result *result)
         if (!done)
             recovery_progress(r, "what was there before could not be removed: %s",
                               r->last_error[0] != '\0' ? r->last_error : words);
-        recovery_end(r, PLAN_DONE, "");
+        recovery_streams(r);
         return;
     }
     if (!done) {

@@ -90,6 +90,23 @@ forget_output(struct recovery *r)
 }
 
 static void
+next_script(struct recovery *r)
+{
+    if (r->script == RECOVERY_SECOND_STAGE && r->options.second_stage[0] == '\0')
+        r->script++;
+    if (r->script == RECOVERY_SCRIPTS)
+        forget_output(r);
+    else
+        run_script(r);
+}
+
+void
+recovery_script_go_on(struct recovery *r)
+{
+    next_script(r);
+}
+
+static void
 script_over(struct recovery *r)
 {
     if (r->script_failed) {
@@ -97,12 +114,11 @@ script_over(struct recovery *r)
         return;
     }
     r->script++;
-    if (r->script == RECOVERY_SECOND_STAGE && r->options.second_stage[0] == '\0')
-        r->script++;
-    if (r->script == RECOVERY_SCRIPTS)
-        forget_output(r);
-    else
-        run_script(r);
+    if (r->script == RECOVERY_SECOND_STAGE && r->options.independent && !r->promotes) {
+        recovery_be_ready(r);
+        return;
+    }
+    next_script(r);
 }
 
 /* ---- its output ---- */

@@ -276,6 +276,7 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct copies_rule rule;
+    enum copies_turn turn;
     struct err err;
 
     if (c->data != DATA_NONE && c->phase == COPIES_RUNS)
@@ -295,6 +296,9 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
         return is_owed(s) && !s->cur->pending.skip_till_sync ? waits(s) : COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
+    turn = copies_hold(c, u, rule.way);
+    if (turn != COPIES_GOES_ON)
+        return turn;
     if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
         note_begin(c, bytes, u);
         return COPIES_GOES_ON;

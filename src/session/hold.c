@@ -101,6 +101,13 @@ hold_for_copy(struct session *s)
     return true;
 }
 
+void
+hold_writes(struct session *s)
+{
+    s->stall = STALL_SERVER;
+    join(s, SESSION_HOLD_PAUSE);
+}
+
 static void
 try_again(void *ctx)
 {

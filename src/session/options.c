@@ -79,6 +79,7 @@ take_own(struct session_options *o, const struct config_session *values)
     o->times_statements = o->config->pool_statements_max > 0 || o->log_min_duration_ns < INT64_MAX;
     o->log_backend_messages = values->log_backend_messages;
     o->idle_limit_ms = values->client_idle_limit_ms;
+    o->held_idle_limit_ms = values->client_idle_limit_in_recovery_ms;
     o->cache = values->memory_cache_enabled;
     o->catalog_mask = UINT32_MAX;
     if (o->config->backend_clustering_mode != CONFIG_MODE_LOGICAL_REPLICATION)

@@ -529,6 +529,19 @@ is_served(const struct session *s)
 }
 
 void
+session_limit_in_the_way(struct session *s)
+{
+    int64_t limit_ms = session_options(s)->held_idle_limit_ms;
+    int64_t idle_ms = (io_now_ns(s->host->io) - s->active_ns) / NS_PER_MS;
+    struct err err;
+
+    if (limit_ms == 0 || idle_ms < limit_ms || s->state != CLIENT_READY || is_served(s))
+        return;
+    err_set(&err, "57P05", "terminating connection due to client_idle_limit_in_recovery");
+    session_fatal(s, &err);
+}
+
+void
 session_sweep(struct session *s)
 {
     const struct session_options *o = session_options(s);

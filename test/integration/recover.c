@@ -76,7 +76,7 @@ on_signal(void *ctx, int signo)
 int
 main(int argc, char **argv)
 {
-    static const struct recovery_ops ops = {progress, ended};
+    static const struct recovery_ops ops = {progress, NULL, ended};
     struct io_options engine = {.engine = IO_ENGINE_EPOLL};
     struct drive d = {NULL, NULL, 0};
     struct dns *dns;

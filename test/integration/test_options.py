@@ -284,14 +284,6 @@ def test_settings_end_with_the_session(pgpool):
             one.simple("PGPOOL SET log_statement = on")
 
 
-def test_what_has_no_effect_yet_is_said(one):
-    answer = one.simple("PGPOOL SET client_idle_limit_in_recovery = 1")
-    assert kinds(answer) == "NCZ"
-    assert "no effect" in fields(answer, "N")["M"]
-    one.simple("PGPOOL SET client_min_messages = error")
-    assert kinds(one.simple("PGPOOL SET client_idle_limit_in_recovery = 1")) == "CZ"
-
-
 def test_drivers(pgpool):
     with psycopg.connect(pgpool.dsn(), autocommit=True) as connection:
         connection.execute("PGPOOL SET read_consistency TO 'eventual'", prepare=True)

@@ -1,5 +1,5 @@
-"""The cluster, the pgpool, the load and the faults of test/soak, and its life from one quiet point to
-the next."""
+"""The cluster, the pgpool, the load and the faults of test/soak, and its life from one quiet point
+to the next."""
 
 import os
 import random
@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 
 import psycopg
 
@@ -28,6 +29,7 @@ from faults import (crash_backend, freeze_server, kill_server,  # noqa: E402
                     restart_server, terminate_backends)
 
 SETTLE_S = 30  # what closes a connection or takes a moment has come to its end by then
+LIFE_S = 10  # of server connections that nobody uses
 LOOKS = 8  # at what is exact: for a moment a health check has a descriptor more
 HBA = """local all all trust
 host all soak_s 127.0.0.1/32 scram-sha-256
@@ -63,6 +65,7 @@ class Bed(Breakable):
         self.random = random.Random(seed)
         self.cluster, self.pgpool, self.load = None, None, None
         self.faults, self.killed = {}, set()
+        self.faults_of_choice = FAULTS
         self.authority = Authority(make_dir("pgpool-ca-"))
         try:
             self.cluster = SoakCluster(standbys=2)
@@ -70,12 +73,16 @@ class Bed(Breakable):
                 one.execute("CREATE DATABASE soak_other")
             self.cluster.sql(SCHEMA)
             self.start(engine, settings)
-            self.load = Load(self.pgpool, seed, client_context(self.authority))
-            self.load.clients.append(Looks(self.load, len(self.load.clients) + 1, self))
-            self.load.trouble()  # the first statements come while the nodes are still looked at
+            self.new_load(seed)
         except BaseException:
             self.destroy()
             raise
+
+    def new_load(self, seed):
+        self.pgpool.rows("UPDATE soak_own SET n = 0 RETURNING who")
+        self.load = Load(self.pgpool, seed, client_context(self.authority))
+        self.load.clients.append(Looks(self.load, len(self.load.clients) + 1, self))
+        self.load.trouble()  # the first statements come while the nodes are still looked at
 
     def start(self, engine, settings):
         certificate, key = self.authority.issue("pgpool", "DNS:localhost,IP:127.0.0.1")
@@ -83,7 +90,7 @@ class Bed(Breakable):
         self.pgpool = Keeper(self.cluster, engine, **({
             "ssl": "on", "ssl_cert": certificate, "ssl_key": key, "enable_pool_hba": "on",
             "pool_mode": "auto", "memory_cache_enabled": "on", "memqcache_total_size": "4MB",
-            "connection_life_time": 10, "http_listen_addresses": "127.0.0.1", "http_public": "all",
+            "connection_life_time": LIFE_S, "http_listen_addresses": "127.0.0.1", "http_public": "all",
             "http_port": self.http_port, "health_check_timeout": "1s", "command_timeout": "30s",
             "recovery_user": "postgres", "child_life_time": 0, "log_min_messages": "warning",
         } | settings))
@@ -136,11 +143,7 @@ class Bed(Breakable):
     # ---- faults ----------------------------------------------------------------------------------
 
     def choose_fault(self):
-        faults = [(kill_server, "standby", 4), (kill_server, "primary", 3),
-                  (restart_server, "standby", 2), (restart_server, "primary", 1),
-                  (freeze_server, "standby", 3), (terminate_backends, "", 4),
-                  (crash_backend, "standby", 1), (crash_backend, "primary", 1),
-                  (kill_child, "", 3), (kill_other, "", 2), (reload, "", 4)]
+        faults = self.faults_of_choice
         fault, role, _ = self.random.choices(faults, [weight for _, _, weight in faults])[0]
         return fault, role
 
@@ -195,6 +198,14 @@ def reload(bed, rng, _):
     return "reload"
 
 
+FAULTS = [(kill_server, "standby", 4), (kill_server, "primary", 3), (restart_server, "standby", 2),
+          (restart_server, "primary", 1), (freeze_server, "standby", 3),
+          (terminate_backends, "", 4), (crash_backend, "standby", 1),
+          (crash_backend, "primary", 1), (kill_child, "", 3), (kill_other, "", 2),
+          (reload, "", 4)]
+QUICK = [(terminate_backends, "", 1), (kill_child, "", 1), (kill_other, "", 1), (reload, "", 1)]
+
+
 class Looks(Client):
     """An administrator, once a second."""
 
@@ -220,11 +231,17 @@ class Looks(Client):
 class Soak:
     """say: who hears of each quiet point, a line each."""
 
+    settle_s, life_s, looks = SETTLE_S, LIFE_S, LOOKS
+
     def __init__(self, bed, samples, say=print, minute_s=60.0, fault_every=3):
         self.bed, self.samples, self.say = bed, samples, say
         self.minute_s, self.fault_every = minute_s, fault_every
         self.told = 0
         self.between = lambda number: None  # what else is done before each quiet point
+
+    def end(self):
+        """Before its time."""
+        self.samples.length_s = self.samples.clock() - self.samples.began
 
     def run(self):
         """Until its time is over; returns what was wrong, in words."""
@@ -254,7 +271,7 @@ class Soak:
         load = self.bed.load
         load.pause()
         try:
-            wait_for(load.parked, "the clients to pause", 90, 0.1)
+            self.wait_parked()
             counts = self.settle()
             values, by_pid = soak_samples.measured(self.bed)
             row = self.samples.add(counts, values, by_pid, rate=round(rate, 1),
@@ -274,13 +291,31 @@ class Soak:
         for name, more in self.samples.above(counts).items():
             self.say(f"    MORE: {name}: {more}")
 
+    def wait_parked(self):
+        """Who does not come to the end of his step is told with what he does, and what pgpool and
+        the servers say of it."""
+        try:
+            wait_for(self.bed.load.parked, "the clients to pause", 90, 0.1)
+        except AssertionError:
+            frames = sys._current_frames()  # pylint: disable=protected-access
+            for client in self.bed.load.busy():
+                self.say(f"{client.name} goes on:\n" + "".join(
+                    traceback.format_stack(frames[client.ident])[-5:]))
+            for row in self.bed.pgpool.show("pool_sessions"):
+                self.say(f"session {row}")
+            for server in self.bed.cluster.servers:
+                for row in server.rows("SELECT * FROM pg_stat_activity WHERE state <> 'idle'"):
+                    self.say(f"{server.server_name}: {row}")
+            raise
+
     def settle(self):
         """Counts when all has come to rest: the least of some looks, again while that is more than
         it may be, or while it becomes less and nobody knows yet what it may be."""
-        deadline, before = time.monotonic() + SETTLE_S * SLOW, None
+        deadline, before = time.monotonic() + self.settle_s * SLOW, None
+        nobody.wait(self.life_s + 2)
         while True:
             counts = soak_samples.exact(self.bed)
-            for _ in range(LOOKS):
+            for _ in range(self.looks):
                 nobody.wait(0.2)
                 counts = soak_samples.least(counts, soak_samples.exact(self.bed))
             warm = self.samples.is_warm()

@@ -1,5 +1,5 @@
-"""The load of test/soak: clients of every manner, gentle and endless, each of which knows what it must
-be answered. What a fault may cost (an error of a few kinds, a lost session) is allowed only while
+"""The load of test/soak: clients of every manner, gentle and endless, each of which knows what it
+must be answered. What a fault may cost (an error of a few kinds, a lost session) is allowed only while
 there is one; an answer that cannot be is wrong at any time."""
 
 import collections
@@ -49,6 +49,7 @@ class Load:
     def __init__(self, pgpool, seed, context):
         self.pgpool, self.seed, self.context = pgpool, seed, context
         self.running, self.leaving = threading.Event(), threading.Event()
+        self.pausing = threading.Event()  # who rests need not do that to the end
         self.lock = threading.Lock()
         self.wrong, self.counts = [], collections.Counter()
         self.troubled_until = 0.0
@@ -85,16 +86,22 @@ class Load:
     def pause(self):
         """Everybody comes to the end of a step, has a session, and waits."""
         self.running.clear()
+        self.pausing.set()
 
     def parked(self):
-        return all(client.parked.is_set() or not client.is_alive()
-                   for client in [*self.clients, self.comers])
+        return not self.busy()
+
+    def busy(self):
+        return [client for client in [*self.clients, self.comers]
+                if client.is_alive() and not client.parked.is_set()]
 
     def resume(self):
+        self.pausing.clear()
         self.running.set()
 
     def leave(self):
         self.leaving.set()
+        self.pausing.set()
         self.running.set()
         for client in [*self.clients, self.comers]:
             client.join(PATIENCE_S + 30 * SLOW)
@@ -221,7 +228,7 @@ class Client(threading.Thread):
                 self.parked.clear()
                 continue
             self.guard(self.work)
-            self.load.leaving.wait(self.random.uniform(0.5, 1.5) * self.pause_s)
+            self.rest()
         self.close()
 
     def run_without_session(self):
@@ -232,7 +239,10 @@ class Client(threading.Thread):
                 self.parked.clear()
             self.guard(self.work)
             self.close()
-            self.load.leaving.wait(self.random.uniform(0.5, 1.5) * self.pause_s)
+            self.rest()
+
+    def rest(self):
+        self.load.pausing.wait(self.random.uniform(0.5, 1.5) * self.pause_s)
 
     def work(self):
         self.be_there()
@@ -301,8 +311,8 @@ class Auditor(Client):
         sql, rows = self.random.choice((
             ("SELECT sum(balance) FROM soak_accounts", [[str(TOTAL)]]),
             ("SELECT total, n FROM soak_sum", [[str(TOTAL), str(ACCOUNTS)]]),
-            ("SELECT sum(a.balance + b.balance) FROM soak_accounts a JOIN soak_accounts b USING (id)",
-             [[str(2 * TOTAL)]]),
+            ("SELECT sum(a.balance + b.balance) FROM soak_accounts a JOIN soak_accounts b "
+             "USING (id)", [[str(2 * TOTAL)]]),
             ("SELECT count(*) FROM soak_accounts WHERE id <= $1", [["7"]])))
         self.expect(sql, *([7] if "$1" in sql else []), rows=rows)
 
@@ -482,8 +492,9 @@ class Keeps(Client):
 
 
 class Errors(Client):
-    """What is wrong is told to be. What nobody understands is left to Definitions: it may do anything,
-    so all that is known of tables is asked for anew behind it, and the load is to be gentle."""
+    """What is wrong is told to be. What nobody understands is left to Definitions: it may do
+    anything, so all that is known of tables is asked for anew behind it, and the load is to be
+    gentle."""
 
     def step(self):
         sql, code = self.random.choice((

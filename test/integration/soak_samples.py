@@ -30,7 +30,8 @@ def kind_of(pid):
 
 
 def memory(pid):
-    """Anonymous and shared memory of a process in kB, by its share in each page; None: it has gone."""
+    """Anonymous and shared memory of a process in kB, by its share in each page; None: it has
+    gone."""
     found = {}
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
@@ -141,11 +142,13 @@ class Samples:
         return len(self.rows) >= 2 and self.clock() - self.began > self.length_s * WARM
 
     def above(self, counts):
-        """What is more than it has ever been in the warm-up: names and words."""
+        """What is more than it was at the end of the warm-up, at its least in the second half of
+        that: names and words."""
+        first = self.parts()[0]
         allowed = {}
-        for _, was, _, _ in self.parts()[0]:
+        for _, was, _, _ in first[len(first) // 2:]:
             for name, count in was.items():
-                allowed[name] = max(allowed.get(name, 0), count)
+                allowed[name] = min(allowed.get(name, count), count)
         return {name: f"{count} instead of {allowed.get(name, 0)}"
                 for name, count in counts.items() if count > allowed.get(name, 0)}
 

@@ -1,9 +1,10 @@
 /*
  * pool_limits: what differs from pgpool.conf for a database or a user.
  *
- * A file of lines `database user pool_mode max_backend_connections [cache=on|off]`; the first one
- * that matches a client counts. It is read with pgpool.conf and belongs to the same generation: a
- * fault in either changes nothing, and every process has the same entries.
+ * A file of lines `database user pool_mode max_backend_connections [cache=on|off]
+ * [log_min_duration_statement=TIME]`; the first one that matches a client counts. It is read with
+ * pgpool.conf and belongs to the same generation: a fault in either changes nothing, and every
+ * process has the same entries.
  */
 #ifndef CONFIG_LIMITS_H
 #define CONFIG_LIMITS_H
@@ -20,6 +21,7 @@ enum {
     CONFIG_LIMITS_MAX = 512,                       /* entries */
     CONFIG_GROUPS_MAX = 2 * CONFIG_LIMITS_MAX + 1, /* so many numbers of groups, 0 included */
     CONFIG_LIMIT_NAME_MAX = 63,                    /* bytes of a name, as in PostgreSQL */
+    CONFIG_LIMIT_NO_LOGGING = -2,                  /* beside all that is a duration, and -1 */
 };
 
 struct config_limit {
@@ -30,7 +32,9 @@ struct config_limit {
     uint32_t group; /* what connections are counted under, as long as the entry is for the same
                      * database and user; 0: they are not, with max_connections 0 */
     int8_t cache;   /* memory_cache_enabled: 1 on, 0 off; -1: as pgpool.conf has it */
-    uint32_t line;  /* of the file; 0 where nobody knows it */
+    int64_t log_min_duration_ms; /* log_min_duration_statement: -1 never; CONFIG_LIMIT_NO_LOGGING:
+                                  * as pgpool.conf has it */
+    uint32_t line;               /* of the file; 0 where nobody knows it */
 };
 
 struct config_limits {

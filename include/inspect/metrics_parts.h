@@ -19,6 +19,9 @@ void metrics_times(const struct inspect_input *in, struct metrics *m);
 /* The list of statements. Nothing where none are counted. */
 void metrics_statements(const struct inspect_input *in, struct metrics *m);
 
+/* The pgpools of the cluster. Nothing without a watchdog. */
+void metrics_watchdog(const struct inspect_input *in, struct metrics *m);
+
 /* The query cache. Nothing where there is none. */
 void metrics_cache(const struct inspect_input *in, struct metrics *m);
 

@@ -14,8 +14,10 @@
 #include "config/source.h"
 #include "config/value.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { LINE_WORDS = 4, WORD_MAX = 4096 };
 
@@ -31,7 +33,8 @@ struct word {
 };
 
 static const char form[] =
-    "a line reads: database user pool_mode max_backend_connections [cache=on|off]";
+    "a line reads: database user pool_mode max_backend_connections [cache=on|off] "
+    "[log_min_duration_statement=TIME]";
 
 const struct config_limit *
 config_limit_find(const struct config_limits *limits, const char *database, const char *user)
@@ -180,30 +183,74 @@ take_count(const struct word *w, uint32_t *count_r, struct err *err)
     return -1;
 }
 
-/* "cache=on" or "cache=off", where the line goes on. */
-static int
-take_cache(struct line *l, int8_t *cache_r, struct err *err)
+/* What stands behind "name=", or NULL. */
+static const char *
+behind(const struct word *w, const char *name)
 {
-    struct buf shown = BUF_EMPTY;
-    struct word w;
+    size_t len = strlen(name);
 
-    *cache_r = -1;
-    if (is_at_end(l))
+    if (w->quoted || strncasecmp(w->text, name, len) != 0 || w->text[len] != '=')
+        return NULL;
+    return w->text + len + 1;
+}
+
+static int
+take_duration(const char *text, int64_t *ms_r, struct err *err)
+{
+    const struct option *option = &option_table[OPTION_ID_GLOBAL_log_min_duration_statement];
+    const struct value_home nowhere = {NULL, NULL};
+    struct buf shown = BUF_EMPTY;
+    struct err why;
+
+    if (value_parse(option, text, &nowhere, ms_r, &why) == 0)
         return 0;
-    if (read_word(l, &w, err) != 0)
-        return -1;
-    if (!w.quoted && str_equal_nocase(w.text, "cache=on"))
-        *cache_r = 1;
-    else if (!w.quoted && str_equal_nocase(w.text, "cache=off"))
-        *cache_r = 0;
-    if (*cache_r >= 0 && is_at_end(l))
-        return 0;
-    value_quote_short(w.text, &shown);
-    err_set(err, "F0000", "the line goes on behind %s",
-            *cache_r < 0 ? "max_backend_connections" : buf_cstr(&shown));
-    err_hint(err, "%s", form);
+    value_quote_short(text, &shown);
+    err_set(err, "22023", "%s is no log_min_duration_statement", buf_cstr(&shown));
+    err_hint(err, "a time, as 250ms; 0 for all statements, -1 for none");
     buf_free(&shown);
     return -1;
+}
+
+/* 0: it is none of them, or stands there twice. */
+static int
+take_setting(const struct word *w, struct config_limit *entry, struct err *err)
+{
+    const char *text = behind(w, "cache");
+
+    if (text != NULL && entry->cache < 0) {
+        entry->cache = str_equal_nocase(text, "on") ? 1 : str_equal_nocase(text, "off") ? 0 : -1;
+        return entry->cache >= 0;
+    }
+    text = behind(w, "log_min_duration_statement");
+    if (text == NULL || entry->log_min_duration_ms != CONFIG_LIMIT_NO_LOGGING)
+        return 0;
+    return take_duration(text, &entry->log_min_duration_ms, err) == 0 ? 1 : -1;
+}
+
+/* "cache=on" and the like, where the line goes on. */
+static int
+take_settings(struct line *l, struct config_limit *entry, struct err *err)
+{
+    struct buf before = BUF_EMPTY;
+    struct word w;
+    int taken = 1;
+
+    entry->cache = -1;
+    entry->log_min_duration_ms = CONFIG_LIMIT_NO_LOGGING;
+    while (taken > 0 && !is_at_end(l)) {
+        taken = read_word(l, &w, err) == 0 ? take_setting(&w, entry, err) : -1;
+        if (taken > 0) {
+            buf_clear(&before);
+            value_quote_short(w.text, &before);
+        }
+    }
+    if (taken == 0) {
+        err_set(err, "F0000", "the line goes on behind %s",
+                before.len > 0 ? buf_cstr(&before) : "max_backend_connections");
+        err_hint(err, "%s", form);
+    }
+    buf_free(&before);
+    return taken > 0 ? 0 : -1;
 }
 
 /* No NUL, and nothing that a terminal would not show. */
@@ -228,7 +275,7 @@ read_entry(struct line *l, struct arena *arena, struct config_limit *entry, stru
         take_mode(&w, &entry->pool_mode, err) != 0 || read_word(l, &w, err) != 0 ||
         take_count(&w, &entry->max_connections, err) != 0)
         return -1;
-    return take_cache(l, &entry->cache, err);
+    return take_settings(l, entry, err);
 }
 
 /* ---- the list ---- */
@@ -351,6 +398,8 @@ limits_print(const struct config_limit *entry, struct buf *out)
     buf_printf(out, " %u", entry->max_connections);
     if (entry->cache >= 0)
         buf_add_str(out, entry->cache > 0 ? " cache=on" : " cache=off");
+    if (entry->log_min_duration_ms != CONFIG_LIMIT_NO_LOGGING)
+        buf_printf(out, " log_min_duration_statement=%" PRId64, entry->log_min_duration_ms);
 }
 
 /* The number in front, which must be right. */

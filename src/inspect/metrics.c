@@ -102,5 +102,6 @@ inspect_metrics(const struct inspect_input *in, struct buf *out)
     metrics_times(in, &m);
     metrics_statements(in, &m);
     metrics_cache(in, &m);
+    metrics_watchdog(in, &m);
     show_events(in, &m);
 }

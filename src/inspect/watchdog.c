@@ -1,14 +1,16 @@
 /*
- * SHOW pool_watchdog: the pgpools of the cluster, this one first, as its watchdog sees them.
+ * SHOW pool_watchdog and the metrics of it: the pgpools of the cluster, this one first, as its
+ * watchdog sees them.
  *
- * Called through include/tables/views.def. States, memberships and their numbers are Pgpool-II's.
- * What is known of one pgpool stands in its row; what only this one knows of itself (lease,
- * address, etcd) stands in its own row, and is null in the others. Without a watchdog there are no
- * rows.
+ * Called through include/tables/views.def, and by metrics.c. States, memberships and their numbers
+ * are Pgpool-II's. What is known of one pgpool stands in its row; what only this one knows of
+ * itself (lease, address, etcd) stands in its own row, and is null in the others. Without a
+ * watchdog there are no rows.
  */
 #include "base/arena.h"
 #include "cluster/pgpools.h"
 #include "config/config.h"
+#include "inspect/metrics_parts.h"
 #include "inspect/views.h"
 #include "ipc/shared.h"
 #include "os/clock.h"
@@ -36,28 +38,35 @@ struct texts {
     char own[OWN_NUMBERS][VIEWS_NUMBER_BYTES];
 };
 
+/* As Pgpool-II has them, and as metrics do. */
 struct word {
     const char *number;
     const char *text;
+    const char *label;
 };
 
-/* As Pgpool-II has them; never seen: DEAD, and no member. */
-static struct word
+enum { PGPOOL_DEAD = PGPOOL_ISOLATED + 1 }; /* never seen, and no member */
+
+static const struct word words[] = {
+    [PGPOOL_JOINING] = {"2", "JOINING", "joining"},
+    [PGPOOL_LEADER] = {"4", "LEADER", "leader"},
+    [PGPOOL_STANDBY] = {"7", "STANDBY", "standby"},
+    [PGPOOL_LOST] = {"8", "LOST", "lost"},
+    [PGPOOL_LEAVING] = {"10", "SHUTDOWN", "leaving"},
+    [PGPOOL_ISOLATED] = {"12", "NETWORK ISOLATION", "isolated"},
+    [PGPOOL_DEAD] = {"0", "DEAD", "dead"},
+};
+
+static const struct word *
 state_word(const struct look *look, const struct cluster_pgpool *pgpool, bool is_self)
 {
-    static const struct word words[] = {
-        [PGPOOL_JOINING] = {"2", "JOINING"},   [PGPOOL_LEADER] = {"4", "LEADER"},
-        [PGPOOL_STANDBY] = {"7", "STANDBY"},   [PGPOOL_LOST] = {"8", "LOST"},
-        [PGPOOL_LEAVING] = {"10", "SHUTDOWN"}, [PGPOOL_ISOLATED] = {"12", "NETWORK ISOLATION"},
-    };
-
-    if (pgpool == NULL || pgpool->state >= ARRAY_LEN(words))
-        return (struct word){"0", "DEAD"};
+    if (pgpool == NULL || pgpool->state >= PGPOOL_DEAD)
+        return &words[PGPOOL_DEAD];
     if (is_self && pgpool->state != PGPOOL_LEAVING && look->pgpools->lease_until_ns <= look->now_ns)
-        return words[PGPOOL_JOINING];
+        return &words[PGPOOL_JOINING];
     if (!is_self && look->is_stale)
-        return words[PGPOOL_LOST];
-    return words[pgpool->state];
+        return &words[PGPOOL_LOST];
+    return &words[pgpool->state];
 }
 
 static const char *
@@ -82,13 +91,25 @@ quorum_text(const struct look *look)
     return look->pgpools->leader_id < 0 ? "NO LEADER NODE" : "QUORUM EXIST";
 }
 
-/* Milliseconds that are left; 0 when it is over. */
+/* What is left; 0 when it is over. */
+static int64_t
+left_ns(const struct look *look, int64_t until_ns)
+{
+    return until_ns > look->now_ns ? until_ns - look->now_ns : 0;
+}
+
+/* In milliseconds. */
 static const char *
 left_text(const struct look *look, int64_t until_ns, char text_r[VIEWS_NUMBER_BYTES])
 {
-    int64_t left_ns = until_ns > look->now_ns ? until_ns - look->now_ns : 0;
+    return views_number(left_ns(look, until_ns) / NS_PER_MS, text_r);
+}
 
-    return views_number(left_ns / NS_PER_MS, text_r);
+/* By its lease, now. */
+static bool
+leads(const struct look *look)
+{
+    return look->pgpools->leads && look->pgpools->lease_until_ns > look->now_ns;
 }
 
 /* What only we ourselves know. */
@@ -97,9 +118,8 @@ fill_own(const struct look *look, struct texts *texts, const char **values)
 {
     static const char *const addresses[] = {"down", "coming up", "up", "going down"};
     const struct cluster_pgpools *p = look->pgpools;
-    bool leads = p->leads && p->lease_until_ns > look->now_ns;
 
-    values[12] = leads && p->escalated ? "YES" : "NO";
+    values[12] = leads(look) && p->escalated ? "YES" : "NO";
     values[13] = look->in->config->delegate_ip;
     values[14] = p->address < ARRAY_LEN(addresses) ? addresses[p->address] : "";
     values[15] = quorum_text(look);
@@ -115,28 +135,29 @@ fill_own(const struct look *look, struct texts *texts, const char **values)
 
 /* pgpool: NULL when nobody knows of it but the configuration. */
 static void
-show(const struct look *look, uint32_t id, const struct cluster_pgpool *pgpool)
+show(const struct look *look, uint32_t id, const struct cluster_pgpool *pgpool, void *unused)
 {
     const struct config *config = look->in->config;
     const struct config_peer *peer = &config->peers[MIN(id, (uint32_t)CONFIG_NODES_MAX - 1)];
     const char *host = peer->hostname[0] != '\0' ? peer->hostname : "unknown";
     int port = peer->pgpool_port > 0 ? peer->pgpool_port : config->port;
     bool is_self = id == look->pgpools->own_id;
-    struct word state = state_word(look, pgpool, is_self);
+    const struct word *state = state_word(look, pgpool, is_self);
     struct texts t;
     const char *values[COLUMNS] = {NULL};
 
+    (void)unused;
     snprintf(t.name, sizeof(t.name), "%s:%d Linux %s", host, port, host);
     values[0] = views_number(id, t.numbers[0]);
     values[1] = t.name;
     values[2] = host;
     values[3] = views_number(port, t.numbers[1]);
     values[4] = views_number(peer->wd_port, t.numbers[2]);
-    values[6] = state.number;
-    values[7] = state.text;
+    values[6] = state->number;
+    values[7] = state->text;
     values[8] = pgpool != NULL ? "0" : "2";
     values[9] = pgpool != NULL ? "MEMBER" : "REVOKED-NO-SHOW";
-    values[10] = pgpool != NULL && strcmp(state.text, "LOST") != 0 ? "YES" : "NO";
+    values[10] = pgpool != NULL && state != &words[PGPOOL_LOST] ? "YES" : "NO";
     values[11] = is_self ? "YES" : "NO";
     values[12] = "NO";
     if (pgpool != NULL) {
@@ -162,23 +183,107 @@ find(const struct cluster_pgpools *pgpools, uint32_t id)
     return NULL;
 }
 
+/* Takes a copy, which its owner frees. Is there a watchdog? */
+static bool
+look_at(const struct inspect_input *in, struct look *look_r)
+{
+    struct cluster_pgpools *pgpools = xcalloc(1, sizeof(*pgpools));
+
+    area_read(shared_pgpools(in->shared), pgpools);
+    *look_r = (struct look){.in = in, .pgpools = pgpools, .now_ns = clock_boottime_ns()};
+    look_r->is_stale = pgpools->reached_ns == 0 || look_r->now_ns - pgpools->reached_ns >
+                                                       in->config->wd_lease_ttl_ms * NS_PER_MS;
+    return pgpools->enabled;
+}
+
+static void
+free_look(struct look *look)
+{
+    free((void *)(uintptr_t)look->pgpools);
+}
+
+typedef void (*each_fn)(const struct look *look, uint32_t id, const struct cluster_pgpool *pgpool,
+                        void *ctx);
+
+/* This one first, then the others by number, and those that only the configuration knows. */
+static void
+for_each(const struct look *look, each_fn fn, void *ctx)
+{
+    uint32_t own_id = look->pgpools->own_id;
+
+    fn(look, own_id, find(look->pgpools, own_id), ctx);
+    for (uint32_t id = 0; id < CONFIG_NODES_MAX; id++) {
+        const struct cluster_pgpool *pgpool = find(look->pgpools, id);
+
+        if (id != own_id && (pgpool != NULL || look->in->config->peers[id].hostname[0] != '\0'))
+            fn(look, id, pgpool, ctx);
+    }
+}
+
 void
 inspect_pool_watchdog(const struct inspect_input *in, inspect_row_fn *row, void *ctx)
 {
-    struct cluster_pgpools *pgpools = xcalloc(1, sizeof(*pgpools));
-    struct look look = {.in = in, .pgpools = pgpools, .row = row, .ctx = ctx};
+    struct look look;
+    bool enabled = look_at(in, &look);
 
-    area_read(shared_pgpools(in->shared), pgpools);
-    look.now_ns = clock_boottime_ns();
-    look.is_stale = pgpools->reached_ns == 0 ||
-                    look.now_ns - pgpools->reached_ns > in->config->wd_lease_ttl_ms * NS_PER_MS;
-    if (pgpools->enabled)
-        show(&look, pgpools->own_id, find(pgpools, pgpools->own_id));
-    for (uint32_t id = 0; pgpools->enabled && id < CONFIG_NODES_MAX; id++) {
-        const struct cluster_pgpool *pgpool = find(pgpools, id);
+    look.row = row;
+    look.ctx = ctx;
+    if (enabled)
+        for_each(&look, show, NULL);
+    free_look(&look);
+}
 
-        if (id != pgpools->own_id && (pgpool != NULL || in->config->peers[id].hostname[0] != '\0'))
-            show(&look, id, pgpool);
+/* ---- metrics ---- */
+
+static void
+count_states(const struct look *look, uint32_t id, const struct cluster_pgpool *pgpool, void *ctx)
+{
+    bool is_self = id == look->pgpools->own_id;
+    const struct word *state = state_word(look, pgpool, is_self);
+    char number[VIEWS_NUMBER_BYTES];
+    struct metrics_labels labels = {
+        {{"pgpool_id", views_number(id, number)}, {"self", is_self ? "yes" : "no"}}};
+
+    for (size_t n = 0; n < ARRAY_LEN(words); n++) {
+        labels.list[2].name = "state";
+        labels.list[2].value = words[n].label;
+        metrics_count(ctx, &labels, state == &words[n]);
     }
-    free(pgpools);
+}
+
+static void
+show_numbers(const struct look *look, struct metrics *m)
+{
+    const struct cluster_pgpools *p = look->pgpools;
+
+    metrics_family(m, "watchdog_leads", "gauge", "1: this pgpool leads, by its lease.");
+    metrics_count(m, NULL, leads(look));
+    metrics_family(m, "watchdog_address_up", "gauge", "1: this pgpool has the virtual address.");
+    metrics_count(m, NULL, p->address == PGPOOL_ADDRESS_UP);
+    metrics_family(m, "watchdog_term", "gauge", "Of who leads; it grows with each new leader.");
+    metrics_count(m, NULL, (uint64_t)MAX(p->term, 0));
+    metrics_family(m, "watchdog_lease_seconds", "gauge", "How long the lease of this one lasts.");
+    metrics_time(m, NULL, left_ns(look, p->lease_until_ns) / 1000);
+    metrics_family(m, "watchdog_writes_seconds", "gauge",
+                   "How long clients may write here without a word of etcd.");
+    metrics_time(m, NULL, left_ns(look, p->writes_until_ns) / 1000);
+    if (p->reached_ns == 0)
+        return;
+    metrics_family(m, "watchdog_etcd_age_seconds", "gauge",
+                   "Since etcd was asked what it answered.");
+    metrics_time(m, NULL, (look->now_ns - p->reached_ns) / 1000);
+}
+
+void
+metrics_watchdog(const struct inspect_input *in, struct metrics *m)
+{
+    struct look look;
+
+    if (look_at(in, &look)) {
+        metrics_family(m, "watchdog_state", "gauge",
+                       "1 for the state that each pgpool is in, as this one sees it.");
+        for_each(&look, count_states, m);
+        show_numbers(&look, m);
+    }
+    free_look(&look);
 }

@@ -16,6 +16,7 @@ const page = {
   token: sessionStorage.getItem(TOKEN), role: "", looks: false, round: 0,
   samples: [], next: 0, everyMs: SLOW_MS, life: "", fields: "", eventsVersion: -1, lastSlow: 0,
   answeredMs: 0, orders: new Map(), plots: [], now: null,
+  underWay: new Set(),  // what was asked, and has not been answered
 };
 
 // ---- asking ----
@@ -31,12 +32,27 @@ async function ask(path, {method = "GET", authorization} = {}) {
   const headers = {};
   if (authorization || page.token)
     headers.Authorization = authorization || `Bearer ${page.token}`;
-  const answer = await fetch(path, {
-    method, headers, cache: "no-store", credentials: "omit", redirect: "error",
-    signal: AbortSignal.timeout(TIMEOUT_MS)});
-  if (!answer.ok)
-    throw new Refused(answer.status, (await answer.text()).trim());
-  return answer.status === 204 ? null : answer.json();
+  const control = new AbortController();
+  const timer = setTimeout(() => control.abort(), TIMEOUT_MS);
+  if (method === "GET")
+    page.underWay.add(control);
+  try {
+    const answer = await fetch(path, {
+      method, headers, cache: "no-store", credentials: "omit", redirect: "error",
+      signal: control.signal});
+    if (!answer.ok)
+      throw new Refused(answer.status, (await answer.text()).trim());
+    return answer.status === 204 ? null : await answer.json();
+  } finally {
+    clearTimeout(timer);
+    page.underWay.delete(control);
+  }
+}
+
+// Nobody waits for what was asked by who was logged in before. Commands go on.
+function giveUp() {
+  for (const control of page.underWay)
+    control.abort();
 }
 
 function setToken(token) {
@@ -639,6 +655,7 @@ async function run(round) {
 // Who are we here, and what may we see?
 async function begin() {
   const round = ++page.round;
+  giveUp();
   let who = null;
   try {
     who = await ask("/page/who");
@@ -699,6 +716,8 @@ async function sendLogin(event) {
 }
 
 async function logOut() {
+  page.round++;  // the chain that asks ends
+  giveUp();
   await ask("/page/logout", {method: "POST"}).catch(() => null);
   setToken(null);
   begin();

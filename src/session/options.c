@@ -1,10 +1,10 @@
 /*
  * The options that count for a session: those of the configuration, or, when it has set some of
- * them for itself by PGPOOL SET, a copy with these in their place.
+ * them for itself by PGPOOL SET, or pool_limits has one for it, a copy with these in their place.
  *
  * Called by proc/child.c (a configuration is there, or a new one), by command.c (SET and RESET) and
- * by whoever asks session_options. Invariants: a session that has set nothing has no copy and reads
- * the child's; a copy is made anew with every configuration, before anything else runs.
+ * by whoever asks session_options. Invariants: a session that has none of its own has no copy and
+ * reads the child's; a copy is made anew with every configuration, before anything else runs.
  */
 #include "session/internal.h"
 
@@ -13,7 +13,11 @@
 #include "config/config.h"
 #include "config/overrides.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define LOGGING "log_min_duration_statement"
 
 struct session_own {
     struct config_overrides *set;
@@ -193,6 +197,20 @@ changed(struct session *s)
     session_reconfigured(s);
 }
 
+void
+options_preset_logging(struct session *s, int64_t duration_ms)
+{
+    char text[24];
+    struct err err;
+
+    snprintf(text, sizeof(text), "%" PRId64, duration_ms);
+    if (s->own == NULL)
+        s->own = own_new();
+    if (config_overrides_set(s->own->set, LOGGING, text, &err) != 0)
+        BUG("%s", err.message); /* it has been read as one */
+    session_reconfigured(s);
+}
+
 int
 options_set(struct session *s, const char *name, const char *text, struct err *err)
 {
@@ -211,6 +229,8 @@ options_set(struct session *s, const char *name, const char *text, struct err *e
         s->cache_mode = -1; /* its own word counts, not that of pool_limits */
     else if (of_cache)
         startup_take_limits(s);
+    if (text == NULL && rc == 0 && str_equal_nocase(name, LOGGING))
+        startup_take_logging(s);
     changed(s);
     return rc;
 }
@@ -221,5 +241,6 @@ options_reset_all(struct session *s)
     if (s->own != NULL)
         config_overrides_reset_all(s->own->set);
     startup_take_limits(s);
+    startup_take_logging(s);
     changed(s);
 }

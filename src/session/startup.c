@@ -457,6 +457,15 @@ startup_take_limits(struct session *s)
     s->cache_mode = entry != NULL ? entry->cache : -1;
 }
 
+void
+startup_take_logging(struct session *s)
+{
+    const struct config_limit *entry = limit_of(s);
+
+    if (entry != NULL && entry->log_min_duration_ms != CONFIG_LIMIT_NO_LOGGING)
+        options_preset_logging(s, entry->log_min_duration_ms);
+}
+
 static void
 begin(struct session *s, const struct wire_startup *p)
 {
@@ -480,6 +489,7 @@ begin(struct session *s, const struct wire_startup *p)
     make_wish(s);
     take_pool_mode(s);
     startup_take_limits(s);
+    startup_take_logging(s);
     collect_parameters(p, &s->login->parameters);
     buf_drop(&s->in, p->total_bytes);
     session_enter(s, CLIENT_LOGIN);

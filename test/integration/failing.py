@@ -238,9 +238,13 @@ class Keeper(Pgpool):
         super().__init__(cluster, engine, **(weights | quick | settings))
         self.admin = Target(self.directory, self.pcp_port, "pgpool", "root" if owner() else None)
 
+    def at_admin(self, timeout):
+        return raw.connected(self.admin, timeout=timeout, database=self.admin.database,
+                             user=self.admin.user or os.getlogin())
+
     def show(self, view):
         """Rows as dictionaries."""
-        with raw.connected(self.admin, timeout=20, user=self.admin.user or os.getlogin()) as one:
+        with self.at_admin(20) as one:
             got = one.simple(f"SHOW {view}")
         names = [column[0] for message in got if message.kind == "T"
                  for column in message.columns()]
@@ -249,8 +253,7 @@ class Keeper(Pgpool):
 
     def order(self, words, timeout=60):
         """A command's SQLSTATE: None when it was done."""
-        with raw.connected(self.admin, timeout=timeout,
-                           user=self.admin.user or os.getlogin()) as one:
+        with self.at_admin(timeout) as one:
             got = one.simple(f"PGPOOL {words}")
         return next(iter(raw.codes(got)), None)
 

@@ -440,7 +440,29 @@ def test_a_login_is_of_its_tab_and_ends(site, admin):
     assert answer.status == 401 and "has ended" in answer.text
     assert admin.run("return document.cookie") == ""
     assert admin.run("return sessionStorage.length") == 0
-    assert all("401" in line for line in admin.complaints())  # of what was under way just then
+
+
+def test_what_is_under_way_is_given_up_at_logout(site, admin):
+    """Else the answers to what an admin has asked would come to whoever sits there now, or be
+    refused, which the console tells."""
+    http, = site.pgpool.named("http")
+    admin.run("""
+        window.seen = [];
+        const real = window.fetch;
+        window.fetch = (path, how) => { seen.push([path, how.signal]); return real(path, how); };
+        """)
+    left = "return seen.filter(([_, signal]) => !signal.aborted).map(([path, _]) => path)"
+    os.kill(http, signal.SIGSTOP)
+    try:
+        admin.run("seen.length = 0")
+        wait_for(lambda: "/page/now" in admin.run("return seen.map(([path, _]) => path)"),
+                 "something to be asked")
+        admin.run("document.getElementById('logout').click()")
+        assert admin.run(left) == ["/page/logout"]
+    finally:
+        os.kill(http, signal.SIGCONT)
+    admin.wait_shown("#welcome")
+    assert not admin.shown("#content")
 
 
 def test_other_users_end_all_logins(site, page):

@@ -318,6 +318,37 @@ def test_long_ones_with_values(start_pgpool):
         assert not logged(pgpool, "not_logged")
 
 
+@pytest.mark.parametrize("statements_max", (0, 1000))
+def test_databases_and_users_have_their_own(cluster, engine, statements_max):
+    pgpool = Pgpool(cluster, engine, pool_statements_max=statements_max,
+                    log_min_duration_statement="1h")
+    pgpool.settings["pool_limits"] = os.path.join(pgpool.directory, "pool_limits")
+    with open(pgpool.settings["pool_limits"], "w", encoding="utf-8") as file:
+        file.write("postgres * - - cache=off log_min_duration_statement=0\n")
+    pgpool.start()
+    try:
+        with raw.connected(pgpool, database="postgres") as one, raw.connected(pgpool) as other:
+            shown = "PGPOOL SHOW log_min_duration_statement"
+            assert (one.rows(shown), other.rows(shown)) == ([["0"]], [["1h"]])
+            other.simple("SELECT 1 AS not_logged")
+            one.simple("SELECT 1 AS logged_theirs")
+            wait_for(lambda: logged(pgpool, "logged_theirs"), "the line")
+            one.simple("PGPOOL SET log_min_duration_statement = -1")
+            one.simple("SELECT 2 AS not_logged")
+            for number, reset in enumerate(("PGPOOL RESET log_min_duration_statement",
+                                            "PGPOOL RESET ALL")):
+                one.simple("PGPOOL SET log_min_duration_statement = -1")
+                one.simple(reset)
+                one.simple(f"SELECT 1 AS logged_again{number}")
+                wait_for(lambda n=number: logged(pgpool, f"logged_again{n}"), "the line")
+            one.simple("DISCARD ALL")
+            one.simple("SELECT 1 AS logged_still")
+            wait_for(lambda: logged(pgpool, "logged_still"), "the line")
+            assert not logged(pgpool, "not_logged")
+    finally:
+        pgpool.finish()
+
+
 def test_copy_with_values(start_pgpool):
     pgpool = start_pgpool(log_min_duration_statement=0, log_duration_values="on",
                           num_init_children=1)

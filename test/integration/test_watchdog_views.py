@@ -1,11 +1,13 @@
 """What pgpools of a watchdog show of each other, and the virtual address of a whole pgpool."""
 
 import os
+import re
 
 import pytest
 
 from cluster import run
 from etcd import PROGRAM
+from test_http import metrics, with_http
 from test_pcp import Tools, write_users
 from test_watchdog import Team, team_fixture  # pylint: disable=unused-import
 from waiting import wait_for
@@ -58,6 +60,45 @@ def test_lists_of_nodes_that_differ(team):
         wait_for(lambda m=member: any("node 1 is" in (row["difference"] or "") for row in rows(m)),
                  "the difference to be known", 20)
     assert any(" here and \"" in row["difference"] for row in rows(third) if row["is_self"] == "NO")
+
+
+def in_state(member):
+    """Numbers of pgpools to the states that its metrics say they are in."""
+    found = {}
+    for name, value in metrics(member).items():
+        match = re.fullmatch(r'pgpool_watchdog_state\{pgpool_id="(\d)",self="(yes|no)",'
+                             r'state="(\w+)"\}', name)
+        if match and value:
+            assert match[1] not in found and (match[2] == "yes") == (match[1] == member.number)
+            found[match[1]] = match[3]
+    return found
+
+
+def test_metrics_say_who_leads(engine):
+    team = Team(engine, members=0)
+    try:
+        for number in range(2):
+            member = with_http(team.member(number))
+            member.number = str(number)
+            team.members.append(member.start())
+        first, second = team.members
+        both = {"0": "leader", "1": "standby"}
+        for member, is_leading in ((first, 1), (second, 0)):
+            wait_for(lambda m=member: in_state(m) == both, "both to be known", 20)
+            found = metrics(member)
+            assert found["pgpool_watchdog_leads"] == is_leading
+            assert found["pgpool_watchdog_term"] > 0 and found["pgpool_watchdog_address_up"] == 0
+            assert found["pgpool_watchdog_lease_seconds"] > 0
+            assert found["pgpool_watchdog_writes_seconds"] > 0
+            assert found["pgpool_watchdog_etcd_age_seconds"] < 3
+        term = found["pgpool_watchdog_term"]
+        team.kill(first)
+        wait_for(lambda: in_state(second) == {"0": "lost", "1": "leader"}, "the other one to lead",
+                 30)
+        found = metrics(second)
+        assert found["pgpool_watchdog_leads"] == 1 and found["pgpool_watchdog_term"] > term
+    finally:
+        team.finish()
 
 
 @pytest.mark.parametrize("clears, more", [("on", 0), ("off", 1)])

@@ -80,6 +80,25 @@ the_cache_is_turned_on_and_off(void **state)
 }
 
 static void
+statements_are_logged_by_their_duration(void **state)
+{
+    struct loaded l = limits_of("app bob - - log_min_duration_statement=250ms\n"
+                                "app eve - - LOG_MIN_DURATION_STATEMENT=2s cache=off\n"
+                                "app ann - - cache=on log_min_duration_statement=-1\n* * - 3\n");
+
+    (void)state;
+    assert_int_equal(l.report.count, 0);
+    assert_int_equal(entry_of(&l, "app", "bob")->log_min_duration_ms, 250);
+    assert_int_equal(entry_of(&l, "app", "bob")->cache, -1);
+    assert_int_equal(entry_of(&l, "app", "eve")->log_min_duration_ms, 2000);
+    assert_int_equal(entry_of(&l, "app", "eve")->cache, 0);
+    assert_int_equal(entry_of(&l, "app", "ann")->log_min_duration_ms, -1);
+    assert_int_equal(entry_of(&l, "app", "ann")->cache, 1);
+    assert_int_equal(entry_of(&l, "shop", "ann")->log_min_duration_ms, CONFIG_LIMIT_NO_LOGGING);
+    loaded_fini(&l);
+}
+
+static void
 faults_have_their_place(void **state)
 {
     (void)state;
@@ -89,6 +108,14 @@ faults_have_their_place(void **state)
     wrong("app bob - 5 cache=maybe\n", "the line goes on behind max_backend_connections");
     wrong("app bob - 5 \"cache=on\"\n", "the line goes on behind max_backend_connections");
     wrong("app bob - 5 cache=on 7\n", "the line goes on behind \"cache=on\"");
+    wrong("app bob - 5 cache=on cache=on\n", "the line goes on behind \"cache=on\"");
+    wrong("app bob - 5 log_min_duration_statement=1s x\n",
+          "the line goes on behind \"log_min_duration_statement=1s\"");
+    wrong("app bob - 5 log_min_duration_statement=\n", "\"\" is no log_min_duration_statement");
+    wrong("app bob - 5 log_min_duration_statement=-2\n",
+          "\"-2\" is no log_min_duration_statement (hint: a time, as 250ms");
+    wrong("app bob - 5 log_min_duration_statement\n",
+          "the line goes on behind max_backend_connections");
     wrong("app bob fast 5\n", "\"fast\" is no pool_mode (hint: session, transaction or auto");
     wrong("app bob - five\n", "\"five\" is no number of connections");
     wrong("app bob - -1\n", "\"-1\" is no number of connections");
@@ -144,8 +171,8 @@ there_are_not_too_many(void **state)
 static void
 entries_travel_with_the_text(void **state)
 {
-    struct loaded l =
-        limits_of("app \"b\\o'b\" session 2\n\"*\" \"\"\"\" - 3\n* * transaction -\n");
+    struct loaded l = limits_of("app \"b\\o'b\" session 2\n\"*\" \"\"\"\" - 3\n* * transaction - "
+                                "log_min_duration_statement=-1 cache=off\n");
     struct buf text = BUF_EMPTY;
     struct buf again = BUF_EMPTY;
     struct loaded other;
@@ -158,6 +185,8 @@ entries_travel_with_the_text(void **state)
     assert_int_equal(entry_of(&other, "app", "b\\o'b")->max_connections, 2);
     assert_int_equal(entry_of(&other, "*", "\"")->group, 2);
     assert_int_equal(entry_of(&other, "x", "y")->pool_mode, CONFIG_POOL_MODE_TRANSACTION);
+    assert_int_equal(entry_of(&other, "x", "y")->log_min_duration_ms, -1);
+    assert_int_equal(entry_of(&other, "*", "\"")->log_min_duration_ms, CONFIG_LIMIT_NO_LOGGING);
     config_print(other.cfg, &again);
     assert_string_equal(buf_cstr(&again), buf_cstr(&text));
     buf_free(&text);
@@ -230,6 +259,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_match_counts),
         cmocka_unit_test(the_cache_is_turned_on_and_off),
+        cmocka_unit_test(statements_are_logged_by_their_duration),
         cmocka_unit_test(faults_have_their_place),
         cmocka_unit_test(all_faults_are_told_and_the_rest_is_read),
         cmocka_unit_test(what_no_client_gets_to_is_told),

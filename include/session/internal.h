@@ -579,6 +579,9 @@ bool tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
  * false when it is not so simple. Then the session's status is this one. */
 bool tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, const char *tag,
                char status);
+/* Snapshot isolation: answers BEGIN, which stands in front of other statements in a batch, up to
+ * its Execute; how many bytes of the batch that is. 0: it cannot be. */
+size_t tx_answer_begin(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* A batch that begins with BEGIN and goes on with reads may go where reads go. */
 bool tx_batch_may_read(struct session *s, const struct unit *u);
 /* The transaction runs on the reader, and the unit may run in it there. */

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 struct config;
+struct gate_member;
 struct knowledge;
 struct config_overrides;
 struct cluster_carried;
@@ -118,6 +119,7 @@ struct session_host {
     struct sql_cache *sql;
     struct sql_determinism *determinism; /* NULL: this is not native replication */
     struct knowledge *knowledge;         /* with it */
+    struct gate_member *gates;           /* ipc/gate.h; NULL: it is not snapshot_isolation */
     struct tls_context *tls;             /* what clients are offered; NULL: nothing */
     struct memo *memo;                   /* what `catalog` knows */
     struct catalog *catalog;

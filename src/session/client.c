@@ -647,7 +647,9 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return true;
     }
     if (unlikely(s->copies != NULL)) {
-        enum copies_turn turn = copies_look(s, bytes, u);
+        enum copies_turn turn = copies_orders(s) ? copies_order_look(s, bytes, u) : COPIES_GOES_ON;
+        if (turn == COPIES_GOES_ON)
+            turn = copies_look(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn == COPIES_ANSWERED;
     }
@@ -679,6 +681,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     s->host->routed[reason]++;
     s->reason = (uint8_t)reason;
     send_placed(s, &o, u);
+    if (unlikely(s->copies != NULL))
+        copies_behind(s, u);
     return true;
 }
 

@@ -277,6 +277,8 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (is_in_vain(s, u))
         return COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
+    if (c->own_tx && rule.way == COPIES_AS_ALWAYS) /* it has been begun for it */
+        rule.way = COPIES_ALL;
     if (rule.way == COPIES_AS_ALWAYS && !c->doomed) {
         note_begin(c, bytes, u);
         return COPIES_GOES_ON;
@@ -427,6 +429,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     struct err err;
     int rc;
 
+    if (copies_order_is_stale(c, &err))
+        return refuse(c, u, &err);
     if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
         return waits(s);
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
@@ -457,6 +461,11 @@ copies_place(struct session *s, struct server *server, const uint8_t **bytes, co
     struct session_copies *c = s->copies;
     struct err err;
 
+    if (copies_orders(s)) {
+        enum copies_turn turn = copies_order_place(s, server, u);
+        if (turn != COPIES_GOES_ON)
+            return turn;
+    }
     if (c->rule.way != COPIES_ALL && c->rule.way != COPIES_ALONE)
         return COPIES_GOES_ON;
     if (server != s->primary) {
@@ -543,6 +552,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
 
+    if (c != NULL && copies_order_ends(s, server, type))
+        return true;
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
     if (type == 'E' && head->skip && head->flags & (CYCLE_VALUES | CYCLE_XID) && !c->doomed) {
@@ -660,6 +671,8 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
 {
     struct session_copies *c = s->copies;
 
+    if (copies_order_cycle_end(s, server, e, failed))
+        return true;
     if (server != s->primary)
         return false;
     if (e->skip)
@@ -688,6 +701,8 @@ copies_cycle_ended(struct session *s)
     if (c == NULL || s->state != CLIENT_READY)
         return;
     copies_step(c);
+    if (copies_orders(s))
+        copies_order_cycle_ended(s);
 }
 
 void

@@ -167,6 +167,7 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->rule.judged |= r->judged;
     m->rule.writes |= r->writes;
     m->rule.unprepared |= r->unprepared;
+    m->rule.defines |= r->defines;
 }
 
 static struct copies_rule

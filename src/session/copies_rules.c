@@ -175,8 +175,11 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     case SQL_RESET_ALL:
         *r = rule_of_set(look, err);
         return true;
-    case SQL_SET_LOCAL:
     case SQL_SET_TX:
+        copies_order_sets(look->s, look->st);
+        *r = in_block(look->block);
+        return true;
+    case SQL_SET_LOCAL:
     case SQL_SAVEPOINT:
     case SQL_LOCK:
         *r = in_block(look->block);
@@ -200,6 +203,14 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     default:
         return false;
     }
+}
+
+/* What it does to rows, locks of rows and tables order. */
+static bool
+is_dml(enum sql_kind kind)
+{
+    return kind == SQL_SELECT || kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE ||
+           kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_EXPLAIN;
 }
 
 struct copies_rule
@@ -239,6 +250,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                     .judged = st->kind != SQL_VACUUM && st->kind != SQL_CLUSTER &&
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
+    r.defines = !is_dml(st->kind);
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)
         r.judged = false;
     return r;

@@ -269,12 +269,94 @@ rolls_back(struct session *s, const uint8_t *bytes, const struct unit *u)
     return true;
 }
 
+/* Up to behind its first Execute the batch holds BEGIN alone; 0: it does not. */
+static size_t
+begin_in_batch(struct session *s, const uint8_t *bytes, size_t len)
+{
+    const struct statement *st;
+    struct wire_header h;
+    struct wire_bind bind;
+    struct wire_parse p;
+    struct err err;
+    size_t at = 0;
+
+    for (; at < len; at += h.total_bytes) {
+        const uint8_t *msg = bytes + at;
+        bool begins = true;
+        if (wire_client_header(msg, len - at, &h, &err) != WIRE_OK)
+            return 0;
+        if (h.type == 'E')
+            return at + h.total_bytes;
+        if (h.type == 'P' && wire_parse_parse(msg, h.total_bytes, &p, &err) == WIRE_OK) {
+            const struct sql_facts *f = session_facts(s, p.query.data, p.query.len);
+            begins = at == 0 && f->count == 1 && f->statements[0].kind == SQL_BEGIN;
+        } else if (h.type == 'B' && at == 0) {
+            st = wire_parse_bind(msg, h.total_bytes, &bind, &err) == WIRE_OK
+                     ? statements_find(s, bind.statement)
+                     : NULL;
+            begins = st != NULL && st->kind == SQL_BEGIN;
+        }
+        if (!begins)
+            return 0;
+    }
+    return 0;
+}
+
+/* Its first statement is kept, to be run in front of the next one. */
+static bool
+defer(struct session *s, const uint8_t *bytes, const struct unit *u, bool movable)
+{
+    struct wire_view text;
+
+    if (!text_of(s, bytes, u, &text))
+        return false;
+    keep_begin(s, text.data, text.len, movable);
+    s->tx.deferred = true;
+    if (copies_orders(s))
+        copies_order_begins(s, &u->begin);
+    return true;
+}
+
+size_t
+tx_answer_begin(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    size_t len = begin_in_batch(s, bytes, u->bytes);
+    struct unit first = *u;
+    struct buf b = BUF_EMPTY;
+    struct wire_view text;
+
+    first.bytes = len;
+    if (len > 0 && text_of(s, bytes, &first, &text) &&
+        build_answer(s, bytes, &first,
+                     is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN", &b) &&
+        defer(s, bytes, &first, false)) {
+        s->tx_status = 'T';
+        session_send(s, &b);
+    } else {
+        len = 0;
+    }
+    buf_free(&b);
+    return len;
+}
+
+/* Where it may run is known when it has a statement. */
+static bool
+may_defer(struct session *s, const struct unit *u, bool *movable_r)
+{
+    int node_id;
+
+    *movable_r = false;
+    if (copies_orders(s))
+        return true;
+    node_id = reader_for(s, NULL);
+    return node_id >= 0 && may_read_there(s, &u->begin, node_id, movable_r);
+}
+
 bool
 tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct wire_view text;
     bool movable;
-    int node_id;
 
     if (u->executed != 1 || !u->ends || s->batch != NULL || u->pass_left > 0 || u->chains)
         return false;
@@ -284,15 +366,11 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
         return true;
     if (!u->begins || s->tx_status != 'I')
         return false;
-    node_id = reader_for(s, NULL);
-    if (node_id < 0 || !may_read_there(s, &u->begin, node_id, &movable) ||
-        !text_of(s, bytes, u, &text) ||
+    if (!may_defer(s, u, &movable) || !text_of(s, bytes, u, &text) ||
         !tx_answer(s, bytes, u, is_start(&u->begin, text.data) ? "START TRANSACTION" : "BEGIN",
                    'T'))
         return false;
-    keep_begin(s, text.data, text.len, movable);
-    s->tx.deferred = true;
-    return true;
+    return defer(s, bytes, u, movable);
 }
 
 bool

@@ -147,7 +147,7 @@ level_at(const struct session_copies *c, const struct server *server)
 /* ---- which statements -------------------------------------------------------------------------
  */
 
-/* PostgreSQL takes no snapshot for it. */
+/* PostgreSQL takes no snapshot for it, and the level can still be set behind it. */
 static bool
 needs_none(const struct unit *u)
 {
@@ -159,13 +159,11 @@ needs_none(const struct unit *u)
     case SQL_EMPTY:
     case SQL_COMMIT:
     case SQL_ROLLBACK:
-    case SQL_SAVEPOINT:
     case SQL_SET:
     case SQL_SET_LOCAL:
     case SQL_SET_SESSION:
     case SQL_SET_TX:
     case SQL_RESET_ALL:
-    case SQL_SHOW:
     case SQL_LOCK:
     case SQL_LISTEN:
     case SQL_UNLISTEN:

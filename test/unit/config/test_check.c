@@ -12,8 +12,10 @@ clustering_modes(void **state)
           "native_replication");
     refused("backend_clustering_mode = native_replication\nmemory_cache_enabled = on",
             "\"memory_cache_enabled\" is not built yet for native_replication");
-    refused("\nbackend_clustering_mode = snapshot_isolation",
-            "test.conf:2: this \"backend_clustering_mode\" is not built yet");
+    shows("backend_clustering_mode = snapshot_isolation", "backend_clustering_mode",
+          "snapshot_isolation");
+    refused("backend_clustering_mode = snapshot_isolation\nmemory_cache_enabled = on",
+            "\"memory_cache_enabled\" is not built yet for native_replication");
     shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
           "logical_replication");
     refused("backend_clustering_mode = 'slony'", "logical_replication or raw");

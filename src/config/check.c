@@ -85,6 +85,14 @@ check_mode(const struct check *check)
 {
     const struct config *cfg = check->cfg;
 
+    static const char built[] = "streaming_replication, native_replication, snapshot_isolation, "
+                                "logical_replication or raw";
+
+    if (cfg->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION &&
+        cfg->backend_clustering_mode != CONFIG_MODE_LOGICAL_REPLICATION &&
+        cfg->backend_clustering_mode != CONFIG_MODE_RAW && !config_has_copies(cfg))
+        fault(check, ID(backend_clustering_mode),
+              "this \"backend_clustering_mode\" is not built yet", built);
     if (config_has_copies(cfg) && cfg->memory_cache_enabled)
         fault(check, ID(memory_cache_enabled),
               "\"memory_cache_enabled\" is not built yet for native_replication", NULL);

@@ -210,7 +210,7 @@ static bool
 is_dml(enum sql_kind kind)
 {
     return kind == SQL_SELECT || kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE ||
-           kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_EXPLAIN;
+           kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_COPY_FROM || kind == SQL_EXPLAIN;
 }
 
 struct copies_rule

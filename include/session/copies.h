@@ -9,6 +9,7 @@
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_order.c  snapshot isolation: one moment for all nodes' snapshots (session/native.h)
+ * copies_deadlock.c  who waits for whom, over several nodes
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
  * The main node is the session's primary. Each other node is a copy. A statement that may write
@@ -180,6 +181,7 @@ struct session_copies {
     bool serial;         /* it is SERIALIZABLE, at the main node */
     bool read_only;      /* by BEGIN's word */
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
+    struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
 /* ---- copies_rules.c ---- */
@@ -291,6 +293,12 @@ bool copies_order_cycle_end(struct session *s, struct server *server, const stru
 void copies_order_cycle_ended(struct session *s);
 /* A unit is placed on this server: as copies_place, before anything else of it. */
 enum copies_turn copies_order_place(struct session *s, struct server *server, const struct unit *u);
+
+/* ---- copies_deadlock.c ---- */
+
+/* A transaction has begun, or is under way. */
+void copies_watch_deadlocks(struct session_copies *c);
+void copies_watch_no_more(struct session_copies *c); /* c ends */
 
 /* ---- copies_end.c ---- */
 

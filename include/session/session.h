@@ -183,6 +183,8 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* The node has missed what the others have committed: the failover process is to detach it. */
     void (*lose_copy)(void *ctx, int node_id, const char *words);
+    /* Which session, of any child, has the connection to this server process? A number; -1: none. */
+    int64_t (*session_of)(void *ctx, int node_id, int backend_pid);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which

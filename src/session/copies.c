@@ -310,6 +310,7 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     struct session *s = c->s;
 
     c->main_id = server->node_id;
+    copies_watch_deadlocks(c);
     server->watched |= SERVER_SHOWS_ENDS;
     if (s->tx_status != 'I') {
         tx_open(s, server, u);

@@ -72,6 +72,7 @@ struct copies_rule {
     bool judged;     /* sql_determinism_judge() has a word in it */
     bool writes;     /* rows or definitions, so that the transaction has a number */
     bool unprepared; /* its transaction cannot be prepared */
+    bool reads;      /* is or holds a read that all nodes run (replicate_select) */
     bool defines;    /* what others read without a lock: the gate of definitions is its alone */
 };
 
@@ -98,6 +99,7 @@ struct copies_look {
 /* What a unit has done on a node: the command tags of all that it executed. */
 struct copies_outcome {
     uint64_t hash;
+    bool any; /* of the main node: tags do not count, as reads have one by what they see */
     char tag[COPIES_TAG_BYTES]; /* the last one */
 };
 

@@ -53,6 +53,7 @@ enum session_after_write {
 struct session_options {
     const struct config *config; /* that it comes from */
     bool load_balance;
+    bool replicates_reads; /* all nodes run them (native replication) */
     bool statement_level_balance;
     bool allow_comments; /* in front of a statement that is read from a standby */
     bool ignore_blanks;  /* the same */
@@ -183,7 +184,8 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* The node has missed what the others have committed: the failover process is to detach it. */
     void (*lose_copy)(void *ctx, int node_id, const char *words);
-    /* Which session, of any child, has the connection to this server process? A number; -1: none. */
+    /* Which session, of any child, has the connection to this server process? A number; -1: none.
+     */
     int64_t (*session_of)(void *ctx, int node_id, int backend_pid);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);

@@ -512,7 +512,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         return;
     server->watched |= SERVER_SHOWS_ENDS;
     c->main_id = server->node_id;
-    c->outcome = (struct copies_outcome){.hash = 0};
+    c->outcome = (struct copies_outcome){.any = c->rule.reads};
     c->query = u->type == 'Q';
     c->phase = c->rule.way == COPIES_COMMIT ? COPIES_COMMITS : COPIES_RUNS;
     c->holds = c->rule.way == COPIES_COMMIT || c->rule.way == COPIES_ALONE;
@@ -521,7 +521,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         c->holds = c->own_tx;
         c->unprepared |=
             c->rule.unprepared || (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
-        if (!c->rule.writes)
+        if (!c->rule.writes && !c->rule.reads)
             copies_gate_doubt(c);
     }
     if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&

@@ -436,7 +436,7 @@ copies_order_place(struct session *s, struct server *server, const struct unit *
         return COPIES_GOES_ON;
     if (block && needs_none(u))
         return COPIES_GOES_ON;
-    if (block && s->tx.deferred && c->read_only)
+    if (block && s->tx.deferred && c->read_only && c->rule.way == COPIES_AS_ALWAYS)
         return take_solo(c, server);
     if (!block && c->rule.way == COPIES_AS_ALWAYS)
         return is_read(u) ? take_solo(c, server) : COPIES_GOES_ON;

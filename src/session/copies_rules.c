@@ -213,6 +213,15 @@ is_dml(enum sql_kind kind)
            kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_COPY_FROM || kind == SQL_EXPLAIN;
 }
 
+static struct copies_rule
+rule_of_read(const struct copies_look *look)
+{
+    if (!session_options(look->s)->replicates_reads || look->st->kind != SQL_SELECT ||
+        look->may_write)
+        return as_always;
+    return (struct copies_rule){.way = COPIES_ALL, .reads = true};
+}
+
 struct copies_rule
 copies_rule_of(const struct copies_look *look, struct err *err)
 {
@@ -225,7 +234,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
     case SQL_SELECT:
     case SQL_EXPLAIN:
         if (!look->may_write || only_locks(st))
-            return as_always;
+            return rule_of_read(look);
         break;
     case SQL_COPY_TO:
         if (!st->may_write)

@@ -172,11 +172,11 @@ static void
 options_without_effect(void **state)
 {
     struct loaded l =
-        load(NODE "replicate_select = on\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
+        load(NODE "lobj_lock_table = t\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
 
     (void)state;
     assert_int_equal(l.report.count, 1);
-    assert_found(&l, CONFIG_NOTE, "without effect: replicate_select, health_check_test");
+    assert_found(&l, CONFIG_NOTE, "without effect: lobj_lock_table, health_check_test");
     assert_null(find(&l, "insert_lock"));
     loaded_fini(&l);
 }

@@ -83,10 +83,11 @@ void knowledge_question_add(struct knowledge_question *q, struct knowledge *k,
  * transaction that is rolled back. settings: as of catalog_question_sql(). */
 void knowledge_question_sql(const struct knowledge_question *q, const char *settings, size_t len,
                             struct buf *sql);
-/* The same as one statement, for the session's own connection and transaction, which it leaves as
- * it is (but for a snapshot: under REPEATABLE READ it is the transaction's). With jit = on there it
- * takes some 0.3 s longer. */
-void knowledge_question_sql_within(const struct knowledge_question *q, struct buf *sql);
+/* The same for the session's own connection and transaction, which it leaves as it is (but for a
+ * snapshot: under REPEATABLE READ it is the transaction's). in_block: a transaction block is open.
+ * Either way jit is off for it, which would take some 0.3 s. */
+void knowledge_question_sql_within(const struct knowledge_question *q, bool in_block,
+                                   struct buf *sql);
 
 /* One row of the answer: the body of its DataRow message, six columns in text form; rows of another
  * width, which are the settings', are passed over. False when it makes no sense: the answer is of

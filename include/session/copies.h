@@ -237,9 +237,9 @@ int copies_unsafe(struct session *s, const struct err *reason, struct err *err);
 /* ---- copies_known.c ---- */
 
 /* Adds the question to be asked of the main node, within the transaction, before the unit can be
- * judged. False: there is none. */
+ * judged. in_block: it will be open. False: there is none. */
 bool copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
-                 struct buf *sql);
+                 bool in_block, struct buf *sql);
 void copies_hear(struct session_copies *c, const uint8_t *msg, size_t len); /* a DataRow of it */
 void copies_learn(struct session_copies *c, bool failed);                   /* its end */
 void copies_forget(struct session_copies *c);

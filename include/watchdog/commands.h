@@ -14,7 +14,8 @@
 struct wd_command_text {
     const char *name;      /* of the parameter, for the log */
     const char *text;      /* words with blanks between them; $_IP_$ and $_LIFETIME_$ */
-    const char *directory; /* of the program, when it does not begin with a slash */
+    const char *directory; /* of the program, when it does not begin with a slash; where it is not
+                            * there, the first of the system that has it */
 };
 
 struct wd_command {

@@ -102,7 +102,7 @@ through_pgpool() {
 count_nodes() { wc -l <"$dir/servers"; }
 
 nodes_up() {
-    local rows up streaming want=$NODES
+    local rows up streaming want=$((NODES - left_out))
     [ -z "$use_pg" ] || want=$(count_nodes)
     pgpool_runs || return 2
     rows=$(through_pgpool -A -t -c 'SHOW pool_nodes') || return 1

@@ -61,7 +61,19 @@ create_standby() {
     mv -- "$new" "$dir/node$1"
 }
 
+# pgpool has put another one in its place: started by itself it would be a second primary.
+must_be_rebuilt() {
+    ! node_runs "$1" &&
+        grep -qE "^node $1 .* state=(fenced|rogue) " "$dir/run/pgpool_status" 2>/dev/null
+}
+
 start_node() {
+    if must_be_rebuilt "$1"; then
+        left_out=$((left_out + 1))
+        say "    node $1: not started: there was a failover, and it has to be rebuilt. When pgpool runs:"
+        say "        psql -h $dir/run -p $(settings_get pcp_port) -d pgpool -c 'PGPOOL RECOVER NODE $1'"
+        return
+    fi
     if node_runs "$1"; then
         say "    node $1: runs already on port $(node_port "$1")"
     else
@@ -130,7 +142,7 @@ start_servers() {
             fi
         fi
         start_node "$node"
-        [ "$node" -ne 0 ] || create_roles
+        [ "$node" -ne 0 ] || must_be_rebuilt 0 || create_roles
     done
 }
 

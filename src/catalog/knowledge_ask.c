@@ -88,11 +88,23 @@ knowledge_question_add(struct knowledge_question *q, struct knowledge *k,
     knowledge_each_name(f, add_name, &a);
 }
 
-void
-knowledge_question_sql_within(const struct knowledge_question *q, struct buf *sql)
+static void
+add_question(const struct knowledge_question *q, struct buf *sql)
 {
     catalog_question_wanted(&q->names, sql);
     buf_add_str(sql, query);
+}
+
+void
+knowledge_question_sql_within(const struct knowledge_question *q, bool in_block, struct buf *sql)
+{
+    if (in_block)
+        buf_add_str(sql, "SAVEPOINT \"pgpool question\";");
+    buf_add_str(sql, "SET LOCAL jit = off;");
+    add_question(q, sql);
+    if (in_block)
+        buf_add_str(sql, ";ROLLBACK TO SAVEPOINT \"pgpool question\""
+                         ";RELEASE SAVEPOINT \"pgpool question\"");
 }
 
 void
@@ -100,7 +112,7 @@ knowledge_question_sql(const struct knowledge_question *q, const char *settings,
                        struct buf *sql)
 {
     catalog_question_begin(settings, len, sql);
-    knowledge_question_sql_within(q, sql);
+    add_question(q, sql);
     buf_add_str(sql, ";ROLLBACK");
 }
 

@@ -392,12 +392,12 @@ ask_catalog(struct session_copies *c, struct server *server, const uint8_t *byte
             const struct unit *u)
 {
     struct buf sql = BUF_EMPTY;
-    bool asks;
+    bool opens = c->rule.way == COPIES_ALL && !(c->begins && u->type != 'Q'), asks;
 
     c->main_id = server->node_id;
-    asks = copies_asks(c, bytes, u, &sql);
+    asks = copies_asks(c, bytes, u, opens || c->s->tx_status != 'I', &sql);
     if (asks) {
-        if (c->rule.way == COPIES_ALL && !(c->begins && u->type != 'Q'))
+        if (opens)
             open_at_main(c, server, u);
         server->watched |= SERVER_SHOWS_ENDS;
         c->s->cur = server;

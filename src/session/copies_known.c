@@ -90,7 +90,8 @@ add_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
 }
 
 bool
-copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u, struct buf *sql)
+copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u, bool in_block,
+            struct buf *sql)
 {
     begin(c);
     if (c->questions >= QUESTIONS_MAX)
@@ -103,7 +104,7 @@ copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u
         return false;
     c->questions++;
     c->learns = c->sensible = true;
-    knowledge_question_sql_within(c->question, sql);
+    knowledge_question_sql_within(c->question, in_block, sql);
     return true;
 }
 

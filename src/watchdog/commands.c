@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WORDS_MAX = 64 };
 
@@ -41,6 +42,31 @@ replace(const char *text, const char *what, const char *by, struct buf *out)
     buf_add_str(out, text);
 }
 
+/* Where the first of the words is: in the directory that was named, or else in the first of the
+ * system's that has it, as systems do not agree on them. */
+static const char *
+find_directory(const struct wd_command_text *text, const char *words)
+{
+    static const char *const systems[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+    int len = (int)strcspn(words, " \t");
+    struct buf path = BUF_EMPTY;
+    const char *found = NULL;
+
+    for (size_t n = 0; found == NULL && n <= ARRAY_LEN(systems); n++) {
+        const char *directory = n == 0 ? text->directory : systems[n - 1];
+        buf_clear(&path);
+        buf_printf(&path, "%s/%.*s", directory, len, words);
+        if (access(buf_cstr(&path), X_OK) == 0)
+            found = directory;
+    }
+    buf_free(&path);
+    if (found == NULL)
+        log_warning("%s: there is no program \"%.*s\" in \"%s\", nor where the system has its own; "
+                    "install it, or name its directory",
+                    text->name, len, words, text->directory);
+    return found != NULL ? found : text->directory;
+}
+
 void
 wd_command_init(struct wd_command *c, struct io *io, void *ctx, const struct wd_command_text *text,
                 const char *address)
@@ -50,7 +76,7 @@ wd_command_init(struct wd_command *c, struct io *io, void *ctx, const struct wd_
 
     *c = (struct wd_command){.io = io, .ctx = ctx, .name = text->name};
     if (words[0] != '/' && words[0] != '\0')
-        buf_printf(&whole, "%s/", text->directory);
+        buf_printf(&whole, "%s/", find_directory(text, words));
     replace(words, "$_IP_$", address, &whole);
     c->text = xstrdup(buf_cstr(&whole));
     buf_free(&whole);

@@ -51,9 +51,10 @@ def _cache(cells):
             part = _part(cells, hit, name, REFERENCE, "cpu")
             if part is not None:
                 yield f"{hit}, {name}: CPU {part:.2f} x {REFERENCE}, at most 0.55", part <= 0.55
-            part = _part(cells, hit, name, "direct", "rate")
-            if part is not None:
-                yield f"{hit}, {name}: rate {part:.2f} x direct, at least 2", part >= 2
+            for mode in (hit, f"light-{way}"):
+                part = _part(cells, mode, name, "direct", "rate")
+                if part is not None:
+                    yield f"{mode}, {name}: rate {part:.2f} x direct, at least 2", part >= 2
             part = _part(cells, f"miss-{way}", name, f"ours session {engine}", "cpu")
             if part is not None:
                 yield (f"miss-{way}, {name}: CPU {part:.2f} x without the cache, at most 1.1",

@@ -127,6 +127,26 @@ class Pgbench(Mode):
         return int(count[1]) * self.each, Sample(float(rate[1]) * self.each, p50, p99)
 
 
+class Reads(Mode):
+    """test/bench/reads, whose own cost is small: what a product can do, not what pgbench can."""
+
+    def __init__(self, name, words, way, count, keys):
+        super().__init__(name, words)
+        self.way, self.count, self.keys = way, count, keys
+
+    def use(self, product, options):
+        program = os.path.join(options.build, "test/bench/reads")
+        run = subprocess.run(
+            [program, "127.0.0.1", str(product.port), USER, DATABASE, self.way,
+             str(self.count), str(options.seconds), str(self.keys)],
+            check=False, capture_output=True, text=True, timeout=options.seconds + 120)
+        if run.returncode != 0:
+            raise RuntimeError(f"reads: {run.stderr.strip()}")
+        told = dict(line.split() for line in run.stdout.splitlines())
+        return int(told["transactions"]), Sample(float(told["rate"]), float(told["p50"]),
+                                                 float(told["p99"]))
+
+
 class Many(Pgbench):
     """Many active clients over few server connections: only for those that share them."""
 
@@ -258,6 +278,8 @@ MODES = [
     Pgbench("extended", "the same, extended protocol", ["-S", "-M", "extended", *EIGHT]),
     Pgbench("prepared", "the same, prepared statements", ["-S", "-M", "prepared", *EIGHT]),
     *(Pgbench(f"hit-{way}", f"point reads of 100 keys, 8 clients, {way}", ["-M", way, *EIGHT], HITS)
+      for way in ("simple", "extended", "prepared")),
+    *(Reads(f"light-{way}", f"the same, 50 clients that cost little, {way}", way, 50, 100)
       for way in ("simple", "extended", "prepared")),
     *(Pgbench(f"miss-{way}", f"point reads, each of another key, 8 clients, {way}",
               ["-M", way, *EIGHT], MISSES) for way in ("simple", "prepared")),

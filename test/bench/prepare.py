@@ -55,4 +55,5 @@ def build(directory):
             run("autoreconf", "-fi", cwd=TOP)
         if not os.path.exists(os.path.join(directory, "config.status")):
             run(os.path.join(TOP, "configure"))
-        run("make", f"-j{os.cpu_count()}", "pgpool", "test/bench/relay", "test/bench/parse")
+        run("make", f"-j{os.cpu_count()}", "pgpool", "test/bench/relay", "test/bench/parse",
+            "test/bench/reads")

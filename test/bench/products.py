@@ -158,7 +158,8 @@ class PgBouncerSession(PgBouncer):
 
 class PgBouncerTransaction(PgBouncer):
     name, pool_mode, shares = "PgBouncer transaction", "transaction", True
-    lacks = dict.fromkeys(("prepared", "pipeline", "hit-prepared", "miss-prepared"),
+    lacks = dict.fromkeys(("prepared", "pipeline", "hit-prepared", "miss-prepared",
+                           "light-prepared"),
                           "knows no prepared statements in this mode")
 
 

@@ -68,7 +68,7 @@ ask(struct knowledge *k, const struct sql_facts *f, bool within, struct catalog_
 
     knowledge_question_add(&q, k, scope, f);
     if (within)
-        knowledge_question_sql_within(&q, &sql);
+        knowledge_question_sql_within(&q, false, &sql);
     else
         knowledge_question_sql(&q, "", 0, &sql);
     if (!PQsendQuery(connection, buf_cstr(&sql)))

@@ -269,6 +269,17 @@ def test_neighbours_are_told_once(start, tmp_path):
     assert told.read_text() == IPV4 + "\n"
 
 
+def test_programs_of_the_system_are_found(start, tmp_path):
+    """Not all systems have arping where Pgpool-II looks for it."""
+    one = start(SETTINGS_V4, arping_cmd="true $_IP_$", arping_path=str(tmp_path))
+    one.send("keep 2600")
+    one.heard("ended 1")
+    assert not one.said("arping_cmd")
+    other = start(SETTINGS_V4, arping_cmd="none-such $_IP_$", arping_path=str(tmp_path))
+    wait_for(lambda: other.said(f'arping_cmd: there is no program "none-such" in "{tmp_path}"'),
+             "what is missing to be told")
+
+
 def test_escalation_commands(start, tmp_path):
     """One after the other, and the last word is the one that counts."""
     seen = tmp_path / "seen"

@@ -176,10 +176,14 @@ asks_for_each_name_once(void **state)
                                            "(4,'t',E'',E't',0),(5,'d',E'',E'',0)),"));
     assert_non_null(strstr(buf_cstr(&sql), ";ROLLBACK"));
     buf_clear(&sql);
-    knowledge_question_sql_within(&question, &sql);
-    assert_int_equal(strncmp(buf_cstr(&sql), "WITH RECURSIVE wanted", 21), 0);
+    knowledge_question_sql_within(&question, false, &sql);
+    assert_int_equal(strncmp(buf_cstr(&sql), "SET LOCAL jit = off;WITH RECURSIVE wanted", 41), 0);
     assert_null(strstr(buf_cstr(&sql), "BEGIN"));
     assert_null(strstr(buf_cstr(&sql), "ROLLBACK"));
+    buf_clear(&sql);
+    knowledge_question_sql_within(&question, true, &sql);
+    assert_int_equal(strncmp(buf_cstr(&sql), "SAVEPOINT", 9), 0);
+    assert_non_null(strstr(buf_cstr(&sql), ";ROLLBACK TO SAVEPOINT"));
     buf_free(&sql);
 }
 

@@ -277,6 +277,8 @@ void copies_gate_failed(struct session_copies *c);
 
 /* ---- copies_order.c ---- */
 
+/* The first look at a unit. ANSWERED: as copies_look. */
+enum copies_turn copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u);
 /* All copies are prepared. May the main node commit? False: later, by copies_step. */
 bool copies_order_commits(struct session_copies *c);
 /* Snapshots are under way: have all been taken? */
@@ -293,6 +295,8 @@ bool copies_order_ends(struct session *s, const struct server *server, uint8_t t
 bool copies_order_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
                             bool failed);
 void copies_order_cycle_ended(struct session *s);
+/* The main node's connection is gone, and all was undone. */
+void copies_order_main_lost(struct session *s, const struct server *server);
 /* A unit is placed on this server: as copies_place, before anything else of it. */
 enum copies_turn copies_order_place(struct session *s, struct server *server, const struct unit *u);
 

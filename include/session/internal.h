@@ -11,8 +11,7 @@
  * secure.c   TLS with the client
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
- * notice.c   what is told of the servers' messages
- * timed.c    how long statements take
+ * notice.c   what is told of servers' messages      timed.c      how long statements take
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
  * copies*.c  native replication (session/copies.h)
@@ -579,8 +578,7 @@ bool tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u);
  * false when it is not so simple. Then the session's status is this one. */
 bool tx_answer(struct session *s, const uint8_t *bytes, const struct unit *u, const char *tag,
                char status);
-/* Snapshot isolation: answers BEGIN, which stands in front of other statements in a batch, up to
- * its Execute; how many bytes of the batch that is. 0: it cannot be. */
+/* Answers BEGIN in front of other statements of a batch: so many bytes of it. 0: it cannot be. */
 size_t tx_answer_begin(struct session *s, const uint8_t *bytes, const struct unit *u);
 /* A batch that begins with BEGIN and goes on with reads may go where reads go. */
 bool tx_batch_may_read(struct session *s, const struct unit *u);

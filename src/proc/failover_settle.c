@@ -64,6 +64,7 @@ struct settler {
     uint64_t children; /* who they were then */
     bool busy;
     uint64_t owed; /* by the gates, when the round began (ipc/gate.h) */
+    bool warned;   /* the log, that it could not be found out */
     bool clean;    /* all nodes were listed, and nothing is left of anybody who is dead */
     char sql[GID_BYTES + 32]; /* what is asked now */
     struct item items[ITEMS_MAX];
@@ -240,8 +241,10 @@ step(void *ctx)
     }
     t->busy = false;
     ask_close(t->ask);
-    if (t->clean && t->owed != 0)
-        gates_settled(t->f->proc->gates, t->owed);
+    if (!t->clean || t->owed == 0)
+        return;
+    gates_settled(t->f->proc->gates, t->owed);
+    t->warned = false;
 }
 
 static void
@@ -274,6 +277,9 @@ failed(void *ctx, const struct err *err, bool asked)
     if (!asked)
         return;
     log_debug("prepared transactions: %s", err->message);
+    if (t->owed != 0 && !t->warned)
+        log_warning("statements wait until all nodes have told what is prepared: %s", err->message);
+    t->warned |= t->owed != 0;
     t->clean = false;
     if (t->task == TASK_LIST)
         t->node++;

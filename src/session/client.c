@@ -509,8 +509,8 @@ in_the_middle(const struct session *s)
            (s->cur != NULL && (s->cur->pending.skip_till_sync || s->cur->pending.copy_in));
 }
 
-/* Must it wait until all is answered? Which names there are, and how texts are read, is known then.
- * An open batch is not waited for: its answers may come only with its Sync. */
+/* Must it wait until all is answered, so that names are known? Not for an open batch: that may
+ * answer only to its Sync. */
 static bool
 waits_for_answers(const struct session *s, const struct unit *u)
 {
@@ -545,6 +545,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     if (o->server->pending.forwards == 0 && s->batch != o->server)
         s->sent_ns = io_now_ns(s->host->io);
     send_unit(s, o, u);
+    if (unlikely(s->copies != NULL))
+        copies_behind(s, u);
     if (unlikely(s->host->cache != NULL))
         cache_sent(s);
     if (unlikely(s->host->question.count > 0))
@@ -647,9 +649,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         return true;
     }
     if (unlikely(s->copies != NULL)) {
-        enum copies_turn turn = copies_orders(s) ? copies_order_look(s, bytes, u) : COPIES_GOES_ON;
-        if (turn == COPIES_GOES_ON)
-            turn = copies_look(s, bytes, u);
+        enum copies_turn turn = copies_look(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn == COPIES_ANSWERED;
     }
@@ -681,8 +681,6 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     s->host->routed[reason]++;
     s->reason = (uint8_t)reason;
     send_placed(s, &o, u);
-    if (unlikely(s->copies != NULL))
-        copies_behind(s, u);
     return true;
 }
 
@@ -707,17 +705,10 @@ check_full(struct session *s)
     if (s->state != CLIENT_READY || s->stall != STALL_NONE)
         return;
     /* what we answer ourselves waits for the client as what servers answer does */
-    if (io_is_full(s->client))
+    if (io_is_full(s->client) ||
+        (s->cur != NULL && s->cur->state == SERVER_LENT &&
+         (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending))))
         s->stall = STALL_FULL;
-    else if (s->cur != NULL && s->cur->state == SERVER_LENT &&
-             (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending)))
-        s->stall = STALL_FULL;
-}
-
-static bool
-owes_answers(const struct session *s)
-{
-    return s->cur != NULL && s->cur->pending.forwards > 0;
 }
 
 /* What cannot be understood, or goodbye, counts when all in front of it was answered. Returns
@@ -726,7 +717,7 @@ static bool
 comes_to_its_end(struct session *s)
 {
     /* a COPY would be waited for in vain */
-    if (!owes_answers(s) || s->cur->pending.copy_in)
+    if (s->cur == NULL || s->cur->pending.forwards == 0 || s->cur->pending.copy_in)
         return true;
     if (s->batch == s->cur) {
         /* nobody will ask for the answers any more */

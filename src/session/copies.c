@@ -255,8 +255,8 @@ give_up(struct session_copies *c, const struct unit *u)
     return refuse(c, u, &err);
 }
 
-enum copies_turn
-copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
+static enum copies_turn
+look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct copies_rule rule;
@@ -298,6 +298,14 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (rule.way == COPIES_COMMIT)
         return begin_commit(c);
     return rule.way == COPIES_DISCARD ? begin_discard(c) : COPIES_GOES_ON;
+}
+
+enum copies_turn
+copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    enum copies_turn turn = copies_orders(s) ? copies_order_look(s, bytes, u) : COPIES_GOES_ON;
+
+    return turn == COPIES_GOES_ON ? look(s, bytes, u) : turn;
 }
 
 /* ---- when it is placed ------------------------------------------------------------------------
@@ -785,4 +793,5 @@ copies_main_lost(struct session *s, const struct server *server)
     s->primary = NULL;
     copies_undo(c);
     copies_step_later(c);
+    copies_order_main_lost(s, server);
 }

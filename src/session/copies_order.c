@@ -75,6 +75,8 @@ granted(void *ctx)
 static bool
 enter(struct session_copies *c, enum gate_side side)
 {
+    if (c->pass.state != GATE_OUTSIDE && c->pass.side != side)
+        leave(c); /* it has waited for what nobody wants any more */
     c->pass.granted = granted;
     c->pass.ctx = c;
     c->in_use = gate_enter(c->host->gates, &c->pass, pool_key_database(c->key), side);
@@ -189,6 +191,17 @@ is_read(const struct unit *u)
     }
 }
 
+static enum copies_turn
+refuse(struct session *s, const struct unit *u, const char *what, const char *hint)
+{
+    struct err err;
+
+    err_set(&err, "0A000", "%s cannot be run on all nodes (snapshot_isolation)", what);
+    err_hint(&err, "%s", hint);
+    client_refuse_unit(s, u, &err);
+    return COPIES_ANSWERED;
+}
+
 /* ---- on one node ------------------------------------------------------------------------------
  */
 
@@ -201,7 +214,7 @@ waits_at_gate(struct session *s)
 
 /* In front of the unit, in the same write. */
 static enum copies_turn
-take_solo(struct session_copies *c, struct server *server)
+take_solo(struct session_copies *c, struct server *server, const struct unit *u)
 {
     struct session *s = c->s;
     struct buf sql = BUF_EMPTY;
@@ -219,10 +232,11 @@ take_solo(struct session_copies *c, struct server *server)
         buf_add(&sql, s->tx.begin, s->tx.begin_len);
     buf_add_str(&sql, "\n; SET TRANSACTION ISOLATION LEVEL ");
     buf_add_str(&sql, level_at(c, server));
-    buf_add_str(&sql, ", READ ONLY; SELECT 1");
+    buf_add_str(&sql, own && u->may_write ? "; SELECT 1" : ", READ ONLY; SELECT 1");
     server->watched |= SERVER_SHOWS_ENDS;
     server_run(server, (const char *)sql.data, sql.len, CYCLE_BEGIN | CYCLE_SNAPSHOT);
     buf_free(&sql);
+    c->epoch = lookup_scope(s)->epoch;
     c->solo = server;
     c->solo_own = own;
     c->has_snapshot = true;
@@ -367,6 +381,8 @@ take_on_all(struct session_copies *c, struct server *server, const struct unit *
     struct err err;
     int rc;
 
+    if (s->tx_status != 'I' && c->begin.len == 0)
+        return refuse(s, u, "a transaction whose BEGIN is not known", "Send BEGIN by itself.");
     main = link_main(c, u, &turn);
     if (main == NULL)
         return turn;
@@ -392,6 +408,8 @@ take_on_all(struct session_copies *c, struct server *server, const struct unit *
         run_snapshot(c, server, false);
     list_for_each (it, &c->copies) {
         struct copy *copy = list_entry(it, struct copy, link);
+        if (copy->server == NULL)
+            continue;
         run_snapshot(c, copy->server, copy->begun);
         copy->begun = true;
         copy->heard = c->ran;
@@ -436,10 +454,12 @@ copies_order_place(struct session *s, struct server *server, const struct unit *
         return COPIES_GOES_ON;
     if (block && needs_none(u))
         return COPIES_GOES_ON;
+    if (!block)
+        c->serial = is_serializable_by_default(s);
     if (block && s->tx.deferred && c->read_only && c->rule.way == COPIES_AS_ALWAYS)
-        return take_solo(c, server);
+        return take_solo(c, server, u);
     if (!block && c->rule.way == COPIES_AS_ALWAYS)
-        return is_read(u) ? take_solo(c, server) : COPIES_GOES_ON;
+        return is_read(u) ? take_solo(c, server, u) : COPIES_GOES_ON;
     return take_on_all(c, server, u);
 }
 
@@ -499,17 +519,6 @@ leave_reader(struct session_copies *c, const struct unit *u)
     return COPIES_GOES_ON;
 }
 
-static enum copies_turn
-refuse(struct session *s, const struct unit *u, const char *what, const char *hint)
-{
-    struct err err;
-
-    err_set(&err, "0A000", "%s cannot be run on all nodes (snapshot_isolation)", what);
-    err_hint(&err, "%s", hint);
-    client_refuse_unit(s, u, &err);
-    return COPIES_ANSWERED;
-}
-
 /* BEGIN in front of other statements of a batch: it is a unit of its own, which nobody has sent. */
 static enum copies_turn
 split(struct session *s, const uint8_t *bytes, struct unit *u)
@@ -526,21 +535,50 @@ split(struct session *s, const uint8_t *bytes, struct unit *u)
     return COPIES_ANSWERED;
 }
 
+/* No BEGIN goes to a server as the client has sent it. */
+static enum copies_turn
+look_at_begin(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    if (s->batch != NULL) {
+        place_end_batch(s, s->batch);
+        return COPIES_WAITS;
+    }
+    if (u->begins && s->tx_status == 'I' && (u->executed != 1 || !u->ends))
+        return split(s, bytes, u);
+    if (u->executed != 1)
+        return refuse(s, u, "BEGIN among other statements", "Send BEGIN by itself.");
+    return COPIES_GOES_ON;
+}
+
+/* The client does not wait for its unit any more. */
+static void
+give_up(struct session_copies *c)
+{
+    copies_order_leave(c);
+    if (!c->own_tx || c->phase != COPIES_REST)
+        return;
+    copies_undo(c);
+    copies_step_later(c);
+}
+
 enum copies_turn
 copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u)
 {
     struct session_copies *c = s->copies;
 
     if (s->cancelled || s->waited_out)
-        copies_order_leave(c);
+        give_up(c);
     if (c->phase != COPIES_REST)
         return COPIES_GOES_ON;
     if (c->solo_own && c->solo_ends)
         return waits_for_answers(s);
     if (u->chains)
         return refuse(s, u, "AND CHAIN", "End the transaction, and begin another one.");
-    if (u->begins && s->tx_status == 'I' && s->batch == NULL && (u->executed != 1 || !u->ends))
-        return split(s, bytes, u);
+    if (u->begins || u->flags & CYCLE_OPENS) {
+        enum copies_turn turn = look_at_begin(s, bytes, u);
+        if (turn != COPIES_GOES_ON)
+            return turn;
+    }
     if (c->serial && s->tx_status != 'I') {
         u->to_primary = true;
         u->reason = ROUTE_SERIALIZABLE;
@@ -595,4 +633,18 @@ copies_order_lost(struct session *s, const struct server *server)
         copies_undo(c);
         copies_step_later(c);
     }
+}
+
+/* The block was begun there, too, though nothing was asked of it yet. */
+void
+copies_order_main_lost(struct session *s, const struct server *server)
+{
+    struct session_copies *c = s->copies;
+
+    if (!s->tx.on_reader || !c->has_snapshot || c->solo != NULL || s->cur != s->reader)
+        return;
+    err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
+            server->node_id);
+    err_hint(&c->doom, "Run the transaction again.");
+    copies_fail_block(c, false);
 }

@@ -1,4 +1,5 @@
-"""backend_clustering_mode = snapshot_isolation: one snapshot on all nodes, and no commit between."""
+"""backend_clustering_mode = snapshot_isolation: one snapshot on all nodes, no commit
+between."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""snapshot_isolation: many clients transfer between accounts, and all that others read is one state.
+"""snapshot_isolation: many clients transfer between accounts; all that others read is one state.
 
 Readers read a part of the accounts from the node that their transaction reads at, and the others
 from the main node, and must see the same total each time. What reads write down ends on each node

@@ -103,8 +103,7 @@ struct cluster_nodes;
  * lowest number; -1: no node is configured. */
 int cluster_configured_main(const struct cluster_members *members);
 
-/* The members as a configuration has them. snapshot_isolation is not built: it is served like raw,
- * and refused by the configuration's check. */
+/* The members as a configuration has them. */
 void cluster_members_from_config(struct cluster_members *members, const struct config *config);
 
 /*

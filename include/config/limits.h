@@ -49,6 +49,9 @@ const struct config_limit *config_limit_find(const struct config_limits *limits,
 /* Does anything turn the query cache on, so that there must be memory for it? */
 bool config_wants_cache(const struct config *cfg);
 
+/* Does every server run every write (native_replication, snapshot_isolation)? */
+bool config_has_copies(const struct config *cfg);
+
 /* A text as the file holds it; name stands for the file in findings. Faulty lines are reported and
  * left out, and so, with a warning, are those that an earlier one leaves nothing to match. */
 struct limits_source {

@@ -59,6 +59,7 @@ struct proc {
     struct shared *shared;
     struct cache_shared *cache;         /* cache/shared.h; NULL: there is no query cache */
     struct statement_stats *statements; /* NULL: they are not counted */
+    struct gates *gates;                /* ipc/gate.h; NULL: the mode is not snapshot_isolation */
     struct inboxes *inboxes;
     struct wakes *wakes;
     const struct proc_files *files;

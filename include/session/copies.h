@@ -11,6 +11,8 @@
  * copies_hold.c   writes are held for a while
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_lost.c   the main node is lost
+ * copies_order.c  snapshot isolation: one moment for all nodes' snapshots (session/native.h)
+ * copies_deadlock.c  who waits for whom, over several nodes
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
  *
  * The main node is the session's primary. Each other node is a copy. A statement that may write
@@ -22,6 +24,7 @@
 #define SESSION_COPIES_H
 
 #include "catalog/knowledge.h"
+#include "ipc/gate.h"
 #include "session/internal.h"
 #include "session/native.h"
 #include "sql/determinism.h"
@@ -38,9 +41,11 @@ enum copies_phase {
     COPIES_ASKS,     /* the main node is asked about the unit that is next: */
     COPIES_LEARNED,  /* ... its catalog has answered */
     COPIES_ASKED,    /* ... it has told the values that the unit needs */
+    COPIES_SNAPS,    /* all nodes take their snapshots */
     COPIES_RUNS,     /* the main node runs a unit */
     COPIES_SETTLES,  /* it has; the copies are to have answered all */
     COPIES_PREPARES, /* they prepare the transaction */
+    COPIES_QUEUES,   /* they have, and snapshots are under way that must not see half of it */
     COPIES_PREPARED, /* they have: the main node is to commit */
     COPIES_COMMITS,  /* it does */
     COPIES_DOUBT,    /* it was lost with that, and is asked whether it has */
@@ -82,6 +87,8 @@ struct copies_rule {
     bool unprepared; /* its transaction cannot be prepared */
     bool several;    /* it is several statements in one Query */
     bool data;       /* COPY FROM: it may ask the client for data */
+    bool reads;      /* is or holds a read that all nodes run (replicate_select) */
+    bool defines;    /* what others read without a lock: the gate of definitions is its alone */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */
@@ -90,6 +97,7 @@ enum {
     CYCLE_XID = 2048,     /* the number of the transaction */
     CYCLE_OWN_END = 4096, /* COMMIT or ROLLBACK of ours on the main node */
     COPY_STATEMENT = 8192,
+    CYCLE_SNAPSHOT = 8192, /* of the session's own links: of one node */
     COPY_PREPARE = 16384,
     COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
 };
@@ -106,7 +114,8 @@ struct copies_look {
 /* What a unit has done on a node: the command tags of all that it executed. */
 struct copies_outcome {
     uint64_t hash;
-    bool fails;                 /* it is to fail, as it has on the main node */
+    bool fails; /* it is to fail, as it has on the main node */
+    bool any;   /* of the main node: tags do not count, as reads have one by what they see */
     char tag[COPIES_TAG_BYTES]; /* the last one */
 };
 
@@ -186,6 +195,17 @@ struct session_copies {
     bool sensible;                    /* ... and its answer has made sense so far */
     bool snapshot; /* the block may keep one snapshot for all of its statements */
     bool set_tx;   /* the same, by SET TRANSACTION */
+    /* copies_order.c */
+    struct gate_pass pass;
+    struct server *solo; /* the one node that the transaction is on; NULL: it is another one */
+    bool in_use;         /* it is inside of the gate, and not for nothing */
+    bool has_snapshot;   /* the transaction */
+    bool solo_own;       /* ... is one read, which the client has not put into a transaction, */
+    bool solo_ends;      /* ... and its COMMIT is under way */
+    bool serial;         /* it is SERIALIZABLE, at the main node */
+    bool read_only;      /* by BEGIN's word */
+    uint32_t epoch;      /* of the catalog, when it got its snapshot */
+    struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
 /* ---- copies_rules.c ---- */
@@ -306,6 +326,37 @@ void copies_gate_failed(struct session_copies *c);
 /* The client's block has ended: should no copy have heard of it, as all of it has failed on the
  * main node, what is known of it is forgotten. */
 void copies_forget_block(struct session_copies *c);
+
+/* ---- copies_order.c ---- */
+
+/* The first look at a unit. ANSWERED: as copies_look. */
+enum copies_turn copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u);
+/* All copies are prepared. May the main node commit? False: later, by copies_step. */
+bool copies_order_commits(struct session_copies *c);
+/* Snapshots are under way: have all been taken? */
+void copies_order_step(struct session_copies *c);
+/* It is not at the gate any more, whatever it was there for. */
+void copies_order_leave(struct session_copies *c);
+void copies_order_reset(struct session_copies *c); /* the transaction is over */
+/* SET TRANSACTION is about to run. */
+void copies_order_sets(struct session *s, const struct sql_statement *st);
+/* Is the snapshot older than a definition that the unit may depend on? Then with err. */
+bool copies_order_is_stale(const struct session_copies *c, struct err *err);
+/* As copies_ends and copies_cycle_end. */
+bool copies_order_ends(struct session *s, const struct server *server, uint8_t type);
+bool copies_order_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
+                            bool failed);
+void copies_order_cycle_ended(struct session *s);
+/* The main node's connection is gone, and all was undone. */
+void copies_order_main_lost(struct session *s, const struct server *server);
+/* A unit is placed on this server: as copies_place, before anything else of it. */
+enum copies_turn copies_order_place(struct session *s, struct server *server, const struct unit *u);
+
+/* ---- copies_deadlock.c ---- */
+
+/* A transaction has begun, or is under way. */
+void copies_watch_deadlocks(struct session_copies *c);
+void copies_watch_no_more(struct session_copies *c); /* c ends */
 
 /* ---- copies_end.c ---- */
 

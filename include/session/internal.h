@@ -11,8 +11,7 @@
  * secure.c   TLS with the client                    pass.c       what passes unseen
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
- * notice.c   what is told of the servers' messages
- * timed.c    how long statements take
+ * notice.c   what is told of servers' messages      timed.c      how long statements take
  * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
  * cache_write.c  what writes may touch
  * copies*.c  native replication (session/copies.h)

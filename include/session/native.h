@@ -20,8 +20,17 @@ enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
 /* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */
 bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
-/* What comes of the unit? Before it is placed. WAITS: the session is stalled. */
-enum copies_turn copies_look(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* Snapshot isolation (copies_order.c)? */
+bool copies_orders(const struct session *s);
+/* This BEGIN was answered, and no server has run it. */
+void copies_order_begins(struct session *s, const struct sql_statement *begin);
+/* One of its connections is gone. */
+void copies_order_lost(struct session *s, const struct server *server);
+/* The unit was sent. */
+void copies_behind(struct session *s, const struct unit *u);
+/* What comes of the unit? Before it is placed. WAITS: the session is stalled. ANSWERED: its bytes
+ * may be fewer than before, and the rest is another unit. */
+enum copies_turn copies_look(struct session *s, const uint8_t *bytes, struct unit *u);
 /* It is placed: the connections and values that it needs. GOES_ON: *bytes are what is to be sent
  * there; when these are others, copies_unit() is what is in them. */
 enum copies_turn copies_place(struct session *s, struct server *server, const uint8_t **bytes,

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 struct config;
+struct gate_member;
 struct knowledge;
 struct config_overrides;
 struct cluster_carried;
@@ -52,6 +53,7 @@ enum session_after_write {
 struct session_options {
     const struct config *config; /* that it comes from */
     bool load_balance;
+    bool replicates_reads; /* all nodes run them (native replication) */
     bool statement_level_balance;
     bool allow_comments; /* in front of a statement that is read from a standby */
     bool ignore_blanks;  /* the same */
@@ -126,6 +128,7 @@ struct session_host {
     struct sql_cache *sql;
     struct sql_determinism *determinism; /* NULL: this is not native replication */
     struct knowledge *knowledge;         /* with it */
+    struct gate_member *gates;           /* ipc/gate.h; NULL: it is not snapshot_isolation */
     struct tls_context *tls;             /* what clients are offered; NULL: nothing */
     struct memo *memo;                   /* what `catalog` knows */
     struct catalog *catalog;
@@ -190,6 +193,9 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* The node has missed what the others have committed: the failover process is to detach it. */
     void (*lose_copy)(void *ctx, int node_id, const char *words);
+    /* Which session, of any child, has the connection to this server process? A number; -1: none.
+     */
+    int64_t (*session_of)(void *ctx, int node_id, int backend_pid);
     /* Idle connections to this database must go, in every child. */
     void (*close_database)(void *ctx, const char *database);
     /* With `cache` and its streams (cache/streams.h): the number of the one of this database, which
@@ -247,8 +253,8 @@ void session_hosts_held_go_on(struct session_host *host);
 /* In native replication: is it in a transaction, or has it on the nodes beside the main one what a
  * node that is added would lack? */
 bool session_is_in_the_way(const struct session *s);
-/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be looked
- * at again. */
+/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be
+ * looked at again. */
 bool session_waits_in_the_way(const struct session *s);
 /* Has it such things, by a session_slot's keeps? */
 bool session_pins_copies(uint32_t keeps);

@@ -16,9 +16,9 @@ mode_of(enum config_clustering_mode mode)
     case CONFIG_MODE_LOGICAL_REPLICATION:
         return CLUSTER_MODE_LOGICAL;
     case CONFIG_MODE_NATIVE_REPLICATION:
+    case CONFIG_MODE_SNAPSHOT_ISOLATION:
         return CLUSTER_MODE_NATIVE;
     case CONFIG_MODE_RAW:
-    case CONFIG_MODE_SNAPSHOT_ISOLATION:
         return CLUSTER_MODE_RAW;
     default:
         return CLUSTER_MODE_STREAMING;

@@ -8,6 +8,7 @@
 #include "config/check.h"
 
 #include "base/str.h"
+#include "config/limits.h"
 #include "config/load.h"
 #include "config/redirect.h"
 #include "config/value.h"
@@ -84,16 +85,15 @@ check_mode(const struct check *check)
 {
     const struct config *cfg = check->cfg;
 
-    static const char built[] =
-        "streaming_replication, native_replication, logical_replication or raw";
+    static const char built[] = "streaming_replication, native_replication, snapshot_isolation, "
+                                "logical_replication or raw";
 
     if (cfg->backend_clustering_mode != CONFIG_MODE_STREAMING_REPLICATION &&
-        cfg->backend_clustering_mode != CONFIG_MODE_NATIVE_REPLICATION &&
         cfg->backend_clustering_mode != CONFIG_MODE_LOGICAL_REPLICATION &&
-        cfg->backend_clustering_mode != CONFIG_MODE_RAW)
+        cfg->backend_clustering_mode != CONFIG_MODE_RAW && !config_has_copies(cfg))
         fault(check, ID(backend_clustering_mode),
               "this \"backend_clustering_mode\" is not built yet", built);
-    if (cfg->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION && cfg->memory_cache_enabled)
+    if (config_has_copies(cfg) && cfg->memory_cache_enabled)
         fault(check, ID(memory_cache_enabled),
               "\"memory_cache_enabled\" is not built yet for native_replication", NULL);
     if (cfg->replication_mode)

@@ -49,6 +49,13 @@ config_limit_find(const struct config_limits *limits, const char *database, cons
 }
 
 bool
+config_has_copies(const struct config *cfg)
+{
+    return cfg->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION ||
+           cfg->backend_clustering_mode == CONFIG_MODE_SNAPSHOT_ISOLATION;
+}
+
+bool
 config_wants_cache(const struct config *cfg)
 {
     bool wanted = cfg->memory_cache_enabled;

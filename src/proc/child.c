@@ -17,7 +17,9 @@
 #include "cluster/nodes.h"
 #include "cluster/view.h"
 #include "config/config.h"
+#include "config/limits.h"
 #include "inspect/inspect.h"
+#include "ipc/gate.h"
 #include "ipc/statement_tally.h"
 #include "os/clock.h"
 #include "os/dns.h"
@@ -454,6 +456,8 @@ on_wake(void *ctx)
 
     child_look_at_nodes(c);
     child_look_at_holds(c);
+    if (c->host.gates != NULL)
+        gate_look(c->host.gates);
     if (unlikely(c->host.awaits_positions)) {
         child_look_at_freshness(c);
         session_hosts_positions_known(&c->host);
@@ -591,9 +595,8 @@ child_new(struct proc *p)
         .sql = sql_cache_new(SQL_CACHE_BYTES),
         .memo = shared_memo(p->shared),
         .catalog = catalog_new(shared_memo(p->shared)),
-        .determinism = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION
-                           ? sql_determinism_new()
-                           : NULL,
+        .determinism = config_has_copies(p->config) ? sql_determinism_new() : NULL,
+        .gates = p->gates != NULL ? gate_join(p->gates, p->child_no) : NULL,
         .view = &c->view,
         .cursor = &c->cursor,
         .counters = c->slot->nodes,
@@ -656,6 +659,7 @@ child_free(struct child *c)
         sql_determinism_free(c->host.determinism);
         knowledge_free(c->host.knowledge);
     }
+    gate_part(c->host.gates);
     tls_sides_free(&c->tls);
     route_rules_free(c->rules);
     free(c->freshness);

@@ -176,6 +176,25 @@ lose_copy(void *ctx, int node_id, const char *words)
     proc_send(c->proc, SLOT_FAILOVER, &msg);
 }
 
+static int64_t
+session_of(void *ctx, int node_id, int backend_pid)
+{
+    struct child *c = ctx;
+    struct shared *sh = c->proc->shared;
+
+    for (uint32_t child_no = 0; child_no < shared_layout(sh)->child_slots; child_no++) {
+        if (atomic_load(&shared_proc_of_child(sh, child_no)->pid) == 0)
+            continue;
+        for (uint32_t n = 0; n < shared_servers_per_child(sh); n++) {
+            const struct server_slot *server = shared_server(sh, child_no, n);
+            if (atomic_load(&server->used) != 0 && server->backend_pid == backend_pid &&
+                server->node_id == node_id && server->session >= 0)
+                return (int64_t)child_no << 32 | server->session;
+        }
+    }
+    return -1;
+}
+
 static uint32_t
 want_stream(void *ctx, const char *database)
 {
@@ -251,6 +270,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->refresh = refresh;
     host->close_database = close_database;
     host->lose_copy = lose_copy;
+    host->session_of = session_of;
     host->want_stream = want_stream;
     host->show = show;
     child_fill_holds(c, host);

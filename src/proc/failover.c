@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/limits.h"
 #include "os/clock.h"
 
 #include <stdio.h>
@@ -506,7 +507,7 @@ failover_main(struct proc *p)
         exit(1);
     }
     failover_watch_init(f);
-    f->copies = p->config->backend_clustering_mode == CONFIG_MODE_NATIVE_REPLICATION;
+    f->copies = config_has_copies(p->config);
     resume(f);
     if (f->copies) {
         failover_settle_begin(f);

@@ -7,6 +7,9 @@
  * again later. Doing so is right whether its session lives or not. When the main node is detached,
  * what is prepared is committed, but only once the child is gone that might have decided otherwise.
  *
+ * With snapshot_isolation no snapshot is taken in a database where a commit may be half done, until
+ * a round has found that nothing of it is left; so it is at the start, and when a child has died.
+ *
  * One question at a time over one connection, node by node; again at once when a child has ended,
  * and seldom else. Invariant: nothing is done to a transaction whose name is not ours.
  * Source: PostgreSQL's manual, "PREPARE TRANSACTION" and view "pg_prepared_xacts".
@@ -19,6 +22,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "ipc/gate.h"
 #include "ipc/shared.h"
 #include "os/ask.h"
 #include "os/clock.h"
@@ -59,6 +63,9 @@ struct settler {
     uint32_t ticks;    /* since the last round */
     uint64_t children; /* who they were then */
     bool busy;
+    uint64_t owed; /* by the gates, when the round began (ipc/gate.h) */
+    bool warned;   /* the log, that it could not be found out */
+    bool clean;    /* all nodes were listed, and nothing is left of anybody who is dead */
     char sql[GID_BYTES + 32]; /* what is asked now */
     struct item items[ITEMS_MAX];
 };
@@ -128,6 +135,18 @@ parse_gid(const char *gid, struct item *item)
     return true;
 }
 
+static bool
+is_a_child(const struct settler *t, int64_t pid)
+{
+    struct shared *shared = t->f->proc->shared;
+
+    for (uint32_t n = 0; n < shared_layout(shared)->child_slots; n++) {
+        if (atomic_load(&shared_proc_of_child(shared, n)->pid) == pid)
+            return pid > 0;
+    }
+    return false;
+}
+
 static void
 take_list(struct settler *t, const struct ask_rows *rows)
 {
@@ -138,8 +157,10 @@ take_list(struct settler *t, const struct ask_rows *rows)
             strlen(ask_value(rows, n, 1)) >= sizeof(item->database))
             continue;
         str_copy(item->database, sizeof(item->database), ask_value(rows, n, 1));
+        t->clean &= is_a_child(t, item->pid);
         t->count++;
     }
+    t->clean &= t->count < ITEMS_MAX;
 }
 
 static void
@@ -220,6 +241,10 @@ step(void *ctx)
     }
     t->busy = false;
     ask_close(t->ask);
+    if (!t->clean || t->owed == 0)
+        return;
+    gates_settled(t->f->proc->gates, t->owed);
+    t->warned = false;
 }
 
 static void
@@ -252,6 +277,10 @@ failed(void *ctx, const struct err *err, bool asked)
     if (!asked)
         return;
     log_debug("prepared transactions: %s", err->message);
+    if (t->owed != 0 && !t->warned)
+        log_warning("statements wait until all nodes have told what is prepared: %s", err->message);
+    t->warned |= t->owed != 0;
+    t->clean = false;
     if (t->task == TASK_LIST)
         t->node++;
     else
@@ -284,7 +313,8 @@ tick(void *ctx)
 {
     struct settler *t = ctx;
     uint64_t children = who_are_children(t);
-    bool left = t->count > 0; /* by the round before */
+    uint64_t owed = t->f->proc->gates != NULL ? gates_owe(t->f->proc->gates) : 0;
+    bool left = t->count > 0 || owed != 0; /* by the round before */
 
     io_timer_start(t->f->proc->io, &t->timer, TICK_MS, tick, t);
     t->ticks++;
@@ -292,6 +322,8 @@ tick(void *ctx)
         return;
     t->children = children;
     t->ticks = t->node = t->next = t->count = 0;
+    t->owed = owed;
+    t->clean = true;
     t->task = TASK_LIST;
     t->busy = true;
     step_soon(t);

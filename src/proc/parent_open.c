@@ -11,6 +11,7 @@
 #include "cluster/nodes.h"
 #include "cluster/pgpools.h"
 #include "cluster/view.h"
+#include "ipc/gate.h"
 #include "ipc/statement_stats.h"
 #include "os/channel.h"
 #include "os/file.h"
@@ -341,6 +342,21 @@ open_statements(struct parent *pa, struct err *err)
     return count > 0 ? statement_stats_new((uint32_t)count, &pa->base.statements, err) : 0;
 }
 
+/* Two generations of processes would not see each other's commits. */
+static int
+open_gates(struct parent *pa, struct err *err)
+{
+    if (pa->config->backend_clustering_mode != CONFIG_MODE_SNAPSHOT_ISOLATION)
+        return 0;
+    if (pa->from != NULL) {
+        err_set(err, "0A000", "with snapshot_isolation a running pgpool cannot be taken over");
+        err_hint(err, "Stop it, and start this one.");
+        return -1;
+    }
+    return gates_new(shared_layout(pa->base.shared)->child_slots, pa->base.wakes, pa->first_child,
+                     &pa->base.gates, err);
+}
+
 static void
 raise_limits(const struct parent *pa)
 {
@@ -428,7 +444,7 @@ parent_open(struct parent *pa, struct err *err)
     raise_limits(pa);
     if (seed(pa, err) != 0 || take_pidfile(pa, err) != 0 || open_sockets(pa, err) != 0 ||
         open_shared(pa, err) != 0 || open_cache(pa, err) != 0 || open_statements(pa, err) != 0 ||
-        open_log_pipe(pa, err) != 0)
+        open_gates(pa, err) != 0 || open_log_pipe(pa, err) != 0)
         return -1;
     return pipe_new(pa->life, err);
 }
@@ -462,6 +478,7 @@ parent_close(struct parent *pa)
     wakes_free(pa->base.wakes);
     cache_shared_free(pa->base.cache);
     statement_stats_free(pa->base.statements);
+    gates_free(pa->base.gates);
     shared_free(pa->base.shared);
     free(pa->processes);
     for (int end = 0; end < 2; end++) {

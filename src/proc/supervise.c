@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "cache/shared.h"
+#include "ipc/gate.h"
 #include "ipc/statement_stats.h"
 #include "os/channel.h"
 #include "os/clock.h"
@@ -409,6 +410,8 @@ bury(struct parent *pa, uint32_t slot, int status)
         statement_stats_bury(pa->base.statements, slot);
     if (slot >= pa->first_child)
         shared_clear_child(pa->base.shared, slot - pa->first_child);
+    if (slot >= pa->first_child && pa->base.gates != NULL)
+        gates_bury(pa->base.gates, slot - pa->first_child);
     atomic_store(&shown->retiring, 0);
     atomic_store(&shown->pid, 0);
     pa->processes[slot] = (struct process){0};

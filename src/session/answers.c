@@ -56,6 +56,8 @@ forget_link(struct session *s, struct server *server)
     if (s->cache != NULL)
         cache_link_gone(s, server);
     statements_link_gone(s, server);
+    if (copies_orders(s))
+        copies_order_lost(s, server);
     if (s->copies != NULL && s->primary == server)
         copies_main_lost(s, server);
     if (s->cur == server)

@@ -495,8 +495,8 @@ in_the_middle(const struct session *s)
            (s->cur != NULL && (s->cur->pending.skip_till_sync || s->cur->pending.copy_in));
 }
 
-/* Must it wait until all is answered? Which names there are, and how texts are read, is known then.
- * An open batch is not waited for: its answers may come only with its Sync. */
+/* Must it wait until all is answered, so that names are known? Not for an open batch: that may
+ * answer only to its Sync. */
 static bool
 waits_for_answers(const struct session *s, const struct unit *u)
 {
@@ -531,6 +531,8 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     if (o->server->pending.forwards == 0 && s->batch != o->server)
         s->sent_ns = io_now_ns(s->host->io);
     send_unit(s, o, u);
+    if (unlikely(s->copies != NULL))
+        copies_behind(s, u);
     if (unlikely(s->host->cache != NULL))
         cache_sent(s);
     if (unlikely(s->host->question.count > 0))
@@ -668,17 +670,10 @@ check_full(struct session *s)
     if (s->state != CLIENT_READY || s->stall != STALL_NONE)
         return;
     /* what we answer ourselves waits for the client as what servers answer does */
-    if (io_is_full(s->client) || (s->copies != NULL && copies_data_is_full(s)))
+    if (io_is_full(s->client) || (s->copies != NULL && copies_data_is_full(s)) ||
+        (s->cur != NULL && s->cur->state == SERVER_LENT &&
+         (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending))))
         s->stall = STALL_FULL;
-    else if (s->cur != NULL && s->cur->state == SERVER_LENT &&
-             (io_is_full(s->cur->stream) || pending_is_full(&s->cur->pending)))
-        s->stall = STALL_FULL;
-}
-
-static bool
-owes_answers(const struct session *s)
-{
-    return s->cur != NULL && s->cur->pending.forwards > 0;
 }
 
 /* What cannot be understood, or goodbye, counts when all in front of it was answered. Returns
@@ -687,7 +682,7 @@ static bool
 comes_to_its_end(struct session *s)
 {
     /* a COPY would be waited for in vain */
-    if (!owes_answers(s) || s->cur->pending.copy_in)
+    if (s->cur == NULL || s->cur->pending.forwards == 0 || s->cur->pending.copy_in)
         return true;
     if (s->batch == s->cur) {
         /* nobody will ask for the answers any more */

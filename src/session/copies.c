@@ -262,8 +262,9 @@ copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
     const struct session_copies *c = s->copies;
     size_t len = 0;
 
-    if (c->phase == COPIES_REST && !c->doomed && s->tx_status == 'I' && s->batch == NULL &&
-        u->type != 'Q' && u->begins && u->executed > 1 && u->may_write && !is_owed(s) &&
+    if (!copies_orders(s) && s->host->writes == SESSION_WRITES_GO && c->phase == COPIES_REST &&
+        !c->doomed && s->tx_status == 'I' && s->batch == NULL && u->type != 'Q' && u->begins &&
+        u->executed > 1 && u->may_write && !is_owed(s) &&
         !(s->cur != NULL && s->cur->pending.skip_till_sync) && !s->cancelled && !s->waited_out)
         len = tx_begins_alone(s, bytes, u);
     if (len > 0)
@@ -271,8 +272,8 @@ copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
     return len > 0;
 }
 
-enum copies_turn
-copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
+static enum copies_turn
+look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct copies_rule rule;
@@ -296,6 +297,8 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
         return is_owed(s) && !s->cur->pending.skip_till_sync ? waits(s) : COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
+    if (c->own_tx && rule.way == COPIES_AS_ALWAYS) /* it has been begun for it */
+        rule.way = COPIES_ALL;
     turn = copies_hold(c, u, rule.way);
     if (turn != COPIES_GOES_ON)
         return turn;
@@ -320,6 +323,21 @@ copies_look(struct session *s, const uint8_t *bytes, const struct unit *u)
     return rule.way == COPIES_DISCARD ? begin_discard(c) : COPIES_GOES_ON;
 }
 
+enum copies_turn
+copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
+{
+    struct session_copies *c = s->copies;
+    enum copies_turn turn = COPIES_GOES_ON;
+
+    if (copies_orders(s)) {
+        if (c->phase == COPIES_REST) /* BEGIN may be answered there */
+            turn = copies_hold(c, u, COPIES_AS_ALWAYS);
+        if (turn == COPIES_GOES_ON)
+            turn = copies_order_look(s, bytes, u);
+    }
+    return turn == COPIES_GOES_ON ? look(s, bytes, u) : turn;
+}
+
 /* ---- when it is placed ------------------------------------------------------------------------
  */
 
@@ -330,6 +348,7 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     struct session *s = c->s;
 
     c->main_id = server->node_id;
+    copies_watch_deadlocks(c);
     server->watched |= SERVER_SHOWS_ENDS;
     if (s->tx_status != 'I') {
         tx_open(s, server, u);
@@ -449,6 +468,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     struct err err;
     int rc;
 
+    if (copies_order_is_stale(c, &err))
+        return refuse(c, u, &err);
     if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
         return waits(s);
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
@@ -479,6 +500,11 @@ copies_place(struct session *s, struct server *server, const uint8_t **bytes, co
     struct session_copies *c = s->copies;
     struct err err;
 
+    if (copies_orders(s)) {
+        enum copies_turn turn = copies_order_place(s, server, u);
+        if (turn != COPIES_GOES_ON)
+            return turn;
+    }
     if (c->rule.way != COPIES_ALL && c->rule.way != COPIES_ALONE)
         return COPIES_GOES_ON;
     if (server != s->primary) {
@@ -524,7 +550,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         return;
     server->watched |= SERVER_SHOWS_ENDS;
     c->main_id = server->node_id;
-    c->outcome = (struct copies_outcome){.hash = 0};
+    c->outcome = (struct copies_outcome){.any = c->rule.reads};
     c->query = u->type == 'Q';
     c->phase = c->rule.way == COPIES_COMMIT ? COPIES_COMMITS : COPIES_RUNS;
     c->holds = c->rule.way == COPIES_COMMIT || c->rule.way == COPIES_ALONE;
@@ -533,7 +559,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
         c->holds = c->own_tx;
         c->unprepared |=
             c->rule.unprepared || (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
-        if (!c->rule.writes)
+        if (!c->rule.writes && !c->rule.reads)
             copies_gate_doubt(c);
     }
     if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
@@ -566,6 +592,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
 
+    if (c != NULL && copies_order_ends(s, server, type))
+        return true;
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
     if (type == 'E' && head->skip && head->flags & (CYCLE_VALUES | CYCLE_XID) && !c->doomed) {
@@ -694,6 +722,8 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
 {
     struct session_copies *c = s->copies;
 
+    if (copies_order_cycle_end(s, server, e, failed))
+        return true;
     if (server != s->primary)
         return false;
     if (e->skip)
@@ -726,6 +756,8 @@ copies_cycle_ended(struct session *s)
     if (c == NULL || s->state != CLIENT_READY)
         return;
     copies_step(c);
+    if (copies_orders(s))
+        copies_order_cycle_ended(s);
 }
 
 void

@@ -168,6 +168,8 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->rule.writes |= r->writes;
     m->rule.data |= r->data;
     m->rule.unprepared |= r->unprepared;
+    m->rule.defines |= r->defines;
+    m->rule.reads |= r->reads;
 }
 
 static struct copies_rule
@@ -244,6 +246,8 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
         r = rule_of_bound(s, &b, block, &st, err);
         if (r.way == COPIES_REFUSED)
             return r;
+        if (r.reads && (!u->ends || !b.whole))
+            r = (struct copies_rule){.way = COPIES_AS_ALWAYS};
         if (st.kind == SQL_BEGIN && !block) {
             take_begin(c, &b);
             c->begins = block = true;

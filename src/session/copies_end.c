@@ -185,6 +185,7 @@ copies_undo(struct session_copies *c)
 {
     struct server *main = main_of(c);
 
+    copies_order_leave(c);
     if (main != NULL && main->state == SERVER_LENT && (main->tx_status != 'I' || c->main_begun)) {
         server_run(main, "ROLLBACK", 8, CYCLE_OWN_END);
         c->undoing++;
@@ -199,14 +200,20 @@ copies_committed(struct session_copies *c, bool done)
     copies_step(c);
 }
 
+/* With snapshot isolation nobody may wait for a lock in COMMIT: deferred constraints are checked in
+ * front of it. */
 static void
 prepare(struct session_copies *c)
 {
-    if (c->unprepared || c->xid[0] == '\0' || !copies_can_prepare(c)) {
-        c->phase = COPIES_PREPARED;
-        return;
-    }
+    static const char now[] = "SET CONSTRAINTS ALL IMMEDIATE";
+
     c->phase = COPIES_PREPARES;
+    if (c->xid[0] == '\0')
+        return;
+    if (c->host->gates != NULL && c->s != NULL)
+        server_run(c->s->primary, now, sizeof(now) - 1, CYCLE_XID);
+    if (c->unprepared || !copies_can_prepare(c))
+        return;
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         if (!copy->begun)
@@ -219,11 +226,13 @@ prepare(struct session_copies *c)
 static bool
 all_prepared(const struct session_copies *c)
 {
+    const struct server *main = main_of(c);
+
     list_for_each (it, &c->copies) {
-        if (copy_at(it)->begun && !copy_at(it)->prepared)
+        if (copy_at(it)->asked && !copy_at(it)->prepared)
             return false;
     }
-    return true;
+    return c->host->gates == NULL || main == NULL || main->pending.count == 0;
 }
 
 /* The point of commit. The client's own COMMIT comes to it by being looked at again. */
@@ -287,6 +296,10 @@ copies_step(struct session_copies *c)
 {
     if (c->dead)
         return;
+    if (c->phase == COPIES_SNAPS) {
+        copies_order_step(c);
+        return;
+    }
     if (c->doomed && c->phase == COPIES_REST)
         doom_block(c);
     else if (c->doomed && c->phase >= COPIES_SETTLES && c->phase <= COPIES_PREPARED)
@@ -301,7 +314,7 @@ copies_step(struct session_copies *c)
             prepare(c);
     }
     if (c->phase == COPIES_PREPARES && all_prepared(c))
-        c->phase = COPIES_PREPARED;
+        c->phase = copies_order_commits(c) ? COPIES_PREPARED : COPIES_QUEUES;
     if (c->phase == COPIES_PREPARED)
         commit_main(c);
     else if (c->phase == COPIES_DOUBT)
@@ -326,6 +339,7 @@ copies_reset(struct session_copies *c)
     c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
     c->ran = 0;
+    copies_order_reset(c);
     c->gate = c->gate_due = GATE_NONE;
     c->xid[0] = '\0';
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
@@ -354,6 +368,7 @@ copies_free(struct session_copies *c)
     copies_unlink_all(c);
     pool_wait_no_more(c->host->pool, &c->waiter);
     copies_reset(c);
+    copies_watch_no_more(c);
     copies_forget(c);
     if (c->s == NULL)
         list_remove(&c->link);
@@ -542,7 +557,7 @@ copies_orphan(struct session_copies *c)
     c->owes = false;
     c->undoing = 0;
     list_append(&c->host->orphans, &c->link);
-    if (c->phase == COPIES_PREPARES || c->phase == COPIES_PREPARED)
+    if (c->phase >= COPIES_PREPARES && c->phase <= COPIES_PREPARED)
         copies_undo(c);
     copies_step(c);
 }

@@ -14,6 +14,9 @@
  * for those of them that have not come there yet; and whoever comes behind it on the main node
  * waits for it on the copy. A circle is the main node's to find, as of all locks (40P01).
  *
+ * With snapshot isolation all statements see the same rows anyway. There the gate is for what is
+ * read without a snapshot and without a lock, as functions are: who defines something has it alone.
+ *
  * Invariants: no statement that is not by key is sent to a node on which the transaction does not
  * hold the gate alone; no transaction that has written commits without it. A lock that was taken
  * behind a savepoint ends with ROLLBACK TO, so behind any of these it counts as not held, and is
@@ -36,10 +39,16 @@ static const char alone[] =
     "1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.current_setting('transaction_isolation') "
     "OPERATOR(pg_catalog.=) 'read committed' THEN 1 ELSE 0 END";
 
+/* ... but for those that all nodes take at one moment (copies_order.c). */
+static const char alone_any[] =
+    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" LOCK_NUMBERS ")";
+
 static const char *
-sql_of(enum copies_gate gate)
+sql_of(const struct session_copies *c, enum copies_gate gate)
 {
-    return gate == GATE_ALONE ? alone : shared;
+    if (gate != GATE_ALONE)
+        return shared;
+    return c->host->gates != NULL ? alone_any : alone;
 }
 
 enum copies_gate
@@ -47,13 +56,15 @@ copies_gate_of(const struct session_copies *c, const struct sql_determined *d)
 {
     if (c->rule.way != COPIES_ALL || !c->rule.writes)
         return GATE_NONE;
+    if (c->host->gates != NULL)
+        return c->rule.defines ? GATE_ALONE : GATE_SHARED;
     return c->rule.judged && !d->by_key ? GATE_ALONE : GATE_SHARED;
 }
 
 void
 copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags)
 {
-    const char *sql = sql_of(gate);
+    const char *sql = sql_of(c, gate);
 
     c->gate = c->gate_due = (uint8_t)gate;
     server_ask(c->s->primary, sql, strlen(sql), CYCLE_XID | flags);
@@ -65,7 +76,7 @@ copies_gate_follow(struct copy *copy)
     enum copies_gate gate = copy->all->gate_due;
 
     if (gate != GATE_NONE)
-        copies_run(copy, sql_of(gate), strlen(sql_of(gate)), 0);
+        copies_run(copy, sql_of(copy->all, gate), strlen(sql_of(copy->all, gate)), 0);
 }
 
 void

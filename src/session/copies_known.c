@@ -23,7 +23,11 @@ sees_its_own(const struct session_copies *c)
 {
     const struct session *s = c->s;
 
-    return s->defines || s->tx_local_path || s->serializable || s->pinned || c->set_tx ||
+    if (s->defines || s->tx_local_path || s->pinned)
+        return true;
+    if (copies_orders(s)) /* who has an old snapshot is stopped (copies_order_is_stale) */
+        return false;
+    return s->serializable || c->set_tx ||
            (s->tx_status != 'I' &&
             (c->snapshot || !s->host->view->nodes[c->main_id].read_committed));
 }

@@ -67,4 +67,5 @@ copies_main_lost(struct session *s, const struct server *server)
     s->primary = NULL;
     copies_undo(c);
     copies_step_later(c);
+    copies_order_main_lost(s, server);
 }

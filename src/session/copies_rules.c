@@ -175,8 +175,11 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     case SQL_RESET_ALL:
         *r = rule_of_set(look, err);
         return true;
-    case SQL_SET_LOCAL:
     case SQL_SET_TX:
+        copies_order_sets(look->s, look->st);
+        *r = in_block(look->block);
+        return true;
+    case SQL_SET_LOCAL:
     case SQL_SAVEPOINT:
     case SQL_LOCK:
         *r = in_block(look->block);
@@ -199,6 +202,23 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     }
 }
 
+/* What it does to rows, locks of rows and tables order. */
+static bool
+is_dml(enum sql_kind kind)
+{
+    return kind == SQL_SELECT || kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE ||
+           kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_COPY_FROM || kind == SQL_EXPLAIN;
+}
+
+static struct copies_rule
+rule_of_read(const struct copies_look *look)
+{
+    if (!session_options(look->s)->replicates_reads || look->st->kind != SQL_SELECT ||
+        look->may_write)
+        return as_always;
+    return (struct copies_rule){.way = COPIES_ALL, .reads = true};
+}
+
 struct copies_rule
 copies_rule_of(const struct copies_look *look, struct err *err)
 {
@@ -211,7 +231,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
     case SQL_SELECT:
     case SQL_EXPLAIN:
         if (!look->may_write || only_locks(st))
-            return as_always;
+            return rule_of_read(look);
         break;
     case SQL_COPY_TO:
         if (!st->may_write)
@@ -237,6 +257,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
     r.data = st->kind == SQL_COPY_FROM;
+    r.defines = !is_dml(st->kind);
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)
         r.judged = false;
     return r;

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/limits.h"
 #include "config/overrides.h"
 
 #include <inttypes.h>
@@ -100,9 +101,12 @@ session_options_from_config(const struct config *cfg, const struct route_rules *
 {
     struct config_session values;
 
+    bool replicates = config_has_copies(cfg) && cfg->replicate_select;
+
     *options_r = (struct session_options){
         .config = cfg,
-        .load_balance = cfg->load_balance_mode,
+        .load_balance = cfg->load_balance_mode && !replicates,
+        .replicates_reads = replicates,
         .pool_mode = (uint8_t)cfg->pool_mode,
         .failover_wait_ms = cfg->failover_wait_ms,
         .max_prepared = (uint32_t)cfg->max_prepared_statements,

@@ -269,12 +269,39 @@ rolls_back(struct session *s, const uint8_t *bytes, const struct unit *u)
     return true;
 }
 
+/* Its first statement is kept, to be run in front of the next one. */
+static bool
+defer(struct session *s, const uint8_t *bytes, const struct unit *u, bool movable)
+{
+    struct wire_view text;
+
+    if (!text_of(s, bytes, u, &text))
+        return false;
+    keep_begin(s, text.data, text.len, movable);
+    s->tx.deferred = true;
+    if (copies_orders(s))
+        copies_order_begins(s, &u->begin);
+    return true;
+}
+
+/* Where it may run is known when it has a statement. */
+static bool
+may_defer(struct session *s, const struct unit *u, bool *movable_r)
+{
+    int node_id;
+
+    *movable_r = false;
+    if (copies_orders(s))
+        return true;
+    node_id = reader_for(s, NULL);
+    return node_id >= 0 && may_read_there(s, &u->begin, node_id, movable_r);
+}
+
 bool
 tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
     struct wire_view text;
     bool movable;
-    int node_id;
 
     if (u->executed != 1 || !u->ends || s->batch != NULL || u->pass_left > 0 || u->chains)
         return false;
@@ -284,14 +311,10 @@ tx_answers(struct session *s, const uint8_t *bytes, const struct unit *u)
         return true;
     if (!u->begins || s->tx_status != 'I')
         return false;
-    node_id = reader_for(s, NULL);
-    if (node_id < 0 || !may_read_there(s, &u->begin, node_id, &movable) ||
-        !text_of(s, bytes, u, &text) ||
+    if (!may_defer(s, u, &movable) || !text_of(s, bytes, u, &text) ||
         !tx_answer(s, bytes, u, begin_tag(&u->begin, text.data), 'T'))
         return false;
-    keep_begin(s, text.data, text.len, movable);
-    s->tx.deferred = true;
-    return true;
+    return defer(s, bytes, u, movable);
 }
 
 /* The messages of the batch up to the first Execute: those of one statement and nothing else, with
@@ -325,16 +348,16 @@ tx_begins_alone(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct unit first = *u;
     struct buf b = BUF_EMPTY;
     struct wire_view text;
-    bool done = u->begins && u->begin.isolation <= SQL_ISOLATION_READ_COMMITTED &&
+    bool done = u->begins &&
+                (copies_orders(s) || u->begin.isolation <= SQL_ISOLATION_READ_COMMITTED) &&
                 text_of(s, bytes, u, &text);
 
-    done = done && build_first(s, bytes, &first, begin_tag(&u->begin, text.data), &b);
+    done = done && build_first(s, bytes, &first, begin_tag(&u->begin, text.data), &b) &&
+           defer(s, bytes, &first, !copies_orders(s));
     if (done) {
         s->tx_status = 'T';
         remember_parsed(s, bytes, &first);
         session_send(s, &b);
-        keep_begin(s, text.data, text.len, true);
-        s->tx.deferred = true;
     }
     buf_free(&b);
     return done ? first.bytes : 0;

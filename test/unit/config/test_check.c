@@ -12,8 +12,10 @@ clustering_modes(void **state)
           "native_replication");
     refused("backend_clustering_mode = native_replication\nmemory_cache_enabled = on",
             "\"memory_cache_enabled\" is not built yet for native_replication");
-    refused("\nbackend_clustering_mode = snapshot_isolation",
-            "test.conf:2: this \"backend_clustering_mode\" is not built yet");
+    shows("backend_clustering_mode = snapshot_isolation", "backend_clustering_mode",
+          "snapshot_isolation");
+    refused("backend_clustering_mode = snapshot_isolation\nmemory_cache_enabled = on",
+            "\"memory_cache_enabled\" is not built yet for native_replication");
     shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
           "logical_replication");
     refused("backend_clustering_mode = 'slony'", "logical_replication or raw");
@@ -170,11 +172,11 @@ static void
 options_without_effect(void **state)
 {
     struct loaded l =
-        load(NODE "replicate_select = on\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
+        load(NODE "lobj_lock_table = t\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
 
     (void)state;
     assert_int_equal(l.report.count, 1);
-    assert_found(&l, CONFIG_NOTE, "without effect: replicate_select, health_check_test");
+    assert_found(&l, CONFIG_NOTE, "without effect: lobj_lock_table, health_check_test");
     assert_null(find(&l, "insert_lock"));
     loaded_fini(&l);
 }

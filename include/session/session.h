@@ -247,8 +247,8 @@ void session_hosts_held_go_on(struct session_host *host);
 /* In native replication: is it in a transaction, or has it on the nodes beside the main one what a
  * node that is added would lack? */
 bool session_is_in_the_way(const struct session *s);
-/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be looked
- * at again. */
+/* ... and waits itself, as that was not known when it was put on hold? Those on hold are to be
+ * looked at again. */
 bool session_waits_in_the_way(const struct session *s);
 /* Has it such things, by a session_slot's keeps? */
 bool session_pins_copies(uint32_t keeps);

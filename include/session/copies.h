@@ -9,6 +9,7 @@
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_hold.c   writes are held for a while
+ * copies_mismatch.c  copies that do something else are detached
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_lost.c   the main node is lost
  * copies_order.c  snapshot isolation: one moment for all nodes' snapshots (session/native.h)
@@ -124,14 +125,16 @@ struct copy {
     struct session_copies *all;
     struct server *server; /* NULL: none */
     int16_t node_id;
-    bool begun;     /* a transaction is open there, prepared or not */
-    bool asked;     /* PREPARE TRANSACTION was sent */
-    bool prepared;  /* ... and is done */
-    bool ends;      /* the end of the transaction was sent over this connection */
-    bool leaves;    /* it has missed something: the failover process is to detach it */
-    bool reads;     /* it has been sent COPY, and not the end of the data */
-    bool early;     /* ... and has failed before the main node has ended */
-    uint32_t heard; /* units that it has answered */
+    bool begun;         /* a transaction is open there, prepared or not */
+    bool asked;         /* PREPARE TRANSACTION was sent */
+    bool prepared;      /* ... and is done */
+    bool ends;          /* the end of the transaction was sent over this connection */
+    bool deviates;      /* it has done something else, and is to be detached before COMMIT: */
+    uint64_t deviation; /* what */
+    bool leaves;        /* it has missed something: the failover process is to detach it */
+    bool reads;         /* it has been sent COPY, and not the end of the data */
+    bool early;         /* ... and has failed before the main node has ended */
+    uint32_t heard;     /* units that it has answered */
     struct copies_outcome outcome; /* of what it runs now */
     struct err err;                /* the same */
 };
@@ -305,6 +308,14 @@ void copies_data_main_lost(struct session_copies *c);
 
 /* Must the unit wait, as writes are held? As copies_look has it. */
 enum copies_turn copies_hold(struct session_copies *c, const struct unit *u, uint8_t way);
+
+/* ---- copies_mismatch.c ---- */
+
+/* It has done something else than the main node. True: that is noted, and not told to the client;
+ * copies_leave_out does what there is to do. */
+bool copies_deviates(struct copy *copy, bool failed, const struct copies_outcome *wanted);
+/* All have answered: may the transaction commit on those that are left? False: later. */
+bool copies_leave_out(struct session_copies *c);
 
 /* ---- copies_gate.c ---- */
 

@@ -420,8 +420,7 @@ bool hold_suspects(struct session *s, int node_id, const struct err *err);
 /* Native replication: a node that must be written to takes no connection. True when the session
  * waits on hold until it does, or does not belong to the others any more. */
 bool hold_for_copy(struct session *s);
-/* The same: writes are held. The session is stalled. */
-void hold_writes(struct session *s);
+void hold_writes(struct session *s); /* the same: they are held; the session is stalled */
 /* The unit has waited in vain, or for too long for its client: answers it. */
 void hold_give_up(struct session *s, const struct unit *u);
 /* It has taken one. */

@@ -142,6 +142,8 @@ copies_miss(struct copy *copy, const struct err *err)
     bool alone = c->rule.way == COPIES_ALONE && c->phase == COPIES_SETTLES;
     bool plain = c->phase == COPIES_FINISHES && c->commits && !copy->asked;
 
+    if (copy->deviates)
+        return;
     switch (c->phase) {
     case COPIES_COMMITS:
     case COPIES_DOUBT:
@@ -310,7 +312,7 @@ copies_step(struct session_copies *c)
     if (c->phase == COPIES_SETTLES && copies_are_quiet(c)) {
         if (c->rule.way == COPIES_ALONE)
             end_all(c, COPIES_FINISHES, true);
-        else
+        else if (copies_leave_out(c))
             prepare(c);
     }
     if (c->phase == COPIES_PREPARES && all_prepared(c))
@@ -330,6 +332,7 @@ copies_reset(struct session_copies *c)
         struct copy *copy = copy_at(it);
         copy->begun = copy->asked = copy->prepared = copy->ends = copy->leaves = false;
         copy->reads = copy->early = false;
+        copy->deviates = false;
         copy->heard = 0;
     }
     if (c->s != NULL && c->s->primary != NULL)

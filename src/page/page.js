@@ -8,6 +8,7 @@
 const NOW_MS = 500;       // between two looks at what is so,
 const SLOW_MS = 5000;     // at history, waiters and sessions, and while nobody looks at the page
 const TIMEOUT_MS = 5000;  // of a request
+const STATEMENTS = 20;    // that are shown
 const TOKEN = "pgpool-token";
 const THEME = "pgpool-theme";
 const $ = id => document.getElementById(id);
@@ -379,24 +380,29 @@ const pins = new Table($("pins"), {
     {title: "Why", style: "long", fill: plain("keeps")},
   ]});
 
-// The columns are those of the view, whichever it has.
-let statements = null;
+const time = name => (cell, row) => text(cell, duration(Number(row[name])));
+
+// In the order of the view: those first that have taken the most time in all.
+const statements = new Table($("statements"), {
+  label: "Statements", none: "no statement was counted",
+  columns: [
+    {title: "Statement", style: "long statement", fill: (cell, row) =>
+      two(cell, row.statement, `${row.username} on ${row.database}`)},
+    {title: "Calls", fill: (cell, row) =>
+      two(cell, row.calls, row.errors === "0" ? "" : `${row.errors} failed`)},
+    {title: "Rows", fill: plain("rows")},
+    {title: "Total", fill: time("total_ms")},
+    {title: "Mean", fill: time("mean_ms")},
+    {title: "50 %", fill: time("p50_ms")},
+    {title: "99 %", fill: time("p99_ms")},
+    {title: "Longest", fill: time("max_ms")},
+    {title: "Where", fill: (cell, row) => two(cell, row.nodes || "–", row.reasons || "")},
+  ]});
 
 function fillStatements(list) {
   show($("statements-section"), true);
-  if (!statements || (list.length > 0 && statements.names !== Object.keys(list[0]).join())) {
-    const names = list.length > 0 ? Object.keys(list[0]) : ["statement"];
-    statements = new Table($("statements"), {
-      label: "Statements", none: "no statement was counted",
-      columns: names.map(name => ({title: name.replaceAll("_", " "), fill: plain(name)}))});
-    statements.names = list.length > 0 ? names.join() : "";
-    $("statements").classList.add("scroll");
-  }
-  const order = ["total_ms", "total_time_ms", "time_ms", "calls"].find(
-    name => list.length > 0 && name in list[0]);
-  if (order)
-    list.sort((a, b) => Number(b[order]) - Number(a[order]));
-  statements.fill(list.slice(0, 20).map((row, n) => ({...row, n})), row => row.n);
+  statements.fill(list.slice(0, STATEMENTS),
+    row => `${row.fingerprint}/${row.database}/${row.username}`);
 }
 
 // ---- tiles ----

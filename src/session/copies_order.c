@@ -110,7 +110,7 @@ copies_order_reset(struct session_copies *c)
     if (s != NULL && c->solo != NULL && (c->solo == s->primary || c->solo == s->reader))
         c->solo->watched &= (uint8_t)~SERVER_SHOWS_ENDS;
     c->solo = NULL;
-    c->solo_own = c->solo_ends = c->has_snapshot = c->serial = false;
+    c->solo_own = c->solo_ends = c->has_snapshot = false;
 }
 
 /* ---- levels -----------------------------------------------------------------------------------

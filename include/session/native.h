@@ -11,6 +11,9 @@ enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
 /* Snapshot isolation (copies_order.c)? */
 bool copies_orders(const struct session *s);
+/* Does the client's unit wait for snapshots to be taken? What is asked then is not for it to
+ * cancel. */
+bool copies_is_beginning(const struct session *s);
 /* This BEGIN was answered, and no server has run it. */
 void copies_order_begins(struct session *s, const struct sql_statement *begin);
 /* One of its connections is gone. */

@@ -22,6 +22,9 @@ void copies_start(struct session *s); /* it has come in */
 bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
 /* Snapshot isolation (copies_order.c)? */
 bool copies_orders(const struct session *s);
+/* Does the client's unit wait for snapshots to be taken? What is asked then is not for it to
+ * cancel. */
+bool copies_is_beginning(const struct session *s);
 /* This BEGIN was answered, and no server has run it. */
 void copies_order_begins(struct session *s, const struct sql_statement *begin);
 /* One of its connections is gone. */

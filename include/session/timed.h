@@ -19,4 +19,9 @@ void timed_settled(struct session *s, struct server *server, const struct pendin
 void timed_cached(struct session *s, uint64_t identity, const char *text, size_t len);
 void timed_fini(struct session *s);
 
+/* What pool_limits says of log_min_duration_statement for its database and user (startup.c). */
+void startup_take_logging(struct session *s);
+/* log_min_duration_statement as pool_limits has it: as if the session had set it. */
+void options_preset_logging(struct session *s, int64_t duration_ms);
+
 #endif

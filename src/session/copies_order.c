@@ -33,6 +33,12 @@ copies_orders(const struct session *s)
     return s->copies != NULL && s->host->gates != NULL;
 }
 
+bool
+copies_is_beginning(const struct session *s)
+{
+    return s->copies != NULL && s->copies->phase == COPIES_SNAPS;
+}
+
 /* ---- the gate ---------------------------------------------------------------------------------
  */
 
@@ -110,7 +116,7 @@ copies_order_reset(struct session_copies *c)
     if (s != NULL && c->solo != NULL && (c->solo == s->primary || c->solo == s->reader))
         c->solo->watched &= (uint8_t)~SERVER_SHOWS_ENDS;
     c->solo = NULL;
-    c->solo_own = c->solo_ends = c->has_snapshot = c->serial = false;
+    c->solo_own = c->solo_ends = c->has_snapshot = false;
 }
 
 /* ---- levels -----------------------------------------------------------------------------------
@@ -554,8 +560,10 @@ look_at_begin(struct session *s, const uint8_t *bytes, struct unit *u)
 static void
 give_up(struct session_copies *c)
 {
+    if (c->phase != COPIES_REST)
+        return;
     copies_order_leave(c);
-    if (!c->own_tx || c->phase != COPIES_REST)
+    if (!c->own_tx)
         return;
     copies_undo(c);
     copies_step_later(c);

@@ -491,7 +491,7 @@ session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_f
         copies_cancel(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
-        (s->stall == STALL_ANSWERS && s->replaying != NULL)) {
+        (s->stall == STALL_ANSWERS && (s->replaying != NULL || copies_is_beginning(s)))) {
         s->cancelled = true;
         client_go_on(s);
         drop_awaited_links(s);

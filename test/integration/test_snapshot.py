@@ -1,6 +1,8 @@
 """backend_clustering_mode = snapshot_isolation: one snapshot on all nodes, no commit
 between."""
 
+import subprocess
+
 import psycopg
 import pytest
 
@@ -8,12 +10,14 @@ import raw
 from proxy import starter
 from test_native import PREPARED, SETTINGS, Servers
 from test_native_gate import LOCKS, batch, begun, in_background, kinds
-from waiting import wait_for
+from test_native_faults import end_connections
+from waiting import SLOW, wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
 
 MODE = SETTINGS | {"backend_clustering_mode": "snapshot_isolation"}
 LEVEL = "SELECT current_setting('transaction_isolation')"
+READS = [f"SELECT /* pgpool: node={node} */ sum(v) FROM g" for node in range(3)]
 TABLES = """
 CREATE TABLE g (id int PRIMARY KEY, w int NOT NULL, v int NOT NULL);
 CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
@@ -188,6 +192,71 @@ def test_begin_in_front_of_others_in_a_batch(servers, pgpool):
     assert servers.same("SELECT v FROM g WHERE w = 78") == [(0,)]
 
 
+REFUSED_BATCHES = [("SELECT 1", "BEGIN"), ("BEGIN", "SELECT 1", "COMMIT"),
+                   ("BEGIN", "SELECT 1", "BEGIN"), ("SELECT 1", "BEGIN", "SELECT 1")]
+
+
+@pytest.mark.parametrize("texts", REFUSED_BATCHES)
+def test_transactions_that_begin_or_end_inside_of_a_batch(servers, pgpool, texts):
+    with raw.connected(pgpool) as one:
+        one.send(*batch(*texts))
+        answer = one.read_until("Z")
+        assert "E" in kinds(answer)
+        if answer[-1].body != b"I":
+            one.send(*batch("ROLLBACK"))
+            assert one.read_until("Z")[-1].body == b"I"
+        one.send(*batch("INSERT INTO g VALUES (300, 30, 0)"))
+        assert kinds(one.read_until("Z")) == "12CZ"
+    assert servers.same("SELECT v FROM g WHERE id = 300") == [(0,)]
+
+
+def test_begin_behind_a_batch_that_was_flushed(servers, pgpool):
+    with raw.connected(pgpool) as one, pgpool.connect() as other:
+        one.send(*batch("SELECT count(*) FROM g")[:-1], raw.FLUSH)
+        assert kinds(one.read_until("C")) == "12DC"
+        one.send(*batch("BEGIN", "SELECT count(*) FROM g WHERE w = 88"))
+        answer = one.read_until("Z")
+        assert kinds(answer) == "12C12DCZ" and answer[-1].body == b"T"
+        other.execute("INSERT INTO g VALUES (400, 88, 0)")
+        one.send(*batch("INSERT INTO g SELECT 401, 89, count(*) FROM g WHERE w = 88"))
+        assert kinds(one.read_until("Z")) == "12CZ"
+        one.send(*batch("COMMIT"))
+        assert one.read_until("Z")[-1].body == b"I"
+    assert servers.same("SELECT v FROM g WHERE id = 401") == [(0,)]
+
+
+def test_locks_of_rows_outside_of_transactions(client):
+    assert value(client, "SELECT v FROM g WHERE id = 1 FOR UPDATE") == 0
+    assert value(client, "SELECT pg_try_advisory_xact_lock(7)")
+
+
+@pytest.mark.parametrize("node", [0, 1, 2])
+def test_a_connection_that_ends_when_the_transaction_has_only_read(servers, pgpool, node):
+    """Nothing of it takes effect outside of it."""
+    with pgpool.connect() as client:
+        client.execute("BEGIN")
+        assert value(client, READS[1]) == 0
+        end_connections(servers[node])
+        wait_for(lambda: servers[node].value("SELECT count(*) FROM pg_stat_activity WHERE "
+                                             "state LIKE 'idle in transaction%'") == 0, "its end")
+        with pytest.raises(psycopg.Error):
+            client.execute("UPDATE g SET v = v + 1 WHERE w = 1")
+            client.execute("COMMIT")
+    with pgpool.connect() as client:
+        assert value(client, READS[2]) == 0
+        client.execute("UPDATE g SET v = v + 1 WHERE w = 1")
+        assert value(client, READS[1]) == 2
+    assert servers.same("SELECT sum(v) FROM g") == [(2,)]
+
+
+def test_it_cannot_be_taken_over_by_another_pgpool(pgpool, client):
+    done = subprocess.run(pgpool.command("upgrade"), capture_output=True, text=True,
+                          timeout=100 * SLOW, check=False)
+    assert done.returncode != 0
+    assert "cannot be taken over" in done.stderr + pgpool.log_text()
+    assert value(client, "SELECT 1") == 1
+
+
 def test_a_definition_that_is_newer_than_the_snapshot(servers, pgpool, client):
     client.execute("BEGIN")
     value(client, "SELECT count(*) FROM g")
@@ -216,9 +285,6 @@ def stuck_commit(servers, pgpool):
     wait_for(lambda: servers[0].value("SELECT count(*) FROM pg_stat_activity "
                                       "WHERE wait_event = 'SyncRep'") == 1, "it to hang")
     return client, thread, states
-
-
-READS = [f"SELECT /* pgpool: node={node} */ sum(v) FROM g" for node in range(3)]
 
 
 def test_snapshots_wait_for_a_commit_that_is_under_way(servers, pgpool):

@@ -67,7 +67,8 @@ copies_send(struct session_copies *c)
             copies_batch_send(c->s, copy);
             continue;
         }
-        server_expect(copy->server, PENDING_QUERY, true, COPY_STATEMENT, NULL);
+        server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
+                      COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
     c->gate_due = GATE_NONE;
@@ -431,6 +432,8 @@ on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size
         server_error_from_message(msg, len, &copy->err);
     else if (type == 'C')
         copies_note_tag(&copy->outcome, msg, len);
+    else if (type == 'V')
+        copies_note_result(&copy->outcome, msg, len);
     return false;
 }
 

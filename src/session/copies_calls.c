@@ -2,7 +2,8 @@
  * Native replication: FunctionCall, by which libpq reaches large objects.
  *
  * All nodes call the function, the main node first; what it returns is compared. lo_creat() gives
- * an object a number of the node's own: the copies call lo_create() with the main node's instead.
+ * an object a number of the node's own, and lo_create() does when it is given 0: the copies call
+ * lo_create() with the main node's instead.
  * Reads go to all, too, since a descriptor has a position. Functions other than those of large
  * objects are refused: nobody looks into them. Called by copies_rules.c, copies.c and
  * copies_links.c.
@@ -31,9 +32,17 @@ oid_of(const uint8_t *bytes, size_t len)
     return len >= WIRE_HEADER_BYTES + 4 ? num_get_u32(bytes + WIRE_HEADER_BYTES) : 0;
 }
 
+static bool
+makes(const uint8_t *bytes, size_t len)
+{
+    return oid_of(bytes, len) == LO_CREAT || oid_of(bytes, len) == LO_CREATE;
+}
+
 bool
 copies_call_is_known(const uint8_t *bytes, size_t len)
 {
+    if (makes(bytes, len) && (bytes[len - 2] != 0 || bytes[len - 1] != 1))
+        return false; /* the number would not be found in its result */
     for (size_t n = 0; n < ARRAY_LEN(large_object_oids); n++) {
         if (oid_of(bytes, len) == large_object_oids[n])
             return true;
@@ -78,7 +87,7 @@ copies_call_follow(struct session_copies *c)
     const struct buf *call = &c->text;
     struct buf b = BUF_EMPTY;
 
-    if (oid_of(call->data, call->len) != LO_CREAT)
+    if (!makes(call->data, call->len))
         return;
     buf_add(&b, head, sizeof(head));
     buf_add_u32(&b, c->outcome.number);

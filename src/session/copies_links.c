@@ -48,6 +48,19 @@ open_transaction(struct copy *copy)
         copies_run(copy, (const char *)begin->data, begin->len, CYCLE_BEGIN);
 }
 
+/* Its connection was lost while the main node ran the first statement for all. */
+static void
+miss_beginning(struct copy *copy)
+{
+    struct err err;
+
+    if (copy->begun || copy->all->rule.way != COPIES_ALL)
+        return; /* somebody knows */
+    err_set(&err, "40001", "node %d was lost in the transaction", copy->node_id);
+    err_hint(&err, "Run the transaction again.");
+    copies_miss(copy, &err);
+}
+
 void
 copies_send(struct session_copies *c)
 {
@@ -55,8 +68,10 @@ copies_send(struct session_copies *c)
 
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
-        if (copy->server == NULL)
+        if (copy->server == NULL) {
+            miss_beginning(copy);
             continue;
+        }
         if (c->rule.way == COPIES_ALL)
             open_transaction(copy);
         else

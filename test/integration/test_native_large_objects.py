@@ -14,7 +14,8 @@ from test_native import PREPARED, SETTINGS, Servers
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
 
 OBJECTS = "SELECT oid, lo_get(oid) FROM pg_largeobject_metadata ORDER BY oid"
-LO_CREAT, LO_OPEN, LOWRITE, LO_UNLINK, LOREAD, LO_LSEEK = 957, 952, 955, 964, 954, 956
+LO_CREAT, LO_OPEN, LOWRITE, LO_UNLINK = 957, 952, 955, 964
+LOREAD, LO_LSEEK, LO_CREATE = 954, 956, 715
 
 
 @pytest.fixture(name="servers", scope="module")
@@ -73,6 +74,12 @@ def test_calls_of_libpq(servers, pgpool):
         client.simple("ROLLBACK TO a")
         assert number(call(client, LO_UNLINK, other)) == 1
         client.simple("COMMIT")
+        third = number(call(client, LO_CREATE, 0))
+        assert third > 0 and number(call(client, LO_CREATE, 77)) == 77
+        assert [row[0] for row in servers.same(OBJECTS)] == sorted([77, oid, third])
+        assert number(call(client, LO_UNLINK, third)) == number(call(client, LO_UNLINK, 77)) == 1
+        client.send(raw.function_call(LO_CREAT, "-1"))
+        assert raw.codes(client.read_until("Z")) == ["0A000"]  # its result would be a text
         assert call(client, 2078, b"work_mem", b"1MB", b"\0") == ["0A000"]
         assert client.rows("SELECT 1") == [["1"]]
     assert [row[0] for row in servers.same(OBJECTS)] == [oid]

@@ -66,10 +66,10 @@ struct server_ops {
     void (*parameter)(void *ctx, struct wire_view name, struct wire_view value);
     /* A message has come, or the beginning of a long one: with SERVER_TELLS_MESSAGES alone. */
     void (*message)(void *ctx, struct server *s, uint8_t type, uint32_t bytes);
-    /* CommandComplete, EmptyQueryResponse, ErrorResponse or ReadyForQuery has come, whoever it is
-     * for, and nothing of it is done yet: with SERVER_SHOWS_ENDS alone. True: the owner keeps the
-     * message, and passes it on itself. Nothing may be called from here but server_send and
-     * server_expect. */
+    /* CommandComplete, EmptyQueryResponse, FunctionCallResponse (perhaps only its beginning),
+     * ErrorResponse or ReadyForQuery has come, whoever it is for, and nothing of it is done yet:
+     * with SERVER_SHOWS_ENDS alone. True: the owner keeps the message, and passes it on itself.
+     * Nothing may be called from here but server_send and server_expect. */
     bool (*ends)(void *ctx, struct server *s, uint8_t type, const uint8_t *msg, size_t len);
     /* What was queued for the server has left far enough. */
     void (*drained)(void *ctx, struct server *s);

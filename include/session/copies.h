@@ -11,6 +11,7 @@
  * copies_hold.c   writes are held for a while
  * copies_mismatch.c  copies that do something else are detached
  * copies_gate.c   the same rows on all nodes: who may write beside whom
+ * copies_calls.c  FunctionCall, large objects
  * copies_lost.c   the main node is lost
  * copies_order.c  snapshot isolation: one moment for all nodes' snapshots (session/native.h)
  * copies_deadlock.c  who waits for whom, over several nodes
@@ -86,10 +87,12 @@ struct copies_rule {
     bool judged;     /* sql_determinism_judge() has a word in it */
     bool writes;     /* rows or definitions, so that the transaction has a number */
     bool unprepared; /* its transaction cannot be prepared */
-    bool several;    /* it is several statements in one Query */
-    bool data;       /* COPY FROM: it may ask the client for data */
-    bool reads;      /* is or holds a read that all nodes run (replicate_select) */
-    bool defines;    /* what others read without a lock: the gate of definitions is its alone */
+    bool several; /* it is several statements in one Query, or a call: parts of its answer pass */
+    bool alone;   /* holds the gate alone, judged or not */
+    bool in_vain; /* AS_ALWAYS because the block has failed */
+    bool data;    /* COPY FROM: it may ask the client for data */
+    bool reads;   /* is or holds a read that all nodes run (replicate_select) */
+    bool defines; /* what others read without a lock: the gate of definitions is its alone */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */
@@ -115,8 +118,9 @@ struct copies_look {
 /* What a unit has done on a node: the command tags of all that it executed. */
 struct copies_outcome {
     uint64_t hash;
-    bool fails; /* it is to fail, as it has on the main node */
-    bool any;   /* of the main node: tags do not count, as reads have one by what they see */
+    uint32_t number; /* that a FunctionCall has returned */
+    bool fails;      /* it is to fail, as it has on the main node */
+    bool any;        /* of the main node: tags do not count, as reads have one by what they see */
     char tag[COPIES_TAG_BYTES]; /* the last one */
 };
 
@@ -331,6 +335,17 @@ void copies_gate_late(struct session_copies *c);
 void copies_gate_doubt(struct session_copies *c);
 /* What the main node has said against it, in words for the client. */
 void copies_gate_failed(struct session_copies *c);
+
+/* ---- copies_calls.c ---- */
+
+/* Is the function of this FunctionCall one of large objects? */
+bool copies_call_is_known(const uint8_t *bytes, size_t len);
+/* The same of any function in a text. */
+bool copies_calls_large_object(const struct sql_facts *f);
+/* FunctionCallResponse. */
+void copies_note_result(struct copies_outcome *outcome, const uint8_t *msg, size_t len);
+/* The main node has called the function in c->text: what the copies are to call is there now. */
+void copies_call_follow(struct session_copies *c);
 
 /* ---- copies_lost.c ---- */
 

@@ -310,8 +310,8 @@ show(struct server *s, uint8_t type, const uint8_t *msg, size_t len)
     if (s->watched & SERVER_TELLS_MESSAGES && s->ops->message != NULL)
         s->ops->message(s->owner, s, type, num_get_u32(msg + 1) + 1);
     return s->watched & SERVER_SHOWS_ENDS &&
-           (type == 'C' || type == 'I' || type == 'E' || type == 'Z') && s->ops->ends != NULL &&
-           s->ops->ends(s->owner, s, type, msg, len);
+           (type == 'C' || type == 'I' || type == 'E' || type == 'Z' || type == 'V') &&
+           s->ops->ends != NULL && s->ops->ends(s->owner, s, type, msg, len);
 }
 
 /* One whole message, or the beginning of one that is too long to be looked into (len is then

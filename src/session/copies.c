@@ -297,6 +297,8 @@ look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
         return is_owed(s) && !s->cur->pending.skip_till_sync ? waits(s) : COPIES_GOES_ON;
     rule = copies_rule(s, bytes, u, &err);
+    if (rule.in_vain && is_owed(s)) /* what is under way may end that state */
+        return waits(s);
     if (c->own_tx && rule.way == COPIES_AS_ALWAYS) /* it has been begun for it */
         rule.way = COPIES_ALL;
     turn = copies_hold(c, u, rule.way);
@@ -551,7 +553,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
     server->watched |= SERVER_SHOWS_ENDS;
     c->main_id = server->node_id;
     c->outcome = (struct copies_outcome){.any = c->rule.reads};
-    c->query = u->type == 'Q';
+    c->query = u->type == 'Q' || u->type == 'F';
     c->phase = c->rule.way == COPIES_COMMIT ? COPIES_COMMITS : COPIES_RUNS;
     c->holds = c->rule.way == COPIES_COMMIT || c->rule.way == COPIES_ALONE;
     if (c->rule.way == COPIES_ALL) {
@@ -609,6 +611,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         c->outcome = (struct copies_outcome){.hash = 0};
     if (type == 'C' && (!head->skip || head->flags & CYCLE_OWN_END) && is_for_all(c))
         copies_note_tag(&c->outcome, msg, len);
+    if (type == 'V' && !head->skip)
+        copies_note_result(&c->outcome, msg, len);
     c->told += (type == 'C' || type == 'I') && !head->skip;
     if (type == 'E' || head->skip || !c->holds || (type != 'Z' && (!c->query || c->rule.several)))
         return false;
@@ -656,6 +660,8 @@ follow(struct session_copies *c, bool failed)
     if (failed)
         return;
     c->outcomes[c->ran % COPIES_LAG_MAX] = c->outcome;
+    if (c->query && c->text.len > 0 && c->text.data[0] == 'F')
+        copies_call_follow(c);
     copies_send(c);
 }
 

@@ -57,8 +57,8 @@ copies_gate_of(const struct session_copies *c, const struct sql_determined *d)
     if (c->rule.way != COPIES_ALL || !c->rule.writes)
         return GATE_NONE;
     if (c->host->gates != NULL)
-        return c->rule.defines ? GATE_ALONE : GATE_SHARED;
-    return c->rule.judged && !d->by_key ? GATE_ALONE : GATE_SHARED;
+        return c->rule.defines || c->rule.alone || c->rule.data ? GATE_ALONE : GATE_SHARED;
+    return c->rule.alone || (c->rule.judged && !d->by_key) ? GATE_ALONE : GATE_SHARED;
 }
 
 void

@@ -153,5 +153,7 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
         err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,
                 v.missing.data);
     knowledge_view_fini(&v);
+    if (copies_calls_large_object(f))
+        d_r->by_key = false;
     return d_r->equality == SQL_UNEQUAL ? copies_unsafe(s, &d_r->reason, err) : 0;
 }

@@ -48,6 +48,19 @@ open_transaction(struct copy *copy)
         copies_run(copy, (const char *)begin->data, begin->len, CYCLE_BEGIN);
 }
 
+/* Its connection was lost while the main node ran the first statement for all. */
+static void
+miss_beginning(struct copy *copy)
+{
+    struct err err;
+
+    if (copy->begun || copy->all->rule.way != COPIES_ALL)
+        return; /* somebody knows */
+    err_set(&err, "40001", "node %d was lost in the transaction", copy->node_id);
+    err_hint(&err, "Run the transaction again.");
+    copies_miss(copy, &err);
+}
+
 void
 copies_send(struct session_copies *c)
 {
@@ -55,8 +68,10 @@ copies_send(struct session_copies *c)
 
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
-        if (copy->server == NULL)
+        if (copy->server == NULL) {
+            miss_beginning(copy);
             continue;
+        }
         if (c->rule.way == COPIES_ALL)
             open_transaction(copy);
         else
@@ -67,7 +82,8 @@ copies_send(struct session_copies *c)
             copies_batch_send(c->s, copy);
             continue;
         }
-        server_expect(copy->server, PENDING_QUERY, true, COPY_STATEMENT, NULL);
+        server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
+                      COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
     c->gate_due = GATE_NONE;
@@ -433,6 +449,8 @@ on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size
         server_error_from_message(msg, len, &copy->err);
     else if (type == 'C')
         copies_note_tag(&copy->outcome, msg, len);
+    else if (type == 'V')
+        copies_note_result(&copy->outcome, msg, len);
     return false;
 }
 

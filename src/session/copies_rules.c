@@ -16,6 +16,8 @@
 
 static const struct copies_rule as_always = {.way = COPIES_AS_ALWAYS};
 static const struct copies_rule refused = {.way = COPIES_REFUSED};
+/* The main node will say so. */
+static const struct copies_rule in_vain = {.way = COPIES_AS_ALWAYS, .in_vain = true};
 
 static struct copies_rule
 refuse(struct err *err, const char *what, const char *hint)
@@ -301,7 +303,9 @@ rule_of_several(struct copies_look *look, struct wire_view text, struct err *err
         all.writes |= r.writes;
         all.unprepared |= r.unprepared;
     }
-    if (reads || look->s->tx_status == 'E') /* the main node will say so */
+    if (look->s->tx_status == 'E')
+        return in_vain;
+    if (reads)
         return as_always;
     if (sets && all.writes)
         return refuse(err, "SET among other statements in one query", "Send them one by one.");
@@ -333,13 +337,24 @@ rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, str
     return rule_of_several(&look, text, err);
 }
 
+static struct copies_rule
+rule_of_call(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
+{
+    if (u->pass_left > 0 || !copies_call_is_known(bytes, u->bytes))
+        return refuse(err, "FunctionCall of this function", "Call the function in a SELECT.");
+    if (s->tx_status == 'E')
+        return in_vain;
+    s->copies->begins = false;
+    return (struct copies_rule){.way = COPIES_ALL, .writes = true, .alone = true, .several = true};
+}
+
 struct copies_rule
 copies_rule(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
     if (u->type == 'Q')
         return rule_of_query(s, bytes, u, err);
     if (u->type == 'F')
-        return refuse(err, "FunctionCall", "Call the function in a SELECT.");
+        return rule_of_call(s, bytes, u, err);
     if (u->type == 'S' || u->type == 'H')
         return as_always;
     if (u->pass_left > 0 || u->partial)

@@ -124,6 +124,20 @@ def test_a_connection_to_another_node_that_ends_while_its_part_runs(servers, sta
     assert servers.same(PREPARED) == [(0,)]
 
 
+@pytest.mark.parametrize("statement", ["UPDATE t SET v = 79 WHERE id = 3",
+                                       "UPDATE t SET v = 79 WHERE v < 1 AND id = 3"])
+def test_a_connection_that_ends_while_the_main_node_runs_the_first_statement(servers, start,
+                                                                             statement):
+    """The other node has not begun the transaction, and must not miss it."""
+    pgpool = start(servers)
+    with Blocker(servers[0], 3):
+        runner = Runner(pgpool, statement, "SELECT 1")
+        wait_for(lambda: waits_for_lock(servers[0]), "the statement to wait on the main node")
+        end_connections(servers[1])
+    assert runner.ended() == ["40001", None]
+    assert servers.same("SELECT v FROM t WHERE id = 3") == [(0,)]
+
+
 def test_a_cancel_reaches_the_node_that_still_works(servers, start):
     pgpool = start(servers)
     with Blocker(servers[2], 3):

@@ -403,8 +403,7 @@ void startup_server_failed(struct session *s, const struct server *server, const
                            const uint8_t *fatal, size_t fatal_len);
 
 void startup_go_on(struct session *s); /* it was on hold */
-/* What pool_limits says for its database and user. */
-void startup_take_limits(struct session *s);
+void startup_take_limits(struct session *s); /* what pool_limits says for it */
 void startup_take_logging(struct session *s);
 
 /* Stalls it until all nodes have said where they stand, asked after s->look_ns, or for so long. */
@@ -765,8 +764,7 @@ session_pool_mode(const struct session *s)
  * or has no such value. */
 int options_set(struct session *s, const char *name, const char *text, struct err *err);
 void options_reset_all(struct session *s);
-/* log_min_duration_statement as pool_limits has it: as if the session had set it. */
-void options_preset_logging(struct session *s, int64_t duration_ms);
+void options_preset_logging(struct session *s, int64_t duration_ms); /* as pool_limits has it */
 /* Is the session to be told of the messages of its server? */
 void options_watch(const struct session *s, struct server *server);
 void options_fini(struct session *s);

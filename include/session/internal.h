@@ -402,7 +402,7 @@ void startup_server_taken(struct session *s, struct server *server);
 void startup_server_failed(struct session *s, const struct server *server, const struct err *err,
                            const uint8_t *fatal, size_t fatal_len);
 
-void startup_go_on(struct session *s); /* it was on hold */
+void startup_go_on(struct session *s);       /* it was on hold */
 void startup_take_limits(struct session *s); /* what pool_limits says for it */
 void startup_take_logging(struct session *s);
 

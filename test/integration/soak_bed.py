@@ -90,8 +90,9 @@ class Bed(Breakable):
         self.pgpool = Keeper(self.cluster, engine, **({
             "ssl": "on", "ssl_cert": certificate, "ssl_key": key, "enable_pool_hba": "on",
             "pool_mode": "auto", "memory_cache_enabled": "on", "memqcache_total_size": "4MB",
-            "connection_life_time": LIFE_S, "http_listen_addresses": "127.0.0.1", "http_public": "all",
-            "http_port": self.http_port, "health_check_timeout": "1s", "command_timeout": "30s",
+            "connection_life_time": LIFE_S, "http_listen_addresses": "127.0.0.1",
+            "http_public": "all", "http_port": self.http_port, "health_check_timeout": "1s",
+            "command_timeout": "30s",
             "recovery_user": "postgres", "child_life_time": 0, "log_min_messages": "warning",
         } | settings))
         write_private(os.path.join(self.pgpool.directory, "pool_hba.conf"), HBA)

@@ -1,6 +1,6 @@
 """The load of test/soak: clients of every manner, gentle and endless, each of which knows what it
-must be answered. What a fault may cost (an error of a few kinds, a lost session) is allowed only while
-there is one; an answer that cannot be is wrong at any time."""
+must be answered. What a fault may cost (an error of a few kinds, a lost session) is allowed only
+while there is one; an answer that cannot be is wrong at any time."""
 
 import collections
 import random

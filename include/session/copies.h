@@ -160,11 +160,12 @@ struct session_copies {
     bool owes;                 /* the main node has answered, the client has not heard it yet */
     bool failed;               /* by the main node */
     bool commits;              /* FINISHES: so; else rolls back */
-    uint8_t gate;     /* enum copies_gate: the main node's transaction holds it, or has asked */
-    uint8_t gate_due; /* ... and the copies are to hold it, too, in front of the unit in hand */
-    bool unprepared;  /* the transaction cannot be prepared */
-    bool doomed;      /* for the reason in `doom`, which the client is to be told */
-    bool untold;      /* ... as its block has failed for that */
+    uint8_t gate;        /* enum copies_gate: the main node's transaction holds it, or has asked */
+    uint8_t gate_due;    /* ... and the copies are to hold it, too, in front of the unit in hand */
+    bool unprepared;     /* the transaction cannot be prepared */
+    bool doomed;         /* for the reason in `doom`, which the client is to be told */
+    bool untold;         /* ... as its block has failed for that */
+    bool main_gives_way; /* it is to be detached when all have rolled back */
     bool link_failed;
     bool dead;        /* about to be freed */
     uint32_t undoing; /* statements of ours that the main node is to answer */
@@ -320,6 +321,8 @@ enum copies_turn copies_hold(struct session_copies *c, const struct unit *u, uin
 bool copies_deviates(struct copy *copy, bool failed, const struct copies_outcome *wanted);
 /* All have answered: may the transaction commit on those that are left? False: later. */
 bool copies_leave_out(struct session_copies *c);
+/* All have rolled back: a main node in the minority is to be detached. */
+void copies_lose_main(struct session_copies *c);
 
 /* ---- copies_gate.c ---- */
 

@@ -337,6 +337,7 @@ copies_reset(struct session_copies *c)
     }
     if (c->s != NULL && c->s->primary != NULL)
         c->s->primary->watched &= (uint8_t)~SERVER_SHOWS_ENDS;
+    copies_lose_main(c);
     c->phase = COPIES_REST;
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
     c->unprepared = c->doomed = c->link_failed = c->data_broke = false;

@@ -73,6 +73,14 @@ copies_deviates(struct copy *copy, bool failed, const struct copies_outcome *wan
     return true;
 }
 
+void
+copies_lose_main(struct session_copies *c)
+{
+    if (c->main_gives_way)
+        c->host->lose_copy(c->host->ctx, c->main_id, "it did not do what most nodes did");
+    c->main_gives_way = false;
+}
+
 /* Are there more that agree with each other than with it? */
 static bool
 main_is_alone(const struct session_copies *c)
@@ -104,7 +112,7 @@ give_way(struct session_copies *c)
     err_hint(&c->doom, "Run the transaction again.");
     c->doomed = true;
     log_error_parts(LOG_LEVEL_WARNING, &c->doom);
-    c->host->lose_copy(c->host->ctx, c->main_id, "it did not do what most nodes did");
+    c->main_gives_way = true;
     copies_step_later(c);
 }
 

@@ -616,7 +616,9 @@ judge_statement(struct sql_determinism *d, const struct sql_statement *st, const
     d->reads = d->keyed = false;
     d->target = NULL;
     judge_kind(d, st, h);
-    d->by_key &= determinism_by_key(d, st, h, functions + at->functions);
+    if (d->by_key)
+        d->by_key =
+            determinism_by_key(d, st, h, st->function_count > 0 ? functions + at->functions : NULL);
     if (is_query_kind(h->kind) && !only_answers(d) && st->function_count > 0)
         check_calls(d, functions + at->functions, st->function_count);
     if (st->may_write && d->known->spoiler != NULL)

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 10000, STATEMENT_S = 600, EXIT_DIFFERENT = 3, DATABASES_MAX = 10000 };
+enum { CONNECT_MS = 10000, STATEMENT_S = 600, DATABASES_MAX = 10000 };
 
 /* A lock that somebody else holds is waited for no longer than that; a text of a value must not
  * depend on the server's settings. */
@@ -273,7 +273,7 @@ conclude(const struct compare *c)
         printf("no differences\n");
     if (c->broken)
         return 1;
-    return c->differences > 0 ? EXIT_DIFFERENT : 0;
+    return c->differences > 0 ? COMPARE_DIFFERENT : 0;
 }
 
 int

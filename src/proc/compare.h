@@ -12,6 +12,8 @@
 #include "config/config.h"
 #include "os/ask.h"
 
+enum { COMPARE_DIFFERENT = 3 }; /* exit status: all was compared, and not all is the same */
+
 /* An answer, copied: rows of texts; NULL is "". */
 struct compare_rows {
     struct arena arena;

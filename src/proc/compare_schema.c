@@ -77,9 +77,12 @@ static void
 compare_sequences(struct compare *c, const struct buf *names)
 {
     const char *at = (const char *)names->data;
-    const char *end = at + names->len;
+    const char *end;
     struct buf sql = BUF_EMPTY;
 
+    if (names->len == 0)
+        return;
+    end = at + names->len;
     while (at < end) {
         buf_clear(&sql);
         for (uint32_t n = 0; n < SEQUENCES && at < end; n++) {

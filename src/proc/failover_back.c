@@ -11,6 +11,7 @@
  * Invariants: one node at a time; how long writes are held is bounded by recovery_timeout, and they
  * go on whatever happens, also when this process is killed: its successor lets them go.
  */
+#include "compare.h"
 #include "failover.h"
 
 #include "base/arena.h"
@@ -293,11 +294,17 @@ static void
 on_compared(void *ctx, const struct run_result *result)
 {
     struct failover_back *b = ctx;
+    char how[80];
 
     run_free(b->compare);
     b->compare = NULL;
-    if (!run_succeeded(result)) {
+    if (result->end == RUN_EXITED && result->code == COMPARE_DIFFERENT) {
         fail(b, "it is not equal to node %d: %.60s: %.120s", b->main_id, b->last, b->first);
+        return;
+    }
+    if (!run_succeeded(result)) {
+        run_result_text(result, how, sizeof(how));
+        fail(b, "pgpool compare %s: %.60s: %.120s", how, b->last, b->first);
         return;
     }
     enter(b, BACK_SEEN);

@@ -181,9 +181,13 @@ def test_etcd_is_away_under_load(bed):
     for member in town.etcd.members:
         member.kill()
     deadline = time.monotonic() + AWAY_S
-    while time.monotonic() < deadline:
-        load.wait_going_on()
-        assert not load.codes() and not load.lost(), (load.codes(), load.lost())
+    try:
+        while time.monotonic() < deadline:
+            load.wait_going_on()
+            assert not load.codes() and not load.lost(), (load.codes(), load.lost())
+    except BaseException:
+        load.leave()  # or it would go on against a town that is gone
+        raise
     assert town.holders() == ([leader.number] if keeps else [])
     town.etcd.revive()
     town.wait_settled()

@@ -65,7 +65,7 @@ class Bed(Breakable):
         self.random = random.Random(seed)
         self.cluster, self.pgpool, self.load = None, None, None
         self.faults, self.killed = {}, set()
-        self.faults_of_choice = FAULTS
+        self.faults_of_choice, self.deck = FAULTS, []
         self.authority = Authority(make_dir("pgpool-ca-"))
         try:
             self.cluster = SoakCluster(standbys=2)
@@ -144,9 +144,12 @@ class Bed(Breakable):
     # ---- faults ----------------------------------------------------------------------------------
 
     def choose_fault(self):
-        faults = self.faults_of_choice
-        fault, role, _ = self.random.choices(faults, [weight for _, _, weight in faults])[0]
-        return fault, role
+        """Dealt like cards, each as often as its weight: none is left out for long."""
+        if not self.deck:
+            self.deck = [(fault, role) for fault, role, weight in self.faults_of_choice
+                         for _ in range(weight)]
+            self.random.shuffle(self.deck)
+        return self.deck.pop()
 
     def inflict(self):
         """One fault; returns words on it."""

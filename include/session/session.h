@@ -232,7 +232,8 @@ bool session_cancel(struct session *s, const void *key, size_t key_len, pool_can
 bool session_is_cancelling(const struct session *s);
 void session_cancel_done(struct session *s);
 
-/* The address that the client came to. False when the kernel does not know it any more. */
+/* The address that the client came to. False when the kernel does not know it any more, or the
+ * session has ended. */
 bool session_came_to(const struct session *s, struct sock_address *addr_r);
 
 /* FATAL to the client, and the end. */

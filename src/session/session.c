@@ -260,7 +260,7 @@ session_fatal(struct session *s, const struct err *err)
 bool
 session_came_to(const struct session *s, struct sock_address *addr_r)
 {
-    return sock_local_address(io_stream_fd(s->client), addr_r);
+    return s->client != NULL && sock_local_address(io_stream_fd(s->client), addr_r);
 }
 
 void

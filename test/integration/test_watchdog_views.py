@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import raw
 from cluster import run
 from etcd import PROGRAM
 from test_http import metrics, with_http
@@ -147,3 +148,21 @@ def test_the_address_goes_with_pgpool(engine):
     finally:
         team.finish()
         run("ip", "addr", "del", f"{ADDRESS}/32", "dev", "lo", check=False)
+
+
+def test_sessions_end_while_the_address_is_elsewhere(engine):
+    """The look for sessions of the virtual address comes right behind the one that ends those that
+    are idle, which are still there then."""
+    team = Team(engine, members=1, etcd=1, delegate_ip=ADDRESS, if_cmd_path="/bin", arping_cmd="",
+                if_up_cmd="true", if_down_cmd="true", client_idle_limit="1s")
+    try:
+        member, = team.members
+        children = sorted(member.named("child"))
+        for _ in range(2):
+            sessions = [raw.connected(member) for _ in range(4)]
+            for one in sessions:
+                assert raw.codes(one.read_to_end()) == ["57P05"]
+                one.close()
+        assert sorted(member.named("child")) == children
+    finally:
+        team.finish()

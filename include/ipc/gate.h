@@ -50,6 +50,9 @@ uint64_t gates_owe(const struct gates *g);
 /* Of all that was there when gates_owe() said this number, nothing is half done any more. */
 void gates_settled(struct gates *g, uint64_t owed);
 
+/* So many sessions of one member may be at one side of a gate, waiting or inside. */
+enum { GATE_MOST = UINT16_MAX };
+
 /* A process's own; for its whole life. */
 struct gate_member *gate_join(struct gates *g, uint32_t member);
 void gate_part(struct gate_member *m); /* NULL is allowed; nothing of its is there any more */

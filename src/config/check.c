@@ -18,9 +18,10 @@
 #include <sys/un.h>
 
 enum {
-    CHILDREN_MANY = 64,        /* more event-driven children than this are hardly meant */
-    HOST_NAME_MAX_BYTES = 255, /* of a name in the DNS */
-    LINE_PREFIX_MAX = 255,     /* base/log.h */
+    CHILDREN_MANY = 64,           /* more event-driven children than this are hardly meant */
+    HOST_NAME_MAX_BYTES = 255,    /* of a name in the DNS */
+    LINE_PREFIX_MAX = 255,        /* base/log.h */
+    SNAPSHOT_CLIENTS_MAX = 65535, /* GATE_MOST of ipc/gate.h, which is a room above */
 };
 
 #define ID(name) OPTION_ID_GLOBAL_##name
@@ -96,6 +97,11 @@ check_mode(const struct check *check)
     if (config_has_copies(cfg) && cfg->memory_cache_enabled)
         fault(check, ID(memory_cache_enabled),
               "\"memory_cache_enabled\" is not built yet for native_replication", NULL);
+    if (cfg->backend_clustering_mode == CONFIG_MODE_SNAPSHOT_ISOLATION &&
+        cfg->child_max_clients > SNAPSHOT_CLIENTS_MAX)
+        fault(check, ID(child_max_clients),
+              "\"child_max_clients\" is more than snapshot_isolation can count",
+              "it must be at most 65535; more children serve more clients");
     if (cfg->replication_mode)
         fault(check, ID(replication_mode), "\"replication_mode\" is not built yet",
               "use \"backend_clustering_mode\" = native_replication");

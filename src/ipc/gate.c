@@ -312,8 +312,8 @@ gate_enter(struct gate_member *m, struct gate_pass *pass, const char *database, 
     pass->side = (uint8_t)side;
     lock(m->g, pass->gate);
     may = !is_taken(m->g, pass->gate, !side) && sum(m->g, pass->gate, !side, waiting) == 0;
-    BUG_UNLESS(waiting(atomic_load(own_word(m, pass))) < UINT16_MAX &&
-               inside(atomic_load(own_word(m, pass))) < UINT16_MAX);
+    BUG_UNLESS(waiting(atomic_load(own_word(m, pass))) < GATE_MOST &&
+               inside(atomic_load(own_word(m, pass))) < GATE_MOST);
     atomic_fetch_add(own_word(m, pass), may ? 1u << 16 : 1u);
     if (may)
         atomic_store(&m->g->area->gates[pass->gate].side, side);

@@ -16,6 +16,10 @@ clustering_modes(void **state)
           "snapshot_isolation");
     refused("backend_clustering_mode = snapshot_isolation\nmemory_cache_enabled = on",
             "\"memory_cache_enabled\" is not built yet for native_replication");
+    refused("backend_clustering_mode = snapshot_isolation\nchild_max_clients = 65536",
+            "\"child_max_clients\" is more than snapshot_isolation can count");
+    shows("backend_clustering_mode = snapshot_isolation\nchild_max_clients = 65535",
+          "child_max_clients", "65535");
     shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
           "logical_replication");
     refused("backend_clustering_mode = 'slony'", "logical_replication or raw");

@@ -89,7 +89,7 @@ class Bed(Breakable):
         self.http_port = free_port()
         self.pgpool = Keeper(self.cluster, engine, **({
             "ssl": "on", "ssl_cert": certificate, "ssl_key": key, "enable_pool_hba": "on",
-            "pool_mode": "auto", "memory_cache_enabled": "on", "memqcache_total_size": "4MB",
+            "pool_mode": "auto", "memory_cache_enabled": "on", "memqcache_total_size": "1MB",
             "connection_life_time": LIFE_S, "http_listen_addresses": "127.0.0.1",
             "http_public": "all", "http_port": self.http_port, "health_check_timeout": "1s",
             "command_timeout": "30s",
@@ -285,7 +285,7 @@ class Soak:
         if words:
             load.healed()  # it was quiet meanwhile
         self.say(f"{row['time']} {row['seconds']} s: {row['rate']} a second, memory "
-                 f"{row['memory_kb']} kB (shared {row['shared_kb']}), child {row['anon_kb_child']}"
+                 f"{row['memory_kb']} kB (shared {row['shared_kb']}), child {row['data_kb_child']}"
                  f" kB, {counts['fd_child']} descriptors of children, "
                  f"{counts['server_connections']} server connections, {counts['sessions']} "
                  f"sessions, {row['wrong']} wrong" + (f"; {words}" if words else ""))

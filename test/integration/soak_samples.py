@@ -3,7 +3,12 @@
 Two kinds of numbers. Those that are exact (descriptors, processes, sessions, server connections,
 slots, prepared statements) are the same at each quiet point, because the same clients stand there
 and do nothing: one more than during the warm-up is a leak. Memory is not: it is taken in steps and
-filled by caches up to their limits, so it is judged by medians, once it has had time to fill."""
+filled by caches up to their limits, so it is judged by medians, once it has had time to fill.
+
+Judged of a process's own memory is what it has asked the kernel for (VmData of proc(5)), and of the
+shared memory, which has a fixed size, what is in use. What is resident of a process's own is written
+down as well, but it creeps for hours without any leak: tables that are as large as they will ever be
+are touched page by page, at random places, while what is allocated stays the same."""
 
 import csv
 import os
@@ -18,6 +23,7 @@ import processes
 # of one byte in a hundred transactions is over it after a night.
 STEP_KB = 128
 SHARE = 0.02  # of what a kind of process has: pages are shared and dealt out anew by forks
+JUDGED = ("data_kb_", "shared_kb")
 SLOPE_KB_PER_H = 256  # of one process that lived through it
 WARM = 1 / 3  # of the time: caches of facts, of the catalog and of results fill up
 TELLING = 12  # samples behind the warm-up, at least, before memory is judged
@@ -30,19 +36,22 @@ def kind_of(pid):
 
 
 def memory(pid):
-    """Anonymous and shared memory of a process in kB, by its share in each page; None: it has
-    gone."""
+    """Anonymous and shared memory of a process in kB, by its share in each page, and what it has
+    asked for; None: it has gone."""
     found = {}
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
             for line in file:
                 words = line.split()
                 found[words[0]] = words[1]
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            found |= {words[0]: words[1] for words in map(str.split, file)
+                      if words and words[0] == "VmData:"}
     except (FileNotFoundError, ProcessLookupError, IndexError):
         return None
-    if "Pss_Anon:" not in found:
+    if "Pss_Anon:" not in found or "VmData:" not in found:
         return None
-    return int(found["Pss_Anon:"]), int(found["Pss_Shmem:"])
+    return tuple(int(found[name]) for name in ("Pss_Anon:", "Pss_Shmem:", "VmData:"))
 
 
 def pgpool_counts(pgpool):
@@ -86,17 +95,18 @@ def exact(bed):
 
 def measured(bed):
     """Memory by kind of process, and what views tell of shared memory in use."""
-    found, shared = {}, 0
+    found, anonymous, shared = {}, 0, 0
     by_pid = {}
     for pid in [bed.pgpool.pid, *processes.young(bed.pgpool.pid)]:
         kind, got = kind_of(pid), memory(pid)
         if got is None:
             continue
-        found[f"anon_kb_{kind}"] = found.get(f"anon_kb_{kind}", 0) + got[0]
-        by_pid[f"{kind} {pid}"] = got[0]
-        shared += got[1]
+        for name, kb in ((f"anon_kb_{kind}", got[0]), (f"data_kb_{kind}", got[2])):
+            found[name] = found.get(name, 0) + kb
+        by_pid[f"{kind} {pid}"] = got[2]
+        anonymous, shared = anonymous + got[0], shared + got[1]
     found["shared_kb"] = shared
-    found["memory_kb"] = sum(by_pid.values()) + shared
+    found["memory_kb"] = anonymous + shared
     cache = bed.pgpool.show("pool_cache")[0]
     found["cache_bytes"] = int(cache["used_cache_entries_size"])
     found["cache_entries"] = int(cache["num_cache_entries"])
@@ -167,7 +177,7 @@ class Samples:
         """Medians of the last half of what is behind the warm-up against those of the first."""
         found, half = [], len(later) // 2
         for name in sorted(later[-1][2]):
-            if "kb" not in name:
+            if not name.startswith(JUDGED):
                 continue
             before, after = (statistics.median(row[2].get(name, 0) for row in part)
                              for part in (later[:half], later[half:]))

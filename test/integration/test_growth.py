@@ -117,7 +117,7 @@ def judged(child_kb, tmp_path, length_s=7200):
     for minute in range(1, length_s // 60 + 1):
         clock.now = minute * 60.0
         child = child_kb(minute) + rng.randrange(-60, 60)
-        samples.add({"sessions": 20}, {"anon_kb_child": child, "memory_kb": 12000 + child},
+        samples.add({"sessions": 20}, {"data_kb_child": child, "shared_kb": 9000},
                     {"child 1": child})
     return samples.judge()
 
@@ -134,8 +134,8 @@ def test_memory_that_does_not_grow(child_kb, tmp_path):
 
 @pytest.mark.parametrize("child_kb, words", (
     (lambda minute: 5000 + minute * 8, "child 1 grows by"),
-    (lambda minute: 5000 + 400 * (minute > 80), "anon_kb_child: "),
-    (lambda minute: 5000 + 1024 * (minute // 20), "anon_kb_child: "),
+    (lambda minute: 5000 + 400 * (minute > 80), "data_kb_child: "),
+    (lambda minute: 5000 + 1024 * (minute // 20), "data_kb_child: "),
 ), ids=("a line", "one step", "stairs"))
 def test_memory_that_grows(child_kb, words, tmp_path):
     found = judged(child_kb, tmp_path)

@@ -5,10 +5,10 @@ slots, prepared statements) are the same at each quiet point, because the same c
 and do nothing: one more than during the warm-up is a leak. Memory is not: it is taken in steps and
 filled by caches up to their limits, so it is judged by medians, once it has had time to fill.
 
-Judged of a process's own memory is what it has asked the kernel for (VmData of proc(5)), and of the
-shared memory, which has a fixed size, what is in use. What is resident of a process's own is written
-down as well, but it creeps for hours without any leak: tables that are as large as they will ever be
-are touched page by page, at random places, while what is allocated stays the same."""
+Judged of a process's own memory is what it has asked the kernel for (VmData of proc(5)), and of
+the shared memory, which has a fixed size, what is in use. What is resident of a process's own is
+written down as well, but it creeps for hours without any leak: tables that are as large as they
+will ever be are touched page by page, at random places, while what is allocated stays the same."""
 
 import csv
 import os

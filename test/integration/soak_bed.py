@@ -102,6 +102,15 @@ class Bed(Breakable):
         self.tools.write_pass()
         self.pgpool.start()
         self.pgpool.wait_whole()
+        self.use_all_slots()
+
+    def use_all_slots(self):
+        """There are twice as many slots as children, and the memory of one is in use from the first
+        time that its child ends."""
+        for _ in range(2):
+            for victim in sorted(self.pgpool.named("child")):
+                self.killed.add(victim)
+                self.pgpool.kill_named("child", victim)
 
     def destroy(self):
         try:

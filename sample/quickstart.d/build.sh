@@ -37,7 +37,6 @@ missing_packages() {
     have_library jansson || printf 'libjansson-dev '
     have_library libmemcached || printf 'libmemcached-dev '
     have_library libmicrohttpd || printf 'libmicrohttpd-dev '
-    have_library jansson || printf 'libjansson-dev '
     have psql || printf 'postgresql-client '
     [ -n "$use_pg" ] || [ -n "$(find_pg_bin)" ] || printf 'postgresql '
     more_packages
@@ -46,6 +45,7 @@ missing_packages() {
 check_packages() {
     packages=$(missing_packages)
     [ -n "$packages" ] || return 0
+    have curl || packages+='curl ' # the tutorial's; alone it would be no reason to install anything
     have apt-get ||
         fail "not a Debian or Ubuntu machine; install by hand what these hold: $packages"
     is_root || have sudo ||

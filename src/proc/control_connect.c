@@ -96,8 +96,9 @@ say(struct visit *v, const char *severity, const char *words)
 {
     const struct config_backend *b = &v->all->cfg->backends[v->node_id];
 
-    fprintf(stderr, "pgpool: %s: node %u \"%s:%d\", user \"%s\": %s\n", severity, v->node_id,
-            b->hostname, b->port, v->user, words);
+    fprintf(stderr, "pgpool: %s: node %u \"%s:%d\", user \"%s\"%s: %s\n", severity, v->node_id,
+            b->hostname, b->port, v->user,
+            v->user[0] == '\0' ? " (\"sr_check_user\" is not set)" : "", words);
 }
 
 static void

@@ -48,7 +48,14 @@ check_access(const char *path, struct err *err)
 static int
 read_private(const char *path, size_t limit_bytes, struct buf *text, struct err *err)
 {
-    return check_access(path, err) != 0 ? -1 : file_read(path, limit_bytes, text, err);
+    int result;
+
+    if (check_access(path, err) != 0)
+        return -1;
+    result = file_read(path, limit_bytes, text, err);
+    if (result != 0 && access(path, R_OK) != 0)
+        err_hint(err, "It must belong to pgpool's own user, or to root and that user's group.");
+    return result;
 }
 
 static void

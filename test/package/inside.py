@@ -146,11 +146,12 @@ complete_line pgpool -m f
 complete_line pgpool --part = pool_l
 complete_line pgpool migrate /etc/pgpool/pool_h
 complete_line pgpool --no
+complete_line pgpool top --sort = p
 """
     done = subprocess.run(["chroot", bare.root, "bash", "-c", script], check=True, text=True,
                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert done.stdout.splitlines() == ["migrate", "fast", "pool_limits",
-                                        "/etc/pgpool/pool_hba.conf", "--nodes="]
+                                        "/etc/pgpool/pool_hba.conf", "--nodes=", "p99"]
 
 
 def the_unit_is_right_and_hard(bare, _debs):

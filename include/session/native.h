@@ -68,6 +68,17 @@ void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);
 
+/* copies_prepare.c: what PREPARE has made, of its text; NULL when that is not known. */
+struct copies_prepared *copies_prepared_new(struct session *s, struct sql_text prepare);
+void copies_prepared_free(struct copies_prepared *p); /* NULL: nothing */
+size_t copies_prepared_bytes(const struct copies_prepared *p);
+/* Must the catalog be asked about what this stands for? */
+bool copies_execute_asks(struct session *s, struct statement *st);
+bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
+
+/* settings.c: a number of what has been set that decides how texts are read. */
+uint64_t settings_reading(const struct session *s);
+
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of
  * its bytes that are; 0: it is not so simple. */

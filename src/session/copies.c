@@ -381,30 +381,9 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
         copies_gate_ask(c, gate, CYCLE_VALUES);
         c->asks++;
     }
-    if (d->place_count > 0 && u->type == 'Q')
-        copies_ask_values(c, d);
-    else if (d->place_count > 0)
-        copies_batch_ask(c, bytes, u);
+    if (d->place_count > 0)
+        copies_ask_unit(c, bytes, u, d);
     return waits(s);
-}
-
-static bool
-take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
-           const struct sql_determined *d)
-{
-    struct buf sql = BUF_EMPTY;
-    struct wire_view text;
-    struct err err;
-    size_t at = 0;
-    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
-                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
-                at == c->values.len;
-
-    buf_clear(&c->text);
-    build_query(&c->text, (const char *)sql.data, sql.len);
-    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
-    buf_free(&sql);
-    return done;
 }
 
 /* The unit with the values in it takes its place. */
@@ -413,11 +392,9 @@ take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *
             const struct sql_determined *d)
 {
     struct err err;
-    bool done;
 
     c->unit = *u;
-    done = u->type == 'Q' ? take_query(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
-    if (!done) {
+    if (!copies_take_unit(c, *bytes, u, d)) {
         err_set(&err, "0A000", "values could not be put into the statement");
         return refuse(c, u, &err);
     }
@@ -531,17 +508,6 @@ copies_unit(struct session *s)
     return &s->copies->unit;
 }
 
-/* The statements that a batch with values binds. */
-static void
-send_parses(struct session_copies *c, struct server *server)
-{
-    for (uint32_t n = 0; n < c->parsed; n++) {
-        server_expect(server, PENDING_CLOSE, true, 0, NULL);
-        server_expect(server, PENDING_PARSE, true, 0, NULL);
-    }
-    server_send(server, c->parses.data, c->parses.len);
-}
-
 void
 copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                 const struct unit *u)
@@ -567,12 +533,15 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
     if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
         bytes != c->text.data) {
         buf_clear(&c->text);
-        buf_add(&c->text, bytes, u->bytes);
+        if (c->rule.executes)
+            copies_execute_keep(c, bytes, u);
+        else
+            buf_add(&c->text, bytes, u->bytes);
     }
     c->told = 0;
     c->data = c->rule.data ? DATA_ASKED : DATA_NONE;
-    if (!c->query && bytes == c->text.data)
-        send_parses(c, server);
+    if (bytes == c->text.data && (!c->query || c->rule.executes))
+        copies_send_parses(c, server);
     else if (!c->query)
         copies_batch_keep(s, bytes, u);
 }

@@ -354,6 +354,7 @@ copies_reset(struct session_copies *c)
     buf_free(&c->for_all);
     buf_free(&c->items);
     buf_free(&c->parses);
+    copies_execute_forget(c);
 }
 
 void

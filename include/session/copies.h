@@ -7,6 +7,7 @@
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
  * copies_prepare.c  PREPARE and EXECUTE in SQL
+ * copies_chain.c  COMMIT AND CHAIN
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_hold.c   writes are held for a while
@@ -93,6 +94,7 @@ struct copies_rule {
     bool in_vain;  /* AS_ALWAYS because the block has failed */
     bool data;     /* COPY FROM: it may ask the client for data */
     bool reads;    /* is or holds a read that all nodes run (replicate_select) */
+    bool chains;   /* ends a transaction, and begins another one */
     bool defines;  /* what others read without a lock: the gate of definitions is its alone */
     bool executes; /* is EXECUTE */
 };
@@ -406,6 +408,8 @@ void copies_step_later(struct session_copies *c);
 void copies_miss(struct copy *copy, const struct err *err);
 /* Rolls back everywhere, without a word to the client. */
 void copies_undo(struct session_copies *c);
+/* The same of the copies: the main node has. */
+void copies_follow_back(struct session_copies *c);
 /* The main node has answered COMMIT. */
 void copies_committed(struct session_copies *c, bool done);
 /* The transaction is over, and all have ended it. */
@@ -436,6 +440,18 @@ bool copies_take_unit(struct session_copies *c, const uint8_t *bytes, const stru
                       const struct sql_determined *d);
 /* The statements of ours that a unit with values names, in front of it. */
 void copies_send_parses(struct session_copies *c, struct server *server);
+
+/* ---- copies_chain.c ---- */
+
+/* Of COMMIT and ROLLBACK with AND CHAIN. */
+struct copies_rule copies_rule_of_chain(const struct copies_look *look);
+/* It was sent to the main node: behind it, what the transaction is that it begins. */
+void copies_chain_ask(struct session_copies *c);
+/* That, as a BEGIN for the copies; empty: none has begun. What is left of the one before is known
+ * still. */
+struct buf copies_chained(struct session_copies *c);
+/* The main node was lost with the one that it had begun. */
+void copies_chain_lost(struct session_copies *c);
 
 /* ---- copies_prepare.c ---- */
 

@@ -676,6 +676,8 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
             c->phase = COPIES_ASKED;
         return false;
     }
+    if (e->flags & CYCLE_VALUES && c->rule.chains)
+        c->asks = 0;
     if (e->flags & CYCLE_XID && failed)
         c->doomed = true;
     if (!(e->flags & CYCLE_OWN_END))
@@ -719,7 +721,7 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
         return true;
     if (c->rule.way != COPIES_ROLLBACK)
         return end_statement(c, e, failed);
-    copies_undo(c); /* but for the main node, which has */
+    copies_follow_back(c);
     return false;
 }
 
@@ -742,18 +744,23 @@ copies_deliver(struct session_copies *c)
     struct server *main = s->primary;
     struct pending_entry entry = c->entry;
     bool failed = c->failed || c->doomed;
+    bool lost = c->rule.chains && main == NULL && !failed; /* what it has begun */
     struct buf b = BUF_EMPTY;
 
     if (c->doomed)
         build_error(&b, "ERROR", &c->doom);
     else
         buf_add(&b, c->held.data, c->held.len);
-    build_ready(&b, 'I');
+    build_ready(&b, lost ? 'T' : c->rule.chains && main != NULL ? main->tx_status : 'I');
     copies_reset(c);
     session_send(s, &b);
     buf_free(&b);
     if (main != NULL) {
         answers_cycle_end(s, main, &entry, failed);
+        return;
+    }
+    if (lost) {
+        copies_chain_lost(c);
         return;
     }
     tx_fini(s);

@@ -170,6 +170,7 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->rule.judged |= r->judged;
     m->rule.writes |= r->writes;
     m->rule.data |= r->data;
+    m->rule.chains |= r->chains;
     m->rule.unprepared |= r->unprepared;
     m->rule.defines |= r->defines;
     m->rule.reads |= r->reads;

@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "base/num.h"
+#include "config/config.h"
 #include "sql/execute.h"
 #include "sql/literal.h"
 #include "wire/build.h"

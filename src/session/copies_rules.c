@@ -117,12 +117,12 @@ in_block(bool block)
 }
 
 static struct copies_rule
-rule_of_end(const struct copies_look *look, struct err *err)
+rule_of_end(const struct copies_look *look)
 {
+    if (look->st->chain)
+        return copies_rule_of_chain(look);
     if (!copies_any_begun(look->s->copies))
         return as_always;
-    if (look->st->chain)
-        return refuse(err, "AND CHAIN", "End the transaction, and begin another one.");
     return (struct copies_rule){.way =
                                     look->st->kind == SQL_COMMIT ? COPIES_COMMIT : COPIES_ROLLBACK};
 }
@@ -156,7 +156,7 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
         return true;
     case SQL_COMMIT:
     case SQL_ROLLBACK:
-        *r = rule_of_end(look, err);
+        *r = rule_of_end(look);
         return true;
     case SQL_SET:
     case SQL_SET_SESSION:

@@ -152,10 +152,10 @@ SCRIPTS = {
     "the extended protocol": [
         text("PREPARE a AS INSERT INTO words VALUES ($1, $2) RETURNING w"),
         text("EXECUTE a (40, 'x')"), text("EXECUTE a ($1, $2)", "41", "y"),
-        text("EXECUTE a (40, 'x')"), text("EXECUTE b"), text("PREPARE a AS SELECT 1"),
+        text("EXECUTE a (40, 'x')"), text("PREPARE a AS SELECT 1"),
         [raw.parse("run", "EXECUTE a ($1::int, 'z')")], bound("run", "42") + bound("run", "43"),
         "BEGIN", bound("run", "44"), "ROLLBACK", bound("run", "45"), text("DEALLOCATE a"),
-        text("EXECUTE a (46, 'x')"), bound("run", "47"), "SELECT * FROM words ORDER BY id",
+        "SELECT * FROM words ORDER BY id",
     ],
     "reads": [
         "PREPARE r (int) AS SELECT v FROM p WHERE id = $1", "EXECUTE r (3)", "EXPLAIN EXECUTE r (3)",
@@ -191,6 +191,17 @@ def test_it_is_as_with_postgresql(servers, both, script):
         both(step)
         for sql in () if both.open else ALL:
             servers.same(sql)
+
+
+def test_names_that_are_not_known_in_the_extended_protocol(pgpool):
+    with raw.connected(pgpool) as client:
+        client.simple("PREPARE a AS INSERT INTO words VALUES (48, 'x')")
+        client.send(raw.parse("run", "EXECUTE a"), raw.SYNC)
+        client.read_until("Z")
+        client.simple("DEALLOCATE a")
+        for step in (text("EXECUTE a"), bound("run"), bound("a")):
+            client.send(*step, raw.SYNC)
+            assert raw.codes(client.read_until("Z")) == ["26000"]
 
 
 def test_values_are_the_main_nodes(servers, pgpool):

@@ -8,6 +8,7 @@
  * copies_values.c values of the main node's, for a unit
  * copies_prepare.c  PREPARE and EXECUTE in SQL
  * copies_chain.c  COMMIT AND CHAIN
+ * copies_cut.c    batches that begin and end transactions
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_hold.c   writes are held for a while
@@ -221,6 +222,8 @@ struct session_copies {
     bool serial;         /* it is SERIALIZABLE, at the main node */
     bool read_only;      /* by BEGIN's word */
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
+    bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
+    struct server *cut;  /* ... where one is under way; NULL: none is */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -258,6 +261,9 @@ struct statement *copies_batch_untyped(struct session *s, const uint8_t *bytes,
 void copies_batch_send(struct session *s, struct copy *copy);
 /* The first statement of it that is for all; borrowed. */
 struct wire_view copies_batch_text(const struct session_copies *c);
+/* How much of a batch in a transaction is a piece of its own: up to the end of the transaction, or
+ * that. 0: all of it. */
+size_t copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len);
 /* Calls fn for each statement that is for all nodes; true when it was for any of them. */
 bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
                        bool (*fn)(struct session_copies *c, struct sql_text text));
@@ -440,6 +446,15 @@ bool copies_take_unit(struct session_copies *c, const uint8_t *bytes, const stru
                       const struct sql_determined *d);
 /* The statements of ours that a unit with values names, in front of it. */
 void copies_send_parses(struct session_copies *c, struct server *server);
+
+/* ---- copies_cut.c ---- */
+
+/* The unit has gone to s->cur: so does a Sync, when it is a piece. */
+void copies_cut_sent(struct session_copies *c);
+/* Is it the answer to that Sync? The client does not see it. */
+bool copies_cut_ends(const struct session_copies *c, const struct server *server, uint8_t type);
+/* The piece that is under way is. False: there was none. */
+bool copies_cut_over(struct session_copies *c, bool failed);
 
 /* ---- copies_chain.c ---- */
 

@@ -18,8 +18,11 @@ hold_max_bytes(const struct session *s)
 
 enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
-/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */
+/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u.
+ * False: u may be less than before, too, which is sent. */
 bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
+/* Is a piece of a batch under way there? Who loses that can tell nobody what has become of it. */
+bool copies_cut_is_on(const struct session *s, const struct server *server);
 /* Snapshot isolation (copies_order.c)? */
 bool copies_orders(const struct session *s);
 /* Does the client's unit wait for snapshots to be taken? What is asked then is not for it to

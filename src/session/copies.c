@@ -255,23 +255,6 @@ give_up(struct session_copies *c, const struct unit *u)
     return refuse(c, u, &err);
 }
 
-/* Behind it stands then what needs values of the main node's, or the gate, in the transaction. */
-bool
-copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
-{
-    const struct session_copies *c = s->copies;
-    size_t len = 0;
-
-    if (!copies_orders(s) && s->host->writes == SESSION_WRITES_GO && c->phase == COPIES_REST &&
-        !c->doomed && s->tx_status == 'I' && s->batch == NULL && u->type != 'Q' && u->begins &&
-        u->executed > 1 && u->may_write && !is_owed(s) &&
-        !(s->cur != NULL && s->cur->pending.skip_till_sync) && !s->cancelled && !s->waited_out)
-        len = tx_begins_alone(s, bytes, u);
-    if (len > 0)
-        u->bytes = len;
-    return len > 0;
-}
-
 static enum copies_turn
 look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -331,6 +314,8 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
     struct session_copies *c = s->copies;
     enum copies_turn turn = COPIES_GOES_ON;
 
+    if (c->cut != NULL)
+        return waits(s);
     if (copies_orders(s)) {
         if (c->phase == COPIES_REST) /* BEGIN may be answered there */
             turn = copies_hold(c, u, COPIES_AS_ALWAYS);
@@ -563,7 +548,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
 
-    if (c != NULL && copies_order_ends(s, server, type))
+    if (c != NULL && (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type)))
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
@@ -699,6 +684,8 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
 {
     struct session_copies *c = s->copies;
 
+    if (server == c->cut && !e->skip && (c->phase != COPIES_COMMITS || server != s->primary))
+        copies_cut_over(c, failed);
     if (copies_order_cycle_end(s, server, e, failed))
         return true;
     if (server != s->primary)
@@ -751,7 +738,8 @@ copies_deliver(struct session_copies *c)
         build_error(&b, "ERROR", &c->doom);
     else
         buf_add(&b, c->held.data, c->held.len);
-    build_ready(&b, lost ? 'T' : c->rule.chains && main != NULL ? main->tx_status : 'I');
+    if (!copies_cut_over(c, failed))
+        build_ready(&b, lost ? 'T' : c->rule.chains && main != NULL ? main->tx_status : 'I');
     copies_reset(c);
     session_send(s, &b);
     buf_free(&b);

@@ -132,6 +132,54 @@ next_bound(struct walk *w, struct bound *b)
     return 0;
 }
 
+/* ---- pieces -----------------------------------------------------------------------------------
+ */
+
+/* Behind the last Execute in front of the next Bind; 0: there is none. more_r: is there anything
+ * else to be run behind it? */
+static size_t
+behind_execute(const struct walk *w, bool *more_r)
+{
+    size_t behind = 0;
+    struct wire_header h;
+    struct err err;
+
+    *more_r = false;
+    for (size_t at = w->at; at < w->len; at += h.total_bytes) {
+        if (wire_client_header(w->bytes + at, w->len - at, &h, &err) != WIRE_OK)
+            break;
+        *more_r |= h.type == 'P' || h.type == 'B';
+        if (h.type == 'B')
+            break;
+        if (h.type == 'E')
+            behind = at + h.total_bytes;
+    }
+    return behind;
+}
+
+size_t
+copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = len};
+    size_t before = 0;
+    struct bound b;
+
+    while (next_bound(&w, &b) > 0) {
+        bool more;
+        size_t behind = behind_execute(&w, &more);
+        const struct sql_facts *f;
+        if (b.unknown)
+            return 0;
+        f = session_facts(s, b.text.data, b.text.len);
+        if (f->count == 1 &&
+            (f->statements[0].kind == SQL_COMMIT || f->statements[0].kind == SQL_ROLLBACK))
+            return before > 0 ? before : more ? behind : 0;
+        if (behind > 0)
+            before = behind;
+    }
+    return 0;
+}
+
 /* ---- what becomes of it ------------------------------------------------------------------------
  */
 
@@ -177,7 +225,7 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
 }
 
 static struct copies_rule
-rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
+rule_of_mix(const struct mix *m, bool ends, struct err *err)
 {
     if (m->rule.way == COPIES_AS_ALWAYS && !m->special)
         return m->rule;
@@ -189,7 +237,7 @@ rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
     if (m->parts)
         return refuse(err, "a portal of a statement that may write",
                       "Execute it where it is bound, without a limit of rows.");
-    if (!u->ends)
+    if (!ends)
         return refuse(err, "a batch that may write and does not end with Sync",
                       "Send Sync behind it.");
     return m->rule;
@@ -253,6 +301,7 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
     struct mix mix = {.rule = {.way = COPIES_AS_ALWAYS}};
     struct session_copies *c = s->copies;
     bool block = s->tx_status != 'I';
+    bool ends = u->ends || c->cuts;
     struct sql_statement st;
     struct copies_rule r;
     struct bound b = {.len = 0};
@@ -264,7 +313,7 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
         r = rule_of_bound(s, &b, block, &st, err);
         if (r.way == COPIES_REFUSED)
             return r;
-        if (r.reads && (!u->ends || !b.whole))
+        if (r.reads && (!ends || !b.whole))
             r = (struct copies_rule){.way = COPIES_AS_ALWAYS};
         if (st.kind == SQL_BEGIN && !block) {
             take_begin(c, &b);
@@ -274,7 +323,7 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
         add(&mix, &r, &st, &b);
     }
     if (rc == 0)
-        return rule_of_mix(&mix, u, err);
+        return rule_of_mix(&mix, ends, err);
     if (b.bind.statement.len > 0)
         err_set(err, "26000", "prepared statement \"%.*s\" does not exist",
                 (int)MIN(b.bind.statement.len, 200u), b.bind.statement.data);

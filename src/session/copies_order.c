@@ -258,6 +258,7 @@ copies_behind(struct session *s, const struct unit *u)
 {
     struct session_copies *c = s->copies;
 
+    copies_cut_sent(c);
     if (u->chains && c->rule.chains)
         copies_chain_ask(c);
     if (!c->solo_own || c->solo_ends || !u->ends)
@@ -585,7 +586,7 @@ copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u)
         return COPIES_GOES_ON;
     if (c->solo_own && c->solo_ends)
         return waits_for_answers(s);
-    if (u->chains && (u->executed != 1 || !u->ends))
+    if (u->chains && (u->executed != 1 || (!u->ends && !c->cuts)))
         return refuse(s, u, "AND CHAIN among other statements", "Send it by itself.");
     if (u->chains && c->solo != NULL && !c->solo_own) /* the next one is one of all nodes */
         copies_order_reset(c);

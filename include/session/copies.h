@@ -261,7 +261,7 @@ struct statement *copies_batch_untyped(struct session *s, const uint8_t *bytes,
 void copies_batch_send(struct session *s, struct copy *copy);
 /* The first statement of it that is for all; borrowed. */
 struct wire_view copies_batch_text(const struct session_copies *c);
-/* How much of a batch in a transaction is a piece of its own: up to the end of the transaction, or
+/* How much of a batch in a transaction is a piece of its own: up to a command of transactions, or
  * that. 0: all of it. */
 size_t copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len);
 /* Calls fn for each statement that is for all nodes; true when it was for any of them. */

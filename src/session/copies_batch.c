@@ -157,6 +157,14 @@ behind_execute(const struct walk *w, bool *more_r)
     return behind;
 }
 
+static bool
+stands_alone(const struct sql_facts *f)
+{
+    enum sql_kind kind = f->statements[0].kind;
+
+    return f->count == 1 && (kind == SQL_COMMIT || kind == SQL_ROLLBACK || kind == SQL_SAVEPOINT);
+}
+
 size_t
 copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len)
 {
@@ -167,12 +175,9 @@ copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len)
     while (next_bound(&w, &b) > 0) {
         bool more;
         size_t behind = behind_execute(&w, &more);
-        const struct sql_facts *f;
         if (b.unknown)
             return 0;
-        f = session_facts(s, b.text.data, b.text.len);
-        if (f->count == 1 &&
-            (f->statements[0].kind == SQL_COMMIT || f->statements[0].kind == SQL_ROLLBACK))
+        if (stands_alone(session_facts(s, b.text.data, b.text.len)))
             return before > 0 ? before : more ? behind : 0;
         if (behind > 0)
             before = behind;

@@ -2,10 +2,10 @@
  * Native replication: batches of the extended protocol that begin and end transactions are cut.
  *
  * BEGIN in front of other statements is answered here, as a piece of its own. A statement that ends
- * the transaction is a piece of its own, too: what stands in front of it, and it where something
- * stands behind it, goes to the server with a Sync of ours, whose ReadyForQuery the client does not
- * see. So each piece is a batch as it would be alone. Where a piece fails, the rest is silent up to
- * the client's Sync, as PostgreSQL has it.
+ * the transaction, or has to do with savepoints, is a piece of its own, too: what stands in front
+ * of it, and it where something stands behind it, goes to the server with a Sync of ours, whose
+ * ReadyForQuery the client does not see. So each piece is a batch as it would be alone. Where a
+ * piece fails, the rest is silent up to the client's Sync, as PostgreSQL has it.
  *
  * Called by client.c for each unit, copies.c and answers.c. Invariant: while a piece is under way
  * nothing of the next one is looked at.
@@ -30,15 +30,14 @@ cuts_begin(struct session *s, const uint8_t *bytes, struct unit *u)
     return len > 0;
 }
 
-/* Is there something in it that must not stand beside the end of its transaction? */
+/* May there be something in it that must not stand beside the end of its transaction, or a
+ * savepoint? */
 static bool
 may_cut(const struct session *s, const struct unit *u)
 {
     const struct session_copies *c = s->copies;
-    bool ends = u->flags & (CYCLE_OPENS | CYCLE_ENDS | CYCLE_COMMITS);
 
-    if (s->tx_status == 'I' || u->type == 'Q' || u->executed < 2 || !ends || u->partial ||
-        u->pass_left > 0)
+    if (s->tx_status == 'I' || u->type == 'Q' || u->executed < 2 || u->partial || u->pass_left > 0)
         return false;
     return copies_orders(s) || u->may_write || copies_any_begun(c) ||
            session_options(s)->replicates_reads;

@@ -586,15 +586,15 @@ copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u)
         return COPIES_GOES_ON;
     if (c->solo_own && c->solo_ends)
         return waits_for_answers(s);
-    if (u->chains && (u->executed != 1 || (!u->ends && !c->cuts)))
-        return refuse(s, u, "AND CHAIN among other statements", "Send it by itself.");
-    if (u->chains && c->solo != NULL && !c->solo_own) /* the next one is one of all nodes */
-        copies_order_reset(c);
-    if (!u->chains && (u->begins || u->flags & CYCLE_OPENS)) {
+    if (u->begins || (!u->chains && u->flags & CYCLE_OPENS)) {
         enum copies_turn turn = look_at_begin(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn;
     }
+    if (u->chains && (u->executed != 1 || (!u->ends && !c->cuts)))
+        return refuse(s, u, "AND CHAIN among other statements", "Send it by itself.");
+    if (u->chains && c->solo != NULL && !c->solo_own) /* the next one is one of all nodes */
+        copies_order_reset(c);
     if (c->serial && s->tx_status != 'I') {
         u->to_primary = true;
         u->reason = ROUTE_SERIALIZABLE;

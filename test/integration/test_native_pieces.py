@@ -9,6 +9,7 @@ import raw
 from test_native_chain import ALL, both_fixture, mode_fixture, pgpool_fixture, servers_fixture
 from test_native_faults import end_connections
 from test_native_prepare import text
+from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
 __all__ = ["both_fixture", "mode_fixture", "pgpool_fixture", "servers_fixture"]
@@ -23,7 +24,6 @@ def insert(key, value=1):
     return text("INSERT INTO c VALUES ($1, $2)", str(key), str(value))
 
 
-BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 SCRIPTS = {
     "reads": [
         batch("BEGIN", "SELECT count(*) FROM c", "COMMIT"),
@@ -37,8 +37,8 @@ SCRIPTS = {
         batch("BEGIN", insert(10), "COMMIT"),
         batch("BEGIN", insert(11), "SELECT count(*) FROM c", insert(12), "COMMIT"),
         batch("BEGIN", insert(13), "ROLLBACK"), batch("BEGIN", "UPDATE c SET v = v + 1", "END"),
-        batch("START TRANSACTION", insert(14), "SAVEPOINT a"), "ROLLBACK TO a",
-        batch(insert(15), "COMMIT"), "BEGIN", batch(insert(16), "COMMIT"),
+        batch("START TRANSACTION", insert(14), "SAVEPOINT a"), batch(insert(1)),
+        batch("ROLLBACK TO a", insert(15), "SAVEPOINT b", insert(18), "RELEASE b", "COMMIT"), "BEGIN", batch(insert(16), "COMMIT"),
         batch("BEGIN", insert(17), "ABORT"), "SELECT * FROM c ORDER BY id",
     ],
     "errors": [
@@ -46,9 +46,7 @@ SCRIPTS = {
         batch("BEGIN", insert(20), insert(1), insert(21), "COMMIT"), batch("SELECT 1"),
         batch("SELECT 1", "ROLLBACK"), batch("ROLLBACK"),
         batch("BEGIN", insert(22), "COMMIT", insert(23), "SELECT 1 / 0"),
-        batch("BEGIN", "INSERT INTO nowhere VALUES (1)", "COMMIT"), "ROLLBACK",
-        batch("BEGIN", "INSERT INTO late VALUES (1, 99)", "COMMIT", insert(24)),
-        batch("BEGIN", "INSERT INTO late VALUES (1, 99)", "COMMIT"),
+        batch("BEGIN", "INSERT INTO c VALUES ('x', 1)", "COMMIT"), "ROLLBACK",
         "SELECT * FROM c ORDER BY id",
     ],
     "several transactions": [
@@ -100,6 +98,19 @@ def test_pipelines_of_drivers(servers, pgpool):
     assert len(servers.same("SELECT * FROM c WHERE id >= 50 ORDER BY id")) == 6
 
 
+def test_a_commit_that_fails_silences_the_rest(servers, pgpool):
+    with raw.connected(pgpool) as client:
+        for rest in ([], ["BEGIN", insert(65), "COMMIT"], [insert(66)]):
+            client.send(*batch("BEGIN", insert(64), "INSERT INTO late VALUES (1, 99)", "COMMIT",
+                               *rest), raw.SYNC)
+            answers = client.read_until("Z")
+            assert raw.codes(answers) == ["23503"]
+            assert [got.kind for got in answers[-2:]] == ["E", "Z"]
+            assert answers[-1].body == b"I"
+            assert client.rows("SELECT count(*) FROM c") == [["5"]]
+    assert len(servers.same("SELECT * FROM c")) == 5
+
+
 def test_many_in_one_write(servers, pgpool):
     """Batches behind each other, none of which waits for the one before."""
     with raw.connected(pgpool) as client:
@@ -127,9 +138,14 @@ def test_a_copy_that_is_lost_in_the_middle(servers, pgpool):
 
 
 def test_the_main_node_that_is_lost_ends_the_session(servers, pgpool):
-    with raw.connected(pgpool) as client:
-        client.send(*batch("BEGIN", insert(95), "SELECT pg_terminate_backend(pg_backend_pid())",
-                           "COMMIT"), raw.SYNC)
+    with raw.connected(pgpool) as client, servers[0].connect() as blocker:
+        blocker.execute("BEGIN")
+        blocker.execute("INSERT INTO c VALUES (95, 1)")
+        client.send(*batch("BEGIN", insert(94), insert(95), "COMMIT"), raw.SYNC)
+        wait_for(lambda: servers[0].rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock'"), "the main node to be lost")
         with pytest.raises(raw.Closed):
             client.read_until("Z")
+        blocker.execute("ROLLBACK")
     assert servers.same("SELECT * FROM c WHERE id >= 95") == []

@@ -6,6 +6,9 @@
  * copies_batch.c  batches of the extended protocol
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
+ * copies_prepare.c  PREPARE and EXECUTE in SQL
+ * copies_chain.c  COMMIT AND CHAIN
+ * copies_cut.c    batches that begin and end transactions
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_hold.c   writes are held for a while
@@ -87,12 +90,14 @@ struct copies_rule {
     bool judged;     /* sql_determinism_judge() has a word in it */
     bool writes;     /* rows or definitions, so that the transaction has a number */
     bool unprepared; /* its transaction cannot be prepared */
-    bool several; /* it is several statements in one Query, or a call: parts of its answer pass */
-    bool alone;   /* holds the gate alone, judged or not */
-    bool in_vain; /* AS_ALWAYS because the block has failed */
-    bool data;    /* COPY FROM: it may ask the client for data */
-    bool reads;   /* is or holds a read that all nodes run (replicate_select) */
-    bool defines; /* what others read without a lock: the gate of definitions is its alone */
+    bool several;  /* it is several statements in one Query, or a call: parts of its answer pass */
+    bool alone;    /* holds the gate alone, judged or not */
+    bool in_vain;  /* AS_ALWAYS because the block has failed */
+    bool data;     /* COPY FROM: it may ask the client for data */
+    bool reads;    /* is or holds a read that all nodes run (replicate_select) */
+    bool chains;   /* ends a transaction, and begins another one */
+    bool defines;  /* what others read without a lock: the gate of definitions is its alone */
+    bool executes; /* is EXECUTE */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */
@@ -113,6 +118,7 @@ struct copies_look {
     const char *text; /* that it stands in */
     bool may_write;   /* as the catalog has it */
     bool block;       /* in a transaction block of the client's */
+    bool several;     /* it stands among others in one Query */
 };
 
 /* What a unit has done on a node: the command tags of all that it executed. */
@@ -199,7 +205,10 @@ struct session_copies {
     struct knowledge_question *question;
     struct catalog_scope asked_scope; /* as of when it was asked */
     uint8_t questions;                /* for the unit in hand */
-    bool learns;                      /* the main node is asked it now */
+    bool learns;                      /* the main node is asked it now, or for types: */
+    struct buf untyped;               /* ... of what it knows by this name */
+    struct buf types;                 /* ... that it has told, in network byte order */
+    struct buf taught;                /* what the copies are to know: struct prepared * */
     bool sensible;                    /* ... and its answer has made sense so far */
     bool snapshot; /* the block may keep one snapshot for all of its statements */
     bool set_tx;   /* the same, by SET TRANSACTION */
@@ -213,6 +222,8 @@ struct session_copies {
     bool serial;         /* it is SERIALIZABLE, at the main node */
     bool read_only;      /* by BEGIN's word */
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
+    bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
+    struct server *cut;  /* ... where one is under way; NULL: none is */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -243,10 +254,16 @@ void copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const stru
 bool copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 /* It is about to go to the main node: what is for the copies is kept, */
 void copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* The first statement of PREPARE's in it, for all nodes, whose types nobody has asked for; NULL. */
+struct statement *copies_batch_untyped(struct session *s, const uint8_t *bytes,
+                                       const struct unit *u);
 /* and goes to them. */
 void copies_batch_send(struct session *s, struct copy *copy);
 /* The first statement of it that is for all; borrowed. */
 struct wire_view copies_batch_text(const struct session_copies *c);
+/* How much of a batch in a transaction is a piece of its own: up to a command of transactions, or
+ * that. 0: all of it. */
+size_t copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len);
 /* Calls fn for each statement that is for all nodes; true when it was for any of them. */
 bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
                        bool (*fn)(struct session_copies *c, struct sql_text text));
@@ -397,6 +414,8 @@ void copies_step_later(struct session_copies *c);
 void copies_miss(struct copy *copy, const struct err *err);
 /* Rolls back everywhere, without a word to the client. */
 void copies_undo(struct session_copies *c);
+/* The same of the copies: the main node has. */
+void copies_follow_back(struct session_copies *c);
 /* The main node has answered COMMIT. */
 void copies_committed(struct session_copies *c, bool done);
 /* The transaction is over, and all have ended it. */
@@ -420,5 +439,79 @@ void copies_ask_values(struct session_copies *c, const struct sql_determined *d)
 /* Puts values that were told into a text, from *at_io on. False: there are not as many. */
 bool copies_put_values(struct session_copies *c, const struct sql_determined *d,
                        struct sql_text text, size_t *at_io, struct buf *sql);
+/* Both, of a unit; d is what was judged of all of it. The unit with the values is in c->text. */
+void copies_ask_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                     const struct sql_determined *d);
+bool copies_take_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                      const struct sql_determined *d);
+/* The statements of ours that a unit with values names, in front of it. */
+void copies_send_parses(struct session_copies *c, struct server *server);
+
+/* ---- copies_cut.c ---- */
+
+/* The unit has gone to s->cur: so does a Sync, when it is a piece. */
+void copies_cut_sent(struct session_copies *c);
+/* Is it the answer to that Sync? The client does not see it. */
+bool copies_cut_ends(const struct session_copies *c, const struct server *server, uint8_t type);
+/* The piece that is under way is. False: there was none. */
+bool copies_cut_over(struct session_copies *c, bool failed);
+
+/* ---- copies_chain.c ---- */
+
+/* Of COMMIT and ROLLBACK with AND CHAIN. */
+struct copies_rule copies_rule_of_chain(const struct copies_look *look);
+/* It was sent to the main node: behind it, what the transaction is that it begins. */
+void copies_chain_ask(struct session_copies *c);
+/* That, as a BEGIN for the copies; empty: none has begun. What is left of the one before is known
+ * still. */
+struct buf copies_chained(struct session_copies *c);
+/* The main node was lost with the one that it had begun. */
+void copies_chain_lost(struct session_copies *c);
+
+/* ---- copies_prepare.c ---- */
+
+/* What an EXECUTE stands for; borrowed as long as the session knows that statement. */
+struct copies_named {
+    struct statement *st;
+    const struct copies_prepared *prepared; /* NULL: it is one of the protocol's */
+    struct sql_text text;
+    const uint8_t *types;
+    uint16_t type_count;
+};
+
+/* False: its text is not known. */
+bool copies_named_of(struct statement *st, struct copies_named *n_r);
+/* Can its types not be had, or not be told to others? Then with err. */
+bool copies_named_is_bad(const struct copies_named *named, struct err *err);
+/* Is the text an EXECUTE, of what is known here? */
+bool copies_executes(struct session *s, struct sql_text text, struct copies_named *n_r);
+/* Of EXECUTE, of EXPLAIN EXECUTE, and of what either may name. */
+struct copies_rule copies_rule_of_execute(const struct copies_look *look, struct err *err);
+struct copies_rule copies_rule_of_explained(const struct copies_look *look, struct err *err);
+struct copies_rule copies_rule_of_named(const struct copies_look *look, struct statement *st,
+                                        struct err *err);
+/* As copies_judge_text, of an EXECUTE with what it stands for: of the places there is the count
+ * alone then. */
+int copies_judge_statement(struct session *s, struct sql_text text, struct sql_determined *d_r,
+                           struct err *err);
+bool copies_is_untyped(const struct statement *st);
+/* As copies_asks, for types of parameters. */
+bool copies_types_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                      struct buf *sql);
+/* As copies_hear and copies_learn; false: it is something else that was asked. */
+bool copies_types_hear(struct session_copies *c, const uint8_t *msg, size_t len);
+bool copies_types_learn(struct session_copies *c, bool failed);
+/* As copies_ask_unit and copies_take_unit, of EXECUTE in a Query. */
+void copies_execute_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+bool copies_execute_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* It goes to the main node as it is: what is for the copies is in c->text, */
+void copies_execute_keep(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* and what stands in front of it goes there. */
+void copies_execute_teach(struct copy *copy);
+/* Adds to sql the text of an EXECUTE, naming as we do what is returned, which is kept until
+ * copies_execute_forget. NULL: it is not known where the name stands. */
+struct prepared *copies_execute_rename(struct session_copies *c, struct sql_text text,
+                                       struct buf *sql);
+void copies_execute_forget(struct session_copies *c);
 
 #endif

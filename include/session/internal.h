@@ -91,12 +91,13 @@ struct statement {
     bool defines;    /* may change the catalog */
     uint32_t epoch;
     uint64_t scope;
-    struct cluster_set away; /* as a verdict's, */
-    uint64_t carried_epoch;  /* ... as of the host's */
-    uint64_t meaning;        /* lookup_meaning() when it was parsed */
-    uint64_t identity;       /* of its facts, for statistics */
-    uint8_t keeps_answer;    /* enum cache_keeps */
-    bool named;              /* in the map now */
+    struct cluster_set away;        /* as a verdict's, */
+    uint64_t carried_epoch;         /* ... as of the host's */
+    uint64_t meaning;               /* lookup_meaning() when it was parsed */
+    uint64_t identity;              /* of its facts, for statistics */
+    uint8_t keeps_answer;           /* enum cache_keeps */
+    bool named;                     /* in the map now */
+    struct copies_prepared *by_sql; /* native replication: what PREPARE has made; NULL */
     uint16_t name_len;
     char name[];
 };
@@ -264,8 +265,7 @@ struct session {
     bool plain_strings;    /* standard_conforming_strings */
     bool serializable;     /* its transactions may be, by a parameter that it has set */
     bool odd_encoding;     /* client_encoding has bytes below 128 inside of characters */
-    uint32_t name_effects; /* statements under way that change what the next ones mean: they make or
-                            * drop prepared statements, or change how a text is read */
+    uint32_t name_effects; /* under way, that change what names stand for or how texts are read */
     uint32_t protocol;
     uint32_t pass_left;  /* of a long message from the client */
     int16_t reader_node; /* load_balance_node, -1: not chosen */
@@ -636,7 +636,7 @@ enum statements_way statements_parse_unseen(struct session *s, struct server *se
 /* Is there an answer to come that may change what the name stands for? */
 bool statements_in_doubt(const struct statement *st);
 /* Made by an SQL PREPARE. */
-void statements_add_by_sql(struct session *s, struct sql_text name);
+void statements_add_by_sql(struct session *s, struct sql_text name, struct sql_text text);
 /* One of ours, parsed by no server. */
 void statements_remember(struct session *s, const struct wire_parse *p);
 struct statement *statements_find(struct session *s, struct wire_view name);

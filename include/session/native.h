@@ -18,8 +18,11 @@ hold_max_bytes(const struct session *s)
 
 enum copies_turn { COPIES_GOES_ON, COPIES_WAITS, COPIES_ANSWERED };
 void copies_start(struct session *s); /* it has come in */
-/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u. */
+/* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u.
+ * False: u may be less than before, too, which is sent. */
 bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
+/* Is a piece of a batch under way there? Who loses that can tell nobody what has become of it. */
+bool copies_cut_is_on(const struct session *s, const struct server *server);
 /* Snapshot isolation (copies_order.c)? */
 bool copies_orders(const struct session *s);
 /* Does the client's unit wait for snapshots to be taken? What is asked then is not for it to
@@ -67,6 +70,17 @@ void copies_cancel(struct session *s);
 void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);
+
+/* copies_prepare.c: what PREPARE has made, of its text; NULL when that is not known. */
+struct copies_prepared *copies_prepared_new(struct session *s, struct sql_text prepare);
+void copies_prepared_free(struct copies_prepared *p); /* NULL: nothing */
+size_t copies_prepared_bytes(const struct copies_prepared *p);
+/* Must the catalog be asked about what this stands for? */
+bool copies_execute_asks(struct session *s, struct statement *st);
+bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
+
+/* settings.c: a number of what has been set that decides how texts are read. */
+uint64_t settings_reading(const struct session *s);
 
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of

@@ -353,16 +353,17 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
     bool in_tx = server->tx_status != 'I' && server == s->cur;
     bool mid_batch = s->batch == server;
     bool primary_lost = server == s->primary;
+    bool cut = copies_cut_is_on(s, server);
     struct err why = *err;
     bool survives;
 
     keeps_reconsider(s);
-    survives = outage_survives(s, server, owed, &why);
+    survives = !cut && outage_survives(s, server, owed, &why);
 
     forget_link(s, server);
     if (s->state != CLIENT_READY)
         return;
-    if (again && (!primary_lost || survives)) {
+    if (again && !cut && (!primary_lost || survives)) {
         if (primary_lost)
             keeps_lost(s);
         s->reader_node = -1;

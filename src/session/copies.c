@@ -255,23 +255,6 @@ give_up(struct session_copies *c, const struct unit *u)
     return refuse(c, u, &err);
 }
 
-/* Behind it stands then what needs values of the main node's, or the gate, in the transaction. */
-bool
-copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
-{
-    const struct session_copies *c = s->copies;
-    size_t len = 0;
-
-    if (!copies_orders(s) && s->host->writes == SESSION_WRITES_GO && c->phase == COPIES_REST &&
-        !c->doomed && s->tx_status == 'I' && s->batch == NULL && u->type != 'Q' && u->begins &&
-        u->executed > 1 && u->may_write && !is_owed(s) &&
-        !(s->cur != NULL && s->cur->pending.skip_till_sync) && !s->cancelled && !s->waited_out)
-        len = tx_begins_alone(s, bytes, u);
-    if (len > 0)
-        u->bytes = len;
-    return len > 0;
-}
-
 static enum copies_turn
 look(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -331,6 +314,8 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
     struct session_copies *c = s->copies;
     enum copies_turn turn = COPIES_GOES_ON;
 
+    if (c->cut != NULL)
+        return waits(s);
     if (copies_orders(s)) {
         if (c->phase == COPIES_REST) /* BEGIN may be answered there */
             turn = copies_hold(c, u, COPIES_AS_ALWAYS);
@@ -381,30 +366,9 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
         copies_gate_ask(c, gate, CYCLE_VALUES);
         c->asks++;
     }
-    if (d->place_count > 0 && u->type == 'Q')
-        copies_ask_values(c, d);
-    else if (d->place_count > 0)
-        copies_batch_ask(c, bytes, u);
+    if (d->place_count > 0)
+        copies_ask_unit(c, bytes, u, d);
     return waits(s);
-}
-
-static bool
-take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
-           const struct sql_determined *d)
-{
-    struct buf sql = BUF_EMPTY;
-    struct wire_view text;
-    struct err err;
-    size_t at = 0;
-    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
-                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
-                at == c->values.len;
-
-    buf_clear(&c->text);
-    build_query(&c->text, (const char *)sql.data, sql.len);
-    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
-    buf_free(&sql);
-    return done;
 }
 
 /* The unit with the values in it takes its place. */
@@ -413,11 +377,9 @@ take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *
             const struct sql_determined *d)
 {
     struct err err;
-    bool done;
 
     c->unit = *u;
-    done = u->type == 'Q' ? take_query(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
-    if (!done) {
+    if (!copies_take_unit(c, *bytes, u, d)) {
         err_set(&err, "0A000", "values could not be put into the statement");
         return refuse(c, u, &err);
     }
@@ -531,17 +493,6 @@ copies_unit(struct session *s)
     return &s->copies->unit;
 }
 
-/* The statements that a batch with values binds. */
-static void
-send_parses(struct session_copies *c, struct server *server)
-{
-    for (uint32_t n = 0; n < c->parsed; n++) {
-        server_expect(server, PENDING_CLOSE, true, 0, NULL);
-        server_expect(server, PENDING_PARSE, true, 0, NULL);
-    }
-    server_send(server, c->parses.data, c->parses.len);
-}
-
 void
 copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                 const struct unit *u)
@@ -567,12 +518,15 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
     if (c->rule.way != COPIES_COMMIT && c->rule.way != COPIES_ROLLBACK && c->query &&
         bytes != c->text.data) {
         buf_clear(&c->text);
-        buf_add(&c->text, bytes, u->bytes);
+        if (c->rule.executes)
+            copies_execute_keep(c, bytes, u);
+        else
+            buf_add(&c->text, bytes, u->bytes);
     }
     c->told = 0;
     c->data = c->rule.data ? DATA_ASKED : DATA_NONE;
-    if (!c->query && bytes == c->text.data)
-        send_parses(c, server);
+    if (bytes == c->text.data && (!c->query || c->rule.executes))
+        copies_send_parses(c, server);
     else if (!c->query)
         copies_batch_keep(s, bytes, u);
 }
@@ -594,7 +548,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
 
-    if (c != NULL && copies_order_ends(s, server, type))
+    if (c != NULL && (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type)))
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
         return false;
@@ -707,6 +661,8 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
             c->phase = COPIES_ASKED;
         return false;
     }
+    if (e->flags & CYCLE_VALUES && c->rule.chains)
+        c->asks = 0;
     if (e->flags & CYCLE_XID && failed)
         c->doomed = true;
     if (!(e->flags & CYCLE_OWN_END))
@@ -728,6 +684,8 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
 {
     struct session_copies *c = s->copies;
 
+    if (server == c->cut && !e->skip && (c->phase != COPIES_COMMITS || server != s->primary))
+        copies_cut_over(c, failed);
     if (copies_order_cycle_end(s, server, e, failed))
         return true;
     if (server != s->primary)
@@ -750,7 +708,7 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
         return true;
     if (c->rule.way != COPIES_ROLLBACK)
         return end_statement(c, e, failed);
-    copies_undo(c); /* but for the main node, which has */
+    copies_follow_back(c);
     return false;
 }
 
@@ -773,18 +731,24 @@ copies_deliver(struct session_copies *c)
     struct server *main = s->primary;
     struct pending_entry entry = c->entry;
     bool failed = c->failed || c->doomed;
+    bool lost = c->rule.chains && main == NULL && !failed; /* what it has begun */
     struct buf b = BUF_EMPTY;
 
     if (c->doomed)
         build_error(&b, "ERROR", &c->doom);
     else
         buf_add(&b, c->held.data, c->held.len);
-    build_ready(&b, 'I');
+    if (!copies_cut_over(c, failed))
+        build_ready(&b, lost ? 'T' : c->rule.chains && main != NULL ? main->tx_status : 'I');
     copies_reset(c);
     session_send(s, &b);
     buf_free(&b);
     if (main != NULL) {
         answers_cycle_end(s, main, &entry, failed);
+        return;
+    }
+    if (lost) {
+        copies_chain_lost(c);
         return;
     }
     tx_fini(s);

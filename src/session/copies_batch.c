@@ -27,8 +27,9 @@ struct bound {
     const uint8_t *types; /* of parameters, in network byte order */
     uint16_t type_count;
     bool named;
-    bool whole;  /* its portal is executed next, without a limit */
-    bool by_sql; /* made by PREPARE: there is no text */
+    bool whole;               /* its portal is executed next, without a limit */
+    bool unknown;             /* made by PREPARE, and its text is not known */
+    struct statement *by_sql; /* it is of PREPARE's; NULL */
 };
 
 struct walk {
@@ -84,7 +85,8 @@ is_executed(const struct walk *w, size_t at, struct wire_view portal)
 static bool
 look_up(const struct walk *w, size_t before, struct bound *b)
 {
-    const struct statement *st;
+    struct copies_named named;
+    struct statement *st;
     struct wire_parse p;
 
     b->named = b->bind.statement.len > 0;
@@ -97,12 +99,13 @@ look_up(const struct walk *w, size_t before, struct bound *b)
     st = statements_find(w->s, b->bind.statement);
     if (st == NULL)
         return false;
-    b->by_sql = st->prepared == NULL;
-    if (b->by_sql)
+    b->unknown = !copies_named_of(st, &named);
+    if (b->unknown)
         return true;
-    b->text = statements_text(st);
-    b->types = st->prepared->types;
-    b->type_count = st->prepared->type_count;
+    b->by_sql = named.prepared != NULL ? st : NULL;
+    b->text = (struct wire_view){named.text.data, named.text.len};
+    b->types = named.types;
+    b->type_count = named.type_count;
     return true;
 }
 
@@ -125,6 +128,59 @@ next_bound(struct walk *w, struct bound *b)
             return -1;
         b->whole = is_executed(w, w->at, b->bind.portal);
         return 1;
+    }
+    return 0;
+}
+
+/* ---- pieces -----------------------------------------------------------------------------------
+ */
+
+/* Behind the last Execute in front of the next Bind; 0: there is none. more_r: is there anything
+ * else to be run behind it? */
+static size_t
+behind_execute(const struct walk *w, bool *more_r)
+{
+    size_t behind = 0;
+    struct wire_header h;
+    struct err err;
+
+    *more_r = false;
+    for (size_t at = w->at; at < w->len; at += h.total_bytes) {
+        if (wire_client_header(w->bytes + at, w->len - at, &h, &err) != WIRE_OK)
+            break;
+        *more_r |= h.type == 'P' || h.type == 'B';
+        if (h.type == 'B')
+            break;
+        if (h.type == 'E')
+            behind = at + h.total_bytes;
+    }
+    return behind;
+}
+
+static bool
+stands_alone(const struct sql_facts *f)
+{
+    enum sql_kind kind = f->statements[0].kind;
+
+    return f->count == 1 && (kind == SQL_COMMIT || kind == SQL_ROLLBACK || kind == SQL_SAVEPOINT);
+}
+
+size_t
+copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = len};
+    size_t before = 0;
+    struct bound b;
+
+    while (next_bound(&w, &b) > 0) {
+        bool more;
+        size_t behind = behind_execute(&w, &more);
+        if (b.unknown)
+            return 0;
+        if (stands_alone(session_facts(s, b.text.data, b.text.len)))
+            return before > 0 ? before : more ? behind : 0;
+        if (behind > 0)
+            before = behind;
     }
     return 0;
 }
@@ -167,13 +223,14 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->rule.judged |= r->judged;
     m->rule.writes |= r->writes;
     m->rule.data |= r->data;
+    m->rule.chains |= r->chains;
     m->rule.unprepared |= r->unprepared;
     m->rule.defines |= r->defines;
     m->rule.reads |= r->reads;
 }
 
 static struct copies_rule
-rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
+rule_of_mix(const struct mix *m, bool ends, struct err *err)
 {
     if (m->rule.way == COPIES_AS_ALWAYS && !m->special)
         return m->rule;
@@ -185,7 +242,7 @@ rule_of_mix(const struct mix *m, const struct unit *u, struct err *err)
     if (m->parts)
         return refuse(err, "a portal of a statement that may write",
                       "Execute it where it is bound, without a limit of rows.");
-    if (!u->ends)
+    if (!ends)
         return refuse(err, "a batch that may write and does not end with Sync",
                       "Send Sync behind it.");
     return m->rule;
@@ -205,6 +262,20 @@ take_begin(struct session_copies *c, const struct bound *b)
     buf_add(&c->begin, b->text.data, b->text.len);
 }
 
+/* Bind of what PREPARE has made. */
+static struct copies_rule
+rule_of_prepared(const struct copies_look *look, const struct bound *b, struct err *err)
+{
+    struct copies_rule r;
+
+    if (b->unknown)
+        return refuse(err, "a prepared statement whose text is not known",
+                      "Prepare it under a plainer name.");
+    r = copies_rule_of_named(look, b->by_sql, err);
+    r.executes = false; /* by its name */
+    return r;
+}
+
 static struct copies_rule
 rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_statement *st_r,
               struct err *err)
@@ -212,9 +283,9 @@ rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_s
     const struct sql_facts *f;
     struct copies_look look = {.s = s, .block = block};
 
-    if (b->by_sql) {
-        *st_r = (struct sql_statement){.kind = SQL_SELECT};
-        return (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    if (b->unknown || b->by_sql != NULL) {
+        *st_r = (struct sql_statement){.kind = SQL_EXECUTE};
+        return rule_of_prepared(&look, b, err);
     }
     f = session_facts(s, b->text.data, b->text.len);
     *st_r = f->statements[0];
@@ -235,9 +306,10 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
     struct mix mix = {.rule = {.way = COPIES_AS_ALWAYS}};
     struct session_copies *c = s->copies;
     bool block = s->tx_status != 'I';
+    bool ends = u->ends || c->cuts;
     struct sql_statement st;
     struct copies_rule r;
-    struct bound b;
+    struct bound b = {.len = 0};
     int rc;
 
     buf_clear(&c->for_all);
@@ -246,7 +318,7 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
         r = rule_of_bound(s, &b, block, &st, err);
         if (r.way == COPIES_REFUSED)
             return r;
-        if (r.reads && (!u->ends || !b.whole))
+        if (r.reads && (!ends || !b.whole))
             r = (struct copies_rule){.way = COPIES_AS_ALWAYS};
         if (st.kind == SQL_BEGIN && !block) {
             take_begin(c, &b);
@@ -256,9 +328,12 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
         add(&mix, &r, &st, &b);
     }
     if (rc == 0)
-        return rule_of_mix(&mix, u, err);
-    err_set(err, "26000",
-            "a prepared statement that is bound does not exist, or is not known here");
+        return rule_of_mix(&mix, ends, err);
+    if (b.bind.statement.len > 0)
+        err_set(err, "26000", "prepared statement \"%.*s\" does not exist",
+                (int)MIN(b.bind.statement.len, 200u), b.bind.statement.data);
+    else
+        err_set(err, "26000", "unnamed prepared statement does not exist");
     return (struct copies_rule){.way = COPIES_REFUSED};
 }
 
@@ -305,6 +380,25 @@ values_say_now(const struct bound *b)
     return false;
 }
 
+static int
+judge_bound(struct session *s, const struct bound *b, struct sql_determined *d, struct err *err)
+{
+    struct sql_text text = {b->text.data, b->text.len};
+    struct copies_named named;
+
+    if (b->by_sql != NULL && copies_named_of(b->by_sql, &named) && copies_named_is_bad(&named, err))
+        return -1;
+    if (copies_judge_statement(s, text, d, err) != 0)
+        return -1;
+    if (d->place_count == 0 || !copies_executes(s, text, &named))
+        return 0;
+    err_set(err, "0A000",
+            "values of the main node cannot be had for EXECUTE in the extended protocol "
+            "(native_replication)");
+    err_hint(err, "Bind what was prepared, or send EXECUTE as a simple query.");
+    return -1;
+}
+
 int
 copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
                    struct sql_determined *d_r, struct err *err)
@@ -317,7 +411,7 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
     for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
         if (!s->copies->for_all.data[n])
             continue;
-        if (copies_judge_text(s, (struct sql_text){b.text.data, b.text.len}, &d, err) != 0)
+        if (judge_bound(s, &b, &d, err) != 0)
             return -1;
         d_r->place_count += d.place_count;
         d_r->by_key &= d.by_key;
@@ -336,6 +430,25 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
             "transaction (native_replication)");
     err_hint(err, "Send Sync behind BEGIN.");
     return -1;
+}
+
+struct statement *
+copies_batch_untyped(struct session *s, const uint8_t *bytes, const struct unit *u)
+{
+    struct walk w = {.s = s, .bytes = bytes, .len = u->bytes};
+    struct copies_named named;
+    struct statement *st;
+    struct bound b;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < s->copies->for_all.len; n++) {
+        struct sql_text text = {b.text.data, b.text.len};
+        st = b.by_sql;
+        if (s->copies->for_all.data[n] && copies_executes(s, text, &named))
+            st = named.prepared != NULL ? named.st : NULL;
+        if (s->copies->for_all.data[n] && copies_is_untyped(st))
+            return st;
+    }
+    return NULL;
 }
 
 bool
@@ -361,6 +474,7 @@ struct item {
     uint32_t text_len;
     uint32_t rest_len;
     uint64_t scope;
+    struct prepared *teach; /* NULL; else it is only to be known there, and has no Bind */
     uint16_t type_count;
     bool named;
 };
@@ -382,6 +496,26 @@ keep(struct session_copies *c, const struct bound *b, struct wire_view text, boo
     buf_add(&c->items, b->msg + names, item.rest_len);
 }
 
+/* As it was bound. EXECUTE gets a name of ours, and what that stands for is to be known. */
+static void
+keep_bound(struct session_copies *c, const struct bound *b)
+{
+    struct sql_text text = {b->text.data, b->text.len};
+    struct buf sql = BUF_EMPTY;
+    struct copies_named named;
+    struct item item = {.teach = NULL};
+
+    if (copies_executes(c->s, text, &named))
+        item.teach = copies_execute_rename(c, text, &sql);
+    if (item.teach != NULL) {
+        buf_add(&c->items, &item, sizeof(item));
+        keep(c, b, (struct wire_view){(const char *)sql.data, (uint32_t)sql.len}, false);
+    } else {
+        keep(c, b, b->text, b->named);
+    }
+    buf_free(&sql);
+}
+
 void
 copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
 {
@@ -390,9 +524,10 @@ copies_batch_keep(struct session *s, const uint8_t *bytes, const struct unit *u)
     struct bound b;
 
     buf_clear(&c->items);
+    copies_execute_forget(c);
     for (size_t n = 0; next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
         if (c->for_all.data[n])
-            keep(c, &b, b.text, b.named);
+            keep_bound(c, &b);
     }
 }
 
@@ -469,12 +604,13 @@ copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct u
     buf_clear(&c->text);
     buf_clear(&c->items);
     buf_clear(&c->parses);
+    copies_execute_forget(c);
     c->parsed = 0;
     for (size_t n = 0; fits && next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
         struct buf sql = BUF_EMPTY;
         if (!has_places(c, n, &b, &d)) {
             if (c->for_all.data[n])
-                keep(c, &b, b.text, b.named);
+                keep_bound(c, &b);
             continue;
         }
         fits = copies_put_values(c, &d, (struct sql_text){b.text.data, b.text.len}, &at, &sql);
@@ -530,6 +666,10 @@ copies_batch_send(struct session *s, struct copy *copy)
         const char *bytes = (const char *)items->data + at + sizeof(item);
         struct prepared *prepared = NULL;
         memcpy(&item, items->data + at, sizeof(item));
+        if (item.teach != NULL) {
+            statements_teach(s, server, item.teach);
+            continue;
+        }
         if (item.named) {
             struct prepared_text text = {bytes, item.text_len,
                                          (const uint8_t *)bytes + item.text_len, item.type_count,

@@ -196,6 +196,13 @@ copies_undo(struct session_copies *c)
 }
 
 void
+copies_follow_back(struct session_copies *c)
+{
+    copies_order_leave(c);
+    end_all(c, COPIES_UNDOES, false);
+}
+
+void
 copies_committed(struct session_copies *c, bool done)
 {
     end_all(c, COPIES_FINISHES, done);
@@ -254,7 +261,7 @@ commit_main(struct session_copies *c)
 static bool
 all_ended(struct session_copies *c)
 {
-    bool ended = c->undoing == 0;
+    bool ended = c->undoing == 0 && (!c->rule.chains || c->asks == 0);
 
     list_for_each (it, &c->copies)
         ended &= is_ended(copy_at(it));
@@ -328,6 +335,8 @@ copies_step(struct session_copies *c)
 void
 copies_reset(struct session_copies *c)
 {
+    struct buf begin = copies_chained(c);
+
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         copy->begun = copy->asked = copy->prepared = copy->ends = copy->leaves = false;
@@ -354,6 +363,8 @@ copies_reset(struct session_copies *c)
     buf_free(&c->for_all);
     buf_free(&c->items);
     buf_free(&c->parses);
+    c->begin = begin;
+    copies_execute_forget(c);
 }
 
 void
@@ -559,7 +570,7 @@ copies_orphan(struct session_copies *c)
     }
     c->s = NULL;
     c->owes = false;
-    c->undoing = 0;
+    c->undoing = c->asks = 0;
     list_append(&c->host->orphans, &c->link);
     if (c->phase >= COPIES_PREPARES && c->phase <= COPIES_PREPARED)
         copies_undo(c);

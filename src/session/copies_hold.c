@@ -13,12 +13,11 @@
 #include "config/config.h"
 
 enum {
-    /* All but what is on the main node alone, and what was drawn from sequences, which is drawn on
-     * a new connection as well. */
-    PINS = (1u << SESSION_KEEPS_STATEMENT) | (1u << SESSION_KEEPS_STATEMENTS) |
-           (1u << SESSION_KEEPS_TEMPORARY) | (1u << SESSION_KEEPS_ROLE) |
-           (1u << SESSION_KEEPS_SETTING) | (1u << SESSION_KEEPS_LIBRARY) |
-           (1u << SESSION_KEEPS_UNKNOWN),
+    /* All but what is on the main node alone, what was drawn from sequences, which is drawn on a
+     * new connection as well, and prepared statements, which it is told when it needs them. */
+    PINS = (1u << SESSION_KEEPS_STATEMENTS) | (1u << SESSION_KEEPS_TEMPORARY) |
+           (1u << SESSION_KEEPS_ROLE) | (1u << SESSION_KEEPS_SETTING) |
+           (1u << SESSION_KEEPS_LIBRARY) | (1u << SESSION_KEEPS_UNKNOWN),
 };
 
 bool

@@ -78,15 +78,26 @@ add_text(struct session_copies *c, struct sql_text text)
 }
 
 static bool
+add_statement(struct session_copies *c, struct sql_text text)
+{
+    struct copies_named named;
+    bool adds = add_text(c, text);
+
+    if (copies_executes(c->s, text, &named))
+        adds |= add_text(c, named.text);
+    return adds;
+}
+
+static bool
 add_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
 {
     struct wire_view text;
     struct err err;
 
     if (u->type != 'Q')
-        return copies_batch_each(c->s, bytes, u, add_text);
+        return copies_batch_each(c->s, bytes, u, add_statement);
     return wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
-           add_text(c, (struct sql_text){text.data, text.len});
+           add_statement(c, (struct sql_text){text.data, text.len});
 }
 
 bool
@@ -94,6 +105,10 @@ copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u
             struct buf *sql)
 {
     begin(c);
+    if (copies_types_ask(c, bytes, u, sql)) {
+        c->learns = true;
+        return true;
+    }
     if (c->questions >= QUESTIONS_MAX)
         return false;
     if (c->question == NULL)
@@ -111,6 +126,8 @@ copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u
 void
 copies_hear(struct session_copies *c, const uint8_t *msg, size_t len)
 {
+    if (copies_types_hear(c, msg, len))
+        return;
     c->sensible = c->sensible && knowledge_question_row(c->question, msg + WIRE_HEADER_BYTES,
                                                         len - WIRE_HEADER_BYTES);
 }
@@ -119,6 +136,8 @@ void
 copies_learn(struct session_copies *c, bool failed)
 {
     c->learns = false;
+    if (copies_types_learn(c, failed))
+        return;
     if (!failed && c->sensible && c->own != NULL)
         knowledge_question_done(c->question, c->own, NULL, NULL, &c->asked_scope);
     else if (!failed && c->sensible)

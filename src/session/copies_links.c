@@ -82,6 +82,8 @@ copies_send(struct session_copies *c)
             copies_batch_send(c->s, copy);
             continue;
         }
+        if (c->rule.executes)
+            copies_execute_teach(copy);
         server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
                       COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);

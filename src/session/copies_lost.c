@@ -43,7 +43,7 @@ copies_main_lost(struct session *s, const struct server *server)
 {
     struct session_copies *c = s->copies;
 
-    c->undoing = 0;
+    c->undoing = c->asks = 0;
     c->main_begun = false;
     copies_data_main_lost(c);
     if (c->phase == COPIES_COMMITS) {

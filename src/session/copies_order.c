@@ -258,6 +258,9 @@ copies_behind(struct session *s, const struct unit *u)
 {
     struct session_copies *c = s->copies;
 
+    copies_cut_sent(c);
+    if (u->chains && c->rule.chains)
+        copies_chain_ask(c);
     if (!c->solo_own || c->solo_ends || !u->ends)
         return;
     c->solo_ends = true;
@@ -411,7 +414,7 @@ take_on_all(struct session_copies *c, struct server *server, const struct unit *
     main->watched |= SERVER_SHOWS_ENDS;
     run_snapshot(c, main, main->tx_status != 'I');
     if (server != main)
-        run_snapshot(c, server, false);
+        run_snapshot(c, server, server->tx_status != 'I'); /* open: by AND CHAIN */
     list_for_each (it, &c->copies) {
         struct copy *copy = list_entry(it, struct copy, link);
         if (copy->server == NULL)
@@ -503,6 +506,9 @@ leave_reader(struct session_copies *c, const struct unit *u)
 {
     struct session *s = c->s;
 
+    if (s->cur->tx_status == 'E' && u->chains)
+        return refuse(s, u, "ROLLBACK AND CHAIN behind a read that has failed on its own node",
+                      "Send ROLLBACK, and begin another transaction.");
     if (s->cur->tx_status == 'E') { /* it tells the client so, up to the end of the block */
         if (ends_block(u) && copies_any_begun(c)) {
             copies_undo(c);
@@ -580,13 +586,15 @@ copies_order_look(struct session *s, const uint8_t *bytes, struct unit *u)
         return COPIES_GOES_ON;
     if (c->solo_own && c->solo_ends)
         return waits_for_answers(s);
-    if (u->chains)
-        return refuse(s, u, "AND CHAIN", "End the transaction, and begin another one.");
-    if (u->begins || u->flags & CYCLE_OPENS) {
+    if (u->begins || (!u->chains && u->flags & CYCLE_OPENS)) {
         enum copies_turn turn = look_at_begin(s, bytes, u);
         if (turn != COPIES_GOES_ON)
             return turn;
     }
+    if (u->chains && (u->executed != 1 || (!u->ends && !c->cuts)))
+        return refuse(s, u, "AND CHAIN among other statements", "Send it by itself.");
+    if (u->chains && c->solo != NULL && !c->solo_own) /* the next one is one of all nodes */
+        copies_order_reset(c);
     if (c->serial && s->tx_status != 'I') {
         u->to_primary = true;
         u->reason = ROUTE_SERIALIZABLE;

@@ -116,28 +116,13 @@ in_block(bool block)
     return block ? (struct copies_rule){.way = COPIES_ALL} : as_always;
 }
 
-/* EXECUTE of what may write would have to be judged with what it stands for. PREPARE of such is
- * refused, so what SQL has prepared only reads. */
 static struct copies_rule
-rule_of_execute(const struct copies_look *look, struct err *err)
+rule_of_end(const struct copies_look *look)
 {
-    const struct sql_text name = look->st->name;
-    const struct statement *known =
-        statements_find(look->s, (struct wire_view){name.data, name.len});
-
-    if (known != NULL && (known->prepared == NULL || !known->may_write))
-        return as_always;
-    return refuse(err, "EXECUTE of a statement that may write",
-                  "Send the statement itself, or use the protocol's prepared statements.");
-}
-
-static struct copies_rule
-rule_of_end(const struct copies_look *look, struct err *err)
-{
+    if (look->st->chain)
+        return copies_rule_of_chain(look);
     if (!copies_any_begun(look->s->copies))
         return as_always;
-    if (look->st->chain)
-        return refuse(err, "AND CHAIN", "End the transaction, and begin another one.");
     return (struct copies_rule){.way =
                                     look->st->kind == SQL_COMMIT ? COPIES_COMMIT : COPIES_ROLLBACK};
 }
@@ -164,13 +149,14 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
     case SQL_UNLISTEN:
     case SQL_NOTIFY:
     case SQL_LISTEN:
+    case SQL_PREPARE: /* what it prepares is looked at by EXECUTE */
     case SQL_DEALLOCATE:
     case SQL_CHECKPOINT:
         *r = as_always;
         return true;
     case SQL_COMMIT:
     case SQL_ROLLBACK:
-        *r = rule_of_end(look, err);
+        *r = rule_of_end(look);
         return true;
     case SQL_SET:
     case SQL_SET_SESSION:
@@ -191,7 +177,7 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
                          : (struct copies_rule){.way = COPIES_DISCARD};
         return true;
     case SQL_EXECUTE:
-        *r = rule_of_execute(look, err);
+        *r = copies_rule_of_execute(look, err);
         return true;
     case SQL_PREPARED_TX:
         *r = refuse(err, "two-phase commit", "Let pgpool prepare transactions.");
@@ -229,6 +215,10 @@ copies_rule_of(const struct copies_look *look, struct err *err)
 
     if (rule_of_verb(look, &r, err))
         return r;
+    if (st->inner_kind == SQL_EXECUTE && st->kind == SQL_EXPLAIN)
+        return copies_rule_of_explained(look, err);
+    if (st->inner_kind == SQL_EXECUTE)
+        return refuse(err, "CREATE TABLE AS EXECUTE", "Write the query itself.");
     switch (st->kind) {
     case SQL_SELECT:
     case SQL_EXPLAIN:
@@ -239,14 +229,10 @@ copies_rule_of(const struct copies_look *look, struct err *err)
         if (!st->may_write)
             return as_always;
         break;
-    case SQL_PREPARE:
     case SQL_DECLARE:
         if (!st->inner_may_write)
             return as_always;
-        return refuse(err,
-                      st->kind == SQL_PREPARE ? "PREPARE of a statement that may write"
-                                              : "a cursor that may write or lock",
-                      "Send the statement itself.");
+        return refuse(err, "a cursor that may write or lock", "Send the statement itself.");
     case SQL_OTHER:
     case SQL_IMPORT:
         return refuse(err, "this statement", "Run it on each server by itself.");
@@ -287,7 +273,7 @@ rule_of_several(struct copies_look *look, struct wire_view text, struct err *err
     bool sets = false;
 
     look->text = text.data;
-    look->block = look->may_write = true;
+    look->block = look->may_write = look->several = true;
     for (uint32_t n = 0; n < f->count; n++) {
         struct copies_rule r;
         look->st = &f->statements[n];
@@ -401,5 +387,5 @@ copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
         return copies_batch_judge(s, bytes, u, d_r, err);
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, err) != WIRE_OK)
         return -1;
-    return copies_judge_text(s, (struct sql_text){text.data, text.len}, d_r, err);
+    return copies_judge_statement(s, (struct sql_text){text.data, text.len}, d_r, err);
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "sql/rewrite.h"
+#include "wire/build.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,4 +62,58 @@ copies_put_values(struct session_copies *c, const struct sql_determined *d, stru
     done = done && sql_rewrite_literals(d, text, answers, sql);
     free(answers);
     return done;
+}
+
+void
+copies_ask_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                const struct sql_determined *d)
+{
+    if (u->type != 'Q')
+        copies_batch_ask(c, bytes, u);
+    else if (c->rule.executes)
+        copies_execute_ask(c, bytes, u);
+    else
+        copies_ask_values(c, d);
+}
+
+static bool
+take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+           const struct sql_determined *d)
+{
+    struct buf sql = BUF_EMPTY;
+    struct wire_view text;
+    struct err err;
+    size_t at = 0;
+    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
+                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
+                at == c->values.len;
+
+    buf_clear(&c->text);
+    build_query(&c->text, (const char *)sql.data, sql.len);
+    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
+    buf_free(&sql);
+    return done;
+}
+
+bool
+copies_take_unit(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                 const struct sql_determined *d)
+{
+    if (u->type != 'Q')
+        return copies_batch_take(c, bytes, u);
+    return c->rule.executes ? copies_execute_take(c, bytes, u) : take_query(c, bytes, u, d);
+}
+
+void
+copies_send_parses(struct session_copies *c, struct server *server)
+{
+    for (uint32_t n = 0; n < c->parsed; n++) {
+        server_expect(server, PENDING_CLOSE, true, 0, NULL);
+        server_expect(server, PENDING_PARSE, true, 0, NULL);
+    }
+    server_send(server, c->parses.data, c->parses.len);
+    if (!c->query)
+        return;
+    server_expect(server, PENDING_SYNC, true, 0, NULL);
+    server_send(server, "S\0\0\0\4", 5);
 }

@@ -9,6 +9,7 @@
 #include "session/internal.h"
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "os/clock.h"
 
@@ -108,7 +109,7 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
     case SQL_DEALLOCATE:
         return effect_new(EFFECT_DEALLOCATE, st->name, "", 0);
     case SQL_PREPARE:
-        return effect_new(EFFECT_PREPARE, st->name, "", 0);
+        return effect_new(EFFECT_PREPARE, st->name, sql, s->copies != NULL ? len : 0);
     case SQL_ROLLBACK:
         return effect_new(EFFECT_ROLLBACK, none, "", 0);
     case SQL_COMMIT:
@@ -133,6 +134,30 @@ is_reading(struct sql_text name)
 {
     return is_named(name.data, name.len, "client_encoding") ||
            is_named(name.data, name.len, "standard_conforming_strings");
+}
+
+static bool
+says_reset(const char *bytes, uint32_t name_len, uint32_t text_len)
+{
+    return text_len >= 5 && str_equal_nocase_n(bytes + name_len, "reset", 5);
+}
+
+uint64_t
+settings_reading(const struct session *s)
+{
+    const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
+    uint64_t number = 0;
+
+    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+        list_for_each (it, lists[n]) {
+            const struct setting *x = list_entry(it, struct setting, link);
+            if (is_reading((struct sql_text){x->bytes, x->name_len}) &&
+                (lists[n] != &s->settings.applied ||
+                 !says_reset(x->bytes, x->name_len, x->text_len)))
+                number = number * 31 + hash_bytes(x->bytes, (size_t)x->name_len + x->text_len);
+        }
+    }
+    return number;
 }
 
 static bool
@@ -524,12 +549,6 @@ check_roles(struct session *s)
     s->host->wrote(s->host->ctx, s->last_write_ns);
 }
 
-static bool
-is_reset(const struct effect *e)
-{
-    return e->text_len >= 5 && str_equal_nocase_n(e->bytes + e->name_len, "reset", 5);
-}
-
 /* What has been set holds from now on. */
 static void
 take_over(struct session *s, const struct effect *e)
@@ -543,7 +562,7 @@ take_over(struct session *s, const struct effect *e)
     }
     add(s, &t->applied, e);
     /* what was there at login is there on every connection */
-    if (is_role(e->bytes, e->name_len) && is_reset(e))
+    if (is_role(e->bytes, e->name_len) && says_reset(e->bytes, e->name_len, e->text_len))
         drop_one(t, list_entry(t->applied.prev, struct setting, link));
 }
 
@@ -658,7 +677,8 @@ apply(struct session *s, struct server *server, const struct effect *e)
         statements_forget(s, (struct sql_text){e->bytes, e->name_len});
         break;
     case EFFECT_PREPARE:
-        statements_add_by_sql(s, (struct sql_text){e->bytes, e->name_len});
+        statements_add_by_sql(s, (struct sql_text){e->bytes, e->name_len},
+                              (struct sql_text){e->bytes + e->name_len, e->text_len});
         break;
     case EFFECT_ROLLBACK:
         drop_all(t, &t->pending);

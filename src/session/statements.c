@@ -22,6 +22,7 @@ bytes_of(const struct statement *st)
 {
     size_t text = st->prepared != NULL ? st->prepared->key_len : 0;
 
+    text += st->by_sql != NULL ? copies_prepared_bytes(st->by_sql) : 0;
     return sizeof(struct statement) + st->name_len + 1 + text;
 }
 
@@ -32,6 +33,7 @@ unref(struct session *s, struct statement *st)
         return;
     if (st->prepared != NULL)
         prepared_put(st->prepared);
+    copies_prepared_free(st->by_sql);
     slab_put_bytes(&s->host->small, st, sizeof(*st) + st->name_len + 1);
 }
 
@@ -334,9 +336,9 @@ statements_in_doubt(const struct statement *st)
 }
 
 void
-statements_add_by_sql(struct session *s, struct sql_text name)
+statements_add_by_sql(struct session *s, struct sql_text name, struct sql_text text)
 {
-    struct wire_parse p = {.name = {name.data, name.len}, .query = {"", 0}};
+    struct wire_parse p = {.name = {name.data, name.len}, .query = {text.data, text.len}};
     struct statement *st;
 
     if (!statements_have_room(s, &p))
@@ -345,6 +347,8 @@ statements_add_by_sql(struct session *s, struct sql_text name)
     st->to_primary = st->may_write = st->draws = true;
     st->touches_session = TOUCHES_SURELY;
     st->reason = ROUTE_PINNED;
+    if (s->copies != NULL)
+        st->by_sql = copies_prepared_new(s, text);
     put(s, st);
     unref(s, st);
 }

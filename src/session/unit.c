@@ -185,6 +185,10 @@ scan_text(struct session *s, const char *text, size_t len, struct unit *u)
         take_block(u, &u->facts->statements[n]);
     if (u->has_begin)
         demand_primary(u, ROUTE_TRANSACTION_KIND);
+    if (unlikely(s->copies != NULL)) {
+        u->asks |= copies_text_asks(s, u->facts);
+        u->facts = session_facts(s, text, len);
+    }
     if (unlikely(u->local)) {
         ask_explained(s, u, text, len);
         u->facts = session_facts(s, text, len);
@@ -268,6 +272,8 @@ take_text(struct session *s, const char *text, size_t len, struct unit *u)
         take_execution(u, &f->statements[0]);
     else
         u->executed += f->count;
+    if (unlikely(s->copies != NULL))
+        u->asks |= copies_text_asks(s, f);
 }
 
 /* Only those that steer transactions are looked at again. */
@@ -318,6 +324,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
     if (st->prepared == NULL) {
         in_doubt(u, ROUTE_PINNED);
         u->executed++;
+        u->asks |= st->by_sql != NULL && copies_execute_asks(s, st);
         return;
     }
     u->asks |= !statements_judge(s, st);
@@ -335,6 +342,16 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         demand_primary(u, (enum route_reason)st->reason);
     u->has_begin |= st->kind == SQL_BEGIN;
     u->tx_read &= st->tx_read || st->kind == SQL_BEGIN;
+}
+
+/* What PREPARE has made is on the primary alone. */
+static void
+take_close(struct session *s, struct wire_view name, struct unit *u)
+{
+    const struct statement *st = statements_find(s, name);
+
+    if (st != NULL && st->prepared == NULL)
+        demand_primary(u, ROUTE_PINNED);
 }
 
 /* A message whose body makes no sense goes to the primary, which will say so. */
@@ -371,6 +388,8 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
             in_doubt(u, ROUTE_NOT_UNDERSTOOD);
         else if (target.kind == 'S' && msg[0] == 'D')
             take_statement(s, bytes, target.name, u);
+        else if (target.kind == 'S')
+            take_close(s, target.name, u);
         else if (target.kind == 'P' && msg[0] == 'D')
             u->local |= s->local_portal != NULL && !u->binds;
         break;

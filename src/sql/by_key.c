@@ -69,6 +69,7 @@ determinism_by_key(const struct sql_determinism *d, const struct sql_statement *
     case SQL_DELETE:
         return d->keyed && names_only_target(d);
     case SQL_SELECT:
+    case SQL_EXECUTE: /* by its arguments; what it runs is judged by itself */
         return st->table_count == 0;
     default:
         return false;

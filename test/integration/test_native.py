@@ -280,7 +280,6 @@ REFUSED = [
     "INSERT INTO t (id) VALUES (101); COPY t (id) FROM STDIN",
     "LISTEN a; INSERT INTO t (id) VALUES (101)",
     "SELECT pg_advisory_lock(1); INSERT INTO t (id) VALUES (101)",
-    "PREPARE p AS INSERT INTO t (id) VALUES (102)",
     "PREPARE TRANSACTION 'mine'",
     "LOAD 'plpgsql'",
 ]

@@ -121,6 +121,26 @@ def fire(client, key):
     client.execute(f"INSERT INTO watched VALUES ({key}, 0)")
 
 
+def execute_by_key(client, key):
+    if key % 1000 == 0:
+        client.execute("DEALLOCATE ALL")
+        client.execute("PREPARE one AS INSERT INTO g VALUES ($1, $2, 1)")
+        client.execute("PREPARE own AS UPDATE g SET v = v + 1 WHERE id = $1")
+    client.execute("BEGIN")
+    client.execute(f"EXECUTE one ({key}, {key % 4})")
+    client.execute(f"EXECUTE own ({key})")
+    client.execute("COMMIT")
+
+
+def execute_on_many(client, key):
+    if key % 1000 == 0:
+        client.execute("DEALLOCATE ALL")
+        client.execute("PREPARE many AS UPDATE g SET v = v + $1 WHERE w = $2")
+        client.execute("PREPARE sums AS INSERT INTO total SELECT $1, count(*), sum(v) FROM g")
+    client.execute(f"EXECUTE many ({key}, {key % 4})")
+    client.execute(f"EXECUTE sums ({key})")
+
+
 def delete_some(client, key):
     client.execute(f"DELETE FROM g WHERE v > {key} * 40")
 
@@ -157,6 +177,12 @@ def test_copies_stay_equal_with_parameters_and_savepoints(servers, pgpool):
                  sum_up_in_a_block, insert_in_a_block)
     equal(servers)
     assert servers[0].value("SELECT count(*) FROM total WHERE s = 1") == ROUNDS
+
+
+def test_copies_stay_equal_with_statements_of_prepare(servers, pgpool):
+    run_together(pgpool, insert, execute_by_key, execute_on_many, execute_on_many, fire)
+    equal(servers)
+    assert servers[0].value("SELECT count(*) FROM total") == 2 * ROUNDS
 
 
 def begun(pgpool, *statements):

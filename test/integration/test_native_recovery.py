@@ -233,6 +233,22 @@ def test_sessions_with_temporary_tables_are_waited_for(own, pgpool):
     assert own.same("SELECT id FROM t WHERE id >= 540") == [(542,)]
 
 
+def test_sessions_with_prepared_statements_are_not_waited_for(own, start):
+    """The new node is told them when it needs them."""
+    pgpool = start(recovery_timeout="20s")
+    with pgpool.connect() as client:
+        client.execute("PREPARE a AS INSERT INTO t (id, v) VALUES ($1, nextval('s')) RETURNING v")
+        client.execute("PREPARE b (int) AS UPDATE t SET v = v + 1 WHERE id = $1")
+        client.execute("EXECUTE b (3)")
+        assert order(pgpool, "detach_node", 1).returncode == 0
+        done = order(pgpool, "attach_node", 1)
+        assert done.returncode == 0, done
+        client.execute("EXECUTE a (545)")
+        client.execute("EXECUTE b (545)")
+        client.execute("EXECUTE b (3)")
+    assert len(own.same("SELECT id, v FROM t WHERE id IN (3, 545) ORDER BY id")) == 2
+
+
 def test_what_is_held_reads_and_can_be_cancelled(own, pgpool):
     """While a transaction is open, others wait at their next write."""
     assert order(pgpool, "detach_node", 1).returncode == 0

@@ -472,8 +472,9 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
 
     if (copies_order_is_stale(c, &err))
         return refuse(c, u, &err);
-    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
-        return waits(s);
+    if (c->rule.judged && ask_catalog(c, server, *bytes, u))
+        return waits(
+            s); /* also when definitions have come since, in spite of values that are here */
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
         return refuse(c, u, &err);
     if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {

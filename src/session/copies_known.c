@@ -3,7 +3,8 @@
  *
  * It is asked for on the main node's connection, in the transaction of the unit, so that temporary
  * tables and definitions that are not committed are seen. What anybody would be told is kept for
- * the whole child; what only this transaction sees is kept for the unit alone. Called by copies.c
+ * the whole child; what only this transaction sees, and what is asked anew because definitions have
+ * overtaken the first answer, is kept for the unit alone. Called by copies.c
  * in front of the judgement, and by copies_rules.c and copies_batch.c for it. What is still not
  * known behind the questions counts as unequal (catalog/knowledge.h).
  */
@@ -43,15 +44,26 @@ scope_of(struct session_copies *c)
 {
     struct catalog_scope scope = *lookup_scope(c->s);
 
-    if (c->own != NULL)
-        scope.tag = 1; /* no other scope is ever in it */
+    if (c->own != NULL) { /* all of it is of this unit, and no other scope is ever in it */
+        scope.tag = 1;
+        scope.epoch = 1;
+    }
     return scope;
+}
+
+/* Definitions have overtaken the answer, which is for nobody else then. For the unit it is true as
+ * of a moment behind its arrival, as any answer is: it is not refused because others define. */
+static bool
+is_overtaken(const struct session_copies *c)
+{
+    return c->questions > 0 &&
+           (c->own != NULL || c->asked_scope.epoch != lookup_scope(c->s)->epoch);
 }
 
 static void
 begin(struct session_copies *c)
 {
-    bool own = sees_its_own(c);
+    bool own = sees_its_own(c) || is_overtaken(c);
 
     if (c->own != NULL && (!own || c->questions == 0)) {
         knowledge_free(c->own);

@@ -1,9 +1,9 @@
-"""The load of test_native_long.py: twenty clients of native replication, each of which knows what it
-must be answered, and all that must be the same on all nodes in spite of what they do.
+"""The load of test_native_long.py: twenty clients of native replication, each of which knows what
+it must be answered, and all that must be the same on all nodes in spite of what they do.
 
 Each transaction leaves a mark. In the end its client knows which marks must be there (COMMIT was
-answered), which must not (it was rolled back, refused, or never sent), and which may be (nobody could
-tell). Inside of a transaction serialization errors are allowed and the transaction is tried again;
+answered), which must not (it was rolled back, refused, or never sent), and which may be (nobody
+could tell). Inside of a transaction serialization errors are allowed and the transaction is tried again;
 outside of one no error is allowed, also not while a node dies."""
 
 import collections
@@ -45,6 +45,10 @@ LO_CREAT, LO_OPEN, LOWRITE, LO_CLOSE, LO_UNLINK = 957, 952, 955, 953, 964
 
 class Again(Exception):
     """The transaction is rolled back everywhere."""
+
+
+class Refused(Exception):
+    """By pgpool, which has rolled back the transaction, savepoints or not."""
 
 
 class Doubt(Exception):
@@ -134,6 +138,9 @@ class Worker(soak_clients.Client):
         if self.random.random() < 0.1:
             self.close()
             return
+        self.roll_back()
+
+    def roll_back(self):
         for _ in range(3):
             if self.status == b"I":
                 break
@@ -224,10 +231,12 @@ class Worker(soak_clients.Client):
                 mark = self.mark()
                 self.end(mark)
                 return
+            except Refused:
+                self.simple("ROLLBACK")
+                return
             except Again:
                 self.load.note("again")
-                self.recover()
-                self.be_there()
+                self.roll_back()
         raise Wrong("a transaction has not come to its end in a hundred tries")
 
     def end(self, mark):
@@ -388,13 +397,10 @@ class Values(Worker):
             self.risk(self.random.choice(self.RISKY))
 
     def risk(self, sql):
-        inside = self.status != b"I"
-        if inside:
-            self.simple("SAVEPOINT r")
         self.rows(sql.replace("$1", str(self.number)), wanted=(None, "0A000", "23505"))
         self.load.note("unequal statements")
-        if inside and self.status == b"E":
-            self.simple("ROLLBACK TO r")
+        if self.status == b"E":
+            raise Refused
 
 
 class Pipelines(Worker):
@@ -697,7 +703,7 @@ class Errors(Worker):
             (f"INSERT INTO soak_accounts VALUES ({self.random.randint(1, ACCOUNTS)}, 0)", "23505"),
             ("INSERT INTO nl_values (who) VALUES (NULL)", "23502"),
             ("INSERT INTO nl_values (who) VALUES ('x')", "22P02"),
-            ("UPDATE nowhere SET a = 1", "42P01"), ("SELEC 1", "42601"),
+            ("UPDATE nowhere SET a = 1", "42P01"), ("SELEC 1", ("42601", "0A000")),
             (f"INSERT INTO nl_marks VALUES ({self.number}, 1 / 0)", "22012")))
         if self.random.random() < 0.5:
             self.rows(sql, wanted=code)
@@ -708,6 +714,8 @@ class Errors(Worker):
             self.rows("INSERT INTO nl_values (who) VALUES ($1)", self.number)
             self.simple("SAVEPOINT e")
             self.rows(sql, wanted=code)
+            if code == "42P01" or code and code[0] == "42601":
+                raise Refused
             self.simple("ROLLBACK TO e")
         self.transaction(body)
 
@@ -748,10 +756,12 @@ class Cancels(Worker):
         if self.load.in_trouble():  # the holder may be gone
             wanted = ("57014", None)
         self.judge(self.heard(), sql, wanted=wanted)
+        found = []
         for _ in range(3):  # one cancel that was sent once too often
-            if not raw.codes(self.one.simple("SELECT 1")):
+            found.append(self.one.simple("SELECT 1"))
+            if not raw.codes(found[-1]):
                 return
-        raise Wrong(f"{self.name}: cancelled again and again")
+        raise Wrong(f"{self.name}: cancelled again and again: {found}")
 
 
 class Definitions(Worker):

@@ -1,6 +1,6 @@
-"""Native replication under twenty clients that do everything a client can: all nodes are the same in
-the end, nothing that was acknowledged is lost, and nobody waits for good. Once quietly, and once while
-a node is killed every minute and recovered online.
+"""Native replication under twenty clients that do everything a client can: all nodes are the same
+in the end, nothing that was acknowledged is lost, and nobody waits for good. Once quietly, and once
+while a node is killed every minute and recovered online.
 
 A few seconds of each; PGPOOL_TEST_HEAVY=1 runs both for PGPOOL_TEST_LONG_S (30 minutes), also with
 snapshot_isolation. PGPOOL_TEST_SEED is what all choices are made from."""
@@ -21,13 +21,14 @@ from native_load import SCHEMA, TABLES, Load
 from proxy import starter
 from test_native import SETTINGS
 from test_pcp import Tools
-from waiting import SLOW, wait_for
+from waiting import SLOW, Background, wait_for
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 LONG_S = float(os.environ.get("PGPOOL_TEST_LONG_S", 1800 if HEAVY else 12))
 SEED = os.environ.get("PGPOOL_TEST_SEED", "1")
 MINUTE_S = 60.0 if HEAVY else 10.0  # from one kill to the next
 TRIES = 3  # of a recovery
+LATE_S = 40  # a recovery that takes longer is looked into
 MODES = ["native_replication", "snapshot_isolation"]
 
 pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(LONG_S * 2 + 90)]
@@ -119,12 +120,22 @@ class Run:
                  f"node {number} to be detached", 60)
         return number
 
+    def order(self, number):
+        return subprocess.run(
+            Tools(self.pgpool).command("recovery_node", "-w", "-n", str(number),
+                                       host=self.pgpool.directory,
+                                       user=os.environ.get("USER") or "root"),
+            capture_output=True, text=True, check=False, timeout=240 * SLOW,
+            env=Tools(self.pgpool).environment(), start_new_session=True)
+
     def recover(self, number):
         for _ in range(TRIES):
             began = time.monotonic()
-            done = Tools(self.pgpool).run(
-                "recovery_node", "-w", "-n", str(number), host=self.pgpool.directory,
-                user=os.environ.get("USER") or "root")
+            order = Background(self.order, number)
+            order.join(LATE_S * SLOW)
+            if order.is_alive():
+                self.show_waits()
+            done = order.result(300)
             took = time.monotonic() - began
             if done.returncode == 0:
                 self.recoveries.append(round(took, 1))
@@ -153,7 +164,7 @@ class Run:
     def show_waits(self):
         """Who waits, and for whom."""
         for view in ("pool_sessions", "pool_nodes", "pool_holds"):
-            for row in self.pgpool.show(view):
+            for row in self.pgpool.rows(f"SHOW {view}"):
                 self.say(f"{view}: {row}")
         for server in self.cluster.servers:
             for row in server.ask_all("SELECT pid, pg_blocking_pids(pid), state, wait_event_type, "

@@ -22,6 +22,7 @@ AGAIN = {"40001", "40P01"}
 # what a transaction may be told when a node dies below it
 FATES = AGAIN | {"08006", "57P01", "57P02", "57P03"}
 DOUBT = "08007"
+TIED = "The session had something on its connection that is lost: "
 PATIENCE_S = 150.0  # more than failover_wait and recovery_timeout together
 SCHEMA = soak_clients.SCHEMA + """
 CREATE TABLE nl_marks (id bigint PRIMARY KEY, who int NOT NULL);
@@ -49,6 +50,10 @@ class Again(Exception):
 
 class Refused(Exception):
     """By pgpool, which has rolled back the transaction, savepoints or not."""
+
+
+class Tied(raw.Closed):
+    """The session had, or may have had, something on the main node, which is lost."""
 
 
 class Doubt(Exception):
@@ -150,8 +155,16 @@ class Worker(soak_clients.Client):
 
     def heard(self, count=1):
         """What is answered up to the count-th ReadyForQuery."""
-        since = time.monotonic()
-        got = self.one.read_until("Z", count)
+        since, got = time.monotonic(), []
+        try:
+            while count > 0:
+                got.append(self.one.read())
+                count -= got[-1].kind == "Z"
+        except raw.Closed:
+            detail = got[-1].fields().get("D", "") if got and got[-1].kind == "E" else ""
+            if detail.startswith(TIED):
+                raise Tied(detail[len(TIED):]) from None
+            raise
         self.load.took(type(self).__name__, since)
         return got
 
@@ -283,8 +296,10 @@ class Worker(soak_clients.Client):
 
     def lost(self, error):
         inside = self.status != b"I"
-        self.load.note_error("lost session", "in a transaction" if inside else "outside")
-        if not self.load.in_trouble() or not inside and not self.keeps:
+        tied = isinstance(error, Tied)
+        self.load.note_error(f"tied session ({error})" if tied else "lost session",
+                             "in a transaction" if inside else "outside")
+        if not self.load.in_trouble() or not (inside or self.keeps or tied):
             self.load.tell_wrong(f"{self.name}: lost its session, {self.status!r} {error!r}")
         self.close()
 
@@ -643,11 +658,12 @@ class Objects(Worker):
 class Keeps(Worker):
     """Temporary tables, and what LISTEN, cursors and SET leave in a session."""
 
-    pause_s = 0.3
+    pause_s = 0.6
     keeps = True
 
     def step(self):
-        self.random.choice((self.temporary, self.dropped, self.cursor, self.listen, self.set))()
+        self.random.choice((self.temporary, self.dropped, self.cursor, self.cursor, self.listen,
+                            self.listen, self.set, self.set))()
 
     def temporary(self):
         """Goes with its transaction, which cannot be prepared then."""
@@ -767,7 +783,7 @@ class Cancels(Worker):
 class Definitions(Worker):
     """DDL now and then."""
 
-    pause_s = 3.0
+    pause_s = 8.0
 
     def step(self):
         table = f"nl_ddl.t{self.random.randint(0, 2)}"

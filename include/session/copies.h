@@ -136,6 +136,8 @@ struct copy {
     bool deviates;      /* it has done something else, and is to be detached before COMMIT: */
     uint64_t deviation; /* what */
     bool leaves;        /* it has missed something: the failover process is to detach it */
+    bool lost;          /* its part of the transaction is, with its connection: c->loss tells why */
+    bool probed;        /* ... and the new connection was asked whether it answers */
     bool reads;         /* it has been sent COPY, and not the end of the data */
     bool early;         /* ... and has failed before the main node has ended */
     uint32_t heard;     /* units that it has answered */
@@ -171,6 +173,8 @@ struct session_copies {
     uint32_t undoing; /* statements of ours that the main node is to answer */
     uint32_t ran;     /* units of the transaction that the main node has run */
     struct err doom;
+    struct err loss;
+    int64_t loss_ns; /* since when the end of the transaction waits for what becomes of the lost */
     struct err link_err;
     struct pending_entry entry; /* of the unit that is owed */
     char xid[COPIES_XID_BYTES];
@@ -351,6 +355,12 @@ void copies_note_result(struct copies_outcome *outcome, const uint8_t *msg, size
 void copies_call_follow(struct session_copies *c);
 
 /* ---- copies_lost.c ---- */
+
+/* Its connection is lost, and its part of the transaction with it. True: the end of the transaction
+ * waits until it is known whether its node is, too; else as of copies_miss. */
+bool copies_bear_loss(struct copy *copy, const struct err *why);
+/* May the transaction end on those that are left? False: later, or it is doomed. */
+bool copies_settle_losses(struct session_copies *c);
 
 /* The client's block has ended: should no copy have heard of it, as all of it has failed on the
  * main node, what is known of it is forgotten. */

@@ -41,7 +41,7 @@ enum {
 enum copies_phase {
     COPIES_REST,     /* none of the client's units is in our hands */
     COPIES_ASKS,     /* the main node is asked about the unit that is next: */
-    COPIES_LEARNED,  /* ... its catalog has answered */
+    COPIES_LEARNED,  /* ... its catalog has answered, or the gate is had in front of values; */
     COPIES_ASKED,    /* ... it has told the values that the unit needs */
     COPIES_SNAPS,    /* all nodes take their snapshots */
     COPIES_RUNS,     /* the main node runs a unit */
@@ -189,6 +189,7 @@ struct session_copies {
     struct buf parses;  /* for the main node, in front of a batch with values */
     uint32_t parsed;    /* statements in it */
     uint32_t asks;      /* questions for values that the main node is to answer */
+    bool gate_first;    /* ... or for the gate, in front of those */
     bool query;         /* the unit is a Query */
     bool begins;        /* a batch begins a transaction block */
     bool opens;         /* what is under way leaves one open */
@@ -242,6 +243,8 @@ int copies_batch_judge(struct session *s, const uint8_t *bytes, const struct uni
                        struct sql_determined *d_r, struct err *err);
 /* Asks for the values of each. */
 void copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* Is any of them drawn from a sequence? */
+bool copies_batch_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 /* They are there: the batch as it goes to the main node is in c->text, behind c->parses, and what
  * is for the copies is kept. False: they do not fit. */
 bool copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
@@ -264,7 +267,7 @@ extern const struct server_ops copies_server_ops; /* a constant */
 int copies_link(struct session_copies *c, struct err *err);
 /* The statement has run on the main node: now the copies. */
 void copies_send(struct session_copies *c);
-/* A question about sequences, whose answer does not matter. */
+/* A question about sequences, whose answer does not matter. The main node has the gate. */
 void copies_draw(struct session_copies *c, const struct buf *question);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
 /* What becomes of a statement that is not equal for this reason: -1 with err when it is refused. */
@@ -425,6 +428,10 @@ void copies_fail_block(struct session_copies *c, bool told);
 void copies_deliver(struct session_copies *c);
 /* ---- copies_values.c ---- */
 
+/* Is any value drawn from a sequence: of one statement, of a unit as it was judged? */
+bool copies_draws_values(const struct sql_determined *d);
+bool copies_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                  const struct sql_determined *d);
 /* Asks the main node for the values of one statement. */
 void copies_ask_values(struct session_copies *c, const struct sql_determined *d);
 /* Puts values that were told into a text, from *at_io on. False: there are not as many. */

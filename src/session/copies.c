@@ -364,7 +364,7 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     c->main_begun = true;
 }
 
-/* gate: NONE when it is held already. */
+/* For the gate, unless it is held, and for values. */
 static enum copies_turn
 ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
          const struct unit *u, const struct sql_determined *d)
@@ -377,10 +377,13 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
     c->phase = COPIES_ASKS;
     c->asks = 0;
     buf_clear(&c->values);
+    c->gate_first = gate > c->gate && copies_draws(c, bytes, u, d);
     if (gate > c->gate) {
         copies_gate_ask(c, gate, CYCLE_VALUES);
         c->asks++;
     }
+    if (c->gate_first)
+        return waits(s);
     if (d->place_count > 0 && u->type == 'Q')
         copies_ask_values(c, d);
     else if (d->place_count > 0)
@@ -419,6 +422,8 @@ take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *
     done = u->type == 'Q' ? take_query(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
     if (!done) {
         err_set(&err, "0A000", "values could not be put into the statement");
+        err_detail(&err, "There are %zu bytes of values for %u places, asked for in %u questions.",
+                   c->values.len, d->place_count, c->questions);
         return refuse(c, u, &err);
     }
     c->unit.bytes = c->text.len;
@@ -705,7 +710,7 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
     if (e->flags & CYCLE_VALUES && c->phase == COPIES_ASKS) {
         c->doomed |= failed;
         if (--c->asks == 0)
-            c->phase = COPIES_ASKED;
+            c->phase = c->gate_first ? COPIES_LEARNED : COPIES_ASKED;
         return false;
     }
     if (e->flags & CYCLE_XID && failed)

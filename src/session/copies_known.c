@@ -57,7 +57,8 @@ static bool
 is_overtaken(const struct session_copies *c)
 {
     return c->questions > 0 &&
-           (c->own != NULL || c->asked_scope.epoch != lookup_scope(c->s)->epoch);
+           (c->own != NULL || c->questions + 1 == QUESTIONS_MAX ||
+            c->asked_scope.epoch != lookup_scope(c->s)->epoch);
 }
 
 static void

@@ -99,6 +99,7 @@ copies_draw(struct session_copies *c, const struct buf *question)
         if (copy->server == NULL)
             continue; /* it is to be detached */
         open_transaction(copy);
+        copies_gate_follow(copy);
         copies_run(copy, (const char *)question->data, question->len, 0);
     }
 }

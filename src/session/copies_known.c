@@ -11,6 +11,7 @@
 #include "session/copies.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "catalog/catalog.h"
 
 #include <stdlib.h>
@@ -56,9 +57,8 @@ scope_of(struct session_copies *c)
 static bool
 is_overtaken(const struct session_copies *c)
 {
-    return c->questions > 0 &&
-           (c->own != NULL || c->questions + 1 == QUESTIONS_MAX ||
-            c->asked_scope.epoch != lookup_scope(c->s)->epoch);
+    return c->questions > 0 && (c->own != NULL || c->questions + 1 == QUESTIONS_MAX ||
+                                c->asked_scope.epoch != lookup_scope(c->s)->epoch);
 }
 
 static void
@@ -160,7 +160,12 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
     const struct sql_facts *f = session_facts(s, text.data, text.len);
     struct knowledge_view v;
 
-    knowledge_view_init(&v, knowledge_of(s->copies), &scope, f);
+    if (!knowledge_view_init(&v, knowledge_of(s->copies), &scope, f))
+        log_info("DEBUG unknown: questions %u own %d tag %d epoch %u asked tag %d epoch %u "
+                 "sensible %d phase %d",
+                 s->copies->questions, s->copies->own != NULL, scope.tag != 0, scope.epoch,
+                 s->copies->asked_scope.tag != 0, s->copies->asked_scope.epoch, s->copies->sensible,
+                 s->copies->phase);
     sql_determinism_judge(s->host->determinism, text, &options, &v.known, d_r);
     if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0 && f->count == 1)
         err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,

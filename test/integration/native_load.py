@@ -97,7 +97,7 @@ class Load(soak_clients.Load):
         """A function for wait_for: whether each client has done as many steps more, or somebody
         has found a fault."""
         before = {client: client.steps for client in self.all_clients()}
-        return lambda: self.wrong or all(
+        return lambda: self.hung or all(
             client.steps >= was + more for client, was in before.items())
 
 

@@ -5,6 +5,7 @@ while a node is killed every minute and recovered online.
 A few seconds of each; PGPOOL_TEST_HEAVY=1 runs both for PGPOOL_TEST_LONG_S (30 minutes), also with
 snapshot_isolation. PGPOOL_TEST_SEED is what all choices are made from."""
 
+import collections
 import os
 import random
 import re
@@ -78,6 +79,7 @@ class Run:
         self.random = random.Random(f"{SEED} kills")
         self.load = Load(pgpool, SEED, **load)
         self.began, self.recoveries, self.failed = time.monotonic(), [], []
+        self.told, self.kills = 0, collections.Counter()
 
     def say(self, *words):
         print(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self.began:.0f} s:", *words,
@@ -85,16 +87,23 @@ class Run:
 
     def tell(self):
         load = self.load
+        for text in load.wrong[self.told:]:
+            self.say("WRONG:", text)
+        self.told = len(load.wrong)
         self.say(f"{load.counts['transactions']} transactions, {load.steps()} steps,",
                  f"{len(load.wrong)} wrong; {dict(load.counts)}; errors {dict(load.errors)};",
                  f"slowest, in ms: {dict(load.slowest)}")
 
     # ---- what it does ----
 
+    def stops(self):
+        """A long run is told all that there is to find; who waits for good ends it."""
+        return self.load.hung or (self.load.wrong and not HEAVY)
+
     def wait(self, seconds):
         """Until somebody has found a fault; each minute is told."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.load.wrong:
+        while time.monotonic() < end and not self.stops():
             nobody.wait(min(60, max(end - time.monotonic(), 0)) if seconds > 60 else seconds)
             if seconds > 60:
                 self.tell()
@@ -110,6 +119,7 @@ class Run:
         node = self.cluster.servers[number]
         alone = self.random.random() < 0.5
         self.say(f"node {number} is killed" + (" (its postmaster)" if alone else ""))
+        self.kills[number] += 1
         self.pgpool.mark_log()
         self.load.trouble()
         if alone:
@@ -157,7 +167,7 @@ class Run:
         if staying:
             self.show_waits()
         self.tell()
-        self.say(f"recoveries (s): {self.recoveries}, failed: {self.failed}")
+        self.say(f"kills by node: {dict(self.kills)}, recoveries (s): {self.recoveries}, failed: {self.failed}")
         wrong += self.deaths() + self.prepared() + self.lost() + self.differences()
         assert not wrong, "\n".join(wrong) + "\npgpool's log:\n" + self.pgpool.log_text()[-20000:]
 
@@ -236,7 +246,7 @@ def test_nodes_are_killed_and_recovered(cluster, start, mode):
     try:
         run.work()
         end = time.monotonic() + LONG_S
-        while not run.load.wrong:
+        while not run.stops():
             began = time.monotonic()
             run.recover(run.kill())
             run.work()

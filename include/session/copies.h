@@ -44,7 +44,7 @@ enum {
 enum copies_phase {
     COPIES_REST,     /* none of the client's units is in our hands */
     COPIES_ASKS,     /* the main node is asked about the unit that is next: */
-    COPIES_LEARNED,  /* ... its catalog has answered */
+    COPIES_LEARNED,  /* ... its catalog has answered, or the gate is had in front of values; */
     COPIES_ASKED,    /* ... it has told the values that the unit needs */
     COPIES_SNAPS,    /* all nodes take their snapshots */
     COPIES_RUNS,     /* the main node runs a unit */
@@ -142,6 +142,8 @@ struct copy {
     bool deviates;      /* it has done something else, and is to be detached before COMMIT: */
     uint64_t deviation; /* what */
     bool leaves;        /* it has missed something: the failover process is to detach it */
+    bool lost;          /* its part of the transaction is, with its connection: c->loss tells why */
+    bool probed;        /* ... and the new connection was asked whether it answers */
     bool reads;         /* it has been sent COPY, and not the end of the data */
     bool early;         /* ... and has failed before the main node has ended */
     uint32_t heard;     /* units that it has answered */
@@ -177,6 +179,8 @@ struct session_copies {
     uint32_t undoing; /* statements of ours that the main node is to answer */
     uint32_t ran;     /* units of the transaction that the main node has run */
     struct err doom;
+    struct err loss;
+    int64_t loss_ns; /* since when the end of the transaction waits for what becomes of the lost */
     struct err link_err;
     struct pending_entry entry; /* of the unit that is owed */
     char xid[COPIES_XID_BYTES];
@@ -191,6 +195,7 @@ struct session_copies {
     struct buf parses;  /* for the main node, in front of a batch with values */
     uint32_t parsed;    /* statements in it */
     uint32_t asks;      /* questions for values that the main node is to answer */
+    bool gate_first;    /* ... or for the gate, in front of those */
     bool query;         /* the unit is a Query */
     bool begins;        /* a batch begins a transaction block */
     bool opens;         /* what is under way leaves one open */
@@ -249,6 +254,8 @@ int copies_batch_judge(struct session *s, const uint8_t *bytes, const struct uni
                        struct sql_determined *d_r, struct err *err);
 /* Asks for the values of each. */
 void copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* Is any of them drawn from a sequence? */
+bool copies_batch_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 /* They are there: the batch as it goes to the main node is in c->text, behind c->parses, and what
  * is for the copies is kept. False: they do not fit. */
 bool copies_batch_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
@@ -277,7 +284,7 @@ extern const struct server_ops copies_server_ops; /* a constant */
 int copies_link(struct session_copies *c, struct err *err);
 /* The statement has run on the main node: now the copies. */
 void copies_send(struct session_copies *c);
-/* A question about sequences, whose answer does not matter. */
+/* A question about sequences, whose answer does not matter. The main node has the gate. */
 void copies_draw(struct session_copies *c, const struct buf *question);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
 /* What becomes of a statement that is not equal for this reason: -1 with err when it is refused. */
@@ -369,6 +376,12 @@ void copies_call_follow(struct session_copies *c);
 
 /* ---- copies_lost.c ---- */
 
+/* Its connection is lost, and its part of the transaction with it. True: the end of the transaction
+ * waits until it is known whether its node is, too; else as of copies_miss. */
+bool copies_bear_loss(struct copy *copy, const struct err *why);
+/* May the transaction end on those that are left? False: later, or it is doomed. */
+bool copies_settle_losses(struct session_copies *c);
+
 /* The client's block has ended: should no copy have heard of it, as all of it has failed on the
  * main node, what is known of it is forgotten. */
 void copies_forget_block(struct session_copies *c);
@@ -434,6 +447,10 @@ void copies_fail_block(struct session_copies *c, bool told);
 void copies_deliver(struct session_copies *c);
 /* ---- copies_values.c ---- */
 
+/* Is any value drawn from a sequence: of one statement, of a unit as it was judged? */
+bool copies_draws_values(const struct sql_determined *d);
+bool copies_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                  const struct sql_determined *d);
 /* Asks the main node for the values of one statement. */
 void copies_ask_values(struct session_copies *c, const struct sql_determined *d);
 /* Puts values that were told into a text, from *at_io on. False: there are not as many. */

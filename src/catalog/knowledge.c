@@ -149,6 +149,10 @@ knowledge_put(struct knowledge *k, const struct catalog_scope *scope,
     entry->epoch = scope->epoch;
     entry->bytes = knowledge_entry_bytes(entry);
     old = map_get(&k->entries, entry->key, entry->key_len);
+    if (old != NULL && (int32_t)(old->epoch - entry->epoch) > 0) {
+        knowledge_entry_free(entry); /* its question was the slower one */
+        return;
+    }
     if (old != NULL)
         forget(k, old);
     while (k->bytes + entry->bytes > k->limit && !list_empty(&k->used))

@@ -45,6 +45,8 @@ enum back_phase {
     BACK_PINNED,   /* sessions have on the copies what it would lack */
     BACK_HOLDS,    /* the parent is asked to hold writes, and children to end theirs */
     BACK_SETTLES,  /* the main node is asked whether anybody writes there */
+    BACK_LISTS,    /* ... for its databases, */
+    BACK_DRAWS,    /* ... and to say in its WAL where the sequences of each stand */
     BACK_PROMOTES, /* the node becomes a server of its own */
     BACK_ASKS,     /* ... and is asked what it is */
     BACK_COMPARES,
@@ -60,6 +62,8 @@ struct failover_back {
     struct recovery *engine; /* NULL: it is compared as it is */
     struct ask *ask;
     struct run *compare;
+    struct buf databases; /* their names, each ended by a zero byte */
+    size_t database;      /* where the one stands whose turn it is */
     struct io_timer timer;
     struct io_timer deadline;
     int64_t since_ns;           /* of the phase */
@@ -74,6 +78,14 @@ static const char settled[] =
     "SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL"
     " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()),"
     " (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE gid LIKE 'pgpool %')";
+static const char databases[] = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn";
+/* The WAL is ahead of a sequence by up to 32 values, and so is a standby of it. This leaves the
+ * value as it is. One that was never drawn from stands in the WAL as it is, and has no value here.
+ */
+static const char sequences[] =
+    "SELECT pg_catalog.count(pg_catalog.setval(oid, value)) FROM (SELECT oid,"
+    " pg_catalog.pg_sequence_last_value(oid) AS value FROM pg_catalog.pg_class"
+    " WHERE relkind = 'S' AND relpersistence = 'p') AS s WHERE value IS NOT NULL";
 static const char what_it_is[] = "SELECT pg_catalog.pg_is_in_recovery(), count(*), min(gid)"
                                  " FROM pg_catalog.pg_prepared_xacts WHERE gid LIKE 'pgpool %'";
 
@@ -136,6 +148,7 @@ failover_back_end(struct failover *f)
     recovery_stop(b->engine);
     ask_free(b->ask);
     run_free(b->compare);
+    buf_free(&b->databases);
     io_timer_stop(&b->timer);
     io_timer_stop(&b->deadline);
     free(b);
@@ -194,8 +207,9 @@ look_later(struct failover_back *b)
     io_timer_start(b->f->proc->io, &b->timer, LOOK_MS, look, b);
 }
 
+/* database: NULL for the one that is always asked. */
 static void
-ask_node(struct failover_back *b, int node_id, const char *sql)
+ask_in(struct failover_back *b, int node_id, const char *database, const char *sql)
 {
     const struct config *cfg = b->f->proc->config;
     const struct config_backend *backend = &cfg->backends[node_id];
@@ -207,7 +221,9 @@ ask_node(struct failover_back *b, int node_id, const char *sql)
         .user = user,
         .password = proc_password(b->f->passwords, user,
                                   own ? cfg->recovery_password : cfg->sr_check_password),
-        .database = own ? cfg->recovery_database : cfg->sr_check_database,
+        .database = database != NULL ? database
+                    : own            ? cfg->recovery_database
+                                     : cfg->sr_check_database,
         .application_name = "pgpool recovery",
         .tls = proc_ask_tls(cfg)};
 
@@ -215,7 +231,41 @@ ask_node(struct failover_back *b, int node_id, const char *sql)
     ask_question(b->ask, sql, ASK_LIMIT_MS);
 }
 
+static void
+ask_node(struct failover_back *b, int node_id, const char *sql)
+{
+    ask_in(b, node_id, NULL, sql);
+}
+
 static void compare(struct failover_back *b);
+
+/* The next database's sequences; behind all of them the node has what there is. */
+static void
+draw(struct failover_back *b)
+{
+    const char *name = (const char *)b->databases.data + b->database;
+
+    if (b->database == b->databases.len) {
+        enter(b, BACK_PROMOTES);
+        recovery_promote(b->engine);
+        return;
+    }
+    b->database += strlen(name) + 1;
+    enter(b, BACK_DRAWS);
+    ask_in(b, b->main_id, name, sequences);
+}
+
+static void
+hear_databases(struct failover_back *b, const struct ask_rows *rows)
+{
+    buf_clear(&b->databases);
+    b->database = 0;
+    for (uint32_t n = 0; n < ask_row_count(rows); n++) {
+        const char *name = ask_value(rows, n, 0);
+        buf_add(&b->databases, name, strlen(name) + 1);
+    }
+    draw(b);
+}
 
 static void
 hear_settled(struct failover_back *b, const struct ask_rows *rows)
@@ -234,8 +284,8 @@ hear_settled(struct failover_back *b, const struct ask_rows *rows)
     }
     b->last[0] = '\0';
     if (b->engine != NULL) {
-        enter(b, BACK_PROMOTES);
-        recovery_promote(b->engine);
+        enter(b, BACK_LISTS);
+        ask_node(b, b->main_id, databases);
         return;
     }
     enter(b, BACK_ASKS);
@@ -262,6 +312,10 @@ answered(void *ctx, const struct ask_rows *rows)
 
     if (b->phase == BACK_SETTLES)
         hear_settled(b, rows);
+    else if (b->phase == BACK_LISTS)
+        hear_databases(b, rows);
+    else if (b->phase == BACK_DRAWS)
+        draw(b);
     else
         hear_what_it_is(b, rows);
 }
@@ -388,6 +442,8 @@ held_too_long(void *ctx)
     static const char *const what[] = {
         [BACK_HOLDS] = "transactions are still open, or sessions have temporary objects "
                        "(see client_idle_limit_in_recovery)",
+        [BACK_LISTS] = "the main node did not tell its databases",
+        [BACK_DRAWS] = "the main node did not write down its sequences",
         [BACK_PROMOTES] = "the node was still being promoted",
         [BACK_ASKS] = "it did not answer",
         [BACK_COMPARES] = "the nodes were still being compared",

@@ -349,7 +349,7 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     c->main_begun = true;
 }
 
-/* gate: NONE when it is held already. */
+/* For the gate, unless it is held, and for values. */
 static enum copies_turn
 ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
          const struct unit *u, const struct sql_determined *d)
@@ -362,10 +362,13 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
     c->phase = COPIES_ASKS;
     c->asks = 0;
     buf_clear(&c->values);
+    c->gate_first = gate > c->gate && copies_draws(c, bytes, u, d);
     if (gate > c->gate) {
         copies_gate_ask(c, gate, CYCLE_VALUES);
         c->asks++;
     }
+    if (c->gate_first)
+        return waits(s);
     if (d->place_count > 0)
         copies_ask_unit(c, bytes, u, d);
     return waits(s);
@@ -381,6 +384,8 @@ take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *
     c->unit = *u;
     if (!copies_take_unit(c, *bytes, u, d)) {
         err_set(&err, "0A000", "values could not be put into the statement");
+        err_detail(&err, "There are %zu bytes of values for %u places, asked for in %u questions.",
+                   c->values.len, d->place_count, c->questions);
         return refuse(c, u, &err);
     }
     c->unit.bytes = c->text.len;
@@ -434,8 +439,9 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
 
     if (copies_order_is_stale(c, &err))
         return refuse(c, u, &err);
-    if (c->rule.judged && c->phase != COPIES_ASKED && ask_catalog(c, server, *bytes, u))
-        return waits(s);
+    if (c->rule.judged && ask_catalog(c, server, *bytes, u))
+        return waits(
+            s); /* also when definitions have come since, in spite of values that are here */
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
         return refuse(c, u, &err);
     if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {
@@ -658,7 +664,7 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
     if (e->flags & CYCLE_VALUES && c->phase == COPIES_ASKS) {
         c->doomed |= failed;
         if (--c->asks == 0)
-            c->phase = COPIES_ASKED;
+            c->phase = c->gate_first ? COPIES_LEARNED : COPIES_ASKED;
         return false;
     }
     if (e->flags & CYCLE_VALUES && c->rule.chains)

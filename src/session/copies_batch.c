@@ -226,6 +226,7 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->rule.chains |= r->chains;
     m->rule.unprepared |= r->unprepared;
     m->rule.defines |= r->defines;
+    m->rule.alone |= r->alone;
     m->rule.reads |= r->reads;
 }
 
@@ -567,6 +568,20 @@ copies_batch_ask(struct session_copies *c, const uint8_t *bytes, const struct un
         if (has_places(c, n, &b, &d))
             copies_ask_values(c, &d);
     }
+}
+
+bool
+copies_batch_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct walk w = {.s = c->s, .bytes = bytes, .len = u->bytes};
+    struct sql_determined d;
+    struct bound b;
+
+    for (size_t n = 0; next_bound(&w, &b) > 0 && n < c->for_all.len; n++) {
+        if (has_places(c, n, &b, &d) && copies_draws_values(&d))
+            return true;
+    }
+    return false;
 }
 
 /* Its Bind names a statement of ours, which is parsed in front of the batch. */

@@ -233,10 +233,12 @@ prepare(struct session_copies *c)
 }
 
 static bool
-all_prepared(const struct session_copies *c)
+all_prepared(struct session_copies *c)
 {
     const struct server *main = main_of(c);
 
+    if (!copies_settle_losses(c))
+        return false;
     list_for_each (it, &c->copies) {
         if (copy_at(it)->asked && !copy_at(it)->prepared)
             return false;
@@ -319,7 +321,7 @@ copies_step(struct session_copies *c)
     if (c->phase == COPIES_SETTLES && copies_are_quiet(c)) {
         if (c->rule.way == COPIES_ALONE)
             end_all(c, COPIES_FINISHES, true);
-        else if (copies_leave_out(c))
+        else if (copies_settle_losses(c) && copies_leave_out(c))
             prepare(c);
     }
     if (c->phase == COPIES_PREPARES && all_prepared(c))
@@ -340,6 +342,7 @@ copies_reset(struct session_copies *c)
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         copy->begun = copy->asked = copy->prepared = copy->ends = copy->leaves = false;
+        copy->lost = copy->probed = false;
         copy->reads = copy->early = false;
         copy->deviates = false;
         copy->heard = 0;

@@ -3,13 +3,15 @@
  *
  * It is asked for on the main node's connection, in the transaction of the unit, so that temporary
  * tables and definitions that are not committed are seen. What anybody would be told is kept for
- * the whole child; what only this transaction sees is kept for the unit alone. Called by copies.c
+ * the whole child; what only this transaction sees, and what is asked anew because definitions have
+ * overtaken the first answer, is kept for the unit alone. Called by copies.c
  * in front of the judgement, and by copies_rules.c and copies_batch.c for it. What is still not
  * known behind the questions counts as unequal (catalog/knowledge.h).
  */
 #include "session/copies.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "catalog/catalog.h"
 
 #include <stdlib.h>
@@ -43,15 +45,26 @@ scope_of(struct session_copies *c)
 {
     struct catalog_scope scope = *lookup_scope(c->s);
 
-    if (c->own != NULL)
-        scope.tag = 1; /* no other scope is ever in it */
+    if (c->own != NULL) { /* all of it is of this unit, and no other scope is ever in it */
+        scope.tag = 1;
+        scope.epoch = 1;
+    }
     return scope;
+}
+
+/* Definitions have overtaken the answer, which is for nobody else then. For the unit it is true as
+ * of a moment behind its arrival, as any answer is: it is not refused because others define. */
+static bool
+is_overtaken(const struct session_copies *c)
+{
+    return c->questions > 0 && (c->own != NULL || c->questions + 1 == QUESTIONS_MAX ||
+                                c->asked_scope.epoch != lookup_scope(c->s)->epoch);
 }
 
 static void
 begin(struct session_copies *c)
 {
-    bool own = sees_its_own(c);
+    bool own = sees_its_own(c) || is_overtaken(c);
 
     if (c->own != NULL && (!own || c->questions == 0)) {
         knowledge_free(c->own);
@@ -166,7 +179,12 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
     const struct sql_facts *f = session_facts(s, text.data, text.len);
     struct knowledge_view v;
 
-    knowledge_view_init(&v, knowledge_of(s->copies), &scope, f);
+    if (!knowledge_view_init(&v, knowledge_of(s->copies), &scope, f))
+        log_info("DEBUG unknown: questions %u own %d tag %d epoch %u asked tag %d epoch %u "
+                 "sensible %d phase %d",
+                 s->copies->questions, s->copies->own != NULL, scope.tag != 0, scope.epoch,
+                 s->copies->asked_scope.tag != 0, s->copies->asked_scope.epoch, s->copies->sensible,
+                 s->copies->phase);
     sql_determinism_judge(s->host->determinism, text, &options, &v.known, d_r);
     if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0 && f->count == 1)
         err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,

@@ -58,7 +58,8 @@ miss_beginning(struct copy *copy)
         return; /* somebody knows */
     err_set(&err, "40001", "node %d was lost in the transaction", copy->node_id);
     err_hint(&err, "Run the transaction again.");
-    copies_miss(copy, &err);
+    if (!copies_bear_loss(copy, &err))
+        copies_miss(copy, &err);
 }
 
 void
@@ -100,6 +101,7 @@ copies_draw(struct session_copies *c, const struct buf *question)
         if (copy->server == NULL)
             continue; /* it is to be detached */
         open_transaction(copy);
+        copies_gate_follow(copy);
         copies_run(copy, (const char *)question->data, question->len, 0);
     }
 }
@@ -595,14 +597,16 @@ on_lost(void *ctx, struct server *server, const struct err *err,
 
     copy->server = NULL;
     copy->ends = false;
-    if (!copy->begun && server->pending.count == 0 && c->rule.way != COPIES_ALONE) {
+    if (!copy->begun && (server->pending.count == 0 || c->phase < COPIES_SNAPS) &&
+        c->rule.way != COPIES_ALONE) {
         go_on(c);
         return;
     }
     err_set(&why, "40001", "node %d was lost in the transaction: %s", server->node_id,
             err->message);
     err_hint(&why, "Run the transaction again.");
-    copies_miss(copy, &why);
+    if (!copies_bear_loss(copy, &why))
+        copies_miss(copy, &why);
     if (c->data != DATA_NONE)
         go_on(c); /* the client may have waited for this one */
     copies_step(c);

@@ -1,12 +1,109 @@
 /*
- * Native replication: the main node is lost, or has ended a transaction that no copy has heard of.
+ * Native replication: a node is lost in a transaction, or the main node has ended one that no copy
+ * has heard of.
  *
- * Called by answers.c and copies.c. Invariant: nothing of a transaction that has ended (its number,
- * how it held the gate) is taken for the next one's.
+ * A copy that is lost takes its part of the transaction along. When its node is detached, the
+ * others commit without it: it is made anew before it comes back. When the node answers, only the
+ * connection was lost, and the node would miss the commit: all roll back. Which of the two it is,
+ * is known soon: the transaction's end waits for that, and its client notices nothing of a node
+ * that dies. Called by answers.c, copies.c, copies_end.c and copies_links.c.
+ *
+ * Invariants: nothing of a transaction that has ended (its number, how it held the gate) is taken
+ * for the next one's; who is left out of a commit is detached, and that is known here before the
+ * main node commits.
  */
 #include "session/copies.h"
 
+#include "base/num.h"
+#include "os/clock.h"
 #include "wire/build.h"
+
+enum { LOSS_LIMIT_MS = 10 * 1000 };
+
+static struct copy *
+copy_at(const struct list *it)
+{
+    return list_entry(it, struct copy, link);
+}
+
+/* ---- a copy -----------------------------------------------------------------------------------
+ */
+
+bool
+copies_bear_loss(struct copy *copy, const struct err *why)
+{
+    struct session_copies *c = copy->all;
+    bool early = c->phase <= COPIES_PREPARES && c->phase != COPIES_SNAPS;
+
+    if (c->s == NULL || copy->deviates || c->doomed || c->rule.way == COPIES_ALONE)
+        return false;
+    if (copy->prepared && c->phase >= COPIES_PREPARES && c->phase <= COPIES_PREPARED)
+        return true; /* it is there for whoever ends it */
+    if (!early)
+        return false;
+    copy->begun = copy->lost = true;
+    copy->probed = false;
+    c->loss = *why;
+    c->loss_ns = 0;
+    return true;
+}
+
+/* Does its node answer? What was in the pool may have been lost as well, so it is asked. */
+static bool
+answers_again(struct copy *copy)
+{
+    struct session_copies *c = copy->all;
+    struct server *server = copy->server;
+
+    if (server == NULL) {
+        copy->probed = false;
+        if (c->host->view->nodes[copy->node_id].usable &&
+            !(c->waiter.line != NULL && c->waiter.owner == copy))
+            copies_dial(copy);
+        return false;
+    }
+    if (server->state != SERVER_LENT || server->pending.count > 0)
+        return false;
+    if (copy->probed)
+        return true;
+    copy->probed = true;
+    copies_run(copy, "SELECT 1", 8, 0);
+    return false;
+}
+
+bool
+copies_settle_losses(struct session_copies *c)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    bool done = true;
+    bool in_vain = false;
+
+    list_for_each (it, &c->copies) {
+        struct copy *copy = copy_at(it);
+        if (!copy->lost)
+            continue;
+        if (!c->host->view->nodes[copy->node_id].copy) {
+            copy->begun = copy->asked = copy->prepared = copy->lost = false;
+            copies_unlink(copy);
+            continue;
+        }
+        done = false;
+        in_vain |= answers_again(copy);
+    }
+    if (done)
+        return true;
+    if (c->loss_ns == 0)
+        c->loss_ns = now_ns;
+    if (in_vain || now_ns - c->loss_ns > LOSS_LIMIT_MS * NS_PER_MS) {
+        c->doom = c->loss;
+        c->doomed = true;
+    }
+    copies_step_later(c);
+    return false;
+}
+
+/* ---- the main node ----------------------------------------------------------------------------
+ */
 
 void
 copies_forget_block(struct session_copies *c)

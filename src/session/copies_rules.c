@@ -100,6 +100,18 @@ only_locks(const struct sql_statement *st)
     return true;
 }
 
+/* Beside it others would draw from the sequence before it on one node, and behind it on another. */
+static bool
+sets_sequence(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        if (st->functions[n].name.len == 6 &&
+            str_equal_nocase_n(st->functions[n].name.data, "setval", 6))
+            return true;
+    }
+    return false;
+}
+
 /* ---- the rule ---- */
 
 static struct copies_rule
@@ -244,6 +256,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                     .judged = st->kind != SQL_VACUUM && st->kind != SQL_CLUSTER &&
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
+    r.alone = sets_sequence(st);
     r.data = st->kind == SQL_COPY_FROM;
     r.defines = !is_dml(st->kind);
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)
@@ -286,6 +299,7 @@ rule_of_several(struct copies_look *look, struct wire_view text, struct err *err
                  look->st->kind == SQL_EMPTY;
         sets |= r.way == COPIES_ALL && !r.writes && look->st->kind != SQL_LOCK;
         all.judged |= r.judged;
+        all.alone |= r.alone;
         all.writes |= r.writes;
         all.unprepared |= r.unprepared;
     }

@@ -3,7 +3,9 @@
  *
  * Asked for in the transaction of the statement; what comes back lies in c->values, in the order of
  * the questions. Called by copies.c and copies_batch.c. Invariant: sequences are drawn on all nodes
- * by the same questions, so that they stand at the same number everywhere.
+ * by the same questions, so that they stand at the same number everywhere; on each node the
+ * transaction holds the gate then, so that all come in the same order behind setval() and
+ * definitions, and none draws when the gate is not had.
  */
 #include "session/copies.h"
 
@@ -14,14 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool
-draws(const struct sql_determined *d)
+bool
+copies_draws_values(const struct sql_determined *d)
 {
     for (uint32_t n = 0; n < d->value_count; n++) {
         if (d->values[n].kind == SQL_VALUE_DRAWN)
             return true;
     }
     return false;
+}
+
+bool
+copies_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+             const struct sql_determined *d)
+{
+    if (d->place_count == 0)
+        return false;
+    return u->type == 'Q' ? copies_draws_values(d) : copies_batch_draws(c, bytes, u);
 }
 
 void
@@ -32,10 +43,11 @@ copies_ask_values(struct session_copies *c, const struct sql_determined *d)
     sql_rewrite_question(d, false, &sql);
     server_ask(c->s->primary, (const char *)sql.data, sql.len, CYCLE_VALUES);
     c->asks++;
-    if (draws(d)) {
+    if (copies_draws_values(d)) {
         buf_clear(&sql);
         sql_rewrite_question(d, true, &sql);
         copies_draw(c, &sql);
+        c->gate_due = GATE_NONE;
     }
     buf_free(&sql);
 }

@@ -58,7 +58,7 @@ static const struct {
 } questions[] = {
     {'p', BIT(STATEMENT) | BIT(STATEMENTS),
      "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements"
-     " WHERE from_sql OR name !~ '^pgpool_[0-9]+$')"},
+     " WHERE from_sql OR name !~ '^pgpool_v?[0-9]+$')"},
     {'c', BIT(CURSOR), "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
     {'t', BIT(TEMPORARY),
      "EXISTS (SELECT FROM pg_catalog.pg_depend"

@@ -77,6 +77,13 @@ class Node(Server):
         wait_for(lambda: not any(processes.alive(pid) for pid in pids), "the server's end")
         self.clear()
 
+    def kill_postmaster(self):
+        """Alone; the others go on until they find that out."""
+        pids = self.pids()
+        os.kill(pids[0], signal.SIGKILL)
+        wait_for(lambda: not any(processes.alive(pid) for pid in pids), "the server's end", 30)
+        self.clear()
+
     def clear(self):
         """Who is a zombie still would count as the owner of these."""
         for path in (f"{self.data}/postmaster.pid",
@@ -121,6 +128,13 @@ class Node(Server):
                 return one.execute(sql, values or None).fetchone()
         except Exception:  # pylint: disable=broad-except
             return None
+
+    def ask_all(self, sql):
+        """All rows; none when it does not answer."""
+        try:
+            return self.rows(sql)
+        except Exception:  # pylint: disable=broad-except
+            return []
 
     def rebuild(self, primary):
         """As a standby of that one, whatever it is now; what it had is lost."""

@@ -265,7 +265,7 @@ copies_named_is_bad(const struct copies_named *named, struct err *err)
     if (p == NULL || !(p->gone || p->foreign))
         return false;
     if (p->gone) {
-        err_set(err, "26000", "the prepared statement does not exist");
+        err_set(err, "26000", "prepared statement \"%s\" does not exist", named->st->name);
         return true;
     }
     err_set(err, "0A000",
@@ -452,6 +452,8 @@ copies_execute_keep(struct session_copies *c, const uint8_t *bytes, const struct
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
         copies_execute_rename(c, (struct sql_text){text.data, text.len}, &sql) != NULL)
         build_query(&c->text, (const char *)sql.data, sql.len);
+    else
+        buf_add(&c->text, bytes, u->bytes); /* they do not know it: nothing is committed */
     buf_free(&sql);
 }
 
@@ -465,6 +467,8 @@ copies_execute_teach(struct copy *copy)
         copies_send_parses(c, copy->server);
         return;
     }
+    if (c->taught.len < sizeof(struct prepared *))
+        return;
     memcpy(&prepared, c->taught.data, sizeof(struct prepared *));
     if (server_knows(copy->server, prepared))
         return;

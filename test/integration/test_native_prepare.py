@@ -233,6 +233,11 @@ def test_values_are_the_main_nodes(servers, pgpool):
                             "WHERE id > 99 ORDER BY id")
         assert [row[0] for row in rows] == [100, 101, 102, 103]
         assert rows[1] == (101, True, True) and rows[3][2] is False
+        client.execute("PREPARE r AS SELECT $1::bigint, count(*) FROM p WHERE id < 100")
+        drawn = client.execute("EXECUTE r (nextval('numbers'))").fetchall()
+        assert drawn == [(servers.same("SELECT last_value FROM numbers")[0][0], 5)]
+        assert client.execute("EXECUTE r (lastval())").fetchall() == drawn
+        assert client.execute("EXECUTE r (1 + 2)").fetchall() == [(3, 5)]
         client.execute("PREPARE m AS INSERT INTO p (id, m) VALUES ($1, $2)")
         client.execute("EXECUTE m (104, 'sad')")
         assert servers.same("SELECT m::text FROM p WHERE id = 104") == [("sad",)]
@@ -252,6 +257,8 @@ REFUSED = {
     "PREPARE a AS INSERT INTO words VALUES (110, 'a') RETURNING w": [
         "EXPLAIN ANALYZE EXECUTE a", "CREATE TABLE made AS EXECUTE a",
         "SELECT 1; EXECUTE a", "INSERT INTO words VALUES (111, 'a'); EXECUTE a"],
+    "PREPARE a AS SELECT $1::bigint": ["EXPLAIN EXECUTE a (nextval('numbers'))",
+                                       "EXPLAIN ANALYZE EXECUTE a (nextval('numbers'))"],
     "PREPARE U&\"a\" AS INSERT INTO words VALUES (110, 'a')": ["EXECUTE a"],
     "SELECT 1": ["PREPARE a AS INSERT INTO", "SELECT 1; PREPARE a AS INSERT INTO words VALUES (1)",
                  "PREPARE a AS SELECT 1; EXECUTE a"],

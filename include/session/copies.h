@@ -268,8 +268,8 @@ struct statement *copies_batch_untyped(struct session *s, const uint8_t *bytes,
 void copies_batch_send(struct session *s, struct copy *copy);
 /* The first statement of it that is for all; borrowed. */
 struct wire_view copies_batch_text(const struct session_copies *c);
-/* How much of a batch in a transaction is a piece of its own: up to a command of transactions, or
- * that. 0: all of it. */
+/* How much of a batch in a transaction is a piece of its own: up to a command of transactions or
+ * of names, or that. 0: all of it. */
 size_t copies_batch_cut(struct session *s, const uint8_t *bytes, size_t len);
 /* Calls fn for each statement that is for all nodes; true when it was for any of them. */
 bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct unit *u,
@@ -466,8 +466,6 @@ void copies_send_parses(struct session_copies *c, struct server *server);
 
 /* ---- copies_cut.c ---- */
 
-/* The unit has gone to s->cur: so does a Sync, when it is a piece. */
-void copies_cut_sent(struct session_copies *c);
 /* Is it the answer to that Sync? The client does not see it. */
 bool copies_cut_ends(const struct session_copies *c, const struct server *server, uint8_t type);
 /* The piece that is under way is. False: there was none. */

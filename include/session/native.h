@@ -21,6 +21,9 @@ void copies_start(struct session *s); /* it has come in */
 /* A batch that begins a transaction and writes: BEGIN is answered, and is all that is left of u.
  * False: u may be less than before, too, which is sent. */
 bool copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u);
+/* The unit has gone to s->cur: so does a Sync, when it is a piece of a batch. Returns the effects
+ * when it is none. */
+struct effect *copies_cut_sent(struct session *s, struct effect *effects);
 /* Is a piece of a batch under way there? Who loses that can tell nobody what has become of it. */
 bool copies_cut_is_on(const struct session *s, const struct server *server);
 /* Snapshot isolation (copies_order.c)? */

@@ -375,6 +375,8 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
                   err->message);
         if (owed->count > 0 || owed->skip_till_sync || in_tx || mid_batch || s->pass_left > 0)
             outage_settle(s, owed, err);
+        else if (primary_lost)
+            keeps_lost(s); /* of a block that was rolled back before: nobody can be asked */
         if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
             client_go_on(s);
         return;

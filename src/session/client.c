@@ -406,7 +406,7 @@ send_batch(struct out *o, const struct unit *u)
     if (u->flushes)
         server_flush_fakes(o->server);
     /* without a Sync nobody will say whether they took effect */
-    never_ran(o, join(effects, bound));
+    never_ran(o, join(copies_cut_sent(s, effects), bound));
 }
 
 static void

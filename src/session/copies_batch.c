@@ -157,12 +157,22 @@ behind_execute(const struct walk *w, bool *more_r)
     return behind;
 }
 
+/* What stands behind PREPARE is looked at when that has succeeded. */
 static bool
 stands_alone(const struct sql_facts *f)
 {
-    enum sql_kind kind = f->statements[0].kind;
-
-    return f->count == 1 && (kind == SQL_COMMIT || kind == SQL_ROLLBACK || kind == SQL_SAVEPOINT);
+    if (f->count != 1)
+        return false;
+    switch (f->statements[0].kind) {
+    case SQL_COMMIT:
+    case SQL_ROLLBACK:
+    case SQL_SAVEPOINT:
+    case SQL_PREPARE:
+    case SQL_DEALLOCATE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 size_t

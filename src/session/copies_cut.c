@@ -2,13 +2,13 @@
  * Native replication: batches of the extended protocol that begin and end transactions are cut.
  *
  * BEGIN in front of other statements is answered here, as a piece of its own. A statement that ends
- * the transaction, or has to do with savepoints, is a piece of its own, too: what stands in front
- * of it, and it where something stands behind it, goes to the server with a Sync of ours, whose
- * ReadyForQuery the client does not see. So each piece is a batch as it would be alone. Where a
- * piece fails, the rest is silent up to the client's Sync, as PostgreSQL has it.
+ * the transaction, or has to do with savepoints or prepared statements, is a piece of its own, too:
+ * what stands in front of it, and it where something stands behind it, goes to the server with a
+ * Sync of ours, whose ReadyForQuery the client does not see. So each piece is a batch as it would
+ * be alone. Where a piece fails, the rest is silent up to the client's Sync, as PostgreSQL has it.
  *
- * Called by client.c for each unit, copies.c and answers.c. Invariant: while a piece is under way
- * nothing of the next one is looked at.
+ * Called by client.c for each unit, copies.c and answers.c. Invariants: a piece is sent when all in
+ * front of it is answered; while it is under way nothing of the next one is looked at.
  */
 #include "session/copies.h"
 
@@ -72,23 +72,24 @@ copies_cuts(struct session *s, const uint8_t *bytes, struct unit *u)
     return false;
 }
 
-void
-copies_cut_sent(struct session_copies *c)
+struct effect *
+copies_cut_sent(struct session *s, struct effect *effects)
 {
-    struct session *s = c->s;
+    struct session_copies *c = s->copies;
     struct server *server = s->cur;
 
-    if (!c->cuts)
-        return;
+    if (likely(c == NULL) || !c->cuts)
+        return effects;
     c->cut = server;
     server->watched |= SERVER_SHOWS_ENDS;
-    server_expect(server, PENDING_SYNC, false, s->batch_flags, NULL);
+    server_expect(server, PENDING_SYNC, false, s->batch_flags, effects);
     server_send(server, "S\0\0\0\4", 5);
     s->batch = NULL;
     s->batch_forgets = false;
     s->batch_flags = 0;
     if (s->unreal)
         statements_close_real(s, server);
+    return NULL;
 }
 
 bool

@@ -11,8 +11,10 @@
  * log.
  *
  * Called by copies.c when a transaction begins, and by the loop. Invariant: a transaction is given
- * up only for a circle that was seen twice in a row, so that a wait that has just ended is none.
- * Source: PostgreSQL's manual, view "pg_locks", and function pg_blocking_pids().
+ * up only for a circle each of whose waits was seen twice in a row. The nodes are asked at
+ * different moments, so waits that are seen once need never have been there at one time: where many
+ * wait in turn, that looks like a circle. A transaction waits for one lock once, so that tells the
+ * waits. Source: PostgreSQL's manual, view "pg_locks", and function pg_blocking_pids().
  */
 #include "session/copies.h"
 
@@ -27,7 +29,10 @@
 enum { TICK_MS = 1000, EDGES_MAX = 512, NOBODY = -1 };
 
 static const char question[] =
-    "SELECT l.pid, b.pid, 0 FROM pg_catalog.pg_locks l, "
+    "SELECT l.pid, b.pid, pg_catalog.int8pl(pg_catalog.hashtext(pg_catalog.concat_ws('/', "
+    "virtualtransaction, locktype, mode, database, relation, page, tuple, transactionid, "
+    "virtualxid, classid, objid, objsubid))::pg_catalog.int8, 2147483648) "
+    "FROM pg_catalog.pg_locks l, "
     "pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) b(pid) WHERE NOT l.granted "
     "UNION ALL SELECT l.pid, 0, pg_catalog.age(l.transactionid) FROM pg_catalog.pg_locks l "
     "WHERE l.granted AND l.locktype OPERATOR(pg_catalog.=) 'transactionid' "
@@ -38,6 +43,7 @@ struct edge {
     int64_t to;   /* NOBODY: none of ours, */
     int pid;      /* but this server process */
     int node_id;
+    int64_t wait; /* by which the same one is known */
 };
 
 struct age {
@@ -60,11 +66,11 @@ struct copies_watch {
     struct io_timer tick;
     int node_id; /* the same */
     bool asks;
-    bool seen; /* a circle, the last time */
     bool told; /* the log, of a blocker that is none of ours */
     uint64_t stamp;
     int64_t me;
     struct answers *answers; /* with asks */
+    struct answers *before;  /* with a circle in them; NULL: there was none the last time */
 };
 
 static void tick(void *ctx);
@@ -82,10 +88,23 @@ session_of(const struct session_copies *c, int node_id, int pid)
 /* Walks from a session back to this one. path: the edges so far. */
 struct walk {
     const struct copies_watch *w;
-    bool been[EDGES_MAX]; /* along this edge */
+    const struct answers *before; /* only along edges that were there; NULL: any */
+    bool been[EDGES_MAX];         /* along this edge */
     uint32_t path[EDGES_MAX];
     uint32_t len;
 };
+
+static bool
+was_there(const struct answers *before, const struct edge *e)
+{
+    for (uint32_t n = 0; n < before->edge_count; n++) {
+        const struct edge *old = &before->edges[n];
+        if (old->from == e->from && old->to == e->to && old->pid == e->pid &&
+            old->node_id == e->node_id && old->wait == e->wait)
+            return true;
+    }
+    return false;
+}
 
 static bool
 comes_back(struct walk *k, int64_t from)
@@ -99,6 +118,8 @@ comes_back(struct walk *k, int64_t from)
             continue;
         if (first && e->node_id == w->all->main_id)
             continue; /* the copies are what is looked at */
+        if (k->before != NULL && !was_there(k->before, e))
+            continue;
         k->been[n] = true;
         k->path[k->len++] = n;
         if (e->to == w->me || comes_back(k, e->to))
@@ -172,27 +193,44 @@ name_strangers(struct copies_watch *w)
     }
 }
 
+/* Is there a circle for which this session is to give up? */
+static bool
+finds_circle(const struct copies_watch *w, const struct answers *before)
+{
+    struct walk *k = xcalloc(1, sizeof(*k));
+    bool found;
+
+    k->w = w;
+    k->before = before;
+    found = comes_back(k, w->me) && is_to_give_up(k);
+    free(k);
+    return found;
+}
+
+static void
+forget(struct answers **answers)
+{
+    free(*answers);
+    *answers = NULL;
+}
+
 /* All have answered. */
 static void
 judge(struct copies_watch *w)
 {
-    struct walk *k = xcalloc(1, sizeof(*k));
     const struct session_copies *c = w->all;
-    bool gives_up;
+    bool may = c->s != NULL && !c->doomed && c->phase <= COPIES_SETTLES;
+    bool gives_up = may && w->before != NULL && finds_circle(w, w->before);
 
-    k->w = w;
     name_strangers(w);
-    gives_up = c->s != NULL && !c->doomed && c->phase <= COPIES_SETTLES && comes_back(k, w->me) &&
-               is_to_give_up(k);
-    free(k);
-    free(w->answers);
-    w->answers = NULL;
-    if (gives_up && w->seen) {
-        w->seen = false;
-        give_up(w);
-        return;
+    forget(&w->before);
+    if (may && !gives_up && finds_circle(w, NULL)) {
+        w->before = w->answers;
+        w->answers = NULL;
     }
-    w->seen = gives_up;
+    forget(&w->answers);
+    if (gives_up)
+        give_up(w);
 }
 
 /* ---- questions --------------------------------------------------------------------------------
@@ -209,9 +247,9 @@ static void
 stop_asking(struct copies_watch *w)
 {
     w->server = NULL;
-    w->asks = w->seen = false;
-    free(w->answers);
-    w->answers = NULL;
+    w->asks = false;
+    forget(&w->answers);
+    forget(&w->before);
 }
 
 static void
@@ -280,20 +318,20 @@ on_row(void *ctx, struct server *server, const uint8_t *msg, size_t len)
     int node_id = server->node_id;
     int64_t from;
     int64_t to;
-    int64_t age;
+    int64_t number; /* the wait's, or an age */
     int64_t who;
 
     if (!number_of(msg, len, 0, &from) || !number_of(msg, len, 1, &to) ||
-        !number_of(msg, len, 2, &age))
+        !number_of(msg, len, 2, &number))
         return;
     who = session_of(w->all, node_id, (int)from);
     if (who == NOBODY)
         return;
     if (to == 0 && node_id == w->all->main_id && w->answers->age_count < EDGES_MAX)
-        w->answers->ages[w->answers->age_count++] = (struct age){who, age};
+        w->answers->ages[w->answers->age_count++] = (struct age){who, number};
     else if (to != 0 && w->answers->edge_count < EDGES_MAX)
         w->answers->edges[w->answers->edge_count++] =
-            (struct edge){who, session_of(w->all, node_id, (int)to), (int)to, node_id};
+            (struct edge){who, session_of(w->all, node_id, (int)to), (int)to, node_id, number};
 }
 
 static void
@@ -394,7 +432,8 @@ tick(void *ctx)
     bool waits;
 
     if (!is_open(c)) {
-        w->told = w->seen = false;
+        w->told = false;
+        forget(&w->before);
         return;
     }
     io_timer_start(c->host->io, &w->tick, TICK_MS, tick, w);
@@ -407,7 +446,8 @@ tick(void *ctx)
         ask_next(w, -1);
         return;
     }
-    w->seen &= stamp == w->stamp;
+    if (stamp != w->stamp)
+        forget(&w->before);
     w->stamp = stamp;
 }
 
@@ -434,6 +474,7 @@ copies_watch_no_more(struct session_copies *c)
     pool_wait_no_more(c->host->pool, &w->waiter);
     if (w->server != NULL)
         server_close(w->server, "its session does not wait for it");
-    free(w->answers);
+    forget(&w->answers);
+    forget(&w->before);
     free(w);
 }

@@ -367,6 +367,8 @@ copies_reset(struct session_copies *c)
     buf_free(&c->items);
     buf_free(&c->parses);
     c->begin = begin;
+    buf_free(&c->untyped);
+    buf_free(&c->types);
     copies_execute_forget(c);
 }
 

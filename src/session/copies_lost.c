@@ -141,6 +141,8 @@ copies_main_lost(struct session *s, const struct server *server)
     struct session_copies *c = s->copies;
 
     c->undoing = c->asks = 0;
+    c->learns = false;
+    buf_free(&c->untyped);
     c->main_begun = false;
     copies_data_main_lost(c);
     if (c->phase == COPIES_COMMITS) {

@@ -217,13 +217,24 @@ copies_rule_of_named(const struct copies_look *look, struct statement *st, struc
     return r.way == COPIES_ALL ? rule_of_writing(look->s, &named, r, err) : r;
 }
 
+/* Arguments run whatever they are for. */
+static bool
+arguments_may_write(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        if (st->functions[n].function_class != SQL_FUNCTION_SAFE)
+            return true;
+    }
+    return st->operator_count > 0 || st->type_count > 0;
+}
+
 struct copies_rule
 copies_rule_of_execute(const struct copies_look *look, struct err *err)
 {
     struct statement *st;
     struct sql_prepare parts;
     struct copies_rule r;
-    bool known;
+    bool known, writes;
 
     if (look->several)
         return refuse(err, "EXECUTE among other statements in one query", "Send them one by one.");
@@ -232,7 +243,11 @@ copies_rule_of_execute(const struct copies_look *look, struct err *err)
         return rule_of_unknown(look, err);
     known =
         sql_execute_parts((struct sql_text){look->text, look->st->end}, look->st->start, &parts);
+    writes = arguments_may_write(look->st);
     r = copies_rule_of_named(look, st, err);
+    if (r.way == COPIES_AS_ALWAYS && writes)
+        r = (struct copies_rule){
+            .way = COPIES_ALL, .judged = true, .writes = true, .executes = true};
     if (r.way == COPIES_ALL && !known)
         return refuse(err, "EXECUTE of a name that is written so", "Give it a plainer name.");
     return r;
@@ -244,6 +259,9 @@ copies_rule_of_explained(const struct copies_look *look, struct err *err)
     struct copies_rule r = {.way = COPIES_AS_ALWAYS};
     struct statement *st;
 
+    if (arguments_may_write(look->st))
+        return refuse(err, "EXPLAIN EXECUTE with arguments that are more than values",
+                      "Explain the statement itself.");
     if (!look->st->analyze)
         return r;
     st = find(look->s, look->st->name);
@@ -265,7 +283,7 @@ copies_named_is_bad(const struct copies_named *named, struct err *err)
     if (p == NULL || !(p->gone || p->foreign))
         return false;
     if (p->gone) {
-        err_set(err, "26000", "the prepared statement does not exist");
+        err_set(err, "26000", "prepared statement \"%s\" does not exist", named->st->name);
         return true;
     }
     err_set(err, "0A000",
@@ -452,6 +470,8 @@ copies_execute_keep(struct session_copies *c, const uint8_t *bytes, const struct
     if (wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
         copies_execute_rename(c, (struct sql_text){text.data, text.len}, &sql) != NULL)
         build_query(&c->text, (const char *)sql.data, sql.len);
+    else
+        buf_add(&c->text, bytes, u->bytes); /* they do not know it: nothing is committed */
     buf_free(&sql);
 }
 
@@ -465,6 +485,8 @@ copies_execute_teach(struct copy *copy)
         copies_send_parses(c, copy->server);
         return;
     }
+    if (c->taught.len < sizeof(struct prepared *))
+        return;
     memcpy(&prepared, c->taught.data, sizeof(struct prepared *));
     if (server_knows(copy->server, prepared))
         return;

@@ -70,15 +70,18 @@ SCRIPTS = {
         "COMMIT AND NO CHAIN", "SELECT * FROM c ORDER BY id",
     ],
     "rolls back": [
-        "BEGIN", "INSERT INTO c VALUES (20, 1)", "ROLLBACK AND CHAIN", "INSERT INTO c VALUES (21, 1)",
+        "BEGIN", "INSERT INTO c VALUES (20, 1)", "ROLLBACK AND CHAIN",
+        "INSERT INTO c VALUES (21, 1)",
         "ROLLBACK AND CHAIN", "INSERT INTO c VALUES (22, 1)", "COMMIT AND CHAIN", "SELECT * FROM c",
         "ABORT AND CHAIN", "COMMIT",
     ],
     "failed": [
         "BEGIN", "INSERT INTO c VALUES (1, 1)", "COMMIT AND CHAIN", "INSERT INTO c VALUES (30, 1)",
-        "COMMIT", "BEGIN", "INSERT INTO c VALUES (31, 1)", "INSERT INTO c VALUES (1, 1)", "SELECT 1",
+        "COMMIT", "BEGIN", "INSERT INTO c VALUES (31, 1)", "INSERT INTO c VALUES (1, 1)",
+        "SELECT 1",
         "ROLLBACK AND CHAIN", "INSERT INTO c VALUES (32, 1)", "SAVEPOINT s",
-        "INSERT INTO c VALUES (1, 1)", "ROLLBACK TO s", "COMMIT AND CHAIN", "DELETE FROM c WHERE id = 1",
+        "INSERT INTO c VALUES (1, 1)", "ROLLBACK TO s", "COMMIT AND CHAIN",
+        "DELETE FROM c WHERE id = 1",
         "COMMIT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN",
     ],
     "deferred constraints": [

@@ -1,6 +1,6 @@
-"""Native replication and snapshot isolation: whole transactions in one batch of the extended protocol.
-What a client is answered is compared with what PostgreSQL itself answers, and what is in the
-servers with each other."""
+"""Native replication and snapshot isolation: whole transactions in one batch of the extended
+protocol. What a client is answered is compared with what PostgreSQL itself answers, and what is in
+the servers with each other."""
 
 import psycopg
 import pytest
@@ -38,7 +38,8 @@ SCRIPTS = {
         batch("BEGIN", insert(11), "SELECT count(*) FROM c", insert(12), "COMMIT"),
         batch("BEGIN", insert(13), "ROLLBACK"), batch("BEGIN", "UPDATE c SET v = v + 1", "END"),
         batch("START TRANSACTION", insert(14), "SAVEPOINT a"), batch(insert(1)),
-        batch("ROLLBACK TO a", insert(15), "SAVEPOINT b", insert(18), "RELEASE b", "COMMIT"), "BEGIN", batch(insert(16), "COMMIT"),
+        batch("ROLLBACK TO a", insert(15), "SAVEPOINT b", insert(18), "RELEASE b", "COMMIT"),
+        "BEGIN", batch(insert(16), "COMMIT"),
         batch("BEGIN", insert(17), "ABORT"), "SELECT * FROM c ORDER BY id",
     ],
     "errors": [
@@ -109,6 +110,29 @@ def test_a_commit_that_fails_silences_the_rest(servers, pgpool):
             assert answers[-1].body == b"I"
             assert client.rows("SELECT count(*) FROM c") == [["5"]]
     assert len(servers.same("SELECT * FROM c")) == 5
+
+
+def test_settings_and_statements_of_a_piece_are_followed(servers, pgpool):
+    with raw.connected(pgpool) as client:
+        client.send(*batch("BEGIN", "SET search_path TO pg_temp, public",
+                           "PREPARE a AS INSERT INTO c VALUES ($1, 1)", "EXECUTE a (67)",
+                           "ROLLBACK"), raw.SYNC)
+        assert raw.codes(client.read_until("Z")) == []
+        assert client.rows("SHOW search_path") == [['"$user", public']]
+        client.send(*batch("BEGIN", "SET search_path TO pg_catalog, public", "SAVEPOINT a",
+                           "RELEASE a", "EXECUTE a (68)", "COMMIT"), raw.SYNC)
+        assert raw.codes(client.read_until("Z")) == []
+        assert client.rows("SHOW search_path") == [["pg_catalog, public"]]
+    assert servers.same("SELECT id FROM c WHERE id > 60") == [(68,)]
+
+
+def test_reads_in_front_of_a_piece_are_answered_first(servers, pgpool):
+    with raw.connected(pgpool) as client:
+        client.send(*batch("BEGIN", insert(69)), raw.SYNC, *batch("SELECT 1"), raw.SYNC,
+                    *batch("SELECT 2", "COMMIT"), raw.SYNC)
+        answers = client.read_until("Z", 3)
+    assert "".join(got.kind for got in answers) == "12nC12nCZ" "12TDCZ" "12TDC12nCZ"
+    assert servers.same("SELECT id FROM c WHERE id > 60") == [(69,)]
 
 
 def test_many_in_one_write(servers, pgpool):

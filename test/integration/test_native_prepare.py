@@ -1,5 +1,5 @@
-"""Native replication and snapshot isolation: PREPARE and EXECUTE in SQL. What a client is answered is
-compared with what PostgreSQL itself answers, and what is in the servers with each other."""
+"""Native replication and snapshot isolation: PREPARE and EXECUTE in SQL. What a client is answered
+is compared with what PostgreSQL itself answers, and what is in the servers with each other."""
 
 import re
 
@@ -118,7 +118,8 @@ SCRIPTS = {
     ],
     "names": [
         "EXECUTE a (1)", "PREPARE a AS INSERT INTO words VALUES ($1, $2)",
-        "PREPARE a AS SELECT 1", "EXECUTE a (1, 'x')", "PREPARE b AS INSERT INTO nowhere VALUES (1)",
+        "PREPARE a AS SELECT 1", "EXECUTE a (1, 'x')",
+        "PREPARE b AS INSERT INTO nowhere VALUES (1)",
         "EXECUTE b", "DEALLOCATE b", "DEALLOCATE a", "EXECUTE a (2, 'x')",
         "PREPARE a AS SELECT $1::int + 1", "EXECUTE a (2)", "DEALLOCATE PREPARE a",
         "PREPARE a AS DELETE FROM words WHERE id = $1", "EXECUTE a (1)", "DEALLOCATE ALL",
@@ -134,7 +135,8 @@ SCRIPTS = {
         "EXECUTE a (22, 'd')", "EXECUTE a (23, 'e')", "ROLLBACK TO s", "EXECUTE a (23, 'e')",
         "COMMIT", "BEGIN", "EXECUTE a (24, 'f')", "EXECUTE b (1)", "PREPARE c AS SELECT 1",
         "COMMIT", "EXECUTE c", "BEGIN", "DEALLOCATE a", "EXECUTE a (25, 'g')", "ROLLBACK",
-        "EXECUTE a (25, 'g')", "BEGIN", "EXECUTE nothing", "ROLLBACK", "SELECT * FROM words ORDER BY id",
+        "EXECUTE a (25, 'g')", "BEGIN", "EXECUTE nothing", "ROLLBACK",
+        "SELECT * FROM words ORDER BY id",
     ],
     "what the protocol has named": [
         [raw.parse("a", "INSERT INTO words VALUES ($1, $2)")], bound("a", "30", "x"),
@@ -146,7 +148,8 @@ SCRIPTS = {
         [raw.close("S", "b")], bound("b", "36", "x"), "EXECUTE b (36, 'x')",
         "PREPARE b (bigint, text) AS INSERT INTO words VALUES ($1, $2)",
         [raw.bind("", "b", b"\0\0\0\0\0\0\0\x25", "y", formats=(1, 0)), raw.execute()],
-        bound("b", "38", "x") + bound("b", "39", "x"), bound("b", "40", "x") + bound("b", "39", "x"),
+        bound("b", "38", "x") + bound("b", "39", "x"),
+        bound("b", "40", "x") + bound("b", "39", "x"),
         "DEALLOCATE b", "SELECT * FROM words ORDER BY id",
     ],
     "the extended protocol": [
@@ -158,7 +161,8 @@ SCRIPTS = {
         "SELECT * FROM words ORDER BY id",
     ],
     "reads": [
-        "PREPARE r (int) AS SELECT v FROM p WHERE id = $1", "EXECUTE r (3)", "EXPLAIN EXECUTE r (3)",
+        "PREPARE r (int) AS SELECT v FROM p WHERE id = $1", "EXECUTE r (3)",
+        "EXPLAIN EXECUTE r (3)",
         "BEGIN", "UPDATE p SET v = 33 WHERE id = 3", "EXECUTE r (3)", "ROLLBACK", "EXECUTE r (3)",
         "PREPARE l AS SELECT v FROM p WHERE id = $1 FOR UPDATE", "EXECUTE l (3)",
         "PREPARE w AS INSERT INTO words VALUES (50, 'x')", "EXPLAIN (COSTS OFF) EXECUTE w",
@@ -229,6 +233,11 @@ def test_values_are_the_main_nodes(servers, pgpool):
                             "WHERE id > 99 ORDER BY id")
         assert [row[0] for row in rows] == [100, 101, 102, 103]
         assert rows[1] == (101, True, True) and rows[3][2] is False
+        client.execute("PREPARE r AS SELECT $1::bigint, count(*) FROM p WHERE id < 100")
+        drawn = client.execute("EXECUTE r (nextval('numbers'))").fetchall()
+        assert drawn == [(servers.same("SELECT last_value FROM numbers")[0][0], 5)]
+        assert client.execute("EXECUTE r (lastval())").fetchall() == drawn
+        assert client.execute("EXECUTE r (1 + 2)").fetchall() == [(3, 5)]
         client.execute("PREPARE m AS INSERT INTO p (id, m) VALUES ($1, $2)")
         client.execute("EXECUTE m (104, 'sad')")
         assert servers.same("SELECT m::text FROM p WHERE id = 104") == [("sad",)]
@@ -248,6 +257,8 @@ REFUSED = {
     "PREPARE a AS INSERT INTO words VALUES (110, 'a') RETURNING w": [
         "EXPLAIN ANALYZE EXECUTE a", "CREATE TABLE made AS EXECUTE a",
         "SELECT 1; EXECUTE a", "INSERT INTO words VALUES (111, 'a'); EXECUTE a"],
+    "PREPARE a AS SELECT $1::bigint": ["EXPLAIN EXECUTE a (nextval('numbers'))",
+                                       "EXPLAIN ANALYZE EXECUTE a (nextval('numbers'))"],
     "PREPARE U&\"a\" AS INSERT INTO words VALUES (110, 'a')": ["EXECUTE a"],
     "SELECT 1": ["PREPARE a AS INSERT INTO", "SELECT 1; PREPARE a AS INSERT INTO words VALUES (1)",
                  "PREPARE a AS SELECT 1; EXECUTE a"],

@@ -149,6 +149,41 @@ def test_the_first_node_is_recovered_and_another_stays_the_main_one(own, pgpool)
     compare(pgpool)
 
 
+def test_sequences_stand_where_the_main_node_s_do(own, pgpool):
+    """A standby is ahead of them, and that is what a recovered node was."""
+    execute(pgpool, 'CREATE SEQUENCE "odd one"; SELECT nextval(\'"odd one"\'), nextval(\'s\')')
+    execute(pgpool, "CREATE SEQUENCE untouched; CREATE SEQUENCE put; SELECT setval('put', 7, false)")
+    crash(own, pgpool, 1)
+    with pgpool.connect() as client:
+        for _ in range(3):
+            client.execute("SELECT nextval('s')")
+        recover(pgpool, 1)
+        own.same("SELECT last_value, is_called FROM s")
+        client.execute("INSERT INTO t (id, v) VALUES (570, nextval('s')), (571, nextval('put'))")
+        client.execute("INSERT INTO t (id, v) VALUES (572, nextval('untouched'))")
+    assert own.same("SELECT v FROM t WHERE id >= 570 ORDER BY id") == [(5,), (7,), (1,)]
+    compare(pgpool)
+
+
+def test_who_has_lost_the_main_node_behind_its_block_is_in_nobody_s_way(own, pgpool):
+    for server in own:
+        with server.connect() as connection:
+            connection.execute("CREATE FUNCTION leaves() RETURNS int LANGUAGE plpgsql AS "
+                               "'BEGIN RETURN 1; END'")
+    with pgpool.connect() as client:
+        client.execute("BEGIN")
+        client.execute("INSERT INTO t (id) VALUES (580)")
+        client.execute("SELECT leaves()")
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            client.execute("INSERT INTO nowhere VALUES (1)")
+        crash(own, pgpool, 0)
+        client.execute("ROLLBACK")
+        attach = Background(recover, pgpool, 0)
+        wait_for(lambda: "writes are held" in pgpool.log_since_mark(), "writes to be held", 60)
+        client.execute("INSERT INTO t (id) VALUES (581)")
+        attach.result()
+    assert own.same("SELECT id FROM t WHERE id >= 580") == [(581,)]
+
 
 def test_a_node_is_attached_when_it_is_equal_and_only_then(own, pgpool):
     assert order(pgpool, "detach_node", 1).returncode == 0

@@ -233,11 +233,11 @@ def test_values_are_the_main_nodes(servers, pgpool):
                             "WHERE id > 99 ORDER BY id")
         assert [row[0] for row in rows] == [100, 101, 102, 103]
         assert rows[1] == (101, True, True) and rows[3][2] is False
-        client.execute("PREPARE r AS SELECT $1::bigint, count(*) FROM p WHERE id < 100")
+        client.execute("PREPARE r AS SELECT $1::bigint, count(*) > 0 FROM p")
         drawn = client.execute("EXECUTE r (nextval('numbers'))").fetchall()
-        assert drawn == [(servers.same("SELECT last_value FROM numbers")[0][0], 5)]
+        assert drawn == [(servers.same("SELECT last_value FROM numbers")[0][0], True)]
         assert client.execute("EXECUTE r (lastval())").fetchall() == drawn
-        assert client.execute("EXECUTE r (1 + 2)").fetchall() == [(3, 5)]
+        assert client.execute("EXECUTE r (1 + 2)").fetchall() == [(3, True)]
         client.execute("PREPARE m AS INSERT INTO p (id, m) VALUES ($1, $2)")
         client.execute("EXECUTE m (104, 'sad')")
         assert servers.same("SELECT m::text FROM p WHERE id = 104") == [("sad",)]

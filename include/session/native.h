@@ -68,6 +68,10 @@ void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);
 
+/* keeps.c: for copies_hold. What nobody knows of what the session has left is asked now, where no
+ * answer of a server comes behind which it would be. */
+void keeps_hurry(struct session *s);
+
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of
  * its bytes that are; 0: it is not so simple. */

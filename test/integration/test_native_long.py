@@ -18,6 +18,7 @@ import pytest
 from cluster import Server
 from failing import Node
 from independent import Independent
+from native_clients import KINDS
 from native_load import SCHEMA, TABLES, Load
 from proxy import starter
 from test_native import SETTINGS
@@ -77,7 +78,7 @@ class Run:
     def __init__(self, cluster, pgpool, **load):
         self.cluster, self.pgpool = cluster, pgpool
         self.random = random.Random(f"{SEED} kills")
-        self.load = Load(pgpool, SEED, **load)
+        self.load = Load(pgpool, SEED, KINDS, **load)
         self.began, self.recoveries, self.failed = time.monotonic(), [], []
         self.told, self.kills = 0, collections.Counter()
 
@@ -167,7 +168,8 @@ class Run:
         if staying:
             self.show_waits()
         self.tell()
-        self.say(f"kills by node: {dict(self.kills)}, recoveries (s): {self.recoveries}, failed: {self.failed}")
+        self.say(f"kills by node: {dict(self.kills)}, recoveries (s): {self.recoveries}, failed:",
+                 self.failed)
         wrong += self.deaths() + self.prepared() + self.lost() + self.differences()
         assert not wrong, "\n".join(wrong) + "\npgpool's log:\n" + self.pgpool.log_text()[-20000:]
 

@@ -203,6 +203,7 @@ struct session_copies {
     struct knowledge *own; /* that only the transaction has; NULL: it needs none */
     struct knowledge_question *question;
     struct catalog_scope asked_scope; /* as of when it was asked */
+    struct catalog_scope scope;       /* as of this look at the unit */
     uint8_t questions;                /* for the unit in hand */
     bool learns;                      /* the main node is asked it now */
     bool sensible;                    /* ... and its answer has made sense so far */
@@ -437,5 +438,8 @@ void copies_ask_values(struct session_copies *c, const struct sql_determined *d)
 /* Puts values that were told into a text, from *at_io on. False: there are not as many. */
 bool copies_put_values(struct session_copies *c, const struct sql_determined *d,
                        struct sql_text text, size_t *at_io, struct buf *sql);
+/* As copies_batch_take, of a Query. */
+bool copies_query_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                       const struct sql_determined *d);
 
 #endif

@@ -364,6 +364,15 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     c->main_begun = true;
 }
 
+static enum copies_turn
+refuse_values(struct session_copies *c, const struct unit *u)
+{
+    struct err err;
+
+    err_set(&err, "0A000", "values could not be put into the statement");
+    return refuse(c, u, &err);
+}
+
 /* For the gate, unless it is held, and for values. */
 static enum copies_turn
 ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
@@ -388,26 +397,9 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
         copies_ask_values(c, d);
     else if (d->place_count > 0)
         copies_batch_ask(c, bytes, u);
+    if (c->asks == 0) /* it would wait for good */
+        return refuse_values(c, u);
     return waits(s);
-}
-
-static bool
-take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
-           const struct sql_determined *d)
-{
-    struct buf sql = BUF_EMPTY;
-    struct wire_view text;
-    struct err err;
-    size_t at = 0;
-    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
-                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
-                at == c->values.len;
-
-    buf_clear(&c->text);
-    build_query(&c->text, (const char *)sql.data, sql.len);
-    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
-    buf_free(&sql);
-    return done;
 }
 
 /* The unit with the values in it takes its place. */
@@ -415,17 +407,12 @@ static enum copies_turn
 take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *u,
             const struct sql_determined *d)
 {
-    struct err err;
     bool done;
 
     c->unit = *u;
-    done = u->type == 'Q' ? take_query(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
-    if (!done) {
-        err_set(&err, "0A000", "values could not be put into the statement");
-        err_detail(&err, "There are %zu bytes of values for %u places, asked for in %u questions.",
-                   c->values.len, d->place_count, c->questions);
-        return refuse(c, u, &err);
-    }
+    done = u->type == 'Q' ? copies_query_take(c, *bytes, u, d) : copies_batch_take(c, *bytes, u);
+    if (!done)
+        return refuse_values(c, u);
     c->unit.bytes = c->text.len;
     *bytes = c->text.data;
     return COPIES_GOES_ON;

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "sql/rewrite.h"
+#include "wire/build.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,5 +73,24 @@ copies_put_values(struct session_copies *c, const struct sql_determined *d, stru
     }
     done = done && sql_rewrite_literals(d, text, answers, sql);
     free(answers);
+    return done;
+}
+
+bool
+copies_query_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                  const struct sql_determined *d)
+{
+    struct buf sql = BUF_EMPTY;
+    struct wire_view text;
+    struct err err;
+    size_t at = 0;
+    bool done = wire_parse_query(bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK &&
+                copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
+                at == c->values.len;
+
+    buf_clear(&c->text);
+    build_query(&c->text, (const char *)sql.data, sql.len);
+    c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);
+    buf_free(&sql);
     return done;
 }

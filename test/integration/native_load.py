@@ -4,8 +4,8 @@ it must be answered, and all that must be the same on all nodes in spite of what
 Each transaction leaves a mark. In the end its client knows which marks must be there (COMMIT was
 answered), which must not (it was rolled back, refused, or never sent), and which may be (nobody
 could tell). Inside of a transaction serialization errors are allowed and the transaction is tried
-again; outside of one no error is allowed, also not while a node dies. What the clients do stands in
-native_clients.py."""
+again; outside of one no error is allowed, also not while a node dies, but for what runs at the
+main node when that one dies. What the clients do stands in native_clients.py."""
 
 import collections
 import threading
@@ -70,6 +70,7 @@ class Load(soak_clients.Load):
         self.slowest = collections.Counter()
         self.errors = collections.Counter()  # by SQLSTATE, and where
         self.troubled_until, self.deadline_s = 0.0, PATIENCE_S
+        self.main_dies = False  # what runs there then is told so, also outside of transactions
         self.clients = [kind(self, n) for n, kind in enumerate(kinds)]
         self.comers = self.clients.pop()
 
@@ -185,7 +186,10 @@ class Worker(soak_clients.Client):
         self.load.note_error(code, "in a transaction" if inside else "outside")
         if code in AGAIN and (inside or self.load.isolation and code == "40001"):
             raise Again(code)
-        if self.load.in_trouble() and inside and code == DOUBT:
+        runs_there = self.load.in_trouble() and self.load.main_dies
+        if runs_there and not inside and code == "40001":
+            raise Again(code)
+        if (self.load.in_trouble() and inside or runs_there) and code == DOUBT:
             raise Doubt(code)
         if self.load.in_trouble() and inside and code in FATES:
             raise Doubt(code) if sql == "COMMIT" else Again(code)

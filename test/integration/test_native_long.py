@@ -119,8 +119,11 @@ class Run:
         number = self.random.randrange(len(self.cluster.servers))
         node = self.cluster.servers[number]
         alone = self.random.random() < 0.5
-        self.say(f"node {number} is killed" + (" (its postmaster)" if alone else ""))
         self.kills[number] += 1
+        with self.pgpool.connect() as client:
+            self.load.main_dies = client.execute("SHOW port").fetchone() == (str(node.port),)
+        self.say(f"node {number} is killed{' (its postmaster)' if alone else ''},",
+                 f"{'the' if self.load.main_dies else 'not the'} main one")
         self.pgpool.mark_log()
         self.load.trouble()
         if alone:

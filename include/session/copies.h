@@ -209,6 +209,7 @@ struct session_copies {
     struct knowledge *own; /* that only the transaction has; NULL: it needs none */
     struct knowledge_question *question;
     struct catalog_scope asked_scope; /* as of when it was asked */
+    struct catalog_scope scope;       /* as of this look at the unit */
     uint8_t questions;                /* for the unit in hand */
     bool learns;                      /* the main node is asked it now, or for types: */
     struct buf untyped;               /* ... of what it knows by this name */

@@ -85,6 +85,10 @@ bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same
 /* settings.c: a number of what has been set that decides how texts are read. */
 uint64_t settings_reading(const struct session *s);
 
+/* keeps.c: for copies_hold. What nobody knows of what the session has left is asked now, where no
+ * answer of a server comes behind which it would be. */
+void keeps_hurry(struct session *s);
+
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of
  * its bytes that are; 0: it is not so simple. */

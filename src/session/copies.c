@@ -349,6 +349,15 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
     c->main_begun = true;
 }
 
+static enum copies_turn
+refuse_values(struct session_copies *c, const struct unit *u)
+{
+    struct err err;
+
+    err_set(&err, "0A000", "values could not be put into the statement");
+    return refuse(c, u, &err);
+}
+
 /* For the gate, unless it is held, and for values. */
 static enum copies_turn
 ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
@@ -371,6 +380,8 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
         return waits(s);
     if (d->place_count > 0)
         copies_ask_unit(c, bytes, u, d);
+    if (c->asks == 0) /* it would wait for good */
+        return refuse_values(c, u);
     return waits(s);
 }
 
@@ -379,15 +390,9 @@ static enum copies_turn
 take_values(struct session_copies *c, const uint8_t **bytes, const struct unit *u,
             const struct sql_determined *d)
 {
-    struct err err;
-
     c->unit = *u;
-    if (!copies_take_unit(c, *bytes, u, d)) {
-        err_set(&err, "0A000", "values could not be put into the statement");
-        err_detail(&err, "There are %zu bytes of values for %u places, asked for in %u questions.",
-                   c->values.len, d->place_count, c->questions);
-        return refuse(c, u, &err);
-    }
+    if (!copies_take_unit(c, *bytes, u, d))
+        return refuse_values(c, u);
     c->unit.bytes = c->text.len;
     *bytes = c->text.data;
     return COPIES_GOES_ON;

@@ -32,6 +32,14 @@ is_owed(const struct session *s)
     return s->cur != NULL && s->cur->pending.count > 0;
 }
 
+/* Nobody knows what it has left there until the server has been asked, which is soon. */
+static bool
+is_to_be_asked(const struct session *s)
+{
+    return (s->keeps.kinds & 1u << SESSION_KEEPS_FUNCTION) != 0 &&
+           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
+}
+
 /* Does it leave a transaction block open? */
 static bool
 opens_block(const struct session_copies *c, const struct unit *u)
@@ -59,16 +67,11 @@ copies_hold(struct session_copies *c, const struct unit *u, uint8_t way)
         hold_give_up(s, u);
         return COPIES_ANSWERED;
     }
+    if (is_to_be_asked(
+            s)) /* its block was ended here, and no answer of a server has come behind it */
+        keeps_hurry(s);
     hold_writes(s);
     return COPIES_WAITS;
-}
-
-/* Nobody knows what it has left there until the server has been asked, which is soon. */
-static bool
-is_to_be_asked(const struct session *s)
-{
-    return (s->keeps.kinds & 1u << SESSION_KEEPS_FUNCTION) != 0 &&
-           session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 
 bool

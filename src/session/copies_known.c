@@ -6,12 +6,13 @@
  * the whole child; what only this transaction sees, and what is asked anew because definitions have
  * overtaken the first answer, is kept for the unit alone. Called by copies.c
  * in front of the judgement, and by copies_rules.c and copies_batch.c for it. What is still not
- * known behind the questions counts as unequal (catalog/knowledge.h).
+ * known behind the questions counts as unequal (catalog/knowledge.h). Invariant: a text that is
+ * judged more than once in a turn is judged by the same knowledge, whatever others define
+ * meanwhile: the scope is looked up once.
  */
 #include "session/copies.h"
 
 #include "base/arena.h"
-#include "base/log.h"
 #include "catalog/catalog.h"
 
 #include <stdlib.h>
@@ -78,15 +79,14 @@ begin(struct session_copies *c)
 static bool
 add_text(struct session_copies *c, struct sql_text text)
 {
-    struct catalog_scope scope = scope_of(c);
     struct knowledge *k = knowledge_of(c);
     const struct sql_facts *f = session_facts(c->s, text.data, text.len);
     struct knowledge_view v;
-    bool known = knowledge_view_init(&v, k, &scope, f);
+    bool known = knowledge_view_init(&v, k, &c->scope, f);
 
     knowledge_view_fini(&v);
     if (!known)
-        knowledge_question_add(c->question, k, &scope, f);
+        knowledge_question_add(c->question, k, &c->scope, f);
     return !known;
 }
 
@@ -118,6 +118,7 @@ copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u
             struct buf *sql)
 {
     begin(c);
+    c->scope = scope_of(c);
     if (copies_types_ask(c, bytes, u, sql)) {
         c->learns = true;
         return true;
@@ -127,7 +128,7 @@ copies_asks(struct session_copies *c, const uint8_t *bytes, const struct unit *u
     if (c->question == NULL)
         c->question = xcalloc(1, sizeof(*c->question));
     knowledge_question_clear(c->question);
-    c->asked_scope = scope_of(c);
+    c->asked_scope = c->scope;
     if (!add_unit(c, bytes, u) || c->question->names.count == 0)
         return false;
     c->questions++;
@@ -175,16 +176,10 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
 {
     struct sql_options options = {.standard_conforming_strings = s->plain_strings,
                                   .server_version = s->host->view->server_version};
-    struct catalog_scope scope = scope_of(s->copies);
     const struct sql_facts *f = session_facts(s, text.data, text.len);
     struct knowledge_view v;
 
-    if (!knowledge_view_init(&v, knowledge_of(s->copies), &scope, f))
-        log_info("DEBUG unknown: questions %u own %d tag %d epoch %u asked tag %d epoch %u "
-                 "sensible %d phase %d",
-                 s->copies->questions, s->copies->own != NULL, scope.tag != 0, scope.epoch,
-                 s->copies->asked_scope.tag != 0, s->copies->asked_scope.epoch, s->copies->sensible,
-                 s->copies->phase);
+    knowledge_view_init(&v, knowledge_of(s->copies), &s->copies->scope, f);
     sql_determinism_judge(s->host->determinism, text, &options, &v.known, d_r);
     if (d_r->equality == SQL_UNEQUAL && v.missing.len > 0 && f->count == 1)
         err_set(&d_r->reason, "42P01", "relation \"%.*s\" does not exist", (int)v.missing.len,

@@ -15,6 +15,7 @@
  * question is not touched by its answer.
  */
 #include "session/internal.h"
+#include "session/native.h"
 
 #include "base/num.h"
 #include "base/str.h"
@@ -417,6 +418,13 @@ quiet(void *ctx)
 {
     ask(ctx);
     session_release(ctx); /* there may have been nothing to ask for */
+}
+
+void
+keeps_hurry(struct session *s)
+{
+    if (is_due(s) && !io_timer_running(&s->keeps.quiet))
+        ask(s);
 }
 
 void

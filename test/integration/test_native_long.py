@@ -18,6 +18,7 @@ import pytest
 from cluster import Server
 from failing import Node
 from independent import Independent
+from native_clients import KINDS
 from native_load import SCHEMA, TABLES, Load
 from proxy import starter
 from test_native import SETTINGS
@@ -77,7 +78,7 @@ class Run:
     def __init__(self, cluster, pgpool, **load):
         self.cluster, self.pgpool = cluster, pgpool
         self.random = random.Random(f"{SEED} kills")
-        self.load = Load(pgpool, SEED, **load)
+        self.load = Load(pgpool, SEED, KINDS, **load)
         self.began, self.recoveries, self.failed = time.monotonic(), [], []
         self.told, self.kills = 0, collections.Counter()
 
@@ -118,8 +119,11 @@ class Run:
         number = self.random.randrange(len(self.cluster.servers))
         node = self.cluster.servers[number]
         alone = self.random.random() < 0.5
-        self.say(f"node {number} is killed" + (" (its postmaster)" if alone else ""))
         self.kills[number] += 1
+        with self.pgpool.connect() as client:
+            self.load.main_dies = client.execute("SHOW port").fetchone() == (str(node.port),)
+        self.say(f"node {number} is killed{' (its postmaster)' if alone else ''},",
+                 f"{'the' if self.load.main_dies else 'not the'} main one")
         self.pgpool.mark_log()
         self.load.trouble()
         if alone:
@@ -167,7 +171,8 @@ class Run:
         if staying:
             self.show_waits()
         self.tell()
-        self.say(f"kills by node: {dict(self.kills)}, recoveries (s): {self.recoveries}, failed: {self.failed}")
+        self.say(f"kills by node: {dict(self.kills)}, recoveries (s): {self.recoveries}, failed:",
+                 self.failed)
         wrong += self.deaths() + self.prepared() + self.lost() + self.differences()
         assert not wrong, "\n".join(wrong) + "\npgpool's log:\n" + self.pgpool.log_text()[-20000:]
 

@@ -4,6 +4,7 @@ configuration wants that, and the client notices nothing."""
 import psycopg
 import pytest
 
+import raw
 from test_native import PREPARED
 from test_native_recovery import (execute, order, own_fixture,  # pylint: disable=unused-import
                                   start_fixture)
@@ -11,6 +12,7 @@ from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(40)]
 
+UPDATE, KEPT = "UPDATE t SET v = 5 WHERE id = 3", "INSERT INTO t (id) VALUES (7)"
 COUNTS = {"failover_if_affected_tuples_mismatch": "on"}
 KINDS = {"replication_stop_on_mismatch": "on"}
 
@@ -107,3 +109,60 @@ def test_a_main_node_against_all_others_is_detached(own, start):
         client.execute("COMMIT")
     assert own.all("SELECT v FROM t WHERE id = 3") == [[], [(7,)], [(7,)]]
     assert own.same(PREPARED) == [(0,)]
+
+
+# ---- nobody waits for good, however the statement came -------------------------------------------
+
+def bound(sql):
+    return raw.parse("", sql) + raw.bind("", "") + raw.describe("P") + raw.execute()
+
+
+def copied(number, *end):
+    return (raw.copy_data(f"{number}\t1\n"), raw.COPY_DONE, *end)
+
+
+# what is sent at once, and how many ReadyForQuery come
+FORMS = {
+    "simple": ([raw.query(UPDATE)], 1),
+    "several": ([raw.query(f"{UPDATE}; SELECT 1; {UPDATE}")], 1),
+    "extended": ([bound(UPDATE), raw.SYNC], 1),
+    "batch": ([bound(UPDATE), bound("SELECT 1"), bound(UPDATE), raw.SYNC], 1),
+    "block": ([raw.query("BEGIN"), raw.query(UPDATE), raw.query("SELECT 1"), raw.query("COMMIT")],
+              4),
+    "block in batches": ([raw.query("BEGIN"), bound(UPDATE), raw.SYNC, bound(UPDATE), raw.SYNC,
+                          bound("SAVEPOINT a"), raw.SYNC, bound("COMMIT"), raw.SYNC], 5),
+    "rolled back to": ([raw.query("BEGIN"), raw.query("SAVEPOINT a"), raw.query(UPDATE),
+                        raw.query("ROLLBACK TO a"), raw.query("COMMIT")], 5),
+    "pipeline": ([bound(UPDATE), raw.SYNC] * 5, 5),
+    "pipeline of queries": ([raw.query(UPDATE)] * 5, 5),
+    "batch with BEGIN": ([bound("BEGIN"), bound(UPDATE), raw.SYNC, bound("COMMIT"), raw.SYNC], 2),
+    "values": ([bound("UPDATE t SET at = clock_timestamp() WHERE id = 3"), raw.SYNC], 1),
+    "no key": ([bound("UPDATE t SET v = 5 WHERE id BETWEEN 2 AND 5"), raw.SYNC], 1),
+    "copy": ([raw.query("COPY t (id, v) FROM STDIN"), *copied(600)], 1),
+    "copy, extended": ([bound("COPY t (id, v) FROM STDIN"), raw.SYNC, *copied(600, raw.SYNC)], 1),
+    "copy in a block": ([raw.query("BEGIN"), raw.query("COPY t (id, v) FROM STDIN"), *copied(600),
+                         raw.query("COMMIT")], 3),
+}
+
+
+@pytest.mark.parametrize("mode", ["native_replication", "snapshot_isolation"])
+@pytest.mark.parametrize("node", [1, 0])
+def test_nobody_waits_for_good_behind_a_mismatch(own, start, mode, node):
+    """Node 0 is the main one: then both others have done something else."""
+    pgpool = start(backend_clustering_mode=mode)
+    behind(own, node, "DELETE FROM t WHERE id = 3")
+    for number in (1, 2) if node == 0 else (node,):
+        behind(own, number, "INSERT INTO t (id) VALUES (600)")
+    for name, (parts, count) in FORMS.items():
+        with raw.connected(pgpool, timeout=20) as client:
+            client.send(*parts)
+            got = client.read_until("Z", count)
+            assert "40001" in raw.codes(got) or name == "rolled back to", (name, got)
+            while client.simple("ROLLBACK")[-1].body != b"I":
+                pass
+            assert client.rows("SELECT count(*) FROM t WHERE id = 2") == [["1"]], name
+            assert not raw.codes(client.simple(KEPT)), name  # the same connections still write
+            assert not raw.codes(client.simple("DELETE FROM t WHERE id = 7")), name
+    assert own.same(PREPARED) == [(0,)]
+    assert not detached(pgpool)
+    assert sorted(map(len, own.all("SELECT FROM t WHERE id = 3"))) == [0, 1, 1]

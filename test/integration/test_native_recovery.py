@@ -151,8 +151,10 @@ def test_the_first_node_is_recovered_and_another_stays_the_main_one(own, pgpool)
 
 def test_sequences_stand_where_the_main_node_s_do(own, pgpool):
     """A standby is ahead of them, and that is what a recovered node was."""
-    execute(pgpool, 'CREATE SEQUENCE "odd one"; SELECT nextval(\'"odd one"\'), nextval(\'s\')')
-    execute(pgpool, "CREATE SEQUENCE untouched; CREATE SEQUENCE put; SELECT setval('put', 7, false)")
+    for sql in ('CREATE SEQUENCE "odd one"', "SELECT nextval('\"odd one\"'), nextval('s')",
+                "CREATE SEQUENCE untouched", "CREATE SEQUENCE put",
+                "SELECT setval('put', 7, false)"):
+        execute(pgpool, sql)
     crash(own, pgpool, 1)
     with pgpool.connect() as client:
         for _ in range(3):
@@ -165,23 +167,29 @@ def test_sequences_stand_where_the_main_node_s_do(own, pgpool):
     compare(pgpool)
 
 
-def test_who_has_lost_the_main_node_behind_its_block_is_in_nobody_s_way(own, pgpool):
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_block_that_was_refused_is_in_nobody_s_way(own, pgpool, victim):
+    """It ends without an answer of a server, behind which would be asked what it has left; and when
+    the main node is lost before that, there is nobody to be asked."""
     for server in own:
         with server.connect() as connection:
             connection.execute("CREATE FUNCTION leaves() RETURNS int LANGUAGE plpgsql AS "
                                "'BEGIN RETURN 1; END'")
     with pgpool.connect() as client:
+        if victim != 0:
+            crash(own, pgpool, victim)
         client.execute("BEGIN")
         client.execute("INSERT INTO t (id) VALUES (580)")
         client.execute("SELECT leaves()")
         with pytest.raises(psycopg.errors.UndefinedTable):
             client.execute("INSERT INTO nowhere VALUES (1)")
-        crash(own, pgpool, 0)
-        client.execute("ROLLBACK")
-        attach = Background(recover, pgpool, 0)
+        if victim == 0:
+            crash(own, pgpool, victim)
+        recovers = Background(recover, pgpool, victim)
         wait_for(lambda: "writes are held" in pgpool.log_since_mark(), "writes to be held", 60)
+        client.execute("ROLLBACK")
         client.execute("INSERT INTO t (id) VALUES (581)")
-        attach.result()
+        recovers.result()
     assert own.same("SELECT id FROM t WHERE id >= 580") == [(581,)]
 
 

@@ -126,11 +126,8 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_it_is_as_with_postgresql(servers, both, script):
-    for step in SCRIPTS[script]:
-        both(step)
-        for sql in () if both.open else ALL:
-            servers.same(sql)
+def test_it_is_as_with_postgresql(both, script):
+    both.play(SCRIPTS[script], ALL)
 
 
 def test_it_takes_a_new_snapshot(servers, pgpool):

@@ -35,14 +35,19 @@ def certificates_fixture():
 
 @pytest.fixture(name="start_tls_bed")
 def start_tls_bed_fixture(engine):
-    """As start_bed, but the server offers TLS from its first connection on."""
+    """As start_bed, but the server offers TLS from its first connection on.
+
+    pgpool's own first questions have been answered then: the next connection is a client's.
+    """
     started = []
 
     def start(identity=RIGHT, authority=None, **settings):
         bed = Bed(engine, **settings)
         bed.servers[0].tls = identity and server_context(identity, authority)
         started.append(bed)
-        return bed.start()
+        bed.start()
+        wait_for(lambda: "is a primary of system" in bed.pgpool.log_text(), "the first probe")
+        return bed
 
     yield start
     wrong = []
@@ -110,15 +115,9 @@ def test_allow(start_tls_bed):
     assert [c.tls for c in server.of("wrong")] == [None]
 
 
-def settle(bed):
-    """pgpool's own first questions have been answered: the next connection is a client's."""
-    wait_for(lambda: "is a primary of system" in bed.pgpool.log_text(), "the first probe")
-    return bed.servers[0]
-
-
 def test_prefer(start_tls_bed):
     bed = start_tls_bed()
-    server = settle(bed)
+    server = bed.servers[0]
     assert login(bed, "secure") == ["TLSv1.3"]
     server.ssl_answers = [None]
     assert login(bed, "refused") == [None]
@@ -148,7 +147,7 @@ def test_require(start_tls_bed):
 def test_faulty_answers(start_tls_bed, answer, words):
     """Nobody logs in over such a connection; the next one is a new chance."""
     bed = start_tls_bed(backend_sslmode="require")
-    server = settle(bed)
+    server = bed.servers[0]
     server.ssl_answers = [answer]
     with raw.Raw(bed.pgpool) as one:
         one.login(user="unlucky")
@@ -159,7 +158,7 @@ def test_faulty_answers(start_tls_bed, answer, words):
 @pytest.mark.parametrize("answer", [b"E", b"X", b"SS"])
 def test_prefer_does_not_fall_back_from_nonsense(start_tls_bed, answer):
     bed = start_tls_bed()
-    server = settle(bed)
+    server = bed.servers[0]
     server.ssl_answers = [answer]
     with raw.Raw(bed.pgpool) as one:
         one.login(user="unlucky")

@@ -20,6 +20,10 @@
 
 #include <stdbool.h>
 
+/* The advisory lock of ours in each database of native replication, taken by all that write
+ * (session/copies_gate.c): "pgpo" and "ol:g", so nobody has it by accident. */
+#define GATE_LOCK_NUMBERS "1885827183, 1869363815"
+
 enum gate_side { GATE_SNAPSHOT, GATE_COMMIT, GATE_SIDES };
 enum gate_state { GATE_OUTSIDE, GATE_QUEUED, GATE_INSIDE };
 

@@ -35,6 +35,7 @@ enum inbox_kind {
     INBOX_ORDER_DONE,        /* back to the asker: .command_done */
     INBOX_END_ELDERS,        /* failover -> parent: older generations are to end */
     INBOX_COPY_LOST,         /* child -> failover: .node: it has missed a commit of the others */
+    INBOX_SEQUENCES,         /* child -> failover: .node.words: in this database some may differ */
     INBOX_END_CHILD,         /* failover -> parent: .end: kill the child with this slot and pid */
 };
 

@@ -171,6 +171,7 @@ struct session_copies {
     uint8_t gate;        /* enum copies_gate: the main node's transaction holds it, or has asked */
     uint8_t gate_due;    /* ... and the copies are to hold it, too, in front of the unit in hand */
     bool unprepared;     /* the transaction cannot be prepared */
+    bool draws;          /* it may have drawn from sequences, which all nodes are to do */
     bool doomed;         /* for the reason in `doom`, which the client is to be told */
     bool untold;         /* ... as its block has failed for that */
     bool main_gives_way; /* it is to be detached when all have rolled back */
@@ -376,6 +377,9 @@ void copies_note_result(struct copies_outcome *outcome, const uint8_t *msg, size
 void copies_call_follow(struct session_copies *c);
 
 /* ---- copies_lost.c ---- */
+
+/* Not all nodes may have drawn what others have, or will: the failover process is to look. */
+void copies_doubt_draws(struct session_copies *c);
 
 /* Its connection is lost, and its part of the transaction with it. True: the end of the transaction
  * waits until it is known whether its node is, too; else as of copies_miss. */

@@ -193,6 +193,8 @@ struct session_host {
     enum session_slot_hold (*on_hold)(void *ctx, const char *database, int node_id);
     /* The node has missed what the others have committed: the failover process is to detach it. */
     void (*lose_copy)(void *ctx, int node_id, const char *words);
+    /* Numbers may have been drawn there that not all nodes have: the failover process looks. */
+    void (*doubt_sequences)(void *ctx, const char *database);
     /* Which session, of any child, has the connection to this server process? A number; -1: none.
      */
     int64_t (*session_of)(void *ctx, int node_id, int backend_pid);

@@ -96,6 +96,7 @@ is_well_formed(const struct inboxes *in, const struct inbox_msg *msg, size_t len
     case INBOX_NODE_OK:
     case INBOX_CLOSE_IDLE:
     case INBOX_COPY_LOST:
+    case INBOX_SEQUENCES:
         return memchr(msg->node.words, '\0', sizeof(msg->node.words)) != NULL;
     case INBOX_SPARE:
         return msg->node.node_id >= 0 && msg->node.node_id < NODES_MAX;

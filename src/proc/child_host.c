@@ -176,6 +176,16 @@ lose_copy(void *ctx, int node_id, const char *words)
     proc_send(c->proc, SLOT_FAILOVER, &msg);
 }
 
+static void
+doubt_sequences(void *ctx, const char *database)
+{
+    struct child *c = ctx;
+    struct inbox_msg msg = {.kind = INBOX_SEQUENCES};
+
+    str_copy(msg.node.words, sizeof(msg.node.words), database);
+    proc_send(c->proc, SLOT_FAILOVER, &msg);
+}
+
 static int64_t
 session_of(void *ctx, int node_id, int backend_pid)
 {
@@ -270,6 +280,7 @@ child_fill_host(struct child *c, struct session_host *host)
     host->refresh = refresh;
     host->close_database = close_database;
     host->lose_copy = lose_copy;
+    host->doubt_sequences = doubt_sequences;
     host->session_of = session_of;
     host->want_stream = want_stream;
     host->show = show;

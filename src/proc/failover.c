@@ -416,6 +416,8 @@ on_inbox(void *ctx, const struct inbox_msg *msg)
         failover_hold_answered(f, msg);
     else if (msg->kind == INBOX_COPY_LOST && f->copies)
         failover_copies_detach(f, msg->node.node_id, msg->node.words, true);
+    else if (msg->kind == INBOX_SEQUENCES)
+        failover_sequences_doubt(f, msg->node.words);
 }
 
 /* What the primary says of its standbys: also when it says the same again, since the plan may have
@@ -511,10 +513,12 @@ failover_main(struct proc *p)
     resume(f);
     if (f->copies) {
         failover_settle_begin(f);
+        failover_sequences_begin(f);
         failover_hold_writes(f, false); /* which a predecessor may have left */
     }
     proc_run(p, &ops, f);
     failover_settle_end(f);
+    failover_sequences_end(f);
     failover_back_end(f);
     io_timer_stop(&f->hold.again);
     failover_drop_recoveries(f);

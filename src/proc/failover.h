@@ -11,6 +11,7 @@
  * failover_cut.c     ends the streaming of standbys
  * failover_copies.c  native replication: who is detached
  * failover_settle.c  native replication: transactions that are left prepared
+ * failover_sequences.c  native replication: sequences that differ
  * failover_back.c    native replication: nodes that are detached come back
  */
 #ifndef PROC_FAILOVER_H
@@ -110,12 +111,13 @@ struct failover {
     uint64_t fence_wanted; /* this epoch is waited for; 0: none */
     bool unsaved;          /* the status file could not be written, and that was said */
     bool handling;
-    bool loaded;                /* the plan knows the nodes */
-    bool shared;                /* use_watchdog */
-    bool copies;                /* native replication: failover_copies.c, and no plan */
-    struct settler *settler;    /* with it: failover_settle.c */
-    struct failover_back *back; /* the same, failover_back.c; NULL: no node comes back now */
-    struct failover_hold hold;  /* the same */
+    bool loaded;                 /* the plan knows the nodes */
+    bool shared;                 /* use_watchdog */
+    bool copies;                 /* native replication: failover_copies.c, and no plan */
+    struct settler *settler;     /* with it: failover_settle.c */
+    struct sequencer *sequencer; /* the same, failover_sequences.c */
+    struct failover_back *back;  /* the same, failover_back.c; NULL: no node comes back now */
+    struct failover_hold hold;   /* the same */
     bool called_dead[CLUSTER_NODES_MAX]; /* the same, by its health process */
     struct failover_watch watch;
 };
@@ -250,6 +252,8 @@ void failover_copies_configure(struct failover *f);
 void failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int node_id);
 /* What a health process says: who is dead is detached. */
 void failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact);
+/* Has the node all that the others have? */
+bool failover_copies_has(const struct failover *f, int node_id);
 /* The node with which others are compared, and which decides; -1: there is none. */
 int failover_copies_main(const struct failover *f);
 /* The node has all that the others have. False: that could not be written, and is not so. */
@@ -265,6 +269,15 @@ void failover_settle_begin(struct failover *f);
 /* Looks at once, not when it would. */
 void failover_settle_soon(struct failover *f);
 void failover_settle_end(struct failover *f);
+
+/* ---- failover_sequences.c ---- */
+
+/* Brings sequences to the same number on all nodes where they may differ, as long as the process
+ * runs. */
+void failover_sequences_begin(struct failover *f);
+void failover_sequences_end(struct failover *f);
+/* They may, in this database; NULL: in any. */
+void failover_sequences_doubt(struct failover *f, const char *database);
 
 /* ---- failover_back.c ---- */
 

@@ -24,12 +24,13 @@
 
 #include <string.h>
 
-static bool
-is_copy(const struct failover *f, uint32_t node_id)
+bool
+failover_copies_has(const struct failover *f, int node_id)
 {
     const struct config *cfg = f->proc->config;
 
-    return node_id < cfg->backend_count && cfg->backends[node_id].configured &&
+    return node_id >= 0 && (uint32_t)node_id < cfg->backend_count &&
+           cfg->backends[node_id].configured &&
            f->now.plan.nodes[node_id].state != NODE_MAINTENANCE &&
            f->now.plan.nodes[node_id].state != NODE_UNUSED;
 }
@@ -37,10 +38,10 @@ is_copy(const struct failover *f, uint32_t node_id)
 int
 failover_copies_main(const struct failover *f)
 {
-    if (f->now.main_id >= 0 && is_copy(f, (uint32_t)f->now.main_id))
+    if (failover_copies_has(f, f->now.main_id))
         return f->now.main_id;
     for (uint32_t n = 0; n < f->proc->config->backend_count; n++) {
-        if (is_copy(f, n))
+        if (failover_copies_has(f, (int)n))
             return (int)n;
     }
     return -1;
@@ -52,7 +53,7 @@ count_copies(const struct failover *f)
     uint32_t count = 0;
 
     for (uint32_t n = 0; n < f->proc->config->backend_count; n++)
-        count += is_copy(f, n);
+        count += failover_copies_has(f, (int)n);
     return count;
 }
 
@@ -179,7 +180,7 @@ failover_copies_attach(struct failover *f, int node_id, const char *why)
 static void
 attach(struct failover *f, uint32_t request, int node_id)
 {
-    if (is_copy(f, (uint32_t)node_id))
+    if (failover_copies_has(f, node_id))
         failover_answer(f, request, NULL, "it is attached already");
     else if (count_copies(f) > 0)
         failover_back_begin(f, node_id, request, false);
@@ -193,7 +194,7 @@ attach(struct failover *f, uint32_t request, int node_id)
 static void
 recover(struct failover *f, uint32_t request, int node_id)
 {
-    if (is_copy(f, (uint32_t)node_id))
+    if (failover_copies_has(f, node_id))
         failover_answer(f, request, "55000", "it is in use: detach it first");
     else if (count_copies(f) == 0)
         failover_answer(f, request, "55000", "no node is known to have all that was written");
@@ -204,7 +205,7 @@ recover(struct failover *f, uint32_t request, int node_id)
 static void
 detach(struct failover *f, uint32_t request, int node_id)
 {
-    if (!is_copy(f, (uint32_t)node_id)) {
+    if (!failover_copies_has(f, node_id)) {
         failover_answer(f, request, NULL, "it is detached already");
         return;
     }
@@ -213,7 +214,7 @@ detach(struct failover *f, uint32_t request, int node_id)
         return;
     }
     failover_copies_detach(f, node_id, "an administrator has detached it", true);
-    if (is_copy(f, (uint32_t)node_id))
+    if (failover_copies_has(f, node_id))
         failover_answer(f, request, "58030", "the status file could not be written");
     else
         failover_answer(f, request, NULL, "it is detached");
@@ -249,7 +250,7 @@ failover_copies_detach(struct failover *f, int node_id, const char *why, bool mi
     struct plan_node *node;
     struct err err;
 
-    if (node_id < 0 || !is_copy(f, (uint32_t)node_id))
+    if (!failover_copies_has(f, node_id))
         return;
     if (count_copies(f) == 1)
         return;

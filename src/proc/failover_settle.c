@@ -81,17 +81,6 @@ step_soon(struct settler *t)
 /* ---- questions --------------------------------------------------------------------------------
  */
 
-static bool
-is_copy(const struct settler *t, int node_id)
-{
-    const struct config *cfg = t->f->proc->config;
-
-    return node_id >= 0 && (uint32_t)node_id < cfg->backend_count &&
-           cfg->backends[node_id].configured &&
-           t->f->now.plan.nodes[node_id].state != NODE_MAINTENANCE &&
-           t->f->now.plan.nodes[node_id].state != NODE_UNUSED;
-}
-
 static void
 ask(struct settler *t, int node_id, const char *database, const char *sql)
 {
@@ -193,7 +182,7 @@ look_at_item(struct settler *t)
 {
     const struct item *item = &t->items[t->next];
 
-    if (is_copy(t, item->main_id)) {
+    if (failover_copies_has(t->f, item->main_id)) {
         t->task = TASK_STATUS;
         snprintf(t->sql, sizeof(t->sql), "SELECT pg_catalog.txid_status(%" PRId64 ")", item->xid);
         ask(t, item->main_id, NULL, t->sql);
@@ -223,7 +212,7 @@ step(void *ctx)
     uint32_t nodes = t->f->proc->config->backend_count;
 
     if (t->task == TASK_LIST) {
-        while (t->node < nodes && !is_copy(t, (int)t->node))
+        while (t->node < nodes && !failover_copies_has(t->f, (int)t->node))
             t->node++;
         if (t->node < nodes) {
             list_node(t);
@@ -318,6 +307,8 @@ tick(void *ctx)
 
     io_timer_start(t->f->proc->io, &t->timer, TICK_MS, tick, t);
     t->ticks++;
+    if (children != t->children && t->children != 0)
+        failover_sequences_doubt(t->f, NULL); /* one may have died in the middle of something */
     if (t->busy || (children == t->children && !left && t->ticks < SELDOM))
         return;
     t->children = children;

@@ -56,6 +56,8 @@ copies_end(struct session *s)
     bool goes_on = c->phase >= COPIES_PREPARES;
 
     s->copies = NULL;
+    if (c->phase > COPIES_REST && c->phase < COPIES_SETTLES)
+        copies_doubt_draws(c);
     if (goes_on)
         copies_orphan(c);
     else
@@ -370,6 +372,7 @@ ask_main(struct session_copies *c, struct server *server, const uint8_t *bytes,
     s->cur = server;
     c->phase = COPIES_ASKS;
     c->asks = 0;
+    c->draws = true;
     buf_clear(&c->values);
     c->gate_first = gate > c->gate && copies_draws(c, bytes, u, d);
     if (gate > c->gate) {
@@ -521,6 +524,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
     if (c->rule.way == COPIES_ALL) {
         open_at_main(c, server, u);
         c->holds = c->own_tx;
+        c->draws |= c->rule.writes;
         c->unprepared |=
             c->rule.unprepared || (s->keeps.kinds & 1u << SESSION_KEEPS_TEMPORARY) != 0;
         if (!c->rule.writes && !c->rule.reads)

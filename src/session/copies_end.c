@@ -142,6 +142,7 @@ copies_miss(struct copy *copy, const struct err *err)
     bool alone = c->rule.way == COPIES_ALONE && c->phase == COPIES_SETTLES;
     bool plain = c->phase == COPIES_FINISHES && c->commits && !copy->asked;
 
+    copies_doubt_draws(c);
     if (copy->deviates)
         return;
     switch (c->phase) {
@@ -352,7 +353,7 @@ copies_reset(struct session_copies *c)
     copies_lose_main(c);
     c->phase = COPIES_REST;
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
-    c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
+    c->draws = c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
     c->ran = 0;
     copies_order_reset(c);

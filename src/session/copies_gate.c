@@ -29,19 +29,18 @@
 
 #include <string.h>
 
-/* The lock's two numbers are "pgpo" and "ol:g": nobody takes these by accident. Under other levels
- * than READ COMMITTED the snapshot may be older than the lock: division by zero. */
-#define LOCK_NUMBERS "1885827183, 1869363815"
+/* Under other levels than READ COMMITTED the snapshot may be older than the lock: division by zero.
+ */
 static const char shared[] = "SELECT pg_catalog.txid_current(), "
-                             "pg_catalog.pg_advisory_xact_lock_shared(" LOCK_NUMBERS ")";
+                             "pg_catalog.pg_advisory_xact_lock_shared(" GATE_LOCK_NUMBERS ")";
 static const char alone[] =
-    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" LOCK_NUMBERS "), "
+    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" GATE_LOCK_NUMBERS "), "
     "1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.current_setting('transaction_isolation') "
     "OPERATOR(pg_catalog.=) 'read committed' THEN 1 ELSE 0 END";
 
 /* ... but for those that all nodes take at one moment (copies_order.c). */
 static const char alone_any[] =
-    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" LOCK_NUMBERS ")";
+    "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" GATE_LOCK_NUMBERS ")";
 
 static const char *
 sql_of(const struct session_copies *c, enum copies_gate gate)

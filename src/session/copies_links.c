@@ -175,6 +175,8 @@ copies_unlink(struct copy *copy)
         return;
     copy->server = NULL;
     server->watched = 0;
+    if (server->pending.count > 0)
+        copies_doubt_draws(copy->all);
     if (server->state != SERVER_LENT)
         server_close(server, "its session does not wait for it");
     else if (server_is_idle(server))
@@ -595,6 +597,7 @@ on_lost(void *ctx, struct server *server, const struct err *err,
     struct session_copies *c = copy->all;
     struct err why;
 
+    copies_doubt_draws(c);
     copy->server = NULL;
     copy->ends = false;
     if (!copy->begun && (server->pending.count == 0 || c->phase < COPIES_SNAPS) &&

@@ -26,6 +26,14 @@ copy_at(const struct list *it)
     return list_entry(it, struct copy, link);
 }
 
+void
+copies_doubt_draws(struct session_copies *c)
+{
+    if (c->draws)
+        c->host->doubt_sequences(c->host->ctx, pool_key_database(c->key));
+    c->draws = false;
+}
+
 /* ---- a copy -----------------------------------------------------------------------------------
  */
 
@@ -140,6 +148,7 @@ copies_main_lost(struct session *s, const struct server *server)
 {
     struct session_copies *c = s->copies;
 
+    copies_doubt_draws(c);
     c->undoing = c->asks = 0;
     c->learns = false;
     buf_free(&c->untyped);

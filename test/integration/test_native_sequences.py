@@ -1,0 +1,131 @@
+"""Native replication: sequences stand at the same number on all nodes, also when a connection ends
+while some have drawn and others have not."""
+
+import os
+import signal
+
+import pytest
+
+from proxy import starter
+from test_native import SETTINGS, Servers
+from test_native_faults import Runner, waits_for_lock
+from waiting import wait_for
+
+pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
+
+SEQUENCES = """
+CREATE SEQUENCE drawn;
+CREATE SEQUENCE down INCREMENT BY -2;
+CREATE SEQUENCE around MAXVALUE 3 CYCLE;
+CREATE SEQUENCE "od'd" CACHE 5;
+"""
+GATE = "1885827183, 1869363815"  # that sessions hold while they write
+
+
+@pytest.fixture(name="servers", scope="module")
+def servers_fixture():
+    servers = Servers()
+    for server in servers:
+        with server.connect() as connection:
+            connection.execute(SEQUENCES)
+    yield servers
+    servers.cluster.destroy()
+
+
+@pytest.fixture(name="pgpool")
+def pgpool_fixture(engine, servers):
+    generator = starter(servers.cluster, engine)
+    yield next(generator)(**SETTINGS)
+    next(generator, None)
+
+
+class Held:
+    """Somebody at a node, past pgpool, lets nobody write there."""
+
+    def __init__(self, server):
+        self.connection = server.connect()
+        self.connection.execute(f"SELECT pg_advisory_lock({GATE})")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+
+def end_waiting(server):
+    server.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE wait_event_type = 'Lock'")
+
+
+def stands(servers, name):
+    """The nodes' numbers; None: not drawn from."""
+    return [server.value(f"SELECT CASE WHEN is_called THEN last_value END FROM {name}")
+            for server in servers]
+
+
+def become_equal(servers, name):
+    wait_for(lambda: len(set(stands(servers, name))) == 1, f"{name} to be the same everywhere")
+    return stands(servers, name)[0]
+
+
+@pytest.mark.parametrize("name", ["drawn", "down", '"od\'d"'])
+@pytest.mark.parametrize("form", ["INSERT INTO t (id, v) VALUES (900, {})", "SELECT {}"],
+                         ids=["value", "answer"])
+def test_a_connection_that_ends_before_a_copy_has_drawn(servers, pgpool, name, form):
+    before = stands(servers, name)[0] or 0
+    quoted = name.replace("'", "''")
+    with Held(servers[1]):
+        runner = Runner(pgpool, form.format(f"nextval('{quoted}')"))
+        wait_for(lambda: waits_for_lock(servers[1]), "the statement to wait on node 1")
+        end_waiting(servers[1])
+        runner.ended()
+    step = {"down": -2}.get(name, 1)
+    assert (become_equal(servers, name) - before) * step > 0
+    with pgpool.connect() as client:
+        drawn = client.execute(f"SELECT nextval('{quoted}')").fetchone()[0]
+    assert (drawn - before) * step > 0
+    become_equal(servers, name)
+
+
+def test_one_that_goes_around_is_as_on_the_main_node(servers, pgpool):
+    with pgpool.connect() as client:
+        assert [client.execute("SELECT nextval('around')").fetchone()[0]
+                for _ in range(3)] == [1, 2, 3]
+    with Held(servers[2]):
+        runner = Runner(pgpool, "SELECT nextval('around')")
+        wait_for(lambda: waits_for_lock(servers[2]), "the statement to wait on node 2")
+        end_waiting(servers[2])
+        runner.ended()
+    assert become_equal(servers, "around") == 1
+
+
+def test_a_child_that_is_killed(servers, pgpool):
+    with Held(servers[1]), Held(servers[2]):
+        runner = Runner(pgpool, "INSERT INTO t (id, v) VALUES (901, nextval('drawn'))")
+        wait_for(lambda: all(waits_for_lock(server) for server in servers[1:]),
+                 "the statement to wait on the copies")
+        main = servers[0].value("SELECT last_value FROM drawn")
+        for server in servers[1:]:
+            end_waiting(server)
+        for child in pgpool.named("child"):
+            os.kill(child, signal.SIGKILL)
+        runner.ended()
+    assert become_equal(servers, "drawn") >= main
+
+
+def test_nobody_draws_while_they_are_set(servers, pgpool):
+    """Sessions that write go on beside it, and what they draw is not counted twice."""
+    with pgpool.connect() as other:
+        other.execute("BEGIN")
+        other.execute("INSERT INTO t (id, v) VALUES (902, nextval('drawn'))")
+        with Held(servers[1]):
+            runner = Runner(pgpool, "INSERT INTO t (id, v) VALUES (903, nextval('drawn'))")
+            wait_for(lambda: waits_for_lock(servers[1]), "the statement to wait on node 1")
+            end_waiting(servers[1])
+            runner.ended()
+        for number in range(5):
+            other.execute(f"INSERT INTO t (id, v) VALUES ({904 + number}, nextval('drawn'))")
+        other.execute("COMMIT")
+    become_equal(servers, "drawn")
+    assert len(servers.same("SELECT v FROM t WHERE id BETWEEN 902 AND 908")) == 6

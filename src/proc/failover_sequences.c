@@ -38,7 +38,8 @@ enum {
     ROUNDS = 3, /* of a doubt */
     TICK_MS = 500,
     ASK_LIMIT_MS = 10000,
-    AGAIN_MS = 5000, /* the next round, also when one was in vain */
+    AGAIN_MS = 5000, /* the next round; behind one that was in vain, twice as long as before that */
+    AGAIN_MAX_MS = 5 * 60 * 1000,
 };
 
 /* It waits for the gate no longer than that: who comes behind it waits as well. */
@@ -60,6 +61,7 @@ struct doubted {
     char name[DATABASE_BYTES];
     int64_t due_ns;
     uint32_t rounds; /* that are left */
+    uint32_t again_ms;
 };
 
 /* A sequence as a node has it. */
@@ -88,7 +90,8 @@ struct sequencer {
     struct io_timer turn; /* the next question: not from within the answer to the last one */
     struct doubted doubted[DATABASES_MAX];
     uint32_t count;
-    bool all; /* databases are in doubt: which there are is to be asked */
+    bool all;           /* databases are in doubt: which there are is to be asked, */
+    int64_t all_due_ns; /* then */
     bool busy;
     bool warned; /* the log, that a round was in vain */
     enum task task;
@@ -128,6 +131,7 @@ doubt(struct sequencer *q, const char *database)
     }
     str_copy(d->name, sizeof(d->name), database);
     d->rounds = ROUNDS;
+    d->again_ms = AGAIN_MS;
     d->due_ns = clock_monotonic_ns();
 }
 
@@ -176,10 +180,12 @@ end_well(struct sequencer *q)
     q->warned = false;
     for (uint32_t n = 0; q->task != TASK_DATABASES && n < q->count; n++) {
         struct doubted *d = &q->doubted[n];
-        if (strcmp(d->name, q->database) == 0 && --d->rounds == 0) {
+        if (strcmp(d->name, q->database) != 0)
+            continue;
+        d->again_ms = AGAIN_MS;
+        if (--d->rounds == 0)
             *d = q->doubted[--q->count];
-            break;
-        }
+        break;
     }
     end_round(q);
 }
@@ -399,8 +405,12 @@ begin(struct sequencer *q, struct doubted *d)
         return;
     q->task = d == NULL ? TASK_DATABASES : TASK_SUMS;
     str_copy(q->database, sizeof(q->database), d != NULL ? d->name : "");
-    if (d != NULL)
-        d->due_ns = clock_monotonic_ns() + AGAIN_MS * NS_PER_MS;
+    if (d != NULL) {
+        d->due_ns = clock_monotonic_ns() + d->again_ms * NS_PER_MS;
+        d->again_ms = MIN(d->again_ms * 2, (uint32_t)AGAIN_MAX_MS);
+    } else {
+        q->all_due_ns = clock_monotonic_ns() + AGAIN_MS * NS_PER_MS;
+    }
     open_node(q, main_id);
     for (uint32_t n = 0; d != NULL && n < q->f->proc->config->backend_count; n++) {
         if ((int)n != main_id && failover_copies_has(q->f, (int)n))
@@ -418,9 +428,10 @@ tick(void *ctx)
     struct doubted *d = next_due(q);
 
     io_timer_start(q->f->proc->io, &q->timer, TICK_MS, tick, q);
-    if (q->busy || (d == NULL && !q->all))
-        return;
-    begin(q, q->all ? NULL : d);
+    if (!q->busy && q->all && q->all_due_ns <= clock_monotonic_ns())
+        begin(q, NULL);
+    else if (!q->busy && d != NULL)
+        begin(q, d);
 }
 
 void

@@ -56,6 +56,14 @@ bool copies_row(struct session *s, struct server *server, const uint8_t *msg, si
 bool copies_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
                       bool failed);
 void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
+/* Bytes for the client of this server's: true when they are kept back until all have committed. */
+bool copies_keeps_back(struct session *s, const struct server *server, const uint8_t *bytes,
+                       size_t len);
+/* The connection to the primary is about to be lost: is the client to hear nothing of that, as what
+ * is under way there runs again, or it is soon known what has become of it? */
+bool copies_again_spares(struct session *s, const struct server *server);
+/* Is the client owed an answer that no server is to give? */
+bool copies_owes(const struct session *s);
 /* The connection to the primary is gone. */
 void copies_main_lost(struct session *s, const struct server *server);
 /* Its block has failed on several nodes, and the client does not know why yet: adds the error. */

@@ -165,6 +165,8 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
     /* what it says unasked would land inside of a message that passes in pieces */
     if (unlikely(server != s->cur) && s->cur != NULL && server_is_mid_message(s->cur))
         return;
+    if (unlikely(s->copies != NULL) && copies_keeps_back(s, server, bytes, len))
+        return;
     if (s->cache != NULL)
         cache_passes(s, server, bytes, len);
     if (rx != NULL)
@@ -356,13 +358,21 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
     bool cut = copies_cut_is_on(s, server);
     struct err why = *err;
     bool survives;
+    bool spared;
 
     keeps_reconsider(s);
     survives = !cut && outage_survives(s, server, owed, &why);
+    spared = survives && s->state == CLIENT_READY && copies_again_spares(s, server);
 
     forget_link(s, server);
     if (s->state != CLIENT_READY)
         return;
+    if (spared) {
+        outage_spare(s, err);
+        if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
+            client_go_on(s);
+        return;
+    }
     if (again && !cut && (!primary_lost || survives)) {
         if (primary_lost)
             keeps_lost(s);

@@ -205,6 +205,11 @@ copies_follow_back(struct session_copies *c)
 void
 copies_committed(struct session_copies *c, bool done)
 {
+    if (!done && c->phase == COPIES_DOUBT) {
+        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost", c->main_id);
+        err_hint(&c->doom, "Run the transaction again.");
+        c->doomed = true;
+    }
     end_all(c, COPIES_FINISHES, done);
     copies_step(c);
 }
@@ -270,6 +275,24 @@ all_ended(struct session_copies *c)
     return ended;
 }
 
+/* The connection over which the main node was asked, or has committed without a session. */
+static void
+leave_main(struct session_copies *c)
+{
+    struct server *main = c->main;
+
+    if (c->waiter.owner == c)
+        pool_wait_no_more(c->host->pool, &c->waiter);
+    c->main = NULL;
+    if (main == NULL)
+        return;
+    main->watched = 0;
+    if (main->state == SERVER_LENT && server_is_idle(main))
+        pool_return(main);
+    else
+        server_close(main, "nobody needs it any more");
+}
+
 static void
 finish(struct session_copies *c)
 {
@@ -279,10 +302,11 @@ finish(struct session_copies *c)
         copies_free(c);
         return;
     }
-    if (c->owes)
-        copies_deliver(c);
-    else
+    leave_main(c);
+    if (!c->owes)
         copies_reset(c);
+    else if (!copies_again_goes(c))
+        copies_deliver(c);
     if (s->state == CLIENT_READY && s->stall == STALL_ANSWERS)
         client_go_on(s);
     session_release(s);
@@ -354,6 +378,7 @@ copies_reset(struct session_copies *c)
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
     c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
+    c->passed = c->cancelled = c->tied = c->spared = false;
     c->ran = 0;
     copies_order_reset(c);
     c->gate = c->gate_due = GATE_NONE;
@@ -362,6 +387,7 @@ copies_reset(struct session_copies *c)
     buf_free(&c->begin);
     buf_free(&c->text);
     buf_free(&c->held);
+    buf_free(&c->kept);
     buf_free(&c->values);
     buf_free(&c->for_all);
     buf_free(&c->items);
@@ -377,14 +403,7 @@ copies_free(struct session_copies *c)
 {
     if (c->dead)
         return;
-    if (c->main != NULL) {
-        c->main->watched = 0;
-        if (c->main->state == SERVER_LENT && server_is_idle(c->main))
-            pool_return(c->main);
-        else
-            server_close(c->main, "its session has gone");
-    }
-    c->main = NULL;
+    leave_main(c);
     copies_unlink_all(c);
     pool_wait_no_more(c->host->pool, &c->waiter);
     copies_reset(c);
@@ -530,6 +549,8 @@ doubt(struct session_copies *c)
     struct err err;
     bool waits = false;
 
+    if (c->s != NULL && !copies_again_waits(c))
+        return;
     if (c->xid[0] == '\0') { /* nothing was written */
         copies_committed(c, false);
         return;

@@ -186,6 +186,15 @@ outage_settle(struct session *s, const struct pending_owed *owed, const struct e
     buf_free(&b);
 }
 
+void
+outage_spare(struct session *s, const struct err *err)
+{
+    keeps_lost(s);
+    s->batch_forgets = false;
+    s->batch_flags = 0;
+    log_info("the session goes on without its connection, and its client waits: %s", err->message);
+}
+
 /* ---- what comes behind it ---- */
 
 static void

@@ -233,6 +233,7 @@ struct session_copies {
     struct server *cut;  /* ... where one is under way; NULL: none is */
     /* copies_again.c */
     struct buf kept;    /* the client's own bytes of the unit in hand; empty: it runs once */
+    uint32_t kinds;     /* that tied the session before it was sent */
     bool passed;        /* the client has some of its answer */
     bool cancelled;     /* the client wants no more of it */
     bool tied;          /* it leaves something on the connection, rolled back or not */

@@ -62,6 +62,9 @@ bool copies_keeps_back(struct session *s, const struct server *server, const uin
 /* The connection to the primary is about to be lost: is the client to hear nothing of that, as what
  * is under way there runs again, or it is soon known what has become of it? */
 bool copies_again_spares(struct session *s, const struct server *server);
+/* What ties the session to its primary, were that lost now, as keeps.kinds: not what a statement has
+ * left there that would run again. */
+uint32_t copies_again_kinds(const struct session *s);
 /* Is the client owed an answer that no server is to give? */
 bool copies_owes(const struct session *s);
 /* The connection to the primary is gone. */

@@ -80,6 +80,17 @@ cancelled(void *ctx UNUSED)
     /* the client was told when the main node was asked */
 }
 
+/* Its Parse may be what is answered next: with the rest of it. */
+static bool
+runs_statement(const struct pending *p)
+{
+    for (uint32_t n = 0; n < p->count; n++) {
+        if (p->ring[(p->head + n) & (p->cap - 1)].flags & COPY_STATEMENT)
+            return true;
+    }
+    return false;
+}
+
 void
 copies_cancel(struct session *s)
 {
@@ -89,9 +100,7 @@ copies_cancel(struct session *s)
     pool_wait_no_more(s->host->pool, &c->waiter);
     list_for_each (it, &c->copies) {
         struct server *server = list_entry(it, struct copy, link)->server;
-        const struct pending *p = server != NULL ? &server->pending : NULL;
-        if (p != NULL && server->state == SERVER_LENT && p->count > 0 &&
-            p->ring[p->head].flags & COPY_STATEMENT)
+        if (server != NULL && server->state == SERVER_LENT && runs_statement(&server->pending))
             pool_cancel(server, cancelled, NULL);
     }
 }

@@ -57,6 +57,7 @@ copies_again_keep(struct session_copies *c, const uint8_t *bytes, const struct u
 
     buf_free(&c->kept);
     c->passed = false;
+    c->kinds = s->keeps.kinds;
     c->tied = (u->touches_session & TOUCHES_SURELY) != 0;
     if ((own || commit) && u->ends && u->pass_left == 0 &&
         (u->type == 'Q' || u->type == 'F' || !closes_statement(bytes, u->bytes)))
@@ -156,6 +157,15 @@ copies_again_spares(struct session *s, const struct server *server)
     else if (c->phase == COPIES_COMMITS)
         c->spared = s->host->options.failover_wait_ms > 0 && (c->own_tx || c->kept.len > 0);
     return c->spared;
+}
+
+uint32_t
+copies_again_kinds(const struct session *s)
+{
+    const struct session_copies *c = s->copies;
+    bool undone = c->phase >= COPIES_RUNS && c->phase <= COPIES_PREPARED;
+
+    return undone && may_run(c) ? s->keeps.kinds & c->kinds : s->keeps.kinds;
 }
 
 /* The client's block is over, and it has been told so, or is about to be. */

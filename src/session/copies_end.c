@@ -425,6 +425,8 @@ on_main_cycle_end(void *ctx, struct server *server, const struct pending_entry *
 {
     struct session_copies *c = ctx;
     bool committed = strcmp(c->outcome.tag, "committed") == 0;
+    /* it has crashed, and does not know of it any more: a commit is on its disk first */
+    bool forgotten = failed && strcmp(c->failure, "22023") == 0;
 
     if (c->phase == COPIES_COMMITS && (!e->skip || e->flags & CYCLE_OWN_END)) {
         copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
@@ -432,9 +434,10 @@ on_main_cycle_end(void *ctx, struct server *server, const struct pending_entry *
     }
     if (c->phase != COPIES_DOUBT || !(e->flags & CYCLE_VALUES))
         return;
-    if (!failed && (committed || strcmp(c->outcome.tag, "aborted") == 0)) {
-        log_info("the transaction %s on node %d was %s", c->xid, server->node_id, c->outcome.tag);
-        copies_committed(c, committed);
+    if (forgotten || (!failed && (committed || strcmp(c->outcome.tag, "aborted") == 0))) {
+        log_info("the transaction %s on node %d was %s", c->xid, server->node_id,
+                 forgotten ? "lost in a crash" : c->outcome.tag);
+        copies_committed(c, committed && !failed);
         return;
     }
     copies_step_later(c);
@@ -447,6 +450,8 @@ on_main_ends(void *ctx, struct server *server UNUSED, uint8_t type, const uint8_
 
     if (type == 'C' && c->phase == COPIES_COMMITS)
         copies_note_tag(&c->outcome, msg, len);
+    if (type == 'E')
+        copies_again_note(c, msg, len);
     return false;
 }
 
@@ -474,6 +479,7 @@ ask_main(struct session_copies *c)
     int len = snprintf(sql, sizeof(sql), "SELECT pg_catalog.txid_status(%s)", c->xid);
 
     c->outcome.tag[0] = '\0';
+    c->main->watched |= SERVER_SHOWS_ENDS;
     server_ask(c->main, sql, (size_t)len, CYCLE_VALUES);
 }
 

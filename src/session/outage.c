@@ -35,7 +35,8 @@ static uint32_t
 ties(const struct session *s)
 {
     const struct keeps *k = &s->keeps;
-    uint32_t kinds = k->kinds & ~(1u << SESSION_KEEPS_SEQUENCE);
+    uint32_t all = s->copies != NULL ? copies_again_kinds(s) : k->kinds;
+    uint32_t kinds = all & ~(1u << SESSION_KEEPS_SEQUENCE);
     uint32_t outlive = 1u << SESSION_KEEPS_STATEMENT | 1u << SESSION_KEEPS_STATEMENTS |
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
                        1u << SESSION_KEEPS_UNKNOWN;

@@ -76,10 +76,10 @@ def start_fixture(cluster, engine):
 class Run:
     """One load upon one pgpool and its nodes, and what is told of it."""
 
-    def __init__(self, cluster, pgpool, **load):
+    def __init__(self, cluster, pgpool):
         self.cluster, self.pgpool = cluster, pgpool
         self.random = random.Random(f"{SEED} kills")
-        self.load = Load(pgpool, SEED, KINDS, **load)
+        self.load = Load(pgpool, SEED, KINDS)
         self.began, self.recoveries, self.failed = time.monotonic(), [], []
         self.told, self.kills = 0, collections.Counter()
 
@@ -122,9 +122,9 @@ class Run:
         alone = self.random.random() < 0.5
         self.kills[number] += 1
         with self.pgpool.connect() as client:
-            self.load.main_dies = client.execute("SHOW port").fetchone() == (str(node.port),)
+            is_main = client.execute("SHOW port").fetchone() == (str(node.port),)
         self.say(f"node {number} is killed{' (its postmaster)' if alone else ''},",
-                 f"{'the' if self.load.main_dies else 'not the'} main one")
+                 f"{'the' if is_main else 'not the'} main one")
         self.pgpool.mark_log()
         self.load.trouble()
         if alone:
@@ -234,7 +234,7 @@ class Run:
 
 def run_of(cluster, start, mode):
     pgpool = start(backend_clustering_mode=mode)
-    return Run(cluster, pgpool, isolation=mode == "snapshot_isolation")
+    return Run(cluster, pgpool)
 
 
 @pytest.mark.parametrize("mode", MODES)

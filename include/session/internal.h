@@ -603,6 +603,8 @@ void outage_spare(struct session *s, const struct err *err);
 void outage_settle(struct session *s, const struct pending_owed *owed, const struct err *err);
 /* The client's next unit while its transaction or batch is lost: it is answered here. */
 void outage_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
+/* Would a session with these (keeps.kinds) not survive? Then why. */
+bool outage_ties(const struct session *s, uint32_t kinds, struct err *why_r);
 /* What ties the session to a connection, in words. */
 void outage_refuse(const struct session *s, struct err *err);
 

@@ -347,12 +347,20 @@ on_drained(void *ctx, struct server *server)
         client_go_on(s);
 }
 
+/* Native replication: a block of the client's, whose BEGIN the main node may not have answered. */
+static bool
+has_begun(const struct session *s)
+{
+    return s->copies != NULL && s->tx_status == 'T' && !s->tx.deferred && !s->tx.on_reader &&
+           s->cur == s->primary;
+}
+
 static void
 on_lost(void *ctx, struct server *server, const struct err *err, const struct pending_owed *owed)
 {
     struct session *s = ctx;
     bool again = retry_wants_lost(s, server, owed);
-    bool in_tx = server->tx_status != 'I' && server == s->cur;
+    bool in_tx = (server->tx_status != 'I' || has_begun(s)) && server == s->cur;
     bool mid_batch = s->batch == server;
     bool primary_lost = server == s->primary;
     bool cut = copies_cut_is_on(s, server);

@@ -153,8 +153,10 @@ copies_again_spares(struct session *s, const struct server *server)
     if (c == NULL || server != s->primary)
         return false;
     if (c->phase == COPIES_RUNS)
-        c->spared = may_run(c);
+        c->spared = c->own_tx && c->data == DATA_NONE; /* it is rolled back, and is told so else */
     else if (c->phase == COPIES_COMMITS)
+        c->ends_session = outage_ties(s, s->keeps.kinds, &c->tie);
+    if (c->phase == COPIES_COMMITS)
         c->spared = s->host->options.failover_wait_ms > 0 && (c->own_tx || c->kept.len > 0);
     return c->spared;
 }
@@ -164,8 +166,10 @@ copies_again_kinds(const struct session *s)
 {
     const struct session_copies *c = s->copies;
     bool undone = c->phase >= COPIES_RUNS && c->phase <= COPIES_PREPARED;
+    bool waits = c->phase == COPIES_COMMITS && c->own_tx && s->host->options.failover_wait_ms > 0;
 
-    return undone && may_run(c) ? s->keeps.kinds & c->kinds : s->keeps.kinds;
+    /* should it be committed, the session is ended behind its answer */
+    return (undone && may_run(c)) || waits ? s->keeps.kinds & c->kinds : s->keeps.kinds;
 }
 
 /* The client's block is over, and it has been told so, or is about to be. */
@@ -273,6 +277,13 @@ copies_again_goes(struct session_copies *c)
         return false;
     run(c);
     return true;
+}
+
+bool
+copies_again_ends_session(const struct session_copies *c, struct err *why_r)
+{
+    *why_r = c->tie;
+    return c->ends_session && c->commits;
 }
 
 void

@@ -294,6 +294,18 @@ leave_main(struct session_copies *c)
 }
 
 static void
+deliver(struct session_copies *c)
+{
+    struct session *s = c->s;
+    struct err why;
+    bool ends = copies_again_ends_session(c, &why);
+
+    copies_deliver(c);
+    if (ends)
+        session_fatal(s, &why);
+}
+
+static void
 finish(struct session_copies *c)
 {
     struct session *s = c->s;
@@ -306,8 +318,10 @@ finish(struct session_copies *c)
     if (!c->owes)
         copies_reset(c);
     else if (!copies_again_goes(c))
-        copies_deliver(c);
-    if (s->state == CLIENT_READY && s->stall == STALL_ANSWERS)
+        deliver(c);
+    if (s->state != CLIENT_READY)
+        return;
+    if (s->stall == STALL_ANSWERS)
         client_go_on(s);
     session_release(s);
 }
@@ -378,7 +392,7 @@ copies_reset(struct session_copies *c)
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
     c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
-    c->passed = c->cancelled = c->tied = c->spared = false;
+    c->passed = c->cancelled = c->tied = c->spared = c->ends_session = false;
     c->ran = 0;
     copies_order_reset(c);
     c->gate = c->gate_due = GATE_NONE;

@@ -32,10 +32,9 @@ static const char *const keeps_words[] = {
 /* What is not undone with the transaction that was open. Numbers drawn from sequences are not
  * missed: whoever asks for them is told that there are none. */
 static uint32_t
-ties(const struct session *s)
+ties_of(const struct session *s, uint32_t all)
 {
     const struct keeps *k = &s->keeps;
-    uint32_t all = s->copies != NULL ? copies_again_kinds(s) : k->kinds;
     uint32_t kinds = all & ~(1u << SESSION_KEEPS_SEQUENCE);
     uint32_t outlive = 1u << SESSION_KEEPS_STATEMENT | 1u << SESSION_KEEPS_STATEMENTS |
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
@@ -44,11 +43,15 @@ ties(const struct session *s)
     return s->tx_status == 'I' ? kinds : kinds & (~k->fresh | outlive);
 }
 
-void
-outage_refuse(const struct session *s, struct err *err)
+static uint32_t
+ties(const struct session *s)
 {
-    uint32_t kinds = ties(s);
+    return ties_of(s, s->copies != NULL ? copies_again_kinds(s) : s->keeps.kinds);
+}
 
+static void
+tell_kinds(uint32_t kinds, struct err *err)
+{
     for (size_t n = 0; n < ARRAY_LEN(keeps_words); n++) {
         if (kinds & 1u << n) {
             err_detail(err, "The session had something on its connection that is lost: %s.",
@@ -56,6 +59,24 @@ outage_refuse(const struct session *s, struct err *err)
             return;
         }
     }
+}
+
+void
+outage_refuse(const struct session *s, struct err *err)
+{
+    tell_kinds(ties(s), err);
+}
+
+bool
+outage_ties(const struct session *s, uint32_t kinds, struct err *why_r)
+{
+    uint32_t ones = ties_of(s, kinds);
+
+    if (ones == 0)
+        return false;
+    err_set(why_r, "57P01", "the connection to the main node was lost");
+    tell_kinds(ones, why_r);
+    return true;
 }
 
 bool

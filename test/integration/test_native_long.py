@@ -29,7 +29,7 @@ from waiting import SLOW, Background, wait_for
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
 LONG_S = float(os.environ.get("PGPOOL_TEST_LONG_S", 1800 if HEAVY else 12))
 SEED = os.environ.get("PGPOOL_TEST_SEED", "1")
-MINUTE_S = 60.0 if HEAVY else 10.0  # from one kill to the next
+MINUTE_S = float(os.environ.get("PGPOOL_TEST_MINUTE_S", 60 if HEAVY else 10))  # between kills
 TRIES = 3  # of a recovery
 LATE_S = 40  # a recovery that takes longer is looked into
 MODES = ["native_replication", "snapshot_isolation"]

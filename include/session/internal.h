@@ -598,13 +598,9 @@ void tx_fini(struct session *s);
  * by an error, and what was open there is undone. Else says why not. */
 bool outage_survives(const struct session *s, const struct server *server,
                      const struct pending_owed *owed, struct err *why_r);
-/* It goes on, and its client does not hear of it: what was under way there is somebody's matter. */
-void outage_spare(struct session *s, const struct err *err);
 void outage_settle(struct session *s, const struct pending_owed *owed, const struct err *err);
 /* The client's next unit while its transaction or batch is lost: it is answered here. */
 void outage_unit(struct session *s, const uint8_t *bytes, const struct unit *u);
-/* Would a session with these (keeps.kinds) not survive? Then why. */
-bool outage_ties(const struct session *s, uint32_t kinds, struct err *why_r);
 /* What ties the session to a connection, in words. */
 void outage_refuse(const struct session *s, struct err *err);
 
@@ -620,8 +616,6 @@ bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
-/* A unit that was sent stands in front of that as if it had not been. Not within client_pump. */
-void retry_put_back(struct session *s, const uint8_t *bytes, size_t len);
 
 /* answers.c */
 extern const struct server_ops session_server_ops; /* a constant */

@@ -62,8 +62,8 @@ bool copies_keeps_back(struct session *s, const struct server *server, const uin
 /* The connection to the primary is about to be lost: is the client to hear nothing of that, as what
  * is under way there runs again, or it is soon known what has become of it? */
 bool copies_again_spares(struct session *s, const struct server *server);
-/* What ties the session to its primary, were that lost now, as keeps.kinds: not what a statement has
- * left there that would run again. */
+/* What ties the session to its primary, were that lost now, as keeps.kinds: not what a statement
+ * has left there that would run again. */
 uint32_t copies_again_kinds(const struct session *s);
 /* Is the client owed an answer that no server is to give? */
 bool copies_owes(const struct session *s);
@@ -99,6 +99,16 @@ uint64_t settings_reading(const struct session *s);
 /* keeps.c: for copies_hold. What nobody knows of what the session has left is asked now, where no
  * answer of a server comes behind which it would be. */
 void keeps_hurry(struct session *s);
+
+/* retry.c: for copies_again.c. A unit that was sent stands in front of what the client has sent
+ * since, as if it had not been. Not within client_pump. */
+void retry_put_back(struct session *s, const uint8_t *bytes, size_t len);
+
+/* outage.c: the same. The session goes on, and its client does not hear of it: what was under way
+ * on the connection that is lost is somebody's matter. */
+void outage_spare(struct session *s, const struct err *err);
+/* Would a session with these (keeps.kinds) not survive that? Then why. */
+bool outage_ties(const struct session *s, uint32_t kinds, struct err *why_r);
 
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of

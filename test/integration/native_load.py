@@ -4,7 +4,8 @@ it must be answered, and all that must be the same on all nodes in spite of what
 Each transaction leaves a mark. In the end its client knows which marks must be there (COMMIT was
 answered), which must not (it was rolled back, refused, or never sent), and which may be (nobody
 could tell). Inside of a transaction serialization errors are allowed and the transaction is tried
-again; outside of one no error is allowed, also not while a node dies, whichever that is. What the clients do stands in native_clients.py."""
+again; outside of one no error is allowed, also not while a node dies, whichever that is. What the
+clients do stands in native_clients.py."""
 
 import collections
 import threading

@@ -238,8 +238,7 @@ struct session_copies {
     bool cancelled;     /* the client wants no more of it */
     bool tied;          /* it leaves something on the connection, rolled back or not */
     bool spared;        /* the main node was lost with it, and the client does not know */
-    bool ends_session;  /* ... if it is committed: for what it has left there, */
-    struct err tie;     /* ... in words */
+    uint32_t left;      /* ... and what it had there, as keeps.kinds: with a commit in doubt */
     uint8_t tries;      /* of what is told by: */
     uint64_t kept_hash; /* ... a unit's bytes */
     int64_t doubt_ns;   /* since when it is not known whether it has committed */
@@ -420,7 +419,8 @@ bool copies_again_waits(struct session_copies *c);
 void copies_again_tell_doubt(struct session_copies *c);
 /* All is over, and the client is owed an answer: true when it runs again, or was answered. */
 bool copies_again_goes(struct session_copies *c);
-/* Is the session to end behind its answer? Before that. */
+/* Is the session to end behind its answer, which is a commit's, for what it has left on a main node
+ * that is lost? Before that. */
 bool copies_again_ends_session(const struct session_copies *c, struct err *why_r);
 /* Else: the client gets what was held. */
 void copies_deliver(struct session_copies *c);

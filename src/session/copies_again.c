@@ -57,6 +57,7 @@ copies_again_keep(struct session_copies *c, const uint8_t *bytes, const struct u
 
     buf_free(&c->kept);
     c->passed = false;
+    c->cancelled &= own; /* else that was of a statement before it */
     c->kinds = s->keeps.kinds;
     c->tied = (u->touches_session & TOUCHES_SURELY) != 0;
     if ((own || commit) && u->ends && u->pass_left == 0 &&
@@ -152,12 +153,12 @@ copies_again_spares(struct session *s, const struct server *server)
 
     if (c == NULL || server != s->primary)
         return false;
-    if (c->phase == COPIES_RUNS)
+    if (c->phase == COPIES_RUNS) {
         c->spared = c->own_tx && c->data == DATA_NONE; /* it is rolled back, and is told so else */
-    else if (c->phase == COPIES_COMMITS)
-        c->ends_session = outage_ties(s, s->keeps.kinds, &c->tie);
-    if (c->phase == COPIES_COMMITS)
+    } else if (c->phase == COPIES_COMMITS) {
         c->spared = s->host->options.failover_wait_ms > 0 && (c->own_tx || c->kept.len > 0);
+        c->left = s->keeps.kinds;
+    }
     return c->spared;
 }
 
@@ -282,8 +283,7 @@ copies_again_goes(struct session_copies *c)
 bool
 copies_again_ends_session(const struct session_copies *c, struct err *why_r)
 {
-    *why_r = c->tie;
-    return c->ends_session && c->commits;
+    return c->spared && c->commits && outage_ties(c->s, c->left, why_r);
 }
 
 void

@@ -392,7 +392,7 @@ copies_reset(struct session_copies *c)
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
     c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
-    c->passed = c->cancelled = c->tied = c->spared = c->ends_session = false;
+    c->passed = c->cancelled = c->tied = c->spared = false;
     c->ran = 0;
     copies_order_reset(c);
     c->gate = c->gate_due = GATE_NONE;

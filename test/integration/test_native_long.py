@@ -3,6 +3,7 @@ in the end, nothing that was acknowledged is lost, and nobody waits for good. On
 while a node is killed every minute and recovered online.
 
 A few seconds of the first; PGPOOL_TEST_HEAVY=1 runs both for PGPOOL_TEST_LONG_S (30 minutes).
+PGPOOL_TEST_MINUTE_S is the time from one kill to the next.
 PGPOOL_TEST_SEED is what all choices are made from. What decision 0026 tells as known faults (values
 of sequences; errors behind a kill) fails the long runs only."""
 

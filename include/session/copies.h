@@ -16,6 +16,7 @@
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_calls.c  FunctionCall, large objects
  * copies_lost.c   the main node is lost
+ * copies_again.c  statements that run again, commits that are in doubt
  * copies_order.c  snapshot isolation: one moment for all nodes' snapshots (session/native.h)
  * copies_deadlock.c  who waits for whom, over several nodes
  * copies_end.c    commit, rollback, and what becomes of both when somebody is lost
@@ -231,6 +232,18 @@ struct session_copies {
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
     bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
     struct server *cut;  /* ... where one is under way; NULL: none is */
+    /* copies_again.c */
+    struct buf kept;    /* the client's own bytes of the unit in hand; empty: it runs once */
+    uint32_t kinds;     /* that tied the session before it was sent */
+    bool passed;        /* the client has some of its answer */
+    bool cancelled;     /* the client wants no more of it */
+    bool tied;          /* it leaves something on the connection, rolled back or not */
+    bool spared;        /* the main node was lost with it, and the client does not know */
+    uint32_t left;      /* ... and what it had there, as keeps.kinds: with a commit in doubt */
+    uint8_t tries;      /* of what is told by: */
+    uint64_t kept_hash; /* ... a unit's bytes */
+    int64_t doubt_ns;   /* since when it is not known whether it has committed */
+    char failure[6];    /* SQLSTATE of the main node's last error */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -391,6 +404,31 @@ bool copies_settle_losses(struct session_copies *c);
  * main node, what is known of it is forgotten. */
 void copies_forget_block(struct session_copies *c);
 
+/* ---- copies_again.c ---- */
+
+/* The unit is placed: its bytes as the client has sent them are kept, should they be needed. */
+void copies_again_keep(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* The unit, which is still to be sent, would be refused for this: true when it is begun anew, and
+ * is to wait for that. */
+bool copies_again_next(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
+                       const struct err *err);
+/* Is the unit's answer held as a whole? */
+bool copies_again_holds(const struct session_copies *c);
+/* The main node's error to it, or to our COMMIT. */
+void copies_again_note(struct session_copies *c, const uint8_t *msg, size_t len);
+/* It is not known whether the transaction has committed. True: the client still waits. Else it was
+ * told so, and c goes on without it. */
+bool copies_again_waits(struct session_copies *c);
+/* The client is told that. */
+void copies_again_tell_doubt(struct session_copies *c);
+/* All is over, and the client is owed an answer: true when it runs again, or was answered. */
+bool copies_again_goes(struct session_copies *c);
+/* Is the session to end behind its answer, which is a commit's, for what it has left on a main node
+ * that is lost? Before that. */
+bool copies_again_ends_session(const struct session_copies *c, struct err *why_r);
+/* Else: the client gets what was held. */
+void copies_deliver(struct session_copies *c);
+
 /* ---- copies_order.c ---- */
 
 /* The first look at a unit. ANSWERED: as copies_look. */
@@ -448,8 +486,6 @@ struct session_copies *copies_new(struct session *s);
 
 /* The client's block has failed, and is gone on all nodes. told: the client knows. */
 void copies_fail_block(struct session_copies *c, bool told);
-/* The client gets what was held. */
-void copies_deliver(struct session_copies *c);
 /* ---- copies_values.c ---- */
 
 /* Is any value drawn from a sequence: of one statement, of a unit as it was judged? */

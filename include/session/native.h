@@ -56,6 +56,17 @@ bool copies_row(struct session *s, struct server *server, const uint8_t *msg, si
 bool copies_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
                       bool failed);
 void copies_cycle_ended(struct session *s); /* behind answers_cycle_end */
+/* Bytes for the client of this server's: true when they are kept back until all have committed. */
+bool copies_keeps_back(struct session *s, const struct server *server, const uint8_t *bytes,
+                       size_t len);
+/* The connection to the primary is about to be lost: is the client to hear nothing of that, as what
+ * is under way there runs again, or it is soon known what has become of it? */
+bool copies_again_spares(struct session *s, const struct server *server);
+/* What ties the session to its primary, were that lost now, as keeps.kinds: not what a statement
+ * has left there that would run again. */
+uint32_t copies_again_kinds(const struct session *s);
+/* Is the client owed an answer that no server is to give? */
+bool copies_owes(const struct session *s);
 /* The connection to the primary is gone. */
 void copies_main_lost(struct session *s, const struct server *server);
 /* Its block has failed on several nodes, and the client does not know why yet: adds the error. */
@@ -88,6 +99,16 @@ uint64_t settings_reading(const struct session *s);
 /* keeps.c: for copies_hold. What nobody knows of what the session has left is asked now, where no
  * answer of a server comes behind which it would be. */
 void keeps_hurry(struct session *s);
+
+/* retry.c: for copies_again.c. A unit that was sent stands in front of what the client has sent
+ * since, as if it had not been. Not within client_pump. */
+void retry_put_back(struct session *s, const uint8_t *bytes, size_t len);
+
+/* outage.c: the same. The session goes on, and its client does not hear of it: what was under way
+ * on the connection that is lost is somebody's matter. */
+void outage_spare(struct session *s, const struct err *err);
+/* Would a session with these (keeps.kinds) not survive that? Then why. */
+bool outage_ties(const struct session *s, uint32_t kinds, struct err *why_r);
 
 /* transaction.c: for copies_cuts. */
 /* A batch that begins a transaction and goes on: its first statement is answered here. How many of

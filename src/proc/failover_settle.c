@@ -266,6 +266,10 @@ failed(void *ctx, const struct err *err, bool asked)
     if (!asked)
         return;
     log_debug("prepared transactions: %s", err->message);
+    if (t->task == TASK_STATUS && strcmp(err->sqlstate, "22023") == 0) {
+        take_status(t, "aborted"); /* lost in a crash: what is committed is on the disk first */
+        return;
+    }
     if (t->owed != 0 && !t->warned)
         log_warning("statements wait until all nodes have told what is prepared: %s", err->message);
     t->warned |= t->owed != 0;

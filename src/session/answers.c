@@ -165,6 +165,8 @@ on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *by
     /* what it says unasked would land inside of a message that passes in pieces */
     if (unlikely(server != s->cur) && s->cur != NULL && server_is_mid_message(s->cur))
         return;
+    if (unlikely(s->copies != NULL) && copies_keeps_back(s, server, bytes, len))
+        return;
     if (s->cache != NULL)
         cache_passes(s, server, bytes, len);
     if (rx != NULL)
@@ -345,24 +347,40 @@ on_drained(void *ctx, struct server *server)
         client_go_on(s);
 }
 
+/* Native replication: a block of the client's, whose BEGIN the main node may not have answered. */
+static bool
+has_begun(const struct session *s)
+{
+    return s->copies != NULL && s->tx_status == 'T' && !s->tx.deferred && !s->tx.on_reader &&
+           s->cur == s->primary;
+}
+
 static void
 on_lost(void *ctx, struct server *server, const struct err *err, const struct pending_owed *owed)
 {
     struct session *s = ctx;
     bool again = retry_wants_lost(s, server, owed);
-    bool in_tx = server->tx_status != 'I' && server == s->cur;
+    bool in_tx = (server->tx_status != 'I' || has_begun(s)) && server == s->cur;
     bool mid_batch = s->batch == server;
     bool primary_lost = server == s->primary;
     bool cut = copies_cut_is_on(s, server);
     struct err why = *err;
     bool survives;
+    bool spared;
 
     keeps_reconsider(s);
     survives = !cut && outage_survives(s, server, owed, &why);
+    spared = survives && s->state == CLIENT_READY && copies_again_spares(s, server);
 
     forget_link(s, server);
     if (s->state != CLIENT_READY)
         return;
+    if (spared) {
+        outage_spare(s, err);
+        if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
+            client_go_on(s);
+        return;
+    }
     if (again && !cut && (!primary_lost || survives)) {
         if (primary_lost)
             keeps_lost(s);

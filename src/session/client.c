@@ -709,6 +709,10 @@ client_pump(struct session *s, struct io_rx *rx, const uint8_t *bytes, size_t le
             check_full(s);
             continue;
         }
+        if (unlikely(s->copies != NULL) && copies_owes(s)) {
+            s->stall = STALL_ANSWERS;
+            break;
+        }
         r = unit_scan(s, bytes + at, len - at, &u, &err);
         if (r == WIRE_MORE)
             break;

@@ -65,6 +65,12 @@ copies_end(struct session *s)
 }
 
 bool
+copies_owes(const struct session *s)
+{
+    return s->copies->owes;
+}
+
+bool
 copies_is_busy(const struct session *s)
 {
     return s->copies->phase != COPIES_REST || copies_any_begun(s->copies);
@@ -76,17 +82,27 @@ cancelled(void *ctx UNUSED)
     /* the client was told when the main node was asked */
 }
 
+/* Its Parse may be what is answered next: with the rest of it. */
+static bool
+runs_statement(const struct pending *p)
+{
+    for (uint32_t n = 0; n < p->count; n++) {
+        if (p->ring[(p->head + n) & (p->cap - 1)].flags & COPY_STATEMENT)
+            return true;
+    }
+    return false;
+}
+
 void
 copies_cancel(struct session *s)
 {
     struct session_copies *c = s->copies;
 
+    c->cancelled = c->phase != COPIES_REST;
     pool_wait_no_more(s->host->pool, &c->waiter);
     list_for_each (it, &c->copies) {
         struct server *server = list_entry(it, struct copy, link)->server;
-        const struct pending *p = server != NULL ? &server->pending : NULL;
-        if (p != NULL && server->state == SERVER_LENT && p->count > 0 &&
-            p->ring[p->head].flags & COPY_STATEMENT)
+        if (server != NULL && server->state == SERVER_LENT && runs_statement(&server->pending))
             pool_cancel(server, cancelled, NULL);
     }
 }
@@ -131,6 +147,7 @@ refuse(struct session_copies *c, const struct unit *u, const struct err *err)
     struct session *s = c->s;
     struct err words = *err;
 
+    c->tries = 0;
     if (s->tx_status != 'I') {
         copies_undo(c);
         copies_fail_block(c, true);
@@ -144,12 +161,21 @@ refuse(struct session_copies *c, const struct unit *u, const struct err *err)
     return COPIES_ANSWERED;
 }
 
+static enum copies_turn
+waits(struct session *s)
+{
+    s->stall = STALL_ANSWERS;
+    return COPIES_WAITS;
+}
+
 /* What it waited for has failed. */
 static enum copies_turn
 tell_doom(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
 {
     struct session *s = c->s;
 
+    if (copies_again_next(c, bytes, u, &c->doom))
+        return waits(s);
     if (s->tx_status == 'I') {
         c->doomed = false;
         return refuse(c, u, &c->doom);
@@ -163,13 +189,6 @@ tell_doom(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
 
 /* ---- before it is placed ----------------------------------------------------------------------
  */
-
-static enum copies_turn
-waits(struct session *s)
-{
-    s->stall = STALL_ANSWERS;
-    return COPIES_WAITS;
-}
 
 /* For the copies: the main node has it, or will. */
 static void
@@ -446,7 +465,7 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     int rc;
 
     if (copies_order_is_stale(c, &err))
-        return refuse(c, u, &err);
+        return copies_again_next(c, *bytes, u, &err) ? waits(s) : refuse(c, u, &err);
     if (c->rule.judged && ask_catalog(c, server, *bytes, u))
         return waits(
             s); /* also when definitions have come since, in spite of values that are here */
@@ -472,8 +491,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
     return COPIES_GOES_ON;
 }
 
-enum copies_turn
-copies_place(struct session *s, struct server *server, const uint8_t **bytes, const struct unit *u)
+static enum copies_turn
+place(struct session *s, struct server *server, const uint8_t **bytes, const struct unit *u)
 {
     struct session_copies *c = s->copies;
     struct err err;
@@ -499,6 +518,17 @@ copies_place(struct session *s, struct server *server, const uint8_t **bytes, co
         return refuse(c, u, &err);
     }
     return place_on_all(c, server, bytes, u);
+}
+
+enum copies_turn
+copies_place(struct session *s, struct server *server, const uint8_t **bytes, const struct unit *u)
+{
+    const uint8_t *sent = *bytes;
+    enum copies_turn turn = place(s, server, bytes, u);
+
+    if (turn == COPIES_GOES_ON)
+        copies_again_keep(s->copies, sent, u);
+    return turn;
 }
 
 struct unit *
@@ -572,6 +602,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         if (head->flags & CYCLE_XID)
             copies_gate_failed(c);
     }
+    if (type == 'E' && (!head->skip || head->flags & CYCLE_OWN_END))
+        copies_again_note(c, msg, len);
     if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
         buf_clear(&c->held); /* the statement has not succeeded after all */
         buf_add(&c->held, msg, len);
@@ -583,7 +615,11 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     if (type == 'V' && !head->skip)
         copies_note_result(&c->outcome, msg, len);
     c->told += (type == 'C' || type == 'I') && !head->skip;
-    if (type == 'E' || head->skip || !c->holds || (type != 'Z' && (!c->query || c->rule.several)))
+    if (type == 'E' || head->skip || !c->holds)
+        return false;
+    if (copies_again_holds(c))
+        return type == 'Z';
+    if (type != 'Z' && (!c->query || c->rule.several))
         return false;
     if (type != 'Z')
         buf_add(&c->held, msg, len);
@@ -737,37 +773,4 @@ copies_cycle_ended(struct session *s)
     copies_step(c);
     if (copies_orders(s))
         copies_order_cycle_ended(s);
-}
-
-void
-copies_deliver(struct session_copies *c)
-{
-    struct session *s = c->s;
-    struct server *main = s->primary;
-    struct pending_entry entry = c->entry;
-    bool failed = c->failed || c->doomed;
-    bool lost = c->rule.chains && main == NULL && !failed; /* what it has begun */
-    struct buf b = BUF_EMPTY;
-
-    if (c->doomed)
-        build_error(&b, "ERROR", &c->doom);
-    else
-        buf_add(&b, c->held.data, c->held.len);
-    if (!copies_cut_over(c, failed))
-        build_ready(&b, lost ? 'T' : c->rule.chains && main != NULL ? main->tx_status : 'I');
-    copies_reset(c);
-    session_send(s, &b);
-    buf_free(&b);
-    if (main != NULL) {
-        answers_cycle_end(s, main, &entry, failed);
-        return;
-    }
-    if (lost) {
-        copies_chain_lost(c);
-        return;
-    }
-    tx_fini(s);
-    settings_tx_ended(s, false);
-    s->tx_status = 'I';
-    session_show_state(s, SESSION_SLOT_IDLE);
 }

@@ -206,6 +206,11 @@ copies_follow_back(struct session_copies *c)
 void
 copies_committed(struct session_copies *c, bool done)
 {
+    if (!done && c->phase == COPIES_DOUBT) {
+        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost", c->main_id);
+        err_hint(&c->doom, "Run the transaction again.");
+        c->doomed = true;
+    }
     end_all(c, COPIES_FINISHES, done);
     copies_step(c);
 }
@@ -271,6 +276,36 @@ all_ended(struct session_copies *c)
     return ended;
 }
 
+/* The connection over which the main node was asked, or has committed without a session. */
+static void
+leave_main(struct session_copies *c)
+{
+    struct server *main = c->main;
+
+    if (c->waiter.owner == c)
+        pool_wait_no_more(c->host->pool, &c->waiter);
+    c->main = NULL;
+    if (main == NULL)
+        return;
+    main->watched = 0;
+    if (main->state == SERVER_LENT && server_is_idle(main))
+        pool_return(main);
+    else
+        server_close(main, "nobody needs it any more");
+}
+
+static void
+deliver(struct session_copies *c)
+{
+    struct session *s = c->s;
+    struct err why;
+    bool ends = copies_again_ends_session(c, &why);
+
+    copies_deliver(c);
+    if (ends)
+        session_fatal(s, &why);
+}
+
 static void
 finish(struct session_copies *c)
 {
@@ -280,11 +315,14 @@ finish(struct session_copies *c)
         copies_free(c);
         return;
     }
-    if (c->owes)
-        copies_deliver(c);
-    else
+    leave_main(c);
+    if (!c->owes)
         copies_reset(c);
-    if (s->state == CLIENT_READY && s->stall == STALL_ANSWERS)
+    else if (!copies_again_goes(c))
+        deliver(c);
+    if (s->state != CLIENT_READY)
+        return;
+    if (s->stall == STALL_ANSWERS)
         client_go_on(s);
     session_release(s);
 }
@@ -355,6 +393,7 @@ copies_reset(struct session_copies *c)
     c->own_tx = c->main_begun = c->holds = c->owes = c->failed = c->commits = false;
     c->draws = c->unprepared = c->doomed = c->link_failed = c->data_broke = false;
     c->data = DATA_NONE;
+    c->passed = c->cancelled = c->tied = c->spared = false;
     c->ran = 0;
     copies_order_reset(c);
     c->gate = c->gate_due = GATE_NONE;
@@ -363,6 +402,7 @@ copies_reset(struct session_copies *c)
     buf_free(&c->begin);
     buf_free(&c->text);
     buf_free(&c->held);
+    buf_free(&c->kept);
     buf_free(&c->values);
     buf_free(&c->for_all);
     buf_free(&c->items);
@@ -378,14 +418,7 @@ copies_free(struct session_copies *c)
 {
     if (c->dead)
         return;
-    if (c->main != NULL) {
-        c->main->watched = 0;
-        if (c->main->state == SERVER_LENT && server_is_idle(c->main))
-            pool_return(c->main);
-        else
-            server_close(c->main, "its session has gone");
-    }
-    c->main = NULL;
+    leave_main(c);
     copies_unlink_all(c);
     pool_wait_no_more(c->host->pool, &c->waiter);
     copies_reset(c);
@@ -407,6 +440,8 @@ on_main_cycle_end(void *ctx, struct server *server, const struct pending_entry *
 {
     struct session_copies *c = ctx;
     bool committed = strcmp(c->outcome.tag, "committed") == 0;
+    /* it has crashed, and does not know of it any more: a commit is on its disk first */
+    bool forgotten = failed && strcmp(c->failure, "22023") == 0;
 
     if (c->phase == COPIES_COMMITS && (!e->skip || e->flags & CYCLE_OWN_END)) {
         copies_committed(c, !failed && strcmp(c->outcome.tag, "COMMIT") == 0);
@@ -414,9 +449,10 @@ on_main_cycle_end(void *ctx, struct server *server, const struct pending_entry *
     }
     if (c->phase != COPIES_DOUBT || !(e->flags & CYCLE_VALUES))
         return;
-    if (!failed && (committed || strcmp(c->outcome.tag, "aborted") == 0)) {
-        log_info("the transaction %s on node %d was %s", c->xid, server->node_id, c->outcome.tag);
-        copies_committed(c, committed);
+    if (forgotten || (!failed && (committed || strcmp(c->outcome.tag, "aborted") == 0))) {
+        log_info("the transaction %s on node %d was %s", c->xid, server->node_id,
+                 forgotten ? "lost in a crash" : c->outcome.tag);
+        copies_committed(c, committed && !failed);
         return;
     }
     copies_step_later(c);
@@ -429,6 +465,8 @@ on_main_ends(void *ctx, struct server *server UNUSED, uint8_t type, const uint8_
 
     if (type == 'C' && c->phase == COPIES_COMMITS)
         copies_note_tag(&c->outcome, msg, len);
+    if (type == 'E')
+        copies_again_note(c, msg, len);
     return false;
 }
 
@@ -456,6 +494,7 @@ ask_main(struct session_copies *c)
     int len = snprintf(sql, sizeof(sql), "SELECT pg_catalog.txid_status(%s)", c->xid);
 
     c->outcome.tag[0] = '\0';
+    c->main->watched |= SERVER_SHOWS_ENDS;
     server_ask(c->main, sql, (size_t)len, CYCLE_VALUES);
 }
 
@@ -531,6 +570,8 @@ doubt(struct session_copies *c)
     struct err err;
     bool waits = false;
 
+    if (c->s != NULL && !copies_again_waits(c))
+        return;
     if (c->xid[0] == '\0') { /* nothing was written */
         copies_committed(c, false);
         return;

@@ -125,21 +125,18 @@ static void
 leave_in_doubt(struct session *s)
 {
     struct session_copies *c = s->copies;
-    struct buf b = BUF_EMPTY;
-    struct err err;
 
-    if (c->own_tx) { /* else the client's COMMIT is owed, and answered with all that is */
-        err_set(&err, "08007",
-                "it is not known whether the transaction was committed: its server was lost");
-        err_hint(&err, "Look whether it has taken effect before you run it again.");
-        build_error(&b, "ERROR", &err);
-        build_ready(&b, 'I');
-        session_send(s, &b);
-        buf_free(&b);
-    }
-    s->copies = copies_new(s);
     c->phase = COPIES_DOUBT;
     s->primary = NULL;
+    if (c->spared) {
+        c->owes = true;
+        c->doubt_ns = clock_monotonic_ns();
+        copies_step_later(c);
+        return;
+    }
+    if (c->own_tx) /* else the client's COMMIT is owed, and answered with all that is */
+        copies_again_tell_doubt(c);
+    s->copies = copies_new(s);
     copies_orphan(c);
 }
 
@@ -166,6 +163,7 @@ copies_main_lost(struct session *s, const struct server *server)
         copies_forget_block(c);
         return;
     }
+    c->owes |= c->spared;
     if (c->owes) {
         err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
                 server->node_id);

@@ -194,6 +194,18 @@ keep_for_calls(struct session *s, struct server *server, const struct sql_statem
         session_keep(s, SESSION_KEEPS_FUNCTION);
 }
 
+/* An UPDATE of pg_settings sets parameters. Types and functions of pg_catalog do nothing like it;
+ * values that pgpool has put into a text have such types. */
+static bool
+updates_system(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->table_count; n++) {
+        if (begins_with(st->tables[n].name, "pg_"))
+            return true;
+    }
+    return st->table_count == 0;
+}
+
 void
 keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
                 const char *text, uint8_t touches)
@@ -233,8 +245,7 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         session_keep(s, SESSION_KEEPS_LIBRARY);
         break;
     case SQL_UPDATE:
-        /* of pg_settings: sets parameters */
-        if (st->system_catalog)
+        if (st->system_catalog && updates_system(st))
             session_keep(s, SESSION_KEEPS_SETTING);
         break;
     default:

@@ -32,10 +32,10 @@ static const char *const keeps_words[] = {
 /* What is not undone with the transaction that was open. Numbers drawn from sequences are not
  * missed: whoever asks for them is told that there are none. */
 static uint32_t
-ties(const struct session *s)
+ties_of(const struct session *s, uint32_t all)
 {
     const struct keeps *k = &s->keeps;
-    uint32_t kinds = k->kinds & ~(1u << SESSION_KEEPS_SEQUENCE);
+    uint32_t kinds = all & ~(1u << SESSION_KEEPS_SEQUENCE);
     uint32_t outlive = 1u << SESSION_KEEPS_STATEMENT | 1u << SESSION_KEEPS_STATEMENTS |
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
                        1u << SESSION_KEEPS_UNKNOWN;
@@ -43,11 +43,15 @@ ties(const struct session *s)
     return s->tx_status == 'I' ? kinds : kinds & (~k->fresh | outlive);
 }
 
-void
-outage_refuse(const struct session *s, struct err *err)
+static uint32_t
+ties(const struct session *s)
 {
-    uint32_t kinds = ties(s);
+    return ties_of(s, s->copies != NULL ? copies_again_kinds(s) : s->keeps.kinds);
+}
 
+static void
+tell_kinds(uint32_t kinds, struct err *err)
+{
     for (size_t n = 0; n < ARRAY_LEN(keeps_words); n++) {
         if (kinds & 1u << n) {
             err_detail(err, "The session had something on its connection that is lost: %s.",
@@ -55,6 +59,24 @@ outage_refuse(const struct session *s, struct err *err)
             return;
         }
     }
+}
+
+void
+outage_refuse(const struct session *s, struct err *err)
+{
+    tell_kinds(ties(s), err);
+}
+
+bool
+outage_ties(const struct session *s, uint32_t kinds, struct err *why_r)
+{
+    uint32_t ones = ties_of(s, kinds);
+
+    if (ones == 0)
+        return false;
+    err_set(why_r, "57P01", "the connection to the main node was lost");
+    tell_kinds(ones, why_r);
+    return true;
 }
 
 bool
@@ -184,6 +206,15 @@ outage_settle(struct session *s, const struct pending_owed *owed, const struct e
     if (b.len > 0)
         session_send(s, &b);
     buf_free(&b);
+}
+
+void
+outage_spare(struct session *s, const struct err *err)
+{
+    keeps_lost(s);
+    s->batch_forgets = false;
+    s->batch_flags = 0;
+    log_info("the session goes on without its connection, and its client waits: %s", err->message);
 }
 
 /* ---- what comes behind it ---- */

@@ -138,18 +138,26 @@ forget_names(struct session *s, const uint8_t *bytes, size_t len)
 }
 
 void
-retry_run(struct session *s, bool primary_lost)
+retry_put_back(struct session *s, const uint8_t *bytes, size_t len)
 {
     struct buf again = BUF_EMPTY;
 
-    log_info(primary_lost ? "a read runs again: the primary was lost"
-                          : "a read runs again at the primary: its standby gave it up");
-    buf_add(&again, s->retry.bytes, s->retry.len);
+    buf_add(&again, bytes, len);
     buf_add(&again, s->in.data, s->in.len);
-    retry_drop(s);
-    forget_names(s, again.data, again.len);
+    forget_names(s, bytes, len);
     buf_free(&s->in);
     s->in = again;
+    s->held_at = 0;
+}
+
+void
+retry_run(struct session *s, bool primary_lost)
+{
+
+    log_info(primary_lost ? "a read runs again: the primary was lost"
+                          : "a read runs again at the primary: its standby gave it up");
+    retry_put_back(s, s->retry.bytes, s->retry.len);
+    retry_drop(s);
     s->to_primary_once = !primary_lost;
     if (s->tx.on_reader) {
         tx_leave_reader(s);

@@ -4,8 +4,8 @@ it must be answered, and all that must be the same on all nodes in spite of what
 Each transaction leaves a mark. In the end its client knows which marks must be there (COMMIT was
 answered), which must not (it was rolled back, refused, or never sent), and which may be (nobody
 could tell). Inside of a transaction serialization errors are allowed and the transaction is tried
-again; outside of one no error is allowed, also not while a node dies, but for what runs at the
-main node when that one dies. What the clients do stands in native_clients.py."""
+again; outside of one no error is allowed, also not while a node dies, whichever that is. What the
+clients do stands in native_clients.py."""
 
 import collections
 import threading
@@ -58,19 +58,17 @@ class Doubt(Exception):
 
 
 class Load(soak_clients.Load):
-    """kinds: the last one's sessions come and go. isolation: also statements outside of
-    transactions may get 40001."""
+    """kinds: the last one's sessions come and go."""
 
     # pylint: disable=super-init-not-called
-    def __init__(self, pgpool, seed, kinds, isolation=False):
-        self.pgpool, self.seed, self.isolation = pgpool, seed, isolation
+    def __init__(self, pgpool, seed, kinds):
+        self.pgpool, self.seed = pgpool, seed
         self.running, self.leaving = threading.Event(), threading.Event()
         self.pausing, self.lock = threading.Event(), threading.Lock()
         self.wrong, self.hung, self.counts = [], [], collections.Counter()
         self.slowest = collections.Counter()
         self.errors = collections.Counter()  # by SQLSTATE, and where
         self.troubled_until, self.deadline_s = 0.0, PATIENCE_S
-        self.main_dies = False  # what runs there then is told so, also outside of transactions
         self.clients = [kind(self, n) for n, kind in enumerate(kinds)]
         self.comers = self.clients.pop()
 
@@ -184,12 +182,9 @@ class Worker(soak_clients.Client):
         text = f"{sql}: {next(message for message in got if message.kind == 'E').fields()}"
         inside = before != b"I"
         self.load.note_error(code, "in a transaction" if inside else "outside")
-        if code in AGAIN and (inside or self.load.isolation and code == "40001"):
+        if code in AGAIN and inside:
             raise Again(code)
-        runs_there = self.load.in_trouble() and self.load.main_dies
-        if runs_there and not inside and code == "40001":
-            raise Again(code)
-        if (self.load.in_trouble() and inside or runs_there) and code == DOUBT:
+        if self.load.in_trouble() and inside and code == DOUBT:
             raise Doubt(code)
         if self.load.in_trouble() and inside and code in FATES:
             raise Doubt(code) if sql == "COMMIT" else Again(code)

@@ -100,8 +100,11 @@ def test_of_two_nodes_the_main_one_is_right(own, start):
 def test_a_main_node_against_all_others_is_detached(own, start):
     pgpool = start(**COUNTS)
     behind(own, 0, "DELETE FROM t WHERE id = 3")
-    with pytest.raises(psycopg.errors.SerializationFailure):
-        execute(pgpool, "UPDATE t SET v = 5 WHERE id = 3")
+    with pgpool.connect() as client:
+        client.execute("BEGIN")
+        client.execute("UPDATE t SET v = 5 WHERE id = 3")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            client.execute("COMMIT")
     wait_for(lambda: detached(pgpool) == [0], "the main node to be detached")
     with pgpool.connect() as client:
         client.execute("BEGIN")

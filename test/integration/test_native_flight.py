@@ -1,0 +1,276 @@
+"""Native replication: what is under way when a node dies, or another transaction is in the way, is
+its client's only where the client has a transaction of its own open: a statement outside of one
+runs again, and a COMMIT is answered when it is known what has become of it."""
+
+import threading
+
+import psycopg
+import pytest
+
+from cluster import Server
+from failing import Node
+from independent import Independent
+from proxy import starter
+from test_native import PREPARED, SETTINGS, TABLES
+from test_native_faults import SLOW_COMMIT, WAITS, Blocker, end_connections, waits_for_lock
+from waiting import wait_for
+
+pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(90)]
+
+MODES = ["native_replication", "snapshot_isolation"]
+FORMS = [False, True]  # by a batch of the extended protocol?
+
+
+class Mortal(Node):
+    def configure(self, text):
+        Server.configure(self, text)
+
+
+class Mortals(Independent):
+    server_class = Mortal
+
+    def __init__(self):
+        super().__init__(standbys=2)
+        for server in self.servers:
+            with server.connect() as connection:
+                connection.execute(TABLES)
+                connection.execute(SLOW_COMMIT)
+
+    def __getitem__(self, number):
+        return self.servers[number]
+
+    def same(self, sql, numbers=(0, 1, 2)):
+        answers = [self.servers[number].rows(sql) for number in numbers]
+        assert all(answer == answers[0] for answer in answers), answers
+        return answers[0]
+
+
+@pytest.fixture(name="whole", scope="module")
+def whole_fixture():
+    """For tests that leave all servers as they are."""
+    cluster = Mortals()
+    yield cluster
+    cluster.destroy()
+
+
+@pytest.fixture(name="own")
+def own_fixture():
+    cluster = Mortals()
+    yield cluster
+    cluster.destroy()
+
+
+@pytest.fixture(name="start")
+def start_fixture(engine):
+    starters = []
+
+    def start(cluster, mode, **more):
+        generator = starter(cluster, engine)
+        starters.append(generator)
+        return next(generator)(**SETTINGS | {"backend_clustering_mode": mode,
+                                             "failover_wait": "60s"} | more)
+
+    yield start
+    for generator in starters:
+        next(generator, None)
+
+
+class Runner(threading.Thread):
+    """Runs statements in a session, and says what each was answered: its SQLSTATE, or its rows and
+    its command tag."""
+
+    def __init__(self, pgpool, extended, *statements):
+        super().__init__(daemon=True)
+        self.connection = pgpool.connect()
+        self.extended, self.statements, self.answers = extended, statements, []
+        self.start()
+
+    def run(self):
+        for statement in self.statements:
+            try:
+                done = self.connection.execute(statement, prepare=self.extended)
+                rows = done.fetchall() if done.description else None
+                self.answers.append((rows, done.statusmessage))
+            except psycopg.Error as error:
+                self.answers.append(error.sqlstate)
+
+    def ended(self):
+        self.join(120)
+        assert not self.is_alive()
+        self.connection.close()
+        return self.answers
+
+
+def with_lock(server):
+    wait_for(lambda: waits_for_lock(server), "the statement to wait")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extended", FORMS)
+def test_the_main_node_dies_while_it_runs_a_statement(own, start, mode, extended):
+    """Once a plain one, and once one with values of the main node's, whose rows are answered."""
+    pgpool = start(own, mode)
+    with Blocker(own[0], 3), Blocker(own[0], 4):
+        plain = Runner(pgpool, extended, "UPDATE t SET v = v + 7 WHERE id = 3", "SELECT 1")
+        with_lock(own[0])
+        values = Runner(pgpool, extended, "UPDATE t SET v = v + 8, at = now() WHERE id = 4 "
+                                          "RETURNING id, v, at IS NULL")
+        wait_for(lambda: own[0].value("SELECT count(*) FROM pg_stat_activity "
+                                      "WHERE wait_event_type = 'Lock'") == 2, "both to wait")
+        own[0].kill()
+    assert plain.ended() == [(None, "UPDATE 1"), ([(1,)], "SELECT 1")]
+    assert values.ended() == [([(4, 8, False)], "UPDATE 1")]
+    assert own.same("SELECT id, v FROM t WHERE v <> 0 ORDER BY id", (1, 2)) == [(3, 7), (4, 8)]
+    assert own.same("SELECT count(DISTINCT at) FROM t", (1, 2)) == [(1,)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extended", FORMS)
+def test_the_main_node_dies_while_another_one_runs_a_statement(own, start, mode, extended):
+    pgpool = start(own, mode)
+    with Blocker(own[2], 3):
+        runner = Runner(pgpool, extended, "UPDATE t SET v = v + 7 WHERE id = 3 RETURNING v")
+        with_lock(own[2])
+        own[0].kill_postmaster()
+        wait_for(lambda: "node 0" in pgpool.log_text() and "is detached" in pgpool.log_text(),
+                 "it to be detached", 60)
+    assert runner.ended() == [([(7,)], "UPDATE 1")]
+    assert own.same("SELECT v FROM t WHERE id = 3", (1, 2)) == [(7,)]
+
+
+def waits_in_commit(server):
+    wait_for(lambda: server.value(f"SELECT count(*) FROM pg_stat_activity WHERE {WAITS}") == 1,
+             "COMMIT to wait")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extended", FORMS)
+@pytest.mark.parametrize("block", [False, True])
+def test_the_main_node_dies_in_a_commit(own, start, mode, extended, block):
+    """The others have prepared it, and commit it for that; who sets something in the block has
+    it set."""
+    if mode == "snapshot_isolation":  # there constraints are checked in front of COMMIT
+        pytest.skip("nothing waits in COMMIT")
+    pgpool = start(own, mode, replication_unsafe_statements="allow")
+    statements = ["INSERT INTO slow VALUES (1)"]
+    answers = [(None, "INSERT 0 1")]
+    if block:
+        statements = ["BEGIN", "SET timezone = 'Asia/Tokyo'", *statements, "COMMIT",
+                      "SHOW timezone"]
+        answers = [(None, "BEGIN"), (None, "SET"), *answers, (None, "COMMIT"),
+                   ([("Asia/Tokyo",)], "SHOW")]
+    gate = own[0].connect()
+    gate.execute("SELECT pg_advisory_lock(1)")
+    runner = Runner(pgpool, extended, *statements)
+    waits_in_commit(own[0])
+    own[0].kill()
+    gate.close()
+    assert runner.ended() == answers
+    assert own.same("SELECT id FROM slow", (1, 2)) == [(1,)]
+    assert own.same(PREPARED, (1, 2)) == [(0,)]
+
+
+@pytest.mark.parametrize("extended", FORMS)
+@pytest.mark.parametrize("block", [False, True])
+def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended, block):
+    """A statement runs again then; of a block the client is told that it is rolled back."""
+    pgpool = start(own, "native_replication", replication_unsafe_statements="allow")
+    statements = ["INSERT INTO slow VALUES (1)"]
+    gate = own[0].connect()
+    gate.execute("SELECT pg_advisory_lock(1)")
+    runner = Runner(pgpool, extended, *(["BEGIN", *statements, "COMMIT"] if block else statements))
+    waits_in_commit(own[0])
+    pid = own[0].value(f"SELECT pid FROM pg_stat_activity WHERE {WAITS}")
+    own[0].tell(9, [pid])  # all of its neighbours go with it
+    answer = runner.ended()[-1]
+    gate.close()
+    rows = own.same("SELECT id FROM slow", (1, 2))
+    if block and answer == "40001":
+        assert rows == []
+    else:  # perhaps it was detached meanwhile
+        assert (answer, rows) == ((None, "COMMIT" if block else "INSERT 0 1"), [(1,)])
+    assert own.same(PREPARED, (1, 2)) == [(0,)]
+
+
+# ---- conflicts -----------------------------------------------------------------------------------
+
+def end_waiting(server):
+    server.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE wait_event_type = 'Lock'")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extended", FORMS)
+def test_another_node_s_connection_ends(whole, start, mode, extended):
+    pgpool = start(whole, mode)
+    with Blocker(whole[2], 3):
+        runner = Runner(pgpool, extended, "UPDATE t SET v = 31 WHERE id = 3 RETURNING v",
+                        "UPDATE t SET v = 0 WHERE id = 3 AND v = 31")
+        for _ in range(2):
+            with_lock(whole[2])
+            end_waiting(whole[2])
+            wait_for(lambda: not waits_for_lock(whole[2]), "it to end")
+    assert runner.ended() == [([(31,)], "UPDATE 1"), (None, "UPDATE 1")]
+    assert whole.same("SELECT v FROM t WHERE id = 3") == [(0,)]
+    assert whole.same(PREPARED) == [(0,)]
+
+
+@pytest.mark.parametrize("extended", FORMS)
+def test_what_the_client_has_rows_of_does_not_run_again(whole, start, extended):
+    pgpool = start(whole, "native_replication")
+    with Blocker(whole[2], 3):
+        runner = Runner(pgpool, extended,
+                        "UPDATE t SET v = 32 WHERE id = 3 RETURNING repeat('x', 100000)")
+        with_lock(whole[2])
+        end_waiting(whole[2])
+        assert runner.ended() == ["40001"]
+    assert whole.same("SELECT v FROM t WHERE id = 3") == [(0,)]
+
+
+@pytest.mark.parametrize("extended", FORMS)
+def test_what_is_cancelled_does_not_run_again(whole, start, extended):
+    pgpool = start(whole, "native_replication")
+    with Blocker(whole[2], 3):
+        runner = Runner(pgpool, extended, "UPDATE t SET v = 33 WHERE id = 3")
+        with_lock(whole[2])
+        runner.connection.cancel()
+        assert runner.ended() == ["57014"]
+    assert whole.same("SELECT v FROM t WHERE id = 3") == [(0,)]
+
+
+@pytest.mark.parametrize("extended", FORMS)
+def test_a_row_that_has_changed_since_the_snapshot(whole, start, extended):
+    pgpool = start(whole, "snapshot_isolation")
+    with whole[0].connect() as stranger:
+        stranger.autocommit = True
+        stranger.execute("BEGIN")
+        stranger.execute("UPDATE t SET v = v WHERE id = 4")
+        runner = Runner(pgpool, extended, "UPDATE t SET v = v + 1 WHERE id = 4")
+        with_lock(whole[0])
+        stranger.execute("COMMIT")
+        assert runner.ended() == [(None, "UPDATE 1")]
+    assert whole.same("UPDATE t SET v = 0 WHERE id = 4 RETURNING 1") == [(1,)]
+
+
+@pytest.mark.parametrize("extended", FORMS)
+def test_a_circle_through_two_nodes(whole, start, extended):
+    """As test_native_deadlock.py has it, with a statement outside of a transaction as the one that
+    gives up."""
+    for number, server in enumerate(whole.servers):
+        with server.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS h, place")
+            connection.execute("CREATE TABLE h AS SELECT n AS id, 0 AS v "
+                               "FROM generate_series(1, 20) n")
+            connection.execute("ALTER TABLE h ADD PRIMARY KEY (id)")
+            connection.execute(f"CREATE TABLE place AS SELECT {number} AS number")
+    pgpool = start(whole, "snapshot_isolation")
+    with pgpool.connect() as one:
+        one.execute("BEGIN")
+        one.execute("UPDATE h SET v = v + 1 WHERE id = (SELECT number + 10 FROM place)")
+        runner = Runner(pgpool, extended, "UPDATE h SET v = v + 5 WHERE id = 11")
+        with_lock(whole[1])
+        one.execute("UPDATE h SET v = v + 2 WHERE id = 11")
+        one.execute("ROLLBACK")
+        assert runner.ended() == [(None, "UPDATE 1")]
+    assert "a deadlock through several nodes" in pgpool.log_text()
+    assert whole.same("SELECT id, v FROM h WHERE v <> 0") == [(11, 5)]

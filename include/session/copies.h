@@ -108,6 +108,7 @@ enum {
     COPY_STATEMENT = 8192,
     CYCLE_SNAPSHOT = 8192, /* of the session's own links: of one node */
     COPY_PREPARE = 16384,
+    CYCLE_GATE = 16384, /* of the main node: the gate alone, without the number */
     COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
 };
 
@@ -353,8 +354,11 @@ void copies_lose_main(struct session_copies *c);
 
 /* How the unit must hold the gate; d: what was judged of it. */
 enum copies_gate copies_gate_of(const struct session_copies *c, const struct sql_determined *d);
-/* Asks the main node for it, and for the transaction's number in the same statement. */
+/* Asks the main node for it, and for the transaction's number in the same write. The flags are
+ * those of what ends the answer. */
 void copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags);
+/* The main node has told the number: a FunctionCallResponse. */
+void copies_gate_hear(struct session_copies *c, const uint8_t *msg, size_t len);
 /* The same of a copy, whose answer does not matter: the main node has it, so it will be had. */
 void copies_gate_follow(struct copy *copy);
 /* Both, behind a batch that has begun its transaction and written by key. */

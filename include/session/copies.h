@@ -6,6 +6,7 @@
  * copies_batch.c  batches of the extended protocol
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
+ * copies_taught.c what servers are sent again and again, as prepared statements of ours
  * copies_prepare.c  PREPARE and EXECUTE in SQL
  * copies_chain.c  COMMIT AND CHAIN
  * copies_cut.c    batches that begin and end transactions
@@ -36,6 +37,7 @@
 
 enum {
     COPIES_LAG_MAX = 64, /* statements that a copy may be behind */
+    COPIES_SEEN = 128,   /* texts that a session remembers to have sent */
     COPIES_TAG_BYTES = 64,
     COPIES_XID_BYTES = 24,
     COPIES_NAME_BYTES = 96, /* of a prepared transaction, with its quotes */
@@ -109,7 +111,7 @@ enum {
     CYCLE_SNAPSHOT = 8192, /* of the session's own links: of one node */
     COPY_PREPARE = 16384,
     CYCLE_GATE = 16384, /* of the main node: the gate alone, without the number */
-    COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
+    COPY_END = 32768,   /* COMMIT, ROLLBACK, and both of them PREPARED */
 };
 
 /* A statement that is looked at. */
@@ -231,6 +233,10 @@ struct session_copies {
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
     bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
     struct server *cut;  /* ... where one is under way; NULL: none is */
+    /* copies_taught.c */
+    bool by_key;                /* the unit in hand is one Query with one statement by key */
+    bool literal;               /* texts go as they are: something has failed */
+    uint32_t seen[COPIES_SEEN]; /* parts of their hashes; 0: none */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -349,6 +355,27 @@ bool copies_deviates(struct copy *copy, bool failed, const struct copies_outcome
 bool copies_leave_out(struct session_copies *c);
 /* All have rolled back: a main node in the minority is to be detached. */
 void copies_lose_main(struct session_copies *c);
+
+/* Of a statement that was judged: has a table of it a column of type interval, or does nobody know
+ * that? */
+bool copies_reads_intervals(struct session *s, struct sql_text text);
+
+/* ---- copies_taught.c ---- */
+
+/* The unit in hand as a statement that the copies know, and what runs it there. */
+struct copies_taught {
+    struct prepared *prepared; /* NULL: its text is sent */
+    struct buf run;
+};
+void copies_taught_begin(struct session_copies *c, struct copies_taught *t_r);
+void copies_taught_end(struct copies_taught *t);
+/* To one copy. False: it is to get the text. */
+bool copies_taught_send(struct copy *copy, const struct copies_taught *t);
+/* Asks the main node the question for the values of d. */
+void copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
+                       const struct buf *question);
+/* What was sent in the extended protocol has failed there with this SQLSTATE. */
+void copies_taught_failed(struct session_copies *c, struct server *server, const char *sqlstate);
 
 /* ---- copies_gate.c ---- */
 

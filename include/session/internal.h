@@ -184,6 +184,8 @@ enum {
     CYCLE_DOUBT = 256, /* something in it has put tables in doubt */
     CYCLE_ALONE = 512, /* is one statement that commits nothing before its end, or the end of a
                         * block */
+    /* 1024 to 32768, of ends of cycles: session/copies.h */
+    CYCLE_TAUGHT = 32768, /* parses a statement under a name of ours, struct prepared */
 };
 
 /* An explicit transaction, as far as it may run on a reader. */

@@ -275,6 +275,7 @@ look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (c->phase != COPIES_REST)
         return waits(s);
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    c->by_key = false;
     c->questions = 0;
     c->untold = false;
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
@@ -455,6 +456,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
                 "when and where it runs (native_replication)");
         return refuse(c, u, &err);
     }
+    c->by_key = d.by_key && c->rule.judged && u->type == 'Q' && !c->rule.several &&
+                !c->rule.executes && c->rule.way == COPIES_ALL;
     rc = copies_link(c, &err);
     if (rc != 0)
         return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);
@@ -563,6 +566,8 @@ hear_ours(struct session_copies *c, const struct pending_entry *asked, uint8_t t
     if (type != 'E' || c->doomed)
         return;
     server_error_from_message(msg, len, &c->doom);
+    if (asked->kind != PENDING_QUERY && asked->kind != PENDING_CALL)
+        copies_taught_failed(c, c->s->primary, c->doom.sqlstate);
     if (asked->flags & (CYCLE_XID | CYCLE_GATE))
         copies_gate_failed(c);
 }
@@ -577,7 +582,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0)
         return false;
-    if (head->skip && head->flags & (CYCLE_VALUES | CYCLE_XID | CYCLE_GATE))
+    if (head->skip && head->flags & (CYCLE_TAUGHT | CYCLE_VALUES | CYCLE_XID | CYCLE_GATE))
         hear_ours(c, head, type, msg, len);
     if (c->phase == COPIES_REST)
         return false;

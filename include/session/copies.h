@@ -374,8 +374,9 @@ bool copies_taught_send(struct copy *copy, const struct copies_taught *t);
 /* Asks the main node the question for the values of d. */
 void copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
                        const struct buf *question);
-/* What was sent in the extended protocol has failed there with this SQLSTATE. */
-void copies_taught_failed(struct session_copies *c, struct server *server, const char *sqlstate);
+/* What was sent in the extended protocol has failed there. Puts err into words for the client where
+ * it is nothing of his. */
+void copies_taught_failed(struct session_copies *c, struct server *server, struct err *err);
 
 /* ---- copies_gate.c ---- */
 

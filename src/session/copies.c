@@ -567,7 +567,7 @@ hear_ours(struct session_copies *c, const struct pending_entry *asked, uint8_t t
         return;
     server_error_from_message(msg, len, &c->doom);
     if (asked->kind != PENDING_QUERY && asked->kind != PENDING_CALL)
-        copies_taught_failed(c, c->s->primary, c->doom.sqlstate);
+        copies_taught_failed(c, c->s->primary, &c->doom);
     if (asked->flags & (CYCLE_XID | CYCLE_GATE))
         copies_gate_failed(c);
 }

@@ -557,7 +557,7 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         return;
     }
     if (failed && e->kind == PENDING_SYNC)
-        copies_taught_failed(c, server, copy->err.sqlstate);
+        copies_taught_failed(c, server, &copy->err);
     if (e->flags & COPY_STATEMENT && !copies_data_early(copy, failed))
         copies_compare(copy, failed);
     else if (e->flags & COPY_PREPARE)

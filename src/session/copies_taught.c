@@ -178,14 +178,17 @@ copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
 }
 
 void
-copies_taught_failed(struct session_copies *c, struct server *server, const char *sqlstate)
+copies_taught_failed(struct session_copies *c, struct server *server, struct err *err)
 {
     static const char *const elsewhere[] = {"08", "25", "40", "55", "57"}; /* others' doing */
     bool own = true;
 
     for (size_t n = 0; n < ARRAY_LEN(elsewhere); n++)
-        own &= strncmp(sqlstate, elsewhere[n], 2) != 0;
+        own &= strncmp(err->sqlstate, elsewhere[n], 2) != 0;
     c->literal |= own;
-    if (strcmp(sqlstate, "26000") == 0)
-        server_forgets_all(server); /* a function has said DEALLOCATE ALL */
+    if (strcmp(err->sqlstate, "26000") != 0)
+        return;
+    server_forgets_all(server); /* a function has said DEALLOCATE ALL */
+    err_set(err, "40001", "prepared statements were deallocated where pgpool could not see it");
+    err_hint(err, "Run the transaction again.");
 }

@@ -60,7 +60,7 @@ def start_fixture(servers, engine, request):
 
 
 class Taught(Both):
-    """What a session's first write of a table may have left there, pgpool finds out when the session
+    """What the first write of a table may have left in the session, pgpool finds out when that
     rests; up to then its texts go as they are."""
 
     def settles(self, statement):
@@ -114,7 +114,8 @@ VALUES = {
     "n": ["1", "1.005", "'2.345'", "9999", "99999", "-3.7", "1e2", "7 / 2", "7 / 2.0"],
     "f": ["1", "1.5", "'NaN'", "'-Infinity'", "'0.1'::float8", "2 - 0.1"],
     "b": ["true", "'t'", "'off'", "'maybe'", "'1'::bool", "1"],
-    "tx": ["'x'", "''", "'it''s'", "''''", "'a\\b'", "E'a\\nb'", "$$q$$", "$q$ $$ $q$", "U&'\\0061'",
+    "tx": ["'x'", "''", "'it''s'", "''''", "'a\\b'", "E'a\\nb'", "$$q$$", "$q$ $$ $q$",
+           "U&'\\0061'",
            "'$1'", "5", "-5", "007", "'a' || 'b'", "upper('a')", "'a'::text", "'a'::varchar(1)",
            "'Grüße'", "'a'\n'b'", "'now'", "N'n'", "('x')", "'x' COLLATE \"C\"", "1.50", "NULL"],
     "vc": ["'abc'", "'abcd'", "'ab   '", "'abcd'::varchar", "'abcd'::varchar(3)", "'abcd'::text",

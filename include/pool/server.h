@@ -144,6 +144,9 @@ struct server {
 /* Something is on its way to the server: puts what it will answer into the queue. */
 void server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flags, void *tag);
 
+/* The same for ours, whose rows the owner is told of. */
+void server_expect_heard(struct server *s, enum pending_kind kind, uint16_t flags);
+
 /* The same for the client's, with a note. */
 void server_expect_noted(struct server *s, enum pending_kind kind, uint16_t flags, void *tag,
                          uint32_t note);

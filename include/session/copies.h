@@ -6,6 +6,7 @@
  * copies_batch.c  batches of the extended protocol
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
+ * copies_taught.c what servers are sent again and again, as prepared statements of ours
  * copies_prepare.c  PREPARE and EXECUTE in SQL
  * copies_chain.c  COMMIT AND CHAIN
  * copies_cut.c    batches that begin and end transactions
@@ -37,6 +38,7 @@
 
 enum {
     COPIES_LAG_MAX = 64, /* statements that a copy may be behind */
+    COPIES_SEEN = 128,   /* texts that a session remembers to have sent */
     COPIES_TAG_BYTES = 64,
     COPIES_XID_BYTES = 24,
     COPIES_NAME_BYTES = 96, /* of a prepared transaction, with its quotes */
@@ -109,7 +111,8 @@ enum {
     COPY_STATEMENT = 8192,
     CYCLE_SNAPSHOT = 8192, /* of the session's own links: of one node */
     COPY_PREPARE = 16384,
-    COPY_END = 32768, /* COMMIT, ROLLBACK, and both of them PREPARED */
+    CYCLE_GATE = 16384, /* of the main node: the gate alone, without the number */
+    COPY_END = 32768,   /* COMMIT, ROLLBACK, and both of them PREPARED */
 };
 
 /* A statement that is looked at. */
@@ -244,6 +247,10 @@ struct session_copies {
     uint64_t kept_hash; /* ... a unit's bytes */
     int64_t doubt_ns;   /* since when it is not known whether it has committed */
     char failure[6];    /* SQLSTATE of the main node's last error */
+    /* copies_taught.c */
+    bool by_key;                /* the unit in hand is one Query with one statement by key */
+    bool literal;               /* texts go as they are: something has failed */
+    uint32_t seen[COPIES_SEEN]; /* parts of their hashes; 0: none */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -363,12 +370,37 @@ bool copies_leave_out(struct session_copies *c);
 /* All have rolled back: a main node in the minority is to be detached. */
 void copies_lose_main(struct session_copies *c);
 
+/* Of a statement that was judged: has a table of it a column of type interval, or does nobody know
+ * that? */
+bool copies_reads_intervals(struct session *s, struct sql_text text);
+
+/* ---- copies_taught.c ---- */
+
+/* The unit in hand as a statement that the copies know, and what runs it there. */
+struct copies_taught {
+    struct prepared *prepared; /* NULL: its text is sent */
+    struct buf run;
+};
+void copies_taught_begin(struct session_copies *c, struct copies_taught *t_r);
+void copies_taught_end(struct copies_taught *t);
+/* To one copy. False: it is to get the text. */
+bool copies_taught_send(struct copy *copy, const struct copies_taught *t);
+/* Asks the main node the question for the values of d. */
+void copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
+                       const struct buf *question);
+/* What was sent in the extended protocol has failed there. Puts err into words for the client where
+ * it is nothing of his. */
+void copies_taught_failed(struct session_copies *c, struct server *server, struct err *err);
+
 /* ---- copies_gate.c ---- */
 
 /* How the unit must hold the gate; d: what was judged of it. */
 enum copies_gate copies_gate_of(const struct session_copies *c, const struct sql_determined *d);
-/* Asks the main node for it, and for the transaction's number in the same statement. */
+/* Asks the main node for it, and for the transaction's number in the same write. The flags are
+ * those of what ends the answer. */
 void copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags);
+/* The main node has told the number: a FunctionCallResponse. */
+void copies_gate_hear(struct session_copies *c, const uint8_t *msg, size_t len);
 /* The same of a copy, whose answer does not matter: the main node has it, so it will be had. */
 void copies_gate_follow(struct copy *copy);
 /* Both, behind a batch that has begun its transaction and written by key. */

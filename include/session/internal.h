@@ -181,9 +181,9 @@ enum {
     CYCLE_ENDS = 64,     /* or is not any more; neither: as before */
     CYCLE_COMMITS = 128, /* may have committed one */
     /* for the query cache: */
-    CYCLE_DOUBT = 256, /* something in it has put tables in doubt */
-    CYCLE_ALONE = 512, /* is one statement that commits nothing before its end, or the end of a
-                        * block */
+    CYCLE_DOUBT = 256,    /* something in it has put tables in doubt */
+    CYCLE_ALONE = 512,    /* one statement that commits nothing before its end, or a block's end */
+    CYCLE_TAUGHT = 32768, /* of Parse: under a name of ours, struct prepared; others: copies.h */
 };
 
 /* An explicit transaction, as far as it may run on a reader. */

@@ -138,6 +138,7 @@ struct session_host {
     struct admission *admission;       /* the same */
     struct statement_tallies *tallies; /* what statements have cost, and their texts */
     struct sql_normal *normal;         /* NULL until it is needed */
+    struct sql_parameters *parameters; /* the same */
     struct remote_calls *remote; /* with `cache`: answers are in memcached (cache/remote_calls.h) */
     int64_t hurried_ns;          /* when lag was last asked to look at standbys for its sake */
     size_t collected_bytes;      /* of answers that sessions are keeping */

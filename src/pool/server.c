@@ -59,6 +59,14 @@ server_expect(struct server *s, enum pending_kind kind, bool skip, uint16_t flag
 }
 
 void
+server_expect_heard(struct server *s, enum pending_kind kind, uint16_t flags)
+{
+    struct pending_entry e = {.kind = (uint8_t)kind, .skip = true, .heard = true, .flags = flags};
+
+    expect(s, &e);
+}
+
+void
 server_expect_noted(struct server *s, enum pending_kind kind, uint16_t flags, void *tag,
                     uint32_t note)
 {
@@ -140,9 +148,7 @@ server_run(struct server *s, const char *sql, size_t len, uint16_t flags)
 void
 server_ask(struct server *s, const char *sql, size_t len, uint16_t flags)
 {
-    struct pending_entry e = {.kind = PENDING_QUERY, .skip = true, .heard = true, .flags = flags};
-
-    expect(s, &e);
+    server_expect_heard(s, PENDING_QUERY, flags);
     send_query(s, sql, len);
 }
 

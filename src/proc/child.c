@@ -30,6 +30,7 @@
 #include "sql/determinism.h"
 #include "sql/facts.h"
 #include "sql/normal.h"
+#include "sql/parameters.h"
 #include "turn.h"
 #include "wire/build.h"
 
@@ -654,6 +655,7 @@ child_free(struct child *c)
     admission_free(c->host.admission);
     statement_tallies_free(c->host.tallies);
     sql_normal_free(c->host.normal);
+    sql_parameters_free(c->host.parameters);
     sql_cache_free((struct sql_cache *)c->host.sql);
     if (c->host.determinism != NULL) {
         sql_determinism_free(c->host.determinism);

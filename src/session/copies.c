@@ -296,6 +296,7 @@ look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (c->phase != COPIES_REST)
         return waits(s);
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
+    c->by_key = false;
     c->questions = 0;
     c->untold = false;
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
@@ -477,6 +478,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
                 "when and where it runs (native_replication)");
         return refuse(c, u, &err);
     }
+    c->by_key = d.by_key && c->rule.judged && u->type == 'Q' && !c->rule.several &&
+                !c->rule.executes && c->rule.way == COPIES_ALL;
     rc = copies_link(c, &err);
     if (rc != 0)
         return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);
@@ -587,6 +590,22 @@ is_for_all(const struct session_copies *c)
            (c->told < c->for_all.len && c->for_all.data[c->told]);
 }
 
+/* Of what it was asked by us, also behind a batch that has ended. */
+static void
+hear_ours(struct session_copies *c, const struct pending_entry *asked, uint8_t type,
+          const uint8_t *msg, size_t len)
+{
+    if (type == 'V' && asked->flags & CYCLE_XID)
+        copies_gate_hear(c, msg, len);
+    if (type != 'E' || c->doomed)
+        return;
+    server_error_from_message(msg, len, &c->doom);
+    if (asked->kind != PENDING_QUERY && asked->kind != PENDING_CALL)
+        copies_taught_failed(c, c->s->primary, &c->doom);
+    if (asked->flags & (CYCLE_XID | CYCLE_GATE))
+        copies_gate_failed(c);
+}
+
 bool
 copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
 {
@@ -595,13 +614,12 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
 
     if (c != NULL && (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type)))
         return true;
-    if (c == NULL || server != s->primary || server->pending.count == 0 || c->phase == COPIES_REST)
+    if (c == NULL || server != s->primary || server->pending.count == 0)
         return false;
-    if (type == 'E' && head->skip && head->flags & (CYCLE_VALUES | CYCLE_XID) && !c->doomed) {
-        server_error_from_message(msg, len, &c->doom);
-        if (head->flags & CYCLE_XID)
-            copies_gate_failed(c);
-    }
+    if (head->skip && head->flags & (CYCLE_TAUGHT | CYCLE_VALUES | CYCLE_XID | CYCLE_GATE))
+        hear_ours(c, head, type, msg, len);
+    if (c->phase == COPIES_REST)
+        return false;
     if (type == 'E' && (!head->skip || head->flags & CYCLE_OWN_END))
         copies_again_note(c, msg, len);
     if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
@@ -714,7 +732,7 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
     }
     if (e->flags & CYCLE_VALUES && c->rule.chains)
         c->asks = 0;
-    if (e->flags & CYCLE_XID && failed)
+    if (e->flags & (CYCLE_XID | CYCLE_GATE) && failed)
         c->doomed = true;
     if (!(e->flags & CYCLE_OWN_END))
         return false;

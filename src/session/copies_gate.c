@@ -25,14 +25,13 @@
  */
 #include "session/copies.h"
 
+#include "base/num.h"
 #include "base/str.h"
 
 #include <string.h>
 
 /* Under other levels than READ COMMITTED the snapshot may be older than the lock: division by zero.
  */
-static const char shared[] = "SELECT pg_catalog.txid_current(), "
-                             "pg_catalog.pg_advisory_xact_lock_shared(" GATE_LOCK_NUMBERS ")";
 static const char alone[] =
     "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" GATE_LOCK_NUMBERS "), "
     "1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.current_setting('transaction_isolation') "
@@ -42,12 +41,29 @@ static const char alone[] =
 static const char alone_any[] =
     "SELECT pg_catalog.txid_current(), pg_catalog.pg_advisory_xact_lock(" GATE_LOCK_NUMBERS ")";
 
+/* Nearly every transaction takes it together with others: by FunctionCall, which a server neither
+ * parses nor plans. The functions' numbers are those of pg_proc.dat, the same in all versions:
+ * txid_current(), and pg_advisory_xact_lock_shared(int4, int4) with the same two numbers. */
+static const uint8_t ask_number[] = {'F', 0, 0, 0, 14, 0, 0, 0x0b, 0x7f, 0, 0, 0, 0, 0, 0};
+static const uint8_t take_shared[] = {
+    'F', 0, 0, 0, 32,   0,    0,    0x0c, 0x16, /* its number */
+    0,   1, 0, 1, 0,    2,                      /* all in binary, two of them: */
+    0,   0, 0, 4, 0x70, 0x67, 0x70, 0x6f,       /* pgpo */
+    0,   0, 0, 4, 0x6f, 0x6c, 0x3a, 0x67,       /* ol:g */
+    0,   0,
+};
+
 static const char *
-sql_of(const struct session_copies *c, enum copies_gate gate)
+sql_of_alone(const struct session_copies *c)
 {
-    if (gate != GATE_ALONE)
-        return shared;
     return c->host->gates != NULL ? alone_any : alone;
+}
+
+static void
+call(struct server *server, const uint8_t *message, size_t len, uint16_t flags)
+{
+    server_expect(server, PENDING_CALL, true, flags, NULL);
+    server_send(server, message, len);
 }
 
 enum copies_gate
@@ -63,19 +79,38 @@ copies_gate_of(const struct session_copies *c, const struct sql_determined *d)
 void
 copies_gate_ask(struct session_copies *c, enum copies_gate gate, uint16_t flags)
 {
-    const char *sql = sql_of(c, gate);
+    const char *sql = sql_of_alone(c);
+    struct server *main = c->s->primary;
 
     c->gate = c->gate_due = (uint8_t)gate;
-    server_ask(c->s->primary, sql, strlen(sql), CYCLE_XID | flags);
+    if (gate == GATE_ALONE) {
+        server_ask(main, sql, strlen(sql), CYCLE_XID | flags);
+        return;
+    }
+    call(main, ask_number, sizeof(ask_number), CYCLE_XID);
+    call(main, take_shared, sizeof(take_shared), CYCLE_GATE | flags);
+}
+
+void
+copies_gate_hear(struct session_copies *c, const uint8_t *msg, size_t len)
+{
+    enum { VALUE = WIRE_HEADER_BYTES + 4 };
+
+    c->xid[0] = '\0'; /* of null, which it is never */
+    if (len > VALUE && num_get_u32(msg + WIRE_HEADER_BYTES) == len - VALUE)
+        str_copy_n(c->xid, sizeof(c->xid), (const char *)msg + VALUE, len - VALUE);
 }
 
 void
 copies_gate_follow(struct copy *copy)
 {
     enum copies_gate gate = copy->all->gate_due;
+    const char *sql = sql_of_alone(copy->all);
 
-    if (gate != GATE_NONE)
-        copies_run(copy, sql_of(copy->all, gate), strlen(sql_of(copy->all, gate)), 0);
+    if (gate == GATE_ALONE)
+        copies_run(copy, sql, strlen(sql), 0);
+    else if (gate == GATE_SHARED)
+        call(copy->server, take_shared, sizeof(take_shared), 0);
 }
 
 void

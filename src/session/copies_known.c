@@ -189,3 +189,22 @@ copies_judge_text(struct session *s, struct sql_text text, struct sql_determined
         d_r->by_key = false;
     return d_r->equality == SQL_UNEQUAL ? copies_unsafe(s, &d_r->reason, err) : 0;
 }
+
+bool
+copies_reads_intervals(struct session *s, struct sql_text text)
+{
+    const struct sql_facts *f = session_facts(s, text.data, text.len);
+    struct knowledge_view v;
+    bool reads = false;
+
+    knowledge_view_init(&v, knowledge_of(s->copies), &s->copies->scope, f);
+    for (uint32_t n = 0; n < f->statements[0].table_count; n++) {
+        const struct sql_table *named = &f->statements[0].tables[n];
+        const struct sql_known_table *t = v.known.table(v.known.ctx, named->schema, named->name);
+        for (uint32_t at = 0; t != NULL && at < t->column_count; at++)
+            reads |= strstr(t->columns[at].type, "interval") != NULL;
+        reads |= t == NULL;
+    }
+    knowledge_view_fini(&v);
+    return reads;
+}

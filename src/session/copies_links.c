@@ -66,7 +66,9 @@ void
 copies_send(struct session_copies *c)
 {
     const struct server *main = c->s->primary;
+    struct copies_taught taught;
 
+    copies_taught_begin(c, &taught);
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         if (copy->server == NULL) {
@@ -83,12 +85,15 @@ copies_send(struct session_copies *c)
             copies_batch_send(c->s, copy);
             continue;
         }
+        if (copies_taught_send(copy, &taught))
+            continue;
         if (c->rule.executes)
             copies_execute_teach(copy);
         server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
                       COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
+    copies_taught_end(&taught);
     c->gate_due = GATE_NONE;
     c->ran++;
 }
@@ -553,6 +558,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
         session_fatal(c->s, &err);
         return;
     }
+    if (failed && e->kind == PENDING_SYNC)
+        copies_taught_failed(c, server, &copy->err);
     if (e->flags & COPY_STATEMENT && !copies_data_early(copy, failed))
         copies_compare(copy, failed);
     else if (e->flags & COPY_PREPARE)

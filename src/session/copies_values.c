@@ -41,7 +41,7 @@ copies_ask_values(struct session_copies *c, const struct sql_determined *d)
     struct buf sql = BUF_EMPTY;
 
     sql_rewrite_question(d, false, &sql);
-    server_ask(c->s->primary, (const char *)sql.data, sql.len, CYCLE_VALUES);
+    copies_taught_ask(c, d, &sql);
     c->asks++;
     if (copies_draws_values(d)) {
         buf_clear(&sql);

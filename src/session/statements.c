@@ -210,7 +210,7 @@ statements_teach(struct session *s, struct server *server, struct prepared *prep
     learn(s, server, prepared);
     send_parse(server, (struct wire_view){prepared->name, prepared->name_len}, prepared);
     prepared_ref(prepared);
-    server_expect(server, PENDING_PARSE, true, 0, prepared);
+    server_expect(server, PENDING_PARSE, true, CYCLE_TAUGHT, prepared);
 }
 
 void
@@ -401,11 +401,8 @@ statements_settled(struct session *s, struct server *server, const struct pendin
 {
     struct statement *st = e->tag;
 
-    if (e->flags & CYCLE_EVICT) {
-        struct prepared *victim = e->tag;
-        if (!done)
-            server_learns(server, victim, 0);
-        prepared_put(victim);
+    if (e->flags & (CYCLE_EVICT | CYCLE_TAUGHT)) {
+        statements_taught(server, e, done);
         return;
     }
     if (e->kind == PENDING_PARSE && !done) {

@@ -1,0 +1,427 @@
+/*
+ * Parameters in the place of constants (sql/parameters.h).
+ *
+ * Called by session/ for what the copies of native replication are to do. Goes through the
+ * scanner's tokens once, and writes the text anew as it goes. What stands around a constant
+ * decides: the token in front of it, the one behind it, and whether all parentheses round it only
+ * group. A parenthesis behind a word is a call or a type's modifier, or a list: nothing in there is
+ * touched.
+ *
+ * Invariants: what is no constant is copied byte for byte; no string stays in the text; each
+ * parameter is used once, so that its type is found where it stands and nowhere else.
+ */
+#include "sql/parameters.h"
+
+#include "base/arena.h"
+#include "base/num.h"
+#include "sql/token.h"
+
+#include "gram.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { TEXT_MAX = 16 * 1024, PARAMETERS_MAX = 200, INT4_OID = 23 };
+
+struct sql_parameters {
+    struct sql_work work;
+    void *scanner;
+    struct buf text;
+    struct buf types;
+    struct buf values;
+    uint32_t done; /* of the text: copied so far */
+    uint16_t count;
+    bool strings;
+    uint32_t depth;  /* of parentheses */
+    uint32_t opaque; /* ... of them from the first on that does not only group; 0: none */
+    uint32_t row;    /* the parenthesis behind VALUES; 0: none yet */
+    bool has_row;    /* ... and it is closed */
+};
+
+struct sql_parameters *
+sql_parameters_new(void)
+{
+    struct sql_parameters *p = xcalloc(1, sizeof(*p));
+
+    p->scanner = sql_scanner_new(&p->work);
+    return p;
+}
+
+void
+sql_parameters_free(struct sql_parameters *p)
+{
+    if (p == NULL)
+        return;
+    sql_scanner_free(p->scanner);
+    buf_free(&p->text);
+    buf_free(&p->types);
+    buf_free(&p->values);
+    free(p->work.tokens);
+    free(p->work.heads);
+    free(p->work.marks);
+    free(p);
+}
+
+/* ---- what a token is ---- */
+
+static const struct sql_token *
+token(const struct sql_parameters *p, uint32_t at)
+{
+    return &p->work.tokens[at];
+}
+
+static bool
+is_operator(const struct sql_parameters *p, uint32_t at, const char *which)
+{
+    const struct sql_token *t = token(p, at);
+
+    return t->kind == T_OPERATOR && t->len == strlen(which) &&
+           memcmp(p->work.text + t->start, which, t->len) == 0;
+}
+
+/* One of those that are an operator of two sides for sure, or a sign. */
+static bool
+computes(const struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+
+    return t->kind == T_OPERATOR && t->len == 1 &&
+           memchr("+-*/", p->work.text[t->start], 4) != NULL;
+}
+
+static bool
+compares(const struct sql_parameters *p, uint32_t at)
+{
+    static const char *const which[] = {"=", "<", ">", "<=", ">=", "<>", "!="};
+
+    for (size_t n = 0; n < ARRAY_LEN(which); n++) {
+        if (is_operator(p, at, which[n]))
+            return true;
+    }
+    return false;
+}
+
+/* May a constant end here? */
+static bool
+ends_value(const struct sql_parameters *p, uint32_t at)
+{
+    int kind = token(p, at)->kind;
+
+    return at == p->work.count || kind == ',' || kind == ')' || kind == K_WHERE || kind == K_AND;
+}
+
+/* What makes the statement one that is not for this, wherever it stands. */
+static bool
+is_foreign(const struct sql_token *t)
+{
+    switch (t->kind) {
+    case '[':
+    case ']':
+    case ';':
+    case T_INNER:
+    case T_PARAM:
+    case K_CONFLICT:
+    case K_FROM:
+    case K_RETURNING:
+    case K_SELECT:
+    case K_TABLE:
+    case K_USING:
+    case K_WITH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- what is written ---- */
+
+static void
+copy_up_to(struct sql_parameters *p, uint32_t offset)
+{
+    buf_add(&p->text, p->work.text + p->done, offset - p->done);
+    p->done = offset;
+}
+
+/* In the place of tokens `first` to `last`. The value's bytes follow. */
+static void
+write_parameter(struct sql_parameters *p, uint32_t first, uint32_t last, uint32_t type)
+{
+    copy_up_to(p, token(p, first)->start);
+    buf_printf(&p->text, " $%u ", ++p->count);
+    p->done = token(p, last)->start + token(p, last)->len;
+    buf_add_u32(&p->types, type);
+}
+
+/* ---- integers ---- */
+
+static bool
+is_int4(const struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+    uint64_t value = 0;
+
+    if (t->kind != T_NUMBER || t->len > 10)
+        return false;
+    for (uint32_t n = 0; n < t->len; n++) {
+        char c = p->work.text[t->start + n];
+        if (c < '0' || c > '9')
+            return false;
+        value = value * 10 + (uint64_t)(c - '0');
+    }
+    return value <= INT32_MAX;
+}
+
+/* May an integer follow this token, or its sign? A comma or parenthesis is one that only groups. */
+static bool
+leads_number(const struct sql_parameters *p, uint32_t at)
+{
+    return token(p, at)->kind == '(' || token(p, at)->kind == ',' || computes(p, at) ||
+           compares(p, at);
+}
+
+static void
+take_integer(struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+    bool sign = is_operator(p, at - 1, "-") && at > 1 && leads_number(p, at - 2);
+
+    if (p->opaque > 0 || !is_int4(p, at) || !leads_number(p, at - 1) ||
+        !(ends_value(p, at + 1) || computes(p, at + 1)))
+        return;
+    write_parameter(p, sign ? at - 1 : at, at, INT4_OID);
+    buf_add_u32(&p->values, t->len + sign);
+    if (sign)
+        buf_add_u8(&p->values, '-');
+    buf_add(&p->values, p->work.text + t->start, t->len);
+}
+
+/* ---- strings ---- */
+
+/* Behind the type of a cast, which begins at token `at`; 0: it is none that is known. */
+static uint32_t
+type_end(const struct sql_parameters *p, uint32_t at)
+{
+    static const char *const names[] = {
+        "bool",     "boolean", "bytea",   "date",   "float4",    "float8",  "int",  "int2",
+        "int4",     "int8",    "integer", "bigint", "json",      "jsonb",   "name", "numeric",
+        "smallint", "text",    "time",    "timetz", "timestamp", "varchar", "uuid", "timestamptz"};
+    static const char *const zone[] = {"time", "zone"};
+    const struct sql_token *t;
+    bool known = false;
+
+    if (token(p, at)->kind == T_NAME && token(p, at)->len == 10 &&
+        memcmp(p->work.text + token(p, at)->start, "pg_catalog", 10) == 0 &&
+        token(p, at + 1)->kind == '.')
+        at += 2;
+    t = token(p, at);
+    for (size_t n = 0; !known && !t->quoted && n < ARRAY_LEN(names); n++)
+        known = t->len == strlen(names[n]) &&
+                strncasecmp(p->work.text + t->start, names[n], t->len) == 0;
+    if (!known)
+        return 0;
+    at++;
+    if (token(p, at)->kind != K_WITH && token(p, at)->kind != K_WITHOUT)
+        return at;
+    for (size_t n = 0; n < 2; n++) {
+        t = token(p, at + 1 + n);
+        if (t->len != 4 || strncasecmp(p->work.text + t->start, zone[n], 4) != 0)
+            return 0;
+    }
+    return at + 3;
+}
+
+/* 'x', with nothing in it that may be read in two ways. */
+static bool
+is_plain_string(const struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+    const char *bytes = p->work.text + t->start;
+
+    if (t->len < 2 || bytes[0] != '\'' || bytes[t->len - 1] != '\'')
+        return false;
+    for (uint32_t n = 1; n + 1 < t->len; n++) {
+        if (bytes[n] == '\\')
+            return false;
+        if (bytes[n] == '\'' && (n + 2 >= t->len || bytes[++n] != '\''))
+            return false;
+    }
+    return true;
+}
+
+static void
+write_string(struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+    const char *bytes = p->work.text + t->start;
+    size_t head = p->values.len;
+
+    write_parameter(p, at, at, 0);
+    p->strings = true;
+    buf_add_u32(&p->values, 0);
+    for (uint32_t n = 1; n + 1 < t->len; n++) {
+        buf_add_u8(&p->values, (uint8_t)bytes[n]);
+        n += bytes[n] == '\'';
+    }
+    num_put_u32(p->values.data + head, (uint32_t)(p->values.len - head - 4));
+}
+
+/* Where a string may stand: as an element of VALUES, or on the right of "=" that is in no
+ * parenthesis. Returns behind it and its cast; 0: no. */
+static uint32_t
+take_string(struct sql_parameters *p, uint32_t at)
+{
+    int before = token(p, at - 1)->kind;
+    bool element = p->row > 0 && !p->has_row && p->depth == 1 && (before == '(' || before == ',');
+    uint32_t end = at + 1;
+
+    if (!is_plain_string(p, at) || !(element || (p->depth == 0 && is_operator(p, at - 1, "="))))
+        return 0;
+    if (token(p, end)->kind == T_CAST)
+        end = type_end(p, end + 1);
+    if (end == 0 || !ends_value(p, end))
+        return 0;
+    write_string(p, at);
+    return end;
+}
+
+/* ---- all of it ---- */
+
+/* Does a parenthesis behind this token only group what is in it? */
+static bool
+groups(const struct sql_parameters *p, uint32_t at)
+{
+    switch (token(p, at)->kind) {
+    case '(':
+    case ',':
+    case K_VALUES:
+    case K_WHERE:
+    case K_AND:
+    case K_OR:
+    case K_NOT:
+        return true;
+    default:
+        return computes(p, at) || compares(p, at);
+    }
+}
+
+static bool
+open_parenthesis(struct sql_parameters *p, uint32_t at)
+{
+    p->depth++;
+    if (token(p, at - 1)->kind == K_VALUES) {
+        if (p->row > 0 || p->depth != 1)
+            return false;
+        p->row = at;
+    } else if (p->has_row) {
+        return false; /* more rows */
+    }
+    if (p->opaque == 0 && !groups(p, at - 1))
+        p->opaque = p->depth;
+    return true;
+}
+
+static void
+close_parenthesis(struct sql_parameters *p)
+{
+    if (p->opaque == p->depth)
+        p->opaque = 0;
+    p->depth--;
+    p->has_row |= p->row > 0 && p->depth == 0;
+}
+
+/* Behind the token at `at`; 0: the text is not for this. */
+static uint32_t
+take(struct sql_parameters *p, uint32_t at)
+{
+    switch (token(p, at)->kind) {
+    case T_STRING:
+        return take_string(p, at);
+    case T_NUMBER:
+        take_integer(p, at);
+        return at + 1;
+    case '(':
+        return open_parenthesis(p, at) ? at + 1 : 0;
+    case ')':
+        close_parenthesis(p);
+        return at + 1;
+    default:
+        return is_foreign(token(p, at)) ? 0 : at + 1;
+    }
+}
+
+/* Of a DELETE, FROM is a part. */
+static uint32_t
+first_of(const struct sql_parameters *p)
+{
+    switch (token(p, 0)->kind) {
+    case K_INSERT:
+    case K_UPDATE:
+        return 1;
+    case K_DELETE:
+        return token(p, 1)->kind == K_FROM ? 2 : 0;
+    default:
+        return 0;
+    }
+}
+
+static void
+begin(struct sql_parameters *p)
+{
+    buf_clear(&p->text);
+    buf_clear(&p->types);
+    buf_clear(&p->values);
+    p->done = p->depth = p->opaque = p->row = 0;
+    p->count = 0;
+    p->has_row = p->strings = false;
+}
+
+static bool
+scan(struct sql_parameters *p, struct sql_text text, const struct sql_options *options)
+{
+    struct sql_work *w = &p->work;
+
+    w->text = text.data;
+    w->len = text.len;
+    w->standard_strings = options->standard_conforming_strings;
+    w->server_version = options->server_version;
+    if (text.len > TEXT_MAX || !sql_scan(p->scanner, w) || w->count == 0)
+        return false;
+    while (w->count > 1 && w->tokens[w->count - 1].kind == ';')
+        w->count--;
+    w->tokens[w->count].kind = 0;
+    return true;
+}
+
+bool
+sql_parameters_take(struct sql_parameters *p, struct sql_text text,
+                    const struct sql_options *options, struct sql_with_parameters *r)
+{
+    uint32_t at;
+    uint32_t last;
+
+    begin(p);
+    if (!scan(p, text, options))
+        return false;
+    at = first_of(p);
+    if (at == 0)
+        return false;
+    while (at < p->work.count) {
+        at = take(p, at);
+        if (at == 0 || p->count > PARAMETERS_MAX)
+            return false;
+    }
+    if (p->count == 0 || (token(p, 0)->kind == K_INSERT && !p->has_row))
+        return false;
+    last = p->work.count - 1;
+    copy_up_to(p, token(p, last)->start + token(p, last)->len);
+    *r = (struct sql_with_parameters){
+        .text = {(const char *)p->text.data, (uint32_t)p->text.len},
+        .count = p->count,
+        .strings = p->strings,
+        .types = p->types.data,
+        .values = p->values.data,
+        .values_len = p->values.len,
+    };
+    return true;
+}

@@ -1,0 +1,255 @@
+/*
+ * sql/parameters: texts with parameters in the place of their constants.
+ */
+#include "sql/parameters.h"
+
+#include "base/num.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct sql_parameters *parameters;
+static char shown[40000];
+
+static int
+setup(void **state)
+{
+    (void)state;
+    parameters = sql_parameters_new();
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    sql_parameters_free(parameters);
+    return 0;
+}
+
+/* As "text | value:type | ...", without the blanks that stand round parameters. */
+static const char *
+taken(const char *text)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct sql_with_parameters r;
+    const uint8_t *value;
+    size_t at = 0;
+
+    if (!sql_parameters_take(parameters, (struct sql_text){text, (uint32_t)strlen(text)}, &options,
+                             &r))
+        return NULL;
+    for (uint32_t n = 0; n < r.text.len; n++) {
+        if (r.text.data[n] != ' ')
+            shown[at++] = r.text.data[n];
+    }
+    value = r.values;
+    for (uint32_t n = 0; n < r.count; n++) {
+        uint32_t len = num_get_u32(value);
+        at += (size_t)snprintf(shown + at, sizeof(shown) - at, "|%.*s:%u", (int)len, value + 4,
+                               num_get_u32(r.types + (size_t)n * 4));
+        value += 4 + len;
+    }
+    assert_ptr_equal(value, r.values + r.values_len);
+    shown[at] = '\0';
+    return shown;
+}
+
+static void
+gives(const char *text, const char *wanted)
+{
+    const char *got = taken(text);
+
+    if (got == NULL || strcmp(got, wanted) != 0)
+        fail_msg("%s\n   gives %s\n  wanted %s", text, got != NULL ? got : "nothing", wanted);
+}
+
+static void
+refuses(const char *text)
+{
+    const char *got = taken(text);
+
+    if (got != NULL)
+        fail_msg("%s\n   gives %s", text, got);
+}
+
+static void
+integers_become_int4(void **state)
+{
+    (void)state;
+    gives("UPDATE t SET v = v + 12 WHERE id = 7;", "UPDATEtSETv=v+$1WHEREid=$2|12:23|7:23");
+    gives("update t set v = v + -12 where id = 7 ; ; ", "updatetsetv=v+$1whereid=$2|-12:23|7:23");
+    gives("UPDATE t SET v=-12 WHERE id=7", "UPDATEtSETv=$1WHEREid=$2|-12:23|7:23");
+    gives("UPDATE t SET v = v-12 WHERE id=7", "UPDATEtSETv=v-$1WHEREid=$2|12:23|7:23");
+    gives("UPDATE t SET v = v - -12 WHERE id=7", "UPDATEtSETv=v-$1WHEREid=$2|-12:23|7:23");
+    gives("UPDATE t SET v = - - 12 WHERE id=7", "UPDATEtSETv=-$1WHEREid=$2|-12:23|7:23");
+    gives("DELETE FROM t WHERE a = 1 AND b = 2147483647",
+          "DELETEFROMtWHEREa=$1ANDb=$2|1:23|2147483647:23");
+    gives("INSERT INTO t (a, b, c) VALUES (1, NULL, (2 + 3) * 4)",
+          "INSERTINTOt(a,b,c)VALUES($1,NULL,($2+$3)*$4)|1:23|2:23|3:23|4:23");
+    gives("UPDATE t SET (a, b) = (1, 2) WHERE (id = 3)",
+          "UPDATEtSET(a,b)=($1,$2)WHERE(id=$3)|1:23|2:23|3:23");
+    gives("INSERT INTO t VALUES (007)", "INSERTINTOtVALUES($1)|007:23");
+}
+
+static void
+other_numbers_stay(void **state)
+{
+    (void)state;
+    gives("UPDATE t SET v = 2147483648, w = 1.5, x = 1e3, y = 0x1F WHERE id = 1",
+          "UPDATEtSETv=2147483648,w=1.5,x=1e3,y=0x1FWHEREid=$1|1:23");
+    gives("UPDATE t SET v = -2147483648 WHERE id = 1", "UPDATEtSETv=-2147483648WHEREid=$1|1:23");
+    gives("UPDATE t SET v = -5::int, w = 5::text WHERE id = 1",
+          "UPDATEtSETv=-5::int,w=5::textWHEREid=$1|1:23");
+    gives("UPDATE t SET v = -2 ^ 2, w = @ 3 WHERE id = 1", "UPDATEtSETv=-2^2,w=@3WHEREid=$1|1:23");
+    gives("UPDATE t SET v = round(v, 2), w = w::numeric(10, 2) WHERE id = 1",
+          "UPDATEtSETv=round(v,2),w=w::numeric(10,2)WHEREid=$1|1:23");
+    gives("UPDATE t SET v = cast(3 AS int), w = abs((4)) WHERE id = 1",
+          "UPDATEtSETv=cast(3ASint),w=abs((4))WHEREid=$1|1:23");
+    gives("UPDATE t SET v = CASE WHEN v > 3 THEN 4 ELSE 5 END WHERE id = 1",
+          "UPDATEtSETv=CASEWHENv>3THEN4ELSE5ENDWHEREid=$1|1:23");
+    gives("DELETE FROM t WHERE id = 1 AND v IN (2, 3)", "DELETEFROMtWHEREid=$1ANDvIN(2,3)|1:23");
+}
+
+static void
+strings_become_parameters_without_a_type(void **state)
+{
+    (void)state;
+    gives("INSERT INTO t VALUES (1, 'it''s', '')", "INSERTINTOtVALUES($1,$2,$3)|1:23|it's:0|:0");
+    gives("UPDATE t SET v = 'x', w = '$1' WHERE id = '5'",
+          "UPDATEtSETv=$1,w=$2WHEREid=$3|x:0|$1:0|5:0");
+    gives("UPDATE t SET v = 'x'", "UPDATEtSETv=$1|x:0");
+    gives("INSERT INTO t (at) VALUES ('2020-01-01 UTC'::timestamptz)",
+          "INSERTINTOt(at)VALUES($1::timestamptz)|2020-01-01 UTC:0");
+    gives("INSERT INTO t VALUES ('a'::pg_catalog.timestamptz, 'b'::TIMESTAMP with time zone)",
+          "INSERTINTOtVALUES($1::pg_catalog.timestamptz,$2::TIMESTAMPwithtimezone)|a:0|b:0");
+    gives("/* x */ INSERT INTO t VALUES ('a') -- y", "/*x*/INSERTINTOtVALUES($1)|a:0");
+}
+
+static void
+doubtful_strings_make_it_a_text(void **state)
+{
+    static const char *const values[] = {
+        "E'a'",
+        "U&'a'",
+        "B'1'",
+        "X'1'",
+        "N'a'",
+        "$$a$$",
+        "$q$a$q$",
+        "'a\\b'",
+        "'a'\n'b'",
+        "interval '1 day'",
+        "date '2020-01-01'",
+        "'a'::varchar(3)",
+        "'a'::mine",
+        "'a'::\"text\"",
+        "'a'::text[]",
+        "'1'::interval hour",
+        "'a'::timestamp(3)",
+        "'a'::timestamptz at time zone 'UTC'",
+        "'a' COLLATE \"C\"",
+        "'a' || 'b'",
+        "upper('a')",
+        "('a')",
+        "array['a']",
+        "cast('a' as text)",
+        "'a'::text::varchar",
+        "'a'::bit",
+        "nextval('s'::regclass)",
+        "'t'::regclass",
+    };
+    char text[200];
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(values); n++) {
+        snprintf(text, sizeof(text), "INSERT INTO t VALUES (1, %s)", values[n]);
+        refuses(text);
+        snprintf(text, sizeof(text), "UPDATE t SET v = %s WHERE id = 1", values[n]);
+        refuses(text);
+    }
+    refuses("UPDATE t SET v = 'x' = 'y' WHERE id = 1");
+    refuses("UPDATE t SET v = w || 'x' WHERE id = 1");
+    refuses("UPDATE t SET (v) = ('x') WHERE id = 1");
+    refuses("DELETE FROM t WHERE (id = 'x')");
+    refuses("DELETE FROM t WHERE id = 1 AND v LIKE 'x'");
+    refuses("DELETE FROM t WHERE 'x' = id");
+}
+
+static void
+other_statements_are_not_for_this(void **state)
+{
+    (void)state;
+    refuses("");
+    refuses(";");
+    refuses("INSERT");
+    refuses("DELETE");
+    refuses("DELETE FROM t");
+    refuses("SELECT 1");
+    refuses("UPDATE t SET v = w");
+    refuses("INSERT INTO t DEFAULT VALUES");
+    refuses("INSERT INTO t SELECT 1");
+    refuses("INSERT INTO t (SELECT 1)");
+    refuses("INSERT INTO t VALUES (1), (2)");
+    refuses("INSERT INTO t VALUES (1) RETURNING id");
+    refuses("INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET v = 1");
+    refuses("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING");
+    refuses("INSERT INTO t VALUES ($1, 1)");
+    refuses("INSERT INTO t VALUES ((VALUES (1)))");
+    refuses("UPDATE t SET v = 1 FROM u WHERE t.id = 1");
+    refuses("UPDATE t SET v = (SELECT 1) WHERE id = 1");
+    refuses("UPDATE t SET v[1] = 1 WHERE id = 1");
+    refuses("DELETE FROM t USING u WHERE t.id = 1");
+    refuses("WITH x AS (SELECT 1) DELETE FROM t WHERE id = 1");
+    refuses("DELETE FROM t WHERE id = 1; DELETE FROM t WHERE id = 2");
+    refuses("EXPLAIN DELETE FROM t WHERE id = 1");
+    refuses("PREPARE a AS DELETE FROM t WHERE id = 1");
+    refuses("DELETE FROM t WHERE id = 'x");
+    refuses("DELETE FROM t WHERE (id = 1");
+}
+
+/* Whatever is cut from a text or put into it: it is taken or not, and what is taken has as many
+ * values as parameters. */
+static void
+broken_texts_do_no_harm(void **state)
+{
+    static const char text[] =
+        "INSERT INTO t (a, b) VALUES (-1, 'it''s'::timestamp with time zone)";
+    static const char more[] = "'\\-($;:,)=1";
+    char broken[sizeof(text) + 1];
+
+    (void)state;
+    for (size_t len = 0; len < sizeof(text); len++) {
+        memcpy(broken, text, len);
+        broken[len] = '\0';
+        taken(broken);
+        for (size_t n = 0; n < sizeof(more) - 1; n++) {
+            memcpy(broken, text, len);
+            broken[len] = more[n];
+            memcpy(broken + len + 1, text + len, sizeof(text) - len);
+            taken(broken);
+        }
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_become_int4),
+        cmocka_unit_test(other_numbers_stay),
+        cmocka_unit_test(strings_become_parameters_without_a_type),
+        cmocka_unit_test(doubtful_strings_make_it_a_text),
+        cmocka_unit_test(other_statements_are_not_for_this),
+        cmocka_unit_test(broken_texts_do_no_harm),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

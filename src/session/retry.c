@@ -2,7 +2,7 @@
  * Reads that survive their server: a batch of plain reads that a standby gives up for reasons of
  * its own, or because it does not have what is named, before anything of the answer went to the
  * client, runs again at the primary. One whose server is lost runs again, too, and when that was
- * the primary, wherever it may be read.
+ * the primary, wherever it may be read; so does a BEGIN that the primary has not answered.
  *
  * Called by client.c when a unit is sent (keep it), and by answers.c when the reader errs, is lost
  * or has answered. Invariants: what is kept is the only unit under way and has no effect; once a
@@ -26,13 +26,21 @@ retry_drop(struct session *s)
     s->retry = (struct session_retry){.bytes = NULL};
 }
 
-/* At the primary, where it has no effect either: one SELECT, for whatever reason it is there. */
+/* A BEGIN by itself has no effect before it is answered. */
+static bool
+begins_alone(const struct unit *u)
+{
+    return u->begins && u->executed == 1 && !u->chains;
+}
+
+/* At the primary, where it has no effect either: one SELECT, for whatever reason it is there, or
+ * one BEGIN. */
 static bool
 may_read_again(const struct session *s, const struct unit *u)
 {
     return s->tx_status == 'I' && !u->may_write && !u->asks && u->touches_session == 0 &&
            !u->local && !u->draws && !u->recalls &&
-           (u->executed == 0 || (u->executed == 1 && u->verb == SQL_SELECT));
+           (u->executed == 0 || (u->executed == 1 && (u->verb == SQL_SELECT || begins_alone(u))));
 }
 
 void
@@ -43,7 +51,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
 
     if (s->retry.bytes != NULL)
         retry_drop(s);
-    if (!alone || !u->ends || u->has_begin ||
+    if (!alone || !u->ends || (u->has_begin && !(begins_alone(u) && server != s->reader)) ||
         !(u->executed > 0 || u->type == 'P' || u->type == 'D'))
         return;
     if (server == s->reader ? !u->tx_read || !(s->tx_status == 'I' || s->tx.movable)
@@ -154,7 +162,7 @@ void
 retry_run(struct session *s, bool primary_lost)
 {
 
-    log_info(primary_lost ? "a read runs again: the primary was lost"
+    log_info(primary_lost ? "a read or BEGIN runs again: the primary was lost"
                           : "a read runs again at the primary: its standby gave it up");
     retry_put_back(s, s->retry.bytes, s->retry.len);
     retry_drop(s);

@@ -280,6 +280,23 @@ def test_fatal_of_a_server_that_ends(pgpool, server, user, code, words):
         assert one.rows("SELECT 1") == [["1"]]  # a read runs again, on another connection
 
 
+@pytest.mark.parametrize("message", [raw.query("BEGIN"), batch("BEGIN")], ids=["query", "batch"])
+def test_a_begin_that_is_not_answered_runs_again(pgpool, server, user, message):
+    def script(c):
+        c.login()
+        c.expect("Q" if message[:1] == b"Q" else "PBDES")
+        c.close()
+
+    server.script(user, script)
+    with client(pgpool, user) as one:
+        one.send(message)
+        assert one.read_until("Z")[-1].body == b"T"
+        assert kinds(one.simple("INSERT INTO x VALUES (1)")) == "CZ"
+        assert one.simple("COMMIT")[-1].body == b"I"
+    (connection,) = [c for c in server.of(user) if "Q" in c.kinds and len(c.texts) > 1]
+    assert [text.split()[0] for text in connection.texts][:3] == ["BEGIN", "INSERT", "COMMIT"]
+
+
 @pytest.mark.parametrize("when", ["in_a_query", "in_a_transaction", "in_a_batch"])
 def test_fatal_passes_once(pgpool, server, user, when):
     def script(c):

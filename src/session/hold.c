@@ -78,7 +78,8 @@ hold_stops(struct session *s, int node_id)
 {
     enum session_slot_hold why;
 
-    if (is_linked(s, node_id))
+    /* -1: its connection is one to a primary that was, and that it has not heard of yet */
+    if (node_id != -1 && is_linked(s, node_id))
         return false;
     why = ask(s, node_id);
     /* whoever logs in may do so at any node, or at none */

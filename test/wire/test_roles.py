@@ -161,6 +161,23 @@ def test_session_with_state_does_not_follow(start_bed):
     assert [server.asked("INSERT INTO x VALUES (1)") for server in bed.servers] == [0, 0]
 
 
+def test_write_waits_though_its_connection_to_the_old_primary_is_open(start_bed):
+    """The others have heard before it that there is no primary any more."""
+    bed = start_bed(("primary", "standby"), failover_wait="60s")
+    settles(bed, UP, STANDBY)
+    with client(bed.pgpool, "alice") as one, client(bed.pgpool, "postgres") as other:
+        writes(one, bed, 0)
+        bed.servers[0].stop_listening()
+        settles(bed, ("down", "standby", "primary"), STANDBY)
+        one.send(raw.query("INSERT INTO late VALUES (1)"))
+        for _ in range(3):  # the one child has read it then
+            other.rows("PGPOOL SHOW failover_wait")
+        bed.servers[1].timeline = 2
+        bed.servers[1].role = "primary"
+        assert kinds(one.read_until("Z")) == "CZ"
+    assert [server.asked("INSERT INTO late VALUES (1)") for server in bed.servers] == [0, 1]
+
+
 def test_primary_that_dies_and_is_replaced(start_bed):
     """Meanwhile writes get an error and reads go on; an idle session survives all of it."""
     bed = start_bed(("primary", "standby"))

@@ -336,7 +336,7 @@ def test_a_cancel_at_the_gate(servers, pgpool):
 
 
 def test_a_client_that_goes_while_it_waits_at_the_gate(servers, pgpool):
-    """As with PostgreSQL its goodbye is read behind the statement, which all nodes run."""
+    """All nodes run its statement, or none does: its end may be heard before or behind that."""
     one = begun(pgpool, "INSERT INTO g VALUES (1, 3, 1)")
     two = pgpool.connect()
     in_background(two, "UPDATE g SET v = 0 WHERE w = 3")
@@ -345,4 +345,4 @@ def test_a_client_that_goes_while_it_waits_at_the_gate(servers, pgpool):
     one.execute("COMMIT")
     one.close()
     wait_for(lambda: servers.all(LOCKS) == [[(0,)]] * 3, "it to leave")
-    assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 0)]
+    assert servers.same("SELECT id, v FROM g ORDER BY 1") in ([(1, 0)], [(1, 1)])

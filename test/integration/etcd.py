@@ -1,5 +1,6 @@
 """Real etcd members on loopback ports of their own, in a directory that goes with them."""
 
+import glob
 import os
 import shutil
 import signal
@@ -52,6 +53,18 @@ class Member:
 
     def send(self, signo):
         self.process.send_signal(signo)
+        if signo == signal.SIGSTOP:  # its threads stop one by one, and may answer until then
+            wait_for(lambda: self._states() == {"T"}, "it to stop", 30)
+
+    def _states(self):
+        found = set()
+        for path in glob.glob(f"/proc/{self.process.pid}/task/*/stat"):
+            try:
+                with open(path, encoding="utf-8") as file:
+                    found.add(file.read().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # that thread has ended
+        return found
 
     def kill(self):
         if self.process is None:

@@ -59,6 +59,24 @@ class Servers:
         return answers[0]
 
 
+def servers_beside_a_model(tables):
+    """With these tables, and on the first server a database of its own with them, past pgpool:
+    what PostgreSQL answers there, we answer."""
+    servers = Servers()
+    with servers[0].connect() as connection:
+        connection.execute("CREATE DATABASE model")
+    with servers[0].connect(dbname="model") as connection:
+        connection.execute(tables)
+    for number, server in enumerate(servers):
+        with server.connect() as connection:
+            for _ in range(number * 3):  # so that what is made has another number on each
+                connection.execute("CREATE TYPE other AS ENUM ()")
+                connection.execute("DROP TYPE other")
+            connection.execute(tables)
+    yield servers
+    servers.cluster.destroy()
+
+
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
     servers = Servers()

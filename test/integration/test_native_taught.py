@@ -9,7 +9,7 @@ import pytest
 
 import raw
 from proxy import starter
-from test_native import SETTINGS, Servers
+from test_native import SETTINGS, servers_beside_a_model
 from test_native_prepare import Both
 from waiting import wait_for
 
@@ -34,19 +34,7 @@ NAMES = ["k", "spans", "words", "chars", "exact"]
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    with servers[0].connect() as connection:
-        connection.execute("CREATE DATABASE model")
-    with servers[0].connect(dbname="model") as connection:
-        connection.execute(TABLES)
-    for number, server in enumerate(servers):
-        with server.connect() as connection:
-            for _ in range(number * 3):  # so that what is made has another number on each
-                connection.execute("CREATE TYPE other AS ENUM ()")
-                connection.execute("DROP TYPE other")
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_beside_a_model(TABLES)
 
 
 @pytest.fixture(name="start", params=["native_replication", "snapshot_isolation"])

@@ -51,6 +51,9 @@ void catalog_question_add(struct catalog_question *q, const struct catalog *c,
 void catalog_question_add_called(struct catalog_question *q, const struct catalog *c,
                                  const struct catalog_scope *scope, struct sql_text name);
 
+/* Adds the names of another question. */
+void catalog_question_join(struct catalog_question *q, const struct catalog_question *other);
+
 /* Adds the bodies of the database's functions (catalog_parameters). */
 void catalog_question_add_bodies(struct catalog_question *q);
 

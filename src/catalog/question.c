@@ -179,6 +179,18 @@ catalog_question_add_called(struct catalog_question *q, const struct catalog *c,
 }
 
 void
+catalog_question_join(struct catalog_question *q, const struct catalog_question *other)
+{
+    q->asks_tables |= other->asks_tables;
+    q->asks_places |= other->asks_places;
+    q->overflow |= other->overflow;
+    for (uint32_t n = 0; n < other->count && !q->overflow; n++) {
+        struct catalog_name name = catalog_question_name(other, n);
+        catalog_question_add_name(q, &name);
+    }
+}
+
+void
 catalog_question_add_bodies(struct catalog_question *q)
 {
     static const struct catalog_name bodies = {'b', 0, {NULL, 0}, {NULL, 0}};

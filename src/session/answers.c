@@ -389,12 +389,14 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
         return;
     }
     if (survives) {
+        if (primary_lost)
+            keeps_undone(s); /* also of a block that was rolled back before */
         log_debug("node %d: %s; the session goes on without that connection", server->node_id,
                   err->message);
         if (owed->count > 0 || owed->skip_till_sync || in_tx || mid_batch || s->pass_left > 0)
             outage_settle(s, owed, err);
         else if (primary_lost)
-            keeps_lost(s); /* of a block that was rolled back before: nobody can be asked */
+            keeps_lost(s);
         if (s->stall == STALL_ANSWERS || s->stall == STALL_FULL)
             client_go_on(s);
         return;

@@ -581,6 +581,17 @@ place_on_all(struct out *o, const struct unit *u)
     return turn;
 }
 
+/* Does the connection need something of ours first? The session is stalled then, or over. */
+static bool
+waits_there(struct session *s, struct server *server)
+{
+    if (settings_replay(s, server)) {
+        s->stall = STALL_ANSWERS;
+        return true;
+    }
+    return unlikely(s->named != NULL) && keeps_asks_first(s, server);
+}
+
 /* Returns false when the unit must wait. */
 static bool
 handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct unit *u)
@@ -647,10 +658,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         client_refuse_unit(s, u, &err);
         return true;
     }
-    if (settings_replay(s, o.server)) {
-        s->stall = STALL_ANSWERS;
+    if (waits_there(s, o.server))
         return false;
-    }
     if (unlikely(s->copies != NULL)) {
         enum copies_turn turn = place_on_all(&o, u);
         if (turn != COPIES_GOES_ON)

@@ -36,7 +36,7 @@ is_owed(const struct session *s)
 static bool
 is_to_be_asked(const struct session *s)
 {
-    return (s->keeps.kinds & 1u << SESSION_KEEPS_FUNCTION) != 0 &&
+    return (s->keeps.kinds & 1u << SESSION_KEEPS_FUNCTION) != 0 && !named_owes(s) &&
            session_pool_mode(s) == CONFIG_POOL_MODE_AUTO;
 }
 

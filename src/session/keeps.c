@@ -77,7 +77,7 @@ show(struct session *s)
 {
     s->pinned = s->always_pinned || s->serializable || (s->keeps.kinds & pinning) != 0;
     if (s->place.slot != NULL)
-        s->place.slot->keeps = s->keeps.kinds;
+        s->place.slot->keeps = named_owes(s) ? 0 : s->keeps.kinds;
 }
 
 /* ---- noting ---- */
@@ -396,6 +396,40 @@ keeps_reconsider(struct session *s)
         keeps_drop(s, SESSION_KEEPS_FUNCTION);
 }
 
+/* What has it left that nobody can bring back? */
+static void
+end_session(struct session *s)
+{
+    struct err err;
+
+    err_set(&err, "57P01", "the connection to the primary was lost");
+    outage_refuse(s, &err);
+    session_fatal(s, &err);
+}
+
+bool
+keeps_asks_first(struct session *s, struct server *server)
+{
+    struct buf sql = BUF_EMPTY;
+
+    if (likely(!named_owes(s)) || server != s->primary)
+        return false;
+    s->stall = STALL_ANSWERS;
+    if (server->pending.count > 0)
+        return true;
+    if (named_pay(s, &sql) == NAMED_ASK) {
+        s->keeps.asking = true;
+        server_ask(server, (const char *)sql.data, sql.len, CYCLE_KEEPS);
+    } else if (named_owes(s)) {
+        end_session(s);
+    } else {
+        s->stall = STALL_NONE;
+        keeps_drop(s, SESSION_KEEPS_FUNCTION);
+    }
+    buf_free(&sql);
+    return s->stall != STALL_NONE;
+}
+
 static void
 ask(struct session *s)
 {
@@ -404,7 +438,7 @@ ask(struct session *s)
 
     k->cycles = 0;
     io_timer_stop(&k->quiet);
-    if (!may_ask(s))
+    if (!may_ask(s) || named_owes(s))
         return; /* the end of what runs comes here again */
     if (!settle(s))
         return;
@@ -511,8 +545,12 @@ settled(struct session *s, struct server *server, bool failed)
 {
     struct keeps *k = &s->keeps;
 
+    bool owed = named_owes(s);
+
     k->asking = false;
     named_answered(s, failed);
+    if (owed) /* the unit that waits goes on, or ends the session */
+        return;
     if (failed && k->fruitless < BACKOFF_MAX)
         k->fruitless++;
     if (failed)
@@ -557,16 +595,28 @@ keeps_answered(struct session *s, struct server *server, bool failed)
 }
 
 void
+keeps_undone(struct session *s)
+{
+    if (s->tx_status != 'I' && s->keeps.fresh & BIT(FUNCTION))
+        named_lost(s);
+}
+
+void
 keeps_lost(struct session *s)
 {
     struct keeps *k = &s->keeps;
+    bool owes = k->kinds & BIT(FUNCTION) && named_may_owe(s);
 
-    k->kinds = k->fresh = k->ended = k->asked = 0;
+    k->kinds = owes ? BIT(FUNCTION) : 0;
+    k->fresh = k->ended = k->asked = 0;
     k->fruitless = 0;
     k->asking = false;
     io_timer_stop(&k->quiet);
     buf_free(&k->settings);
-    named_lost(s);
+    if (owes)
+        named_owe(s);
+    else
+        named_lost(s);
     show(s);
 }
 

@@ -5,7 +5,8 @@
  * that the session's texts have named, and those that stand in the bodies of the database's
  * functions. Where something has run that may set others, the connection is kept until DISCARD ALL.
  * What the catalog had not been asked about when it ran is asked about first, on the session's own
- * connection: no other one may be free.
+ * connection: no other one may be free. When that is lost before, the question is owed: the next
+ * connection is asked in front of all else, and only who has left something ends.
  *
  * Called by keeps.c (texts, the question), settings.c (SET) and lookup.c (names that nobody knew).
  * Invariants: a session without such things has no memory here; names that a text has told are kept
@@ -32,6 +33,8 @@ struct named {
     bool told;        /* bodies were, as of `scope`: behind what ran, that will do */
     struct catalog_question unjudged; /* what ran and was not known */
     struct catalog_question asked;    /* the same, as the server is asked about it */
+    struct catalog_question owed;     /* ... of what ran on a connection that is lost */
+    bool refused;                     /* nobody can say it of `owed`, or it has left something */
     struct catalog_scope scope;       /* as of before that */
 };
 
@@ -50,9 +53,43 @@ named_lost(struct session *s)
 
     if (n == NULL)
         return;
-    n->uncertain = n->sure = n->asking = n->told = false;
+    n->uncertain = n->sure = n->asking = n->told = n->refused = false;
     catalog_question_clear(&n->unjudged);
     catalog_question_clear(&n->asked);
+    catalog_question_clear(&n->owed);
+}
+
+bool
+named_owes(const struct session *s)
+{
+    return s->named != NULL && s->named->owed.count > 0;
+}
+
+bool
+named_may_owe(const struct session *s)
+{
+    const struct named *n = s->named;
+
+    if (n == NULL)
+        return false;
+    if (n->owed.count > 0) /* nothing else has run since */
+        return !n->refused;
+    return !n->sure && !n->uncertain && n->unjudged.count + n->asked.count > 0 &&
+           !n->unjudged.overflow && !n->asked.overflow &&
+           !(n->asked.count > 0 && n->asked.asked[0].kind == 'b');
+}
+
+void
+named_owe(struct session *s)
+{
+    struct named *n = s->named;
+    struct catalog_question owed = n->owed;
+
+    n->owed = (struct catalog_question){.count = 0};
+    catalog_question_join(&owed, &n->asked);
+    catalog_question_join(&owed, &n->unjudged);
+    named_lost(s);
+    n->owed = owed;
 }
 
 void
@@ -65,6 +102,7 @@ named_clear(struct session *s)
     buf_free(&n->names);
     catalog_question_free(&n->unjudged);
     catalog_question_free(&n->asked);
+    catalog_question_free(&n->owed);
     free(n);
     s->named = NULL;
 }
@@ -174,7 +212,7 @@ named_is_harmless(struct session *s)
     struct named *n = s->named;
 
     return n != NULL && follows(s) && judge(s, &n->unjudged, lookup_scope(s)) && !n->sure &&
-           !n->uncertain && n->asked.count == 0;
+           !n->uncertain && n->asked.count + n->owed.count == 0;
 }
 
 void
@@ -225,6 +263,14 @@ told_scope(struct session *s)
     return s->named != NULL && s->named->told ? &s->named->scope : lookup_scope(s);
 }
 
+static void
+ask(struct session *s, const struct catalog_question *q, struct buf *sql)
+{
+    s->named->scope = *lookup_scope(s);
+    s->named->asking = true;
+    lookup_text(s, q, sql);
+}
+
 enum named_state
 named_settle(struct session *s, struct buf *sql)
 {
@@ -258,12 +304,63 @@ named_settle(struct session *s, struct buf *sql)
     }
     if (n->asked.count == 0) /* all names are known: what may they set? */
         catalog_question_add_bodies(&n->asked);
-    n->scope = *scope;
     n->told = false;
-    n->asking = true;
-    lookup_text(s, &n->asked, sql);
+    ask(s, &n->asked, sql);
     return NAMED_ASK;
 }
+
+/* ---- what is owed ---- */
+
+/* True: of all names is known what they are; *left_r: they may have left something. */
+static bool
+judge_owed(struct session *s, const struct catalog_scope *scope, bool *left_r)
+{
+    const struct catalog_question *q = &s->named->owed;
+    uint32_t flags;
+
+    if (!catalog_question_known(q, s->host->catalog, scope, &flags))
+        return false;
+    *left_r = (flags & (CATALOG_OPAQUE | CATALOG_KEEPS | CATALOG_MISSING)) != 0 || q->overflow;
+    return true;
+}
+
+static void
+settle_owed(struct session *s, bool left)
+{
+    if (left)
+        s->named->refused = true;
+    else
+        catalog_question_clear(&s->named->owed);
+}
+
+enum named_state
+named_pay(struct session *s, struct buf *sql)
+{
+    struct named *n = s->named;
+    bool left;
+
+    if (!n->refused && judge_owed(s, lookup_scope(s), &left))
+        settle_owed(s, left);
+    if (n->refused || n->owed.count == 0)
+        return NAMED_KNOWN;
+    ask(s, &n->owed, sql);
+    return NAMED_ASK;
+}
+
+static void
+paid(struct session *s, bool failed)
+{
+    struct named *n = s->named;
+    bool left = true;
+
+    if (!failed) {
+        lookup_heard(s, &n->owed, &n->scope);
+        failed = !judge_owed(s, &n->scope, &left);
+    }
+    settle_owed(s, failed || left);
+}
+
+/* ---- the answer ---- */
 
 bool
 named_is_asking(const struct session *s)
@@ -274,23 +371,32 @@ named_is_asking(const struct session *s)
 void
 named_row(struct session *s, const uint8_t *body, size_t len)
 {
-    catalog_question_row(&s->named->asked, s->host->catalog, body, len);
+    struct named *n = s->named;
+
+    catalog_question_row(n->owed.count > 0 ? &n->owed : &n->asked, s->host->catalog, body, len);
 }
 
-void
-named_answered(struct session *s, bool failed)
+static void
+take_answer(struct session *s)
 {
     struct named *n = s->named;
 
-    n->asking = false;
-    if (failed)
-        return;
     n->told = n->asked.count == 1 && n->asked.asked[0].kind == 'b';
     lookup_heard(s, &n->asked, &n->scope);
     if (!judge(s, &n->asked, &n->scope)) {
         named_uncertain(s);
         catalog_question_clear(&n->asked);
     }
+}
+
+void
+named_answered(struct session *s, bool failed)
+{
+    s->named->asking = false;
+    if (named_owes(s))
+        paid(s, failed);
+    else if (!failed)
+        take_answer(s);
 }
 
 /* ---- asking for the parameters ---- */

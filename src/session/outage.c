@@ -36,10 +36,13 @@ ties_of(const struct session *s, uint32_t all)
 {
     const struct keeps *k = &s->keeps;
     uint32_t kinds = all & ~(1u << SESSION_KEEPS_SEQUENCE);
+    uint32_t function = 1u << SESSION_KEEPS_FUNCTION;
     uint32_t outlive = 1u << SESSION_KEEPS_STATEMENT | 1u << SESSION_KEEPS_STATEMENTS |
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
                        1u << SESSION_KEEPS_UNKNOWN;
 
+    if (kinds & function && named_may_owe(s)) /* the next connection is asked about it */
+        kinds &= ~function;
     return s->tx_status == 'I' ? kinds : kinds & (~k->fresh | outlive);
 }
 

@@ -320,12 +320,6 @@ class Keeper(Pgpool):
                 return found.group(1)
         return ""
 
-    def reload(self, **settings):
-        done = self.log_text().count("has been reloaded")
-        self.write_config(**settings)
-        self.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.log_text().count("has been reloaded") > done, "the reload")
-
     def deserted(self):
         """Nobody is counted who is not there."""
         others = [row for row in self.show("pool_sessions") if row["database"] == "test"]

@@ -21,6 +21,8 @@ AGAIN = {"40001", "40P01"}
 FATES = AGAIN | {"08006", "57P01", "57P02", "57P03"}
 DOUBT = "08007"
 TIED = "The session had something on its connection that is lost: "
+# what nobody can bring back on another main node
+LASTING = {"a temporary object.", "LISTEN.", "a cursor WITH HOLD.", "an advisory lock."}
 PATIENCE_S = 150.0  # more than failover_wait and recovery_timeout together
 SCHEMA = soak_clients.SCHEMA + """
 CREATE TABLE nl_marks (id bigint PRIMARY KEY, who int NOT NULL);
@@ -296,7 +298,8 @@ class Worker(soak_clients.Client):
         tied = isinstance(error, Tied)
         self.load.note_error(f"tied session ({error})" if tied else "lost session",
                              "in a transaction" if inside else "outside")
-        if not self.load.in_trouble() or not (inside or self.keeps or tied):
+        expected = str(error) in LASTING if tied else inside or self.keeps
+        if not self.load.in_trouble() or not expected:
             self.load.tell_wrong(f"{self.name}: lost its session, {self.status!r} {error!r}")
         self.close()
 

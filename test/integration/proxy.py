@@ -90,6 +90,13 @@ class Pgpool(Target):
                     pass
                 os.chmod(path, 0o600)
 
+    def reload(self, **settings):
+        """Writes these settings and waits until the parent has taken them."""
+        done = self.log_text().count("has been reloaded")
+        self.write_config(**settings)
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log_text().count("has been reloaded") > done, "the reload")
+
     def command(self, *words):
         return [binary(), "-f", self.config, "-F", os.path.join(self.directory, "pcp.conf"),
                 "-a", os.path.join(self.directory, "pool_hba.conf"), *words]

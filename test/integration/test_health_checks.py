@@ -37,14 +37,6 @@ def pgpool_fixture(cluster, engine):
     pgpool.finish()
 
 
-def reload(pgpool, **settings):
-    """Until the parent has taken them; a process may take them later."""
-    done = pgpool.log_text().count("has been reloaded")
-    pgpool.write_config(**settings)
-    pgpool.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: pgpool.log_text().count("has been reloaded") > done, "the reload")
-
-
 def postmaster(server):
     with open(server.data + "/postmaster.pid", encoding="ascii") as file:
         return int(file.readline())
@@ -83,7 +75,7 @@ def probe_anew(server):
 
 def test_killed_server_is_dead_at_once(cluster, pgpool):
     """The end of its connection tells it: the next check would come much later."""
-    reload(pgpool, health_check_period=1000)
+    pgpool.reload(health_check_period=1000)
     wait_left_alone(pgpool, 0)
     kill(cluster.primary)
     shows(pgpool, "^dead: .*Connection refused", 0)
@@ -91,7 +83,7 @@ def test_killed_server_is_dead_at_once(cluster, pgpool):
     cluster.primary.start()
     with cluster.primary.connect() as one:
         one.execute("CHECKPOINT")  # standbys that have all of the WAL wait for more
-    reload(pgpool, health_check_period=1)
+    pgpool.reload(health_check_period=1)
     shows(pgpool, PRIMARY, 0)
     assert len(said(pgpool, "is alive again", 0)) == 1
     assert not said(pgpool, "dead", 1)
@@ -151,7 +143,7 @@ def test_server_that_starts_up_for_long(cluster, pgpool):
         asked = stats(pgpool, 1)["retry_count"]
         wait_for(lambda: stats(pgpool, 1)["retry_count"] > asked + 3, "more probes")
         assert not said(pgpool, "is dead", 1)
-        reload(pgpool, recovery_grace=0)
+        pgpool.reload(recovery_grace=0)
         shows(pgpool, "^dead: the database system is not", 1)
     finally:
         server.stop()
@@ -178,16 +170,16 @@ def test_wrong_password_and_database(cluster, pgpool):
     """Alarms, never deaths."""
     for server in cluster.servers:
         server.write_hba("host all prober 127.0.0.1/32 scram-sha-256\n" + HBA)
-    reload(pgpool, health_check_user="prober", health_check_password="wrong")
+    pgpool.reload(health_check_user="prober", health_check_password="wrong")
     shows(pgpool, "^alive: password authentication failed", 0)
     shows(pgpool, "^alive: password authentication failed", 1)
     another_check(pgpool, 0)
     assert len(said(pgpool, "could not be checked", 0)) == 1
-    reload(pgpool, health_check_password="TEXTsecret", health_check_database0="nope")
+    pgpool.reload(health_check_password="TEXTsecret", health_check_database0="nope")
     shows(pgpool, "^alive: database \"nope\" does not exist", 0)
     shows(pgpool, STANDBY, 1)
     assert len(said(pgpool, "can be checked again", 1)) == 1
-    reload(pgpool, health_check_database0="postgres")
+    pgpool.reload(health_check_database0="postgres")
     shows(pgpool, PRIMARY, 0)
     for node in (0, 1):
         assert not said(pgpool, "is dead", node)
@@ -202,7 +194,7 @@ def limit_prober(cluster, connections):
 
 def test_full_server_is_alive(cluster, pgpool):
     """Who has a connection goes on with it; who gets none hears 53300."""
-    reload(pgpool, health_check_user="prober")
+    pgpool.reload(health_check_user="prober")
     wait_for(lambda: cluster.primary.value(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = 'prober'") == 1, "the prober")
     shows(pgpool, PRIMARY, 0)
@@ -219,7 +211,7 @@ def test_full_server_is_alive(cluster, pgpool):
 
 def test_user_without_rights(cluster, pgpool):
     assert not said(pgpool, "grant pg_monitor", 1)
-    reload(pgpool, health_check_user="plain")
+    pgpool.reload(health_check_user="plain")
     wait_for(lambda: said(pgpool, "grant pg_monitor", 1), "the advice")
     another_check(pgpool, 1)
     assert len(said(pgpool, "grant pg_monitor", 1)) == 1
@@ -243,13 +235,13 @@ def test_counters_outlive_their_process(pgpool):
 
 
 def test_reload_changes_periods_and_nodes(cluster, pgpool):
-    reload(pgpool, health_check_period=0, health_check_period1="100ms")
+    pgpool.reload(health_check_period=0, health_check_period1="100ms")
     another_check(pgpool, 1)
-    reload(pgpool, backend_hostname2=cluster.primary.host, backend_port2=cluster.primary.port,
+    pgpool.reload(backend_hostname2=cluster.primary.host, backend_port2=cluster.primary.port,
            health_check_period2="100ms")
     shows(pgpool, PRIMARY, 2)
     another_check(pgpool, 2)
-    reload(pgpool, health_check_period="100ms")
+    pgpool.reload(health_check_period="100ms")
     another_check(pgpool, 0)
 
 

@@ -7,13 +7,14 @@ import threading
 import psycopg
 import pytest
 
+import raw
 from cluster import Server
 from failing import Node
 from independent import Independent
 from proxy import starter
 from test_native import PREPARED, SETTINGS, TABLES
 from test_native_faults import SLOW_COMMIT, WAITS, Blocker, end_connections, waits_for_lock
-from waiting import wait_for
+from waiting import SLOW, forget_catalog, wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(90)]
 
@@ -188,6 +189,38 @@ def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended
     else:  # perhaps it was detached meanwhile
         assert (answer, rows) == ((None, "COMMIT" if block else "INSERT 0 1"), [(1,)])
     assert own.same(PREPARED, (1, 2)) == [(0,)]
+
+
+LEAVES = """CREATE TABLE plainly (id int); CREATE TABLE leaves (id int);
+    CREATE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('kp.left', 'yes', false); RETURN NEW; END $$;
+    CREATE TRIGGER leaves BEFORE INSERT ON leaves FOR EACH ROW EXECUTE FUNCTION leaves()"""
+
+
+@pytest.mark.parametrize("table", ["plainly", "leaves"])
+def test_nobody_has_asked_what_ran_before_it_died(own, start, table):
+    """The catalog is forgotten before the session can be judged: the next main node is asked, and
+    who has left nothing on the dead one goes on."""
+    for server in own.servers:
+        with server.connect() as connection:
+            connection.execute(LEAVES)
+    pgpool = start(own, "native_replication", replication_unsafe_statements="allow")
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        with Blocker(own[0], 3):
+            one.send(raw.query(f"INSERT INTO {table} VALUES (1)") +
+                     raw.query("UPDATE t SET v = v + 7 WHERE id = 3"))
+            with_lock(own[0])
+            forget_catalog(pgpool)
+            own[0].kill()
+        assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+        if table == "plainly":
+            assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+            assert one.rows("SELECT v FROM t WHERE id = 3") == [["7"]]
+        else:
+            [error] = one.read_to_end()
+            assert error.fields()["C"] == "57P01" and "function" in error.fields()["D"]
+    assert own.same("SELECT v FROM t WHERE id = 3", (1, 2)) == [(7 if table == "plainly" else 0,)]
+    assert own.same(f"SELECT id FROM {table}", (1, 2)) == [(1,)]
 
 
 # ---- conflicts -----------------------------------------------------------------------------------

@@ -177,6 +177,40 @@ def test_statements_wait_as_long_as_failover_wait_says(grave, engine):
         pgpool.finish()
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_ran_there_and_nobody_has_asked_about(grave, pgpool, leaves):
+    """The catalog is forgotten before the session can be judged: the new primary is asked, and who
+    has left nothing at the old one goes on."""
+    if leaves:
+        grave.cluster.sql("CREATE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                          "PERFORM set_config('kp.left', 'yes', false); RETURN NEW; END $$; "
+                          "CREATE TRIGGER leaves BEFORE INSERT ON outage_set FOR EACH ROW "
+                          "EXECUTE FUNCTION leaves()")
+    grave.cluster.sql("INSERT INTO outage VALUES (1, 1)")
+    grave.cluster.wait_streaming()
+    blocker = grave.cluster.primary.connect()
+    blocker.execute("BEGIN; SELECT FROM outage FOR UPDATE")
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        one.send(raw.query("INSERT INTO outage_set VALUES ('x')") +
+                 raw.query("UPDATE outage SET n = 2"))
+        wait_for(lambda: grave.cluster.primary.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1,
+                 "the second statement to wait")
+        waiting.forget_catalog(pgpool)
+        grave.kill_primary()
+        grave.promote()
+        assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+        [error, _] = one.read_until("Z")
+        assert error.fields()["C"] == "08007"
+        if leaves:
+            one.send(raw.query("SELECT 1"))
+            [error] = one.read_to_end()
+            assert error.fields()["C"] == "57P01" and "function" in error.fields()["D"]
+        else:
+            assert one.rows("SELECT 1") == [["1"]]
+            one.rows("INSERT INTO outage VALUES (1, 3)")
+
+
 def test_what_was_open_there(grave, pgpool):
     """A transaction, a temporary table, parameters set in a transaction: each as it should."""
     with raw.connected(pgpool, timeout=60 * SLOW) as block, \

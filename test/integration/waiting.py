@@ -36,6 +36,17 @@ async def wait_for_async(condition, what, timeout=10.0, pause=0.02):
         await asyncio.sleep(pause)
 
 
+def forget_catalog(pgpool):
+    """Makes a pgpool forget what it knows of names: another list does that."""
+    name, wanted = "cache_safe_memqcache_table_list", f"nobody_{random.randrange(10**9)}"
+    pgpool.reload(**{name: wanted})
+
+    def shown():
+        with pgpool.connect() as one:
+            return one.execute(f"PGPOOL SHOW {name}").fetchone()[0] == wanted
+    wait_for(shown, "a child to have the new list")
+
+
 class Background(threading.Thread):
     """Runs a function beside the test, which hears of what went wrong there from result(), and
     from check() while it waits for something else."""

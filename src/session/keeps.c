@@ -407,6 +407,14 @@ end_session(struct session *s)
     session_fatal(s, &err);
 }
 
+/* Nothing has run since. */
+static void
+pay_off(struct session *s)
+{
+    if (!named_owes(s))
+        keeps_drop(s, SESSION_KEEPS_FUNCTION);
+}
+
 bool
 keeps_asks_first(struct session *s, struct server *server)
 {
@@ -424,7 +432,7 @@ keeps_asks_first(struct session *s, struct server *server)
         end_session(s);
     } else {
         s->stall = STALL_NONE;
-        keeps_drop(s, SESSION_KEEPS_FUNCTION);
+        pay_off(s);
     }
     buf_free(&sql);
     return s->stall != STALL_NONE;
@@ -549,8 +557,10 @@ settled(struct session *s, struct server *server, bool failed)
 
     k->asking = false;
     named_answered(s, failed);
-    if (owed) /* the unit that waits goes on, or ends the session */
+    if (owed) { /* the unit that waits goes on, or ends the session */
+        pay_off(s);
         return;
+    }
     if (failed && k->fruitless < BACKOFF_MAX)
         k->fruitless++;
     if (failed)

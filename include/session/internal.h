@@ -209,7 +209,8 @@ enum tx_lost {
 struct session_retry {
     uint8_t *bytes; /* NULL: none */
     size_t len;
-    bool due; /* it was given up; the end of its cycle is to come */
+    bool due;       /* it was given up; the end of its cycle is to come */
+    uint32_t kinds; /* as keeps.kinds, before it was sent */
 };
 
 /* The last Bind of a statement of ours. */

@@ -12,6 +12,7 @@
 #include "base/util.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 enum { SQL_TEXT_MAX = 1024 * 1024 }; /* longer ones are not understood */
 
@@ -109,6 +110,14 @@ struct sql_text {
     const char *data;
     uint32_t len;
 };
+
+static inline bool
+sql_text_begins(struct sql_text text, const char *with)
+{
+    size_t len = strlen(with);
+
+    return text.len >= len && memcmp(text.data, with, len) == 0;
+}
 
 /* Names are as PostgreSQL folds them; the schema is empty where none was written. A name that
  * stands for a WITH query is no table. */

@@ -131,14 +131,6 @@ keeps_pin(struct session *s)
     show(s);
 }
 
-static bool
-begins_with(struct sql_text name, const char *word)
-{
-    size_t len = strlen(word);
-
-    return name.len >= len && memcmp(name.data, word, len) == 0;
-}
-
 /* DROP, or ON COMMIT DROP. */
 static bool
 drops(const struct sql_statement *st, const char *text)
@@ -156,12 +148,12 @@ drops(const struct sql_statement *st, const char *text)
 static void
 keep_for_call(struct session *s, struct server *server, struct sql_text name)
 {
-    server->spoilt |= begins_with(name, "dblink_connect"); /* no DISCARD ends it */
-    if (begins_with(name, "pg_advisory_unlock") || begins_with(name, "pg_try_advisory_"))
+    server->spoilt |= sql_text_begins(name, "dblink_connect"); /* no DISCARD ends it */
+    if (sql_text_begins(name, "pg_advisory_unlock") || sql_text_begins(name, "pg_try_advisory_"))
         s->keeps.ended |= BIT(LOCK);
-    if (begins_with(name, "pg_advisory_") || begins_with(name, "pg_try_advisory_"))
+    if (sql_text_begins(name, "pg_advisory_") || sql_text_begins(name, "pg_try_advisory_"))
         session_keep(s, SESSION_KEEPS_LOCK);
-    else if (begins_with(name, "set_config"))
+    else if (sql_text_begins(name, "set_config"))
         session_keep(s, SESSION_KEEPS_SETTING);
     else
         session_keep(s, SESSION_KEEPS_LIBRARY);
@@ -200,7 +192,7 @@ static bool
 updates_system(const struct sql_statement *st)
 {
     for (uint32_t n = 0; n < st->table_count; n++) {
-        if (begins_with(st->tables[n].name, "pg_"))
+        if (sql_text_begins(st->tables[n].name, "pg_"))
             return true;
     }
     return st->table_count == 0;

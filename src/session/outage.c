@@ -46,10 +46,13 @@ ties_of(const struct session *s, uint32_t all)
     return s->tx_status == 'I' ? kinds : kinds & (~k->fresh | outlive);
 }
 
+/* again: what is under way runs again, and leaves there what it leaves. */
 static uint32_t
-ties(const struct session *s)
+ties(const struct session *s, bool again)
 {
-    return ties_of(s, s->copies != NULL ? copies_again_kinds(s) : s->keeps.kinds);
+    uint32_t kinds = s->copies != NULL ? copies_again_kinds(s) : s->keeps.kinds;
+
+    return ties_of(s, again ? kinds & s->retry.kinds : kinds);
 }
 
 static void
@@ -67,7 +70,7 @@ tell_kinds(uint32_t kinds, struct err *err)
 void
 outage_refuse(const struct session *s, struct err *err)
 {
-    tell_kinds(ties(s), err);
+    tell_kinds(ties(s, false), err);
 }
 
 bool
@@ -90,7 +93,7 @@ outage_survives(const struct session *s, const struct server *server,
 
     if (server->fatal_told || server_is_mid_message(server) || owed->in_doubt || nonsense)
         return false;
-    if (server != s->primary || ties(s) == 0)
+    if (server != s->primary || ties(s, retry_wants_lost(s, server, owed)) == 0)
         return true;
     if (server_is_terminated(server))
         return false; /* the server has said all that there is to say */

@@ -2,7 +2,8 @@
  * Reads that survive their server: a batch of plain reads that a standby gives up for reasons of
  * its own, or because it does not have what is named, before anything of the answer went to the
  * client, runs again at the primary. One whose server is lost runs again, too, and when that was
- * the primary, wherever it may be read; so does a BEGIN that the primary has not answered.
+ * the primary, wherever it may be read; so does what the primary has not answered and whose effect
+ * has gone with its connection: BEGIN, LISTEN, an advisory lock.
  *
  * Called by client.c when a unit is sent (keep it), and by answers.c when the reader errs, is lost
  * or has answered. Invariants: what is kept is the only unit under way and has no effect; once a
@@ -33,6 +34,32 @@ begins_alone(const struct unit *u)
     return u->begins && u->executed == 1 && !u->chains;
 }
 
+static bool
+locks_only(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        struct sql_text name = st->functions[n].name;
+        if (st->functions[n].function_class != SQL_FUNCTION_SESSION ||
+            !(sql_text_begins(name, "pg_advisory_") || sql_text_begins(name, "pg_try_advisory_")))
+            return false;
+    }
+    return st->kind == SQL_SELECT && st->advisory_lock && st->function_count > 0 &&
+           st->table_count + st->operator_count + st->type_count == 0;
+}
+
+/* All that it does is on the connection, and is gone with that. */
+static bool
+is_the_connection_s(const struct unit *u)
+{
+    const struct sql_facts *f = u->type == 'Q' ? u->facts : NULL;
+    const struct sql_statement *st;
+
+    if (f == NULL || !f->understood || f->count != 1)
+        return false;
+    st = &f->statements[0];
+    return st->kind == SQL_LISTEN || st->kind == SQL_UNLISTEN || locks_only(st);
+}
+
 /* At the primary, where it has no effect either: one SELECT, for whatever reason it is there, or
  * one BEGIN. */
 static bool
@@ -54,9 +81,11 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
     if (!alone || !u->ends || (u->has_begin && !(begins_alone(u) && server != s->reader)) ||
         !(u->executed > 0 || u->type == 'P' || u->type == 'D'))
         return;
-    if (server == s->reader ? !u->tx_read || !(s->tx_status == 'I' || s->tx.movable)
-                            : !may_read_again(s, u))
+    if (server == s->reader
+            ? !u->tx_read || !(s->tx_status == 'I' || s->tx.movable)
+            : !may_read_again(s, u) && !(s->tx_status == 'I' && is_the_connection_s(u)))
         return;
+    s->retry.kinds = s->keeps.kinds;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
     memcpy(s->retry.bytes, bytes, u->bytes);
@@ -162,7 +191,7 @@ void
 retry_run(struct session *s, bool primary_lost)
 {
 
-    log_info(primary_lost ? "a read or BEGIN runs again: the primary was lost"
+    log_info(primary_lost ? "a statement without effect runs again: the primary was lost"
                           : "a read runs again at the primary: its standby gave it up");
     retry_put_back(s, s->retry.bytes, s->retry.len);
     retry_drop(s);

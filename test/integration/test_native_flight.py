@@ -191,6 +191,34 @@ def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended
     assert own.same(PREPARED, (1, 2)) == [(0,)]
 
 
+@pytest.mark.parametrize("statement", ["LISTEN flight", "SELECT pg_advisory_lock(77)"])
+def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
+    """It has gone with the connection, and nothing else: the next main node is told it."""
+    pgpool = start(own, "native_replication")
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        assert one.rows("SELECT count(*) FROM t /* pgpool: primary */")
+        with own[0].connect() as blocker:
+            if "LISTEN" in statement:
+                own[0].freeze()
+            else:
+                blocker.execute("SELECT pg_advisory_lock(77)")
+            one.send(raw.query(statement))
+            if "LISTEN" in statement:
+                wait_for(lambda: "may be dead" in pgpool.log_text(), "it to be missed", 60)
+            else:
+                wait_for(lambda: own[0].value("SELECT count(*) FROM pg_stat_activity "
+                                              "WHERE wait_event = 'advisory'") == 1, "it to wait")
+            own[0].kill()
+        assert [got.kind for got in one.read_until("Z")][-2:] == ["C", "Z"]
+        assert "a statement without effect runs again" in pgpool.log_text()
+        if "LISTEN" in statement:
+            with own[1].connect() as other:
+                other.execute("NOTIFY flight")
+            assert one.read_until("A")
+        else:
+            assert own[1].value("SELECT count(*) FROM pg_locks WHERE objid = 77") == 1
+
+
 LEAVES = """CREATE TABLE plainly (id int); CREATE TABLE leaves (id int);
     CREATE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         PERFORM set_config('kp.left', 'yes', false); RETURN NEW; END $$;

@@ -63,8 +63,9 @@ definitions_is_word(struct sql_text word, const char *const *list, size_t count)
     return false;
 }
 
+/* Anywhere, as a word or not. */
 static bool
-holds(struct sql_text text, const char *word)
+holds(struct wire_view text, const char *word)
 {
     uint32_t len = (uint32_t)strlen(word);
 
@@ -83,7 +84,7 @@ is_transactional(const struct sql_statement *st, const char *text)
 {
     static const char *const verbs[] = {"create", "alter", "drop"};
     static const char *const others[] = {"", "database", "tablespace", "subscription", "system"};
-    struct sql_text all = {text + st->start, st->end - st->start};
+    struct wire_view all = {text + st->start, st->end - st->start};
     struct sql_text words[2];
 
     definitions_words(st, text, words);
@@ -141,7 +142,9 @@ definitions_note(struct unit *u, const struct sql_facts *f, struct wire_view tex
         if (!f->understood || !is_undone_by_failure(st, text.data))
             u->flags |= CYCLE_LASTS;
     }
-    if (defines && !by_itself) /* what it calls does */
+    /* What it calls does; or semicolons in it may end statements, though we take them for some in
+     * the body of a function. */
+    if (defines && (!by_itself || holds(text, "atomic")))
         u->flags |= CYCLE_LASTS;
 }
 
@@ -188,10 +191,15 @@ definitions_are_undone(const struct server *server, const struct pending_entry *
 {
     static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS | CYCLE_OPENS;
 
-    if (!failed || !(e->flags & CYCLE_DEFINES) || server->pending.sync_in_doubt)
+    if (server->pending.sync_in_doubt)
         return false;
-    return server->failure == SERVER_FAILED_EARLY ||
-           (server->failure != SERVER_FAILED_LATE && !(e->flags & doubtful));
+    if (failed && server->failure == SERVER_FAILED_EARLY)
+        return true;
+    if (!(e->flags & CYCLE_DEFINES))
+        return false; /* what else the caller has heard of */
+    if (e->kind == PENDING_SYNC && !(e->flags & (CYCLE_RAN | CYCLE_COMMITS)))
+        return true; /* it was parsed, no more */
+    return failed && server->failure != SERVER_FAILED_LATE && !(e->flags & doubtful);
 }
 
 static bool

@@ -86,6 +86,15 @@ enum server_watch {
     SERVER_SHOWS_ENDS = 2,     /* ops->ends */
 };
 
+/* How the running cycle has failed. */
+enum server_failure {
+    SERVER_FAILED_NOT,
+    SERVER_FAILED,
+    SERVER_FAILED_LATE,  /* or so it may be: it was cancelled, or there was a second error */
+    SERVER_FAILED_EARLY, /* no command of it has come to its end, and the first was refused for what
+                          * it says: whatever the texts hold, they have committed nothing */
+};
+
 struct server {
     struct pool *pool;
     struct pool_key *key;
@@ -121,6 +130,8 @@ struct server {
     bool forwarded;              /* something of the running cycle was passed on */
     bool answering;              /* an answer in the running cycle has begun to arrive */
     bool swallow;                /* nothing of the running cycle is passed on */
+    bool completed;              /* a command of the running cycle has come to its end */
+    uint8_t failure;             /* enum server_failure */
     bool authenticated;          /* the server has accepted the login */
     bool asked_proof;            /* it has asked for a password or its like, */
     bool unproved;               /* and there was nothing to answer with */

@@ -30,6 +30,7 @@ struct cache_writes {
     struct server *server; /* where */
     bool committed;        /* some of it may be, before the end */
     bool defines;          /* the catalog must be forgotten before the end, */
+    bool defined;          /* ... also when what is under way should fail as a whole, */
     bool everywhere;       /* that of all databases, */
     bool renews;           /* and connections from before it are not like those from behind it */
 };
@@ -60,6 +61,7 @@ struct session_cache {
     /* of the unit that is being sent: */
     bool reads;  /* it does nothing else */
     bool doubts; /* it has put something in doubt */
+    bool lasts;  /* it may define by what it calls (CYCLE_LASTS) */
     /* the unit that is about to be sent, if its answer may be kept */
     bool asked;
     struct wire_view text; /* of a batch's statement */

@@ -12,9 +12,8 @@
  * options.c  options, its own included              command.c    PGPOOL SHOW, SET and RESET
  * keeps.c    what ties it to its connection         sequences.c currval() and lastval()
  * notice.c   what is told of servers' messages      timed.c      how long statements take
- * cache.c    reads answered from the query cache    cache_fill.c  answers that are kept there
- * cache_write.c  what writes may touch
- * copies*.c  native replication (session/copies.h)
+ * cache*.c   reads answered from the query cache (session/cache.h)
+ * copies*.c  native replication (session/copies.h)  definitions.c  what changes the catalog
  * carried.c  which subscribers have what a read reads
  * login.c    who may come in: rule, secret, proof   login_rule.c which rule, and its words
  * login_ask.c  what takes a thread or the resolver  role_query.c auth_query
@@ -309,7 +308,7 @@ struct session {
     uint8_t lookups;            /* questions of its own that the unit which is next has had */
     bool lookup_failed;         /* for the unit that is next */
     bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
-    bool defines;               /* something under way may change the catalog */
+    uint8_t defines;            /* enum definitions: what may change the catalog */
     bool renews;                /* ... or what new connections are given */
     bool to_primary_once;       /* the next unit goes there */
     bool tx_wrote;              /* the running transaction may have written */
@@ -728,6 +727,7 @@ void local_ready(struct session *s);
 void local_fini(struct session *s);
 
 /* these know all of it */
+#include "session/definitions.h"
 #include "session/keeps.h"
 #include "session/native.h"
 #include "session/pass.h"

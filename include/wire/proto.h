@@ -142,6 +142,8 @@ struct wire_error {
     struct wire_view message;
     struct wire_view detail;
     struct wire_view hint;
+    bool positioned; /* it points into the text that the client has sent, */
+    bool within;     /* or says where inside of what that has called it was */
 };
 enum wire_result wire_parse_error(const uint8_t *msg, uint32_t len, struct wire_error *e_r);
 

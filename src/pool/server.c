@@ -262,6 +262,49 @@ announces_end(struct server *s, const uint8_t *msg, size_t len)
 }
 
 static bool
+has_state(const struct wire_error *e, const char *sqlstate, size_t len)
+{
+    return e->sqlstate.len == 5 && memcmp(e->sqlstate.data, sqlstate, len) == 0;
+}
+
+/* Was the first command of the cycle refused without being run? In the extended protocol that is
+ * what was not executed yet. Of a Query it is one whose text is wrong: the error points into that,
+ * and nothing was under way that would have said where it was. What other errors look so
+ * (a function's body in CREATE FUNCTION) are of commands that commit nothing by themselves; and a
+ * text whose later statements are wrong has an answer to its first one in front of the error. */
+static bool
+is_refused(const struct server *s, const struct wire_error *e)
+{
+    if (s->completed || s->pending.count == 0)
+        return false;
+    switch ((enum pending_kind)s->pending.ring[s->pending.head].kind) {
+    case PENDING_PARSE:
+    case PENDING_BIND:
+    case PENDING_DESCRIBE:
+    case PENDING_CLOSE:
+        return true;
+    case PENDING_QUERY:
+        return !e->within && ((e->positioned && has_state(e, "42", 2)) || has_state(e, "25P02", 5));
+    default:
+        return false;
+    }
+}
+
+static void
+note_failure(struct server *s, const uint8_t *msg, size_t len)
+{
+    struct wire_error e;
+    bool sensible = wire_parse_error(msg, (uint32_t)len, &e) == WIRE_OK;
+
+    if (s->failure != SERVER_FAILED_NOT || !sensible)
+        s->failure = SERVER_FAILED_LATE;
+    else if (is_refused(s, &e))
+        s->failure = SERVER_FAILED_EARLY;
+    else
+        s->failure = has_state(&e, "57014", 5) ? SERVER_FAILED_LATE : SERVER_FAILED;
+}
+
+static bool
 error_is_told(struct server *s, const uint8_t *msg, size_t len)
 {
     struct err err;
@@ -354,11 +397,16 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
                             (s->pending.forwards > 0 || s->tx_status != 'I');
             return s->fatal_told;
         }
+        note_failure(s, msg, len);
         told &= error_is_told(s, msg, len);
         break;
     case 'C':
     case 's':
+        s->completed = true;
         count_rows(s, type, msg, len);
+        break;
+    case 'I':
+        s->completed = true;
         break;
     case 'D':
         s->data_rows++;
@@ -471,6 +519,8 @@ process(struct server *s, struct io_rx *rx, const uint8_t *bytes, size_t len)
             flush_run(s, &run, at);
             s->forwarded = s->swallow = s->answering = s->note_failed = false;
             end_cycle(s, &step);
+            s->completed = false;
+            s->failure = SERVER_FAILED_NOT;
         }
     }
     if (s->state != SERVER_CLOSED)

@@ -35,24 +35,10 @@ on_ready(void *ctx, struct server *server)
         client_go_on(s);
 }
 
-/* What changed the catalog has committed, or nobody knows: names are asked for anew. */
-static void
-note_definitions(struct session *s)
-{
-    if (likely(!s->defines))
-        return;
-    s->defines = false;
-    if (s->renews)
-        s->host->close_database(s->host->ctx, NULL);
-    s->renews = false;
-    if (s->key != NULL)
-        catalog_changed(s->host->catalog, pool_key_database(s->key));
-}
-
 static void
 forget_link(struct session *s, struct server *server)
 {
-    note_definitions(s);
+    definitions_lost(s);
     if (s->cache != NULL)
         cache_link_gone(s, server);
     statements_link_gone(s, server);
@@ -272,8 +258,7 @@ answers_cycle_end(struct session *s, struct server *server, const struct pending
             s->tx_has_written |= s->tx_status != 'I';
             s->tx_wrote = false;
         }
-        if (server->tx_status == 'I')
-            note_definitions(s);
+        definitions_cycle_end(s, server, e, failed);
         if (s->cache != NULL)
             cache_cycle_end(s, server, e, failed);
         s->tx_status = server->tx_status;

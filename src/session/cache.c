@@ -532,12 +532,13 @@ cache_sending(struct session *s, struct server *server, const uint8_t *bytes, st
     if (c->reads)
         return;
     c->writes.defines |= u->defines;
-    c->doubts = false;
+    c->doubts = c->lasts = false;
     if (u->type == 'Q')
         cache_write_query(s, server, bytes, u);
     else if (u->type == 'F')
         cache_write_anything(s, server);
     u->flags |= c->doubts ? CYCLE_DOUBT : 0;
+    u->flags |= c->lasts ? CYCLE_LASTS : 0;
     u->flags |= is_alone(s, u) ? CYCLE_ALONE : 0;
 }
 

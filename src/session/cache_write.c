@@ -9,7 +9,6 @@
  */
 #include "session/cache.h"
 
-#include "base/str.h"
 #include "config/config.h"
 
 #include <string.h>
@@ -20,38 +19,6 @@ enum reach { REACH_NOTHING, REACH_TABLES, REACH_DATABASE, REACH_ALL };
 
 /* ---- what a statement is ---- */
 
-static bool
-is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-/* The word at *at_io, and *at_io goes behind it and the blanks that follow. A comment is a word of
- * no letters. */
-static struct sql_text
-next_word(const char *text, uint32_t *at_io, uint32_t end)
-{
-    uint32_t begin = *at_io;
-    uint32_t at = begin;
-
-    while (at < end && ((text[at] | 32) >= 'a' && (text[at] | 32) <= 'z'))
-        at++;
-    *at_io = at;
-    while (*at_io < end && is_blank(text[*at_io]))
-        (*at_io)++;
-    return (struct sql_text){text + begin, at - begin};
-}
-
-static bool
-is_one_of(struct sql_text word, const char *const *list, size_t count)
-{
-    for (size_t n = 0; n < count; n++) {
-        if (word.len == strlen(list[n]) && str_equal_nocase_n(word.data, list[n], word.len))
-            return true;
-    }
-    return false;
-}
-
 /* What belongs to all databases, or cannot be told from that. */
 static enum reach
 reach_of_definition(const struct sql_statement *st, const char *text, bool *renews_r)
@@ -59,16 +26,16 @@ reach_of_definition(const struct sql_statement *st, const char *text, bool *rene
     static const char *const verbs[] = {"create", "alter", "drop"};
     static const char *const everybodys[] = {"role", "user",       "group",        "database",
                                              "",     "tablespace", "subscription", "system"};
-    uint32_t at = st->start;
-    struct sql_text verb = next_word(text, &at, st->end);
-    struct sql_text what = next_word(text, &at, st->end);
     static const char *const owned[] = {"owned"};
+    struct sql_text words[2];
 
-    if (!is_one_of(verb, verbs, ARRAY_LEN(verbs)) || is_one_of(what, owned, 1))
+    definitions_words(st, text, words);
+    if (!definitions_is_word(words[0], verbs, ARRAY_LEN(verbs)) ||
+        definitions_is_word(words[1], owned, 1))
         return REACH_ALL;
-    if (!is_one_of(what, everybodys, ARRAY_LEN(everybodys)))
+    if (!definitions_is_word(words[1], everybodys, ARRAY_LEN(everybodys)))
         return REACH_DATABASE;
-    *renews_r |= !is_one_of(verb, verbs, 1); /* CREATE changes nothing of what there is */
+    *renews_r |= !definitions_is_word(words[0], verbs, 1); /* CREATE changes nothing of what is */
     return REACH_ALL;
 }
 
@@ -299,7 +266,10 @@ doubt_tables(struct session *s, struct server *server, const struct sql_statemen
         for (uint32_t n = 0; n < r.n; n++)
             doubt_begin(s->host->doubts, &w->doubt, r.oids[n]);
     } else {
-        doubt_everything(s, server, may_define(s, st));
+        bool defines = may_define(s, st);
+        doubt_everything(s, server, defines);
+        s->cache->lasts |= defines;
+        s->batch_flags |= defines && s->batch != NULL ? CYCLE_LASTS : 0;
     }
     if (answer == CATALOG_TABLES_UNKNOWN || !may_leave_settings(s, st))
         return;
@@ -432,6 +402,22 @@ is_undone(const struct session *s, uint16_t flags, bool failed)
     }
 }
 
+/* What was rolled back with the cycle that has ended has changed nothing, unless something from in
+ * front of it has. */
+static void
+note_definitions(const struct session *s, const struct server *server,
+                 const struct pending_entry *e, bool failed)
+{
+    struct cache_writes *w = &s->cache->writes;
+
+    if (likely(!w->defines) || w->defined)
+        return;
+    if (!definitions_are_undone(server, e, failed))
+        w->defined = true;
+    else if (!goes_on(s, server))
+        w->defines = w->everywhere = false;
+}
+
 /* The catalog is forgotten before the versions are raised: what was judged by the old one is older
  * than these. */
 static void
@@ -442,7 +428,7 @@ settle(struct session *s, struct cache_writes *w)
     if (w->renews)
         cache_note_renewal(s->host->cache);
     w->server = NULL;
-    w->committed = w->defines = w->everywhere = w->renews = false;
+    w->committed = w->defines = w->defined = w->everywhere = w->renews = false;
 }
 
 void
@@ -455,6 +441,7 @@ cache_write_end(struct session *s, struct server *server, const struct pending_e
     if (likely(!doubt_any(&w->doubt)) || w->server != server)
         return;
     undone = is_undone(s, e->flags, failed);
+    note_definitions(s, server, e, failed);
     if (server->tx_status != 'I') {
         w->committed |= (e->flags & CYCLE_COMMITS) != 0; /* AND CHAIN, or a block behind another */
         return;

@@ -342,9 +342,10 @@ batch_ended(struct session *s)
 }
 
 static uint16_t
-flags_of(const struct unit *u)
+flags_of(const struct session *s, const struct unit *u)
 {
-    return (uint16_t)(u->flags | (u->may_write ? CYCLE_WRITE : 0));
+    return (uint16_t)((u->flags & ~(CYCLE_LASTS | CYCLE_RAN)) | definitions_flags(s, u) |
+                      (u->may_write ? CYCLE_WRITE : 0));
 }
 
 static void
@@ -359,7 +360,7 @@ send_batch(struct out *o, const struct unit *u)
     bool forgets;
     size_t at = 0;
 
-    s->batch_flags |= flags_of(u);
+    s->batch_flags |= flags_of(s, u);
     while (at < u->bytes && wire_client_header(o->bytes + at, u->bytes - at, &h, &err) == WIRE_OK) {
         uint32_t len = (uint32_t)MIN((size_t)h.total_bytes, u->bytes - at);
         s->batch = o->server;
@@ -414,7 +415,7 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
 {
     struct wire_view text;
     struct err err;
-    uint16_t flags = s->batch_flags | flags_of(u);
+    uint16_t flags = s->batch_flags | flags_of(s, u);
     struct effect *effects = NULL;
     uint32_t note = 0;
 
@@ -516,7 +517,7 @@ send_placed(struct session *s, struct out *o, struct unit *u)
     s->to_primary_once = s->lookup_failed = false;
     s->lookups = 0;
     s->outage_ns = 0;
-    s->defines |= u->defines;
+    s->defines |= u->defines ? DEFINITIONS_UNDER_WAY : 0;
     tx_open(s, o->server, u);
     if (unlikely(s->copies != NULL))
         copies_in_front(s, o->server, o->bytes, u);

@@ -87,7 +87,7 @@ take_away(struct unit *u, const struct cluster_set *away)
 }
 
 static void
-take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
+take_facts(struct session *s, struct unit *u, const struct sql_facts *f, struct wire_view text)
 {
     struct verdict v = lookup_verdict(s, f);
 
@@ -95,6 +95,7 @@ take_facts(struct session *s, struct unit *u, const struct sql_facts *f)
     u->draws |= sequences_drawn(f, &v);
     u->touches_session |= v.touches_session;
     u->defines |= v.defines;
+    definitions_note(u, f, text, v.defines);
     u->asks |= v.unknown;
     take_away(u, &v.away);
     take_hint(u, f->statements[0].hint, f->statements[0].hint_node);
@@ -176,7 +177,7 @@ static void
 scan_text(struct session *s, const char *text, size_t len, struct unit *u)
 {
     u->facts = session_facts(s, text, len);
-    take_facts(s, u, u->facts);
+    take_facts(s, u, u->facts, (struct wire_view){text, (uint32_t)len});
     take_wish(u, unit_wish(s, text, len, u->facts));
     sequences_scan(s, u, u->facts);
     if (u->facts->count == 1)
@@ -231,7 +232,7 @@ scan_parse(struct session *s, const uint8_t *msg, uint32_t len, struct unit *u)
     u->parses = true;
     u->last_parse = (uint32_t)u->bytes;
     f = session_facts(s, p.query.data, p.query.len);
-    take_facts(s, u, f);
+    take_facts(s, u, f, p.query);
     take_wish(u, unit_wish(s, p.query.data, p.query.len, f));
     if (unlikely(u->local))
         ask_explained(s, u, p.query.data, p.query.len);
@@ -328,6 +329,9 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         return;
     }
     u->asks |= !statements_judge(s, st);
+    if (unlikely(!st->plain))
+        definitions_note(u, session_facts(s, st->prepared->query, st->prepared->query_len),
+                         statements_text(st), st->defines);
     if (binds)
         take_known(s, st, u);
     u->defines |= st->defines;
@@ -366,15 +370,18 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
 
     switch (msg[0]) {
     case 'P':
+        definitions_note_plan(s, u);
         scan_parse(s, msg, len, u);
         break;
     case 'B':
+        definitions_note_plan(s, u);
         u->binds = true;
         if (wire_parse_bind(msg, len, &bind, &err) != WIRE_OK) {
             in_doubt(u, ROUTE_NOT_UNDERSTOOD);
             break;
         }
         take_statement(s, bytes, bind.statement, u);
+        definitions_note_run(s, u);
         u->tx_read &= bind.portal.len == 0;
         break;
     case 'E':
@@ -386,9 +393,10 @@ scan_batch_message(struct session *s, const uint8_t *bytes, uint32_t len, struct
     case 'C':
         if (wire_parse_target(msg, len, &target, &err) != WIRE_OK)
             in_doubt(u, ROUTE_NOT_UNDERSTOOD);
-        else if (target.kind == 'S' && msg[0] == 'D')
+        else if (target.kind == 'S' && msg[0] == 'D') {
+            definitions_note_plan(s, u);
             take_statement(s, bytes, target.name, u);
-        else if (target.kind == 'S')
+        } else if (target.kind == 'S')
             take_close(s, target.name, u);
         else if (target.kind == 'P' && msg[0] == 'D')
             u->local |= s->local_portal != NULL && !u->binds;

@@ -256,6 +256,10 @@ wire_parse_error(const uint8_t *msg, uint32_t len, struct wire_error *e_r)
             e_r->detail = v;
         else if (field == 'H')
             e_r->hint = v;
+        else if (field == 'P')
+            e_r->positioned = true;
+        else if (field == 'q' || field == 'W')
+            e_r->within = true;
     }
     return c.at < c.end ? WIRE_OK : WIRE_BAD;
 }

@@ -1,0 +1,267 @@
+/*
+ * What may have changed the servers' catalog, and when everybody is to forget what is known of it.
+ *
+ * A client that goes on sending definitions that fail, or texts that are no SQL, must not make all
+ * others ask the catalog again and again. So when a cycle (a Query, or a batch up to Sync) has
+ * failed, nothing is forgotten where it is certain that all of it was rolled back: when its first
+ * command was refused for what it says (enum server_failure), whatever that is; or when its texts
+ * are understood and hold nothing that commits before the end, as a Query and a batch are one
+ * transaction each. In a block such a cycle leaves nothing either: what goes on behind ROLLBACK TO
+ * is from before it. Whatever else may have happened counts as if it had succeeded.
+ *
+ * A block that is rolled back as a whole makes the catalog be forgotten, too: a statement that was
+ * parsed behind a definition in it is known to its connection from then on under a name that others
+ * use, and has the columns of what is not there any more. For the same reason a batch counts as
+ * lasting when something stands behind a definition in it that is parsed or bound.
+ *
+ * Called by unit.c and client.c (what a unit is), answers.c (its end), cache_write.c. Invariants:
+ * while a cycle with CYCLE_DEFINES is owed, DEFINITIONS_UNDER_WAY is set; it is taken back only
+ * with the cycle's end, and when nobody can tell that (a Sync of ours has ended it, COPY has
+ * swallowed it), as if it had succeeded. What functions do over connections of their own is not
+ * rolled back: what calls any that are not PostgreSQL's lasts. Event triggers that define over such
+ * a connection are, as all DDL that goes past us, not heard of. Source: PostgreSQL's manual,
+ * chapter "Message Flow", section "Multiple Statements in a Simple Query" and "Pipelining";
+ * reference, "PREPARE", and who "cannot be executed in a transaction block".
+ */
+#include "session/internal.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+/* ---- what a unit is ---------------------------------------------------------------------------
+ */
+
+static bool
+is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+void
+definitions_words(const struct sql_statement *st, const char *text, struct sql_text words_r[2])
+{
+    uint32_t at = st->start;
+
+    for (size_t n = 0; n < 2; n++) {
+        uint32_t begin = at;
+        while (at < st->end && (text[at] | 32) >= 'a' && (text[at] | 32) <= 'z')
+            at++;
+        words_r[n] = (struct sql_text){text + begin, at - begin};
+        while (at < st->end && is_blank(text[at]))
+            at++;
+    }
+}
+
+bool
+definitions_is_word(struct sql_text word, const char *const *list, size_t count)
+{
+    for (size_t n = 0; n < count; n++) {
+        if (word.len == strlen(list[n]) && str_equal_nocase_n(word.data, list[n], word.len))
+            return true;
+    }
+    return false;
+}
+
+/* Anywhere, as a word or not. */
+static bool
+holds(struct wire_view text, const char *word)
+{
+    uint32_t len = (uint32_t)strlen(word);
+
+    for (uint32_t at = 0; at + len <= text.len; at++) {
+        if (str_equal_nocase_n(text.data + at, word, len))
+            return true;
+    }
+    return false;
+}
+
+/* CREATE, ALTER or DROP that is part of the transaction that it stands in: not so what has effects
+ * beside the catalog, and what works in several transactions (the second of the words is
+ * TimescaleDB's). */
+static bool
+is_transactional(const struct sql_statement *st, const char *text)
+{
+    static const char *const verbs[] = {"create", "alter", "drop"};
+    static const char *const others[] = {"", "database", "tablespace", "subscription", "system"};
+    struct wire_view all = {text + st->start, st->end - st->start};
+    struct sql_text words[2];
+
+    definitions_words(st, text, words);
+    return definitions_is_word(words[0], verbs, ARRAY_LEN(verbs)) &&
+           !definitions_is_word(words[1], others, ARRAY_LEN(others)) &&
+           !holds(all, "concurrently") && !holds(all, "transaction_per_chunk");
+}
+
+static bool
+calls_unknown(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        if (st->functions[n].function_class == SQL_FUNCTION_UNKNOWN)
+            return true;
+    }
+    return false;
+}
+
+/* Is nothing of it left when its transaction fails? */
+static bool
+is_undone_by_failure(const struct sql_statement *st, const char *text)
+{
+    switch (st->kind) {
+    case SQL_EMPTY:
+    case SQL_SELECT:
+    case SQL_INSERT:
+    case SQL_UPDATE:
+    case SQL_DELETE:
+    case SQL_MERGE:
+    case SQL_TRUNCATE:
+    case SQL_LOCK:
+    case SQL_SELECT_INTO:
+    case SQL_CREATE_TABLE_AS:
+    case SQL_GRANT:
+    case SQL_COMMENT:
+    case SQL_SET:
+    case SQL_SET_LOCAL:
+    case SQL_SHOW:
+        return !calls_unknown(st);
+    case SQL_DDL:
+        return is_transactional(st, text) && !calls_unknown(st);
+    default:
+        return false;
+    }
+}
+
+void
+definitions_note(struct unit *u, const struct sql_facts *f, struct wire_view text, bool defines)
+{
+    bool by_itself = false;
+
+    for (uint32_t n = 0; n < f->count; n++) {
+        const struct sql_statement *st = &f->statements[n];
+        by_itself |= st->changes_catalog;
+        if (!f->understood || !is_undone_by_failure(st, text.data))
+            u->flags |= CYCLE_LASTS;
+    }
+    /* What it calls does; or semicolons in it may end statements, though we take them for some in
+     * the body of a function. */
+    if (defines && (!by_itself || holds(text, "atomic")))
+        u->flags |= CYCLE_LASTS;
+}
+
+/* Of the batch that the unit goes on with. */
+static uint16_t
+flags_so_far(const struct session *s)
+{
+    return s->batch != NULL ? s->batch_flags : 0;
+}
+
+void
+definitions_note_plan(const struct session *s, struct unit *u)
+{
+    if (unlikely((u->flags | flags_so_far(s)) & CYCLE_RAN))
+        u->flags |= CYCLE_LASTS;
+}
+
+void
+definitions_note_run(const struct session *s, struct unit *u)
+{
+    if (unlikely(u->defines || flags_so_far(s) & CYCLE_DEFINES))
+        u->flags |= CYCLE_RAN;
+}
+
+uint16_t
+definitions_flags(const struct session *s, const struct unit *u)
+{
+    uint16_t before = flags_so_far(s);
+    uint16_t flags = u->defines ? CYCLE_DEFINES : 0;
+
+    if (likely(!((flags | before) & CYCLE_DEFINES)))
+        return 0;
+    flags |= u->flags & (CYCLE_LASTS | CYCLE_RAN);
+    if (s->batch != NULL && (u->type == 'Q' || u->type == 'F' || !(before & CYCLE_DEFINES)))
+        flags |= CYCLE_LASTS; /* what it goes on with was not looked at for that */
+    return flags;
+}
+
+/* ---- what becomes of it -----------------------------------------------------------------------
+ */
+
+bool
+definitions_are_undone(const struct server *server, const struct pending_entry *e, bool failed)
+{
+    static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS | CYCLE_OPENS;
+
+    if (server->pending.sync_in_doubt)
+        return false;
+    if (failed && server->failure == SERVER_FAILED_EARLY)
+        return true;
+    if (!(e->flags & CYCLE_DEFINES))
+        return false; /* what else the caller has heard of */
+    if (e->kind == PENDING_SYNC && !(e->flags & (CYCLE_RAN | CYCLE_COMMITS)))
+        return true; /* it was parsed, no more */
+    return failed && server->failure != SERVER_FAILED_LATE && !(e->flags & doubtful);
+}
+
+static bool
+is_under_way(const struct session *s, const struct server *server)
+{
+    const struct pending *p = &server->pending;
+
+    if (flags_so_far(s) & CYCLE_DEFINES)
+        return true;
+    for (uint32_t n = 0; n < p->count; n++) {
+        const struct pending_entry *e = &p->ring[(p->head + n) & (p->cap - 1)];
+        if (!e->skip && e->flags & CYCLE_DEFINES)
+            return true;
+    }
+    return false;
+}
+
+static void
+forget(struct session *s)
+{
+    if (s->key != NULL)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
+}
+
+/* What new connections are given has changed, or nobody knows. */
+static void
+renew(struct session *s)
+{
+    if (s->renews)
+        s->host->close_database(s->host->ctx, NULL);
+    s->renews = false;
+}
+
+void
+definitions_cycle_end(struct session *s, const struct server *server, const struct pending_entry *e,
+                      bool failed)
+{
+    bool under_way;
+    bool undone;
+
+    if (likely(s->defines == 0))
+        return;
+    undone = definitions_are_undone(server, e, failed);
+    under_way = is_under_way(s, server);
+    if (e->flags & CYCLE_DEFINES ? !undone : !under_way && s->defines & DEFINITIONS_UNDER_WAY)
+        s->defines |= DEFINITIONS_MADE;
+    s->defines &= (uint8_t) ~(under_way ? 0 : DEFINITIONS_UNDER_WAY);
+    if (s->defines & DEFINITIONS_MADE &&
+        (server->tx_status == 'I' || (e->flags & CYCLE_COMMITS && !undone)))
+        forget(s);
+    if (server->tx_status == 'I')
+        s->defines &= (uint8_t)~DEFINITIONS_MADE;
+    if (s->defines == 0)
+        renew(s);
+}
+
+void
+definitions_lost(struct session *s)
+{
+    if (likely(s->defines == 0))
+        return;
+    s->defines = 0;
+    renew(s);
+    forget(s);
+}

@@ -66,9 +66,7 @@ void
 copies_send(struct session_copies *c)
 {
     const struct server *main = c->s->primary;
-    struct copies_taught taught;
 
-    copies_taught_begin(c, &taught);
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         if (copy->server == NULL) {
@@ -85,7 +83,7 @@ copies_send(struct session_copies *c)
             copies_batch_send(c->s, copy);
             continue;
         }
-        if (copies_taught_send(copy, &taught))
+        if (copies_taught_send(copy))
             continue;
         if (c->rule.executes)
             copies_execute_teach(copy);
@@ -93,7 +91,7 @@ copies_send(struct session_copies *c)
                       COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
-    copies_taught_end(&taught);
+    copies_taught_end(c);
     c->gate_due = GATE_NONE;
     c->ran++;
 }

@@ -429,7 +429,7 @@ bool copies_main_fails(struct session_copies *c, struct server *server, const ui
 /* A unit is about to be sent there: what was in hand before is over. */
 void copies_main_begin(struct session_copies *c, const struct server *server);
 /* One was: has it left something behind of which nobody can tell what it is? */
-void copies_main_doubt(struct session_copies *c, struct server *server);
+void copies_main_doubt(struct server *server, const struct unit *u);
 
 /* ---- copies_gate.c ---- */
 

@@ -137,12 +137,9 @@ copies_main_begin(struct session_copies *c, const struct server *server)
 }
 
 void
-copies_main_doubt(struct session_copies *c, struct server *server)
+copies_main_doubt(struct server *server, const struct unit *u)
 {
-    static const uint32_t unseen =
-        1u << SESSION_KEEPS_FUNCTION | 1u << SESSION_KEEPS_LIBRARY | 1u << SESSION_KEEPS_UNKNOWN;
-
-    if (server != NULL && c->s->keeps.kinds & unseen)
+    if (server != NULL && u->touches_session & TOUCHES_SURELY)
         server->forgetful = true;
 }
 

@@ -136,7 +136,8 @@ def state_of(answers):
 
 
 def test_writes_are_answered_as_texts_are(pair):
-    for step in (UPDATE, "UPDATE e SET i4 = {n} WHERE id = 2", "UPDATE e SET i8 = -{n} WHERE id = 2",
+    for step in (UPDATE, "UPDATE e SET i4 = {n} WHERE id = 2",
+                 "UPDATE e SET i8 = -{n} WHERE id = 2",
                  "UPDATE e SET i4 = i4 - {n}, i8 = i8 * -{n} WHERE id = {n}",
                  "update E set I4={n} where ID={n} ; ", "UPDATE e SET i4 = {n} WHERE id = 99{n}",
                  "/* {n} */UPDATE e AS t SET i4 = t.i4 + {n} WHERE t.id = 3 AND i4 < 1000{n}",
@@ -155,7 +156,8 @@ READS = [
     "SELECT i4 FROM e WHERE id = {n}", "SELECT id, tx, ts, i8 FROM public.e WHERE id = {n};",
     "SELECT id, i4 FROM e WHERE id = 99{n}", "SELECT e.id, e.b FROM e WHERE e.id = -{n}",
     "SELECT v FROM pairs WHERE a = 1 AND b = {n}", "SELECT id FROM e WHERE i4 = {n} AND i8 = {n}",
-    "SELECT \"Odd \"\"name\" FROM e WHERE id = {n}", "SELECT number, more FROM v WHERE number = {n}",
+    "SELECT \"Odd \"\"name\" FROM e WHERE id = {n}",
+    "SELECT number, more FROM v WHERE number = {n}",
     "SELECT id, id, id FROM e WHERE id = {n}", "SELECT e FROM e WHERE id = {n}",
     "SELECT id FROM e WHERE i2 = {n}", "select TX from E where ID = {n}",
 ]

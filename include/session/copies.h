@@ -261,6 +261,8 @@ struct session_copies {
     uint32_t seen[COPIES_SEEN]; /* parts of their hashes; 0: none */
     uint32_t seen_at;           /* the last one */
     struct copies_taught now;
+    struct prepared *known_begin; /* NULL: not needed yet */
+    struct prepared *known_gate;
     /* copies_main.c */
     bool main_runs;             /* a client's Query, as a statement that the main node knows: */
     bool main_reads;            /* ... a SELECT, */
@@ -323,6 +325,10 @@ int copies_link(struct session_copies *c, struct err *err);
 void copies_send(struct session_copies *c);
 /* A question about sequences, whose answer does not matter. The main node has the gate. */
 void copies_draw(struct session_copies *c, const struct buf *question);
+/* The transaction begins there, unless it has. */
+void copies_open(struct copy *copy);
+/* The same for who sends BEGIN himself. False: it has. */
+bool copies_opens(struct copy *copy);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
 /* What becomes of a statement that is not equal for this reason: -1 with err when it is refused. */
 int copies_unsafe(struct session *s, const struct err *reason, struct err *err);
@@ -406,7 +412,9 @@ bool copies_taught_begin(struct session_copies *c, struct sql_text text,
 struct prepared *copies_taught_read(struct session_copies *c, struct sql_text text,
                                     struct sql_with_parameters *p_r);
 void copies_taught_end(struct session_copies *c);
-/* c->now to one copy. False: it is to get the text. */
+void copies_taught_fini(struct session_copies *c); /* c ends */
+/* c->now to one copy, with what begins the transaction in front where it has not begun there.
+ * False: it is to get the text. */
 bool copies_taught_send(struct copy *copy);
 /* Adds Bind. */
 void copies_taught_bind(const struct prepared *prepared, const struct sql_with_parameters *p,

@@ -87,7 +87,7 @@ send_known(struct session_copies *c, struct server *server, struct prepared *pre
         server_expect(server, PENDING_DESCRIBE, false, 0, NULL);
     }
     buf_add(b, execute_and_close, sizeof(execute_and_close));
-    server_expect_noted(server, PENDING_EXECUTE, 0, NULL, e->note);
+    server_expect_noted(server, PENDING_EXECUTE, CYCLE_ALONE, NULL, e->note); /* as of a Query */
     server_expect(server, PENDING_CLOSE, true, 0, NULL);
     server_expect(server, PENDING_SYNC, false, e->flags, e->tag);
     server_send(server, b->data, b->len);
@@ -247,8 +247,10 @@ copies_main_fails(struct session_copies *c, struct server *server, const uint8_t
         return false;
     *replaced_r = false;
     if (wire_parse_error(msg, (uint32_t)len, &e) != WIRE_OK || num_get_u32(msg + 1) + 1 != len ||
-        e.severity.len != 5 || memcmp(e.severity.data, "ERROR", 5) != 0)
-        return true; /* the connection ends with it, or it is too long to be looked into */
+        e.severity.len != 5 || memcmp(e.severity.data, "ERROR", 5) != 0) {
+        copies_again_note(c, msg, len); /* it ends the connection, or is too long to be changed */
+        return true;
+    }
     if (is_own(c, server, err.sqlstate, &err))
         build_error(&b, "ERROR", &err);
     else

@@ -19,10 +19,13 @@
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "base/str.h"
 #include "sql/parameters.h"
 #include "wire/build.h"
 
 #include <string.h>
+
+static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0}; /* all rows */
 
 /* Was a text like this one, with parameters of these types, sent before? From now on it was. */
 static bool
@@ -88,7 +91,7 @@ static void
 build_run(const struct prepared *prepared, const struct sql_with_parameters *p, struct buf *b)
 {
     copies_taught_bind(prepared, p, b);
-    buf_add(b, "E\0\0\0\x09\0\0\0\0\0", 10);
+    buf_add(b, execute, sizeof(execute));
     build_sync(b);
 }
 
@@ -135,6 +138,56 @@ copies_taught_read(struct session_copies *c, struct sql_text text, struct sql_wi
     return prepared_of(c, p_r);
 }
 
+/* In front of the statement, up to the same Sync. */
+static void
+put_in_front(struct copy *copy, struct prepared **known, const char *sql)
+{
+    struct session_copies *c = copy->all;
+    struct sql_with_parameters none = {.count = 0};
+    struct prepared_text content = {.query = sql, .query_len = strlen(sql)};
+    struct buf *b = &c->host->scratch;
+
+    if (*known == NULL)
+        *known = prepared_get(c->host->pool, &content);
+    statements_teach(c->s, copy->server, *known);
+    server_expect(copy->server, PENDING_BIND, true, 0, NULL);
+    server_expect(copy->server, PENDING_EXECUTE, true, 0, NULL);
+    buf_clear(b);
+    copies_taught_bind(*known, &none, b);
+    buf_add(b, execute, sizeof(execute));
+    server_send(copy->server, b->data, b->len);
+}
+
+/* May the copy's transaction begin with BEGIN, and nothing more? */
+static bool
+begins_plainly(const struct session_copies *c)
+{
+    size_t len = c->begin.len;
+
+    if (c->own_tx || len == 0)
+        return true;
+    len -= c->begin.data[len - 1] == ';';
+    return len == 5 && str_equal_nocase_n((const char *)c->begin.data, "BEGIN", 5);
+}
+
+/* A server that is ready again says so at once, with a system call for each time. So what begins
+ * the transaction goes with its first statement. */
+static void
+open_with_it(struct copy *copy)
+{
+    struct session_copies *c = copy->all;
+
+    if (!begins_plainly(c))
+        copies_open(copy);
+    else if (copies_opens(copy))
+        put_in_front(copy, &c->known_begin, "BEGIN");
+    if (c->gate_due == GATE_SHARED)
+        put_in_front(copy, &c->known_gate,
+                     "SELECT pg_catalog.pg_advisory_xact_lock_shared(" GATE_LOCK_NUMBERS ")");
+    else
+        copies_gate_follow(copy);
+}
+
 bool
 copies_taught_send(struct copy *copy)
 {
@@ -143,12 +196,25 @@ copies_taught_send(struct copy *copy)
 
     if (t->prepared == NULL || server->spoilt || copy->all->literal)
         return false;
+    open_with_it(copy);
     statements_teach(copy->all->s, server, t->prepared);
     server_expect(server, PENDING_BIND, true, COPY_STATEMENT, NULL);
     server_expect(server, PENDING_EXECUTE, true, COPY_STATEMENT, NULL);
     server_expect(server, PENDING_SYNC, true, COPY_STATEMENT, NULL);
     server_send(server, t->run.data, t->run.len);
     return true;
+}
+
+void
+copies_taught_fini(struct session_copies *c)
+{
+    copies_taught_end(c);
+    buf_free(&c->now.run);
+    if (c->known_begin != NULL)
+        prepared_put(c->known_begin);
+    if (c->known_gate != NULL)
+        prepared_put(c->known_gate);
+    c->known_begin = c->known_gate = NULL;
 }
 
 void

@@ -144,6 +144,7 @@ struct server {
     bool note_failed;            /* the owner's: what has a note has failed in the running cycle */
     bool spoilt;                 /* the owner's: it may have what no DISCARD takes away, such as a
                                   * temporary schema */
+    bool forgetful;              /* the owner's: statements that it knew may be gone, unseen */
     struct err fatal;            /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];
@@ -167,6 +168,8 @@ void server_set_unnamed(struct server *s, struct prepared *prepared);
 
 /* Nothing is on its way for this one: its answer is made here when its turn comes. */
 void server_expect_fake(struct server *s, enum pending_kind kind, void *tag);
+/* From ops->ends, of a message that is kept: the client gets these bytes in its place. */
+void server_tell_instead(struct server *s, const struct buf *b);
 /* Makes the answers that no other answer will bring along: the client waits for them (Flush). */
 void server_flush_fakes(struct server *s);
 

@@ -7,6 +7,7 @@
  * copies_known.c  what the catalog says of what a unit names
  * copies_values.c values of the main node's, for a unit
  * copies_taught.c what servers are sent again and again, as prepared statements of ours
+ * copies_main.c   the same of the main node's, with the answer of a simple Query
  * copies_prepare.c  PREPARE and EXECUTE in SQL
  * copies_chain.c  COMMIT AND CHAIN
  * copies_cut.c    batches that begin and end transactions
@@ -35,6 +36,7 @@
 #include "session/internal.h"
 #include "session/native.h"
 #include "sql/determinism.h"
+#include "sql/parameters.h"
 
 enum {
     COPIES_LAG_MAX = 64, /* statements that a copy may be behind */
@@ -132,6 +134,12 @@ struct copies_outcome {
     bool fails;      /* it is to fail, as it has on the main node */
     bool any;        /* of the main node: tags do not count, as reads have one by what they see */
     char tag[COPIES_TAG_BYTES]; /* the last one */
+};
+
+/* The unit in hand as a statement that the copies know, and what runs it there. */
+struct copies_taught {
+    struct prepared *prepared; /* NULL: its text is sent */
+    struct buf run;
 };
 
 struct copy {
@@ -251,6 +259,15 @@ struct session_copies {
     bool by_key;                /* the unit in hand is one Query with one statement by key */
     bool literal;               /* texts go as they are: something has failed */
     uint32_t seen[COPIES_SEEN]; /* parts of their hashes; 0: none */
+    uint32_t seen_at;           /* the last one */
+    struct copies_taught now;
+    struct prepared *known_begin; /* NULL: not needed yet */
+    struct prepared *known_gate;
+    /* copies_main.c */
+    bool main_runs;             /* a client's Query, as a statement that the main node knows: */
+    bool main_reads;            /* ... a SELECT, */
+    struct buf places;          /* ... with these struct sql_parameter_place */
+    bool quoted;                /* the unit with values had strings or parameters before */
     struct copies_watch *watch; /* copies_deadlock.c; NULL: nothing has begun yet */
 };
 
@@ -308,6 +325,10 @@ int copies_link(struct session_copies *c, struct err *err);
 void copies_send(struct session_copies *c);
 /* A question about sequences, whose answer does not matter. The main node has the gate. */
 void copies_draw(struct session_copies *c, const struct buf *question);
+/* The transaction begins there, unless it has. */
+void copies_open(struct copy *copy);
+/* The same for who sends BEGIN himself. False: it has. */
+bool copies_opens(struct copy *copy);
 void copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags);
 /* What becomes of a statement that is not equal for this reason: -1 with err when it is refused. */
 int copies_unsafe(struct session *s, const struct err *reason, struct err *err);
@@ -374,23 +395,49 @@ void copies_lose_main(struct session_copies *c);
  * that? */
 bool copies_reads_intervals(struct session *s, struct sql_text text);
 
+/* Of UPDATE, with the text that it comes from: does every column to which it assigns a constant
+ * take all constants of that type, or none? */
+bool copies_assigns_alike(struct session *s, struct sql_text text,
+                          const struct sql_with_parameters *p);
+
 /* ---- copies_taught.c ---- */
 
-/* The unit in hand as a statement that the copies know, and what runs it there. */
-struct copies_taught {
-    struct prepared *prepared; /* NULL: its text is sent */
-    struct buf run;
-};
-void copies_taught_begin(struct session_copies *c, struct copies_taught *t_r);
-void copies_taught_end(struct copies_taught *t);
-/* To one copy. False: it is to get the text. */
-bool copies_taught_send(struct copy *copy, const struct copies_taught *t);
+/* Does the session see what others see, now and as long as its connections know a statement? */
+bool copies_taught_is_common(const struct session_copies *c);
+/* The unit in hand, a Query for all nodes: c->now. False: its text is sent. p_r is borrowed until
+ * the next one. */
+bool copies_taught_begin(struct session_copies *c, struct sql_text text,
+                         struct sql_with_parameters *p_r);
+/* A read that only the main node runs, likewise; NULL: its text is sent. The caller puts it. */
+struct prepared *copies_taught_read(struct session_copies *c, struct sql_text text,
+                                    struct sql_with_parameters *p_r);
+void copies_taught_end(struct session_copies *c);
+void copies_taught_fini(struct session_copies *c); /* c ends */
+/* c->now to one copy, with what begins the transaction in front where it has not begun there.
+ * False: it is to get the text. */
+bool copies_taught_send(struct copy *copy);
+/* Adds Bind. */
+void copies_taught_bind(const struct prepared *prepared, const struct sql_with_parameters *p,
+                        struct buf *b);
+/* The main node has refused the last text for its words: it may not even be SQL. */
+void copies_taught_unseen(struct session_copies *c);
 /* Asks the main node the question for the values of d. */
 void copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
                        const struct buf *question);
 /* What was sent in the extended protocol has failed there. Puts err into words for the client where
  * it is nothing of his. */
 void copies_taught_failed(struct session_copies *c, struct server *server, struct err *err);
+
+/* ---- copies_main.c ---- */
+
+/* An error of the main node's: one to a Query that it runs so? Then it is dealt with. True: the
+ * client gets other bytes in its place. */
+bool copies_main_fails(struct session_copies *c, struct server *server, const uint8_t *msg,
+                       size_t len, bool *replaced_r);
+/* A unit is about to be sent there: what was in hand before is over. */
+void copies_main_begin(struct session_copies *c, const struct server *server);
+/* One was: has it left something behind of which nobody can tell what it is? */
+void copies_main_doubt(struct server *server, const struct unit *u);
 
 /* ---- copies_gate.c ---- */
 

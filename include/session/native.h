@@ -48,6 +48,10 @@ struct unit *copies_unit(struct session *s);
 /* It is about to be sent, behind what is sent here. */
 void copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
                      const struct unit *u);
+/* A Query leaves for that server, where e is to be expected: true when it was sent, and is
+ * expected, as a statement that the server knows. The client cannot tell. */
+bool copies_main_takes(struct session *s, struct server *server, const uint8_t *bytes,
+                       const struct unit *u, const struct pending_entry *e);
 /* As server_ops has it, of the primary. */
 bool copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_t *msg,
                  size_t len);

@@ -549,8 +549,10 @@ note_reset(struct server *s, const char *sql)
 {
     bool all = str_equal_nocase(sql, "DISCARD ALL");
 
-    if (all || str_equal_nocase(sql, "DEALLOCATE ALL"))
+    if (all || str_equal_nocase(sql, "DEALLOCATE ALL")) {
         server_forgets_all(s);
+        s->forgetful = false;
+    }
     if (all)
         s->ticket = 0;
     if (all || str_equal_nocase(sql, "RESET ALL"))

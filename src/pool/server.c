@@ -118,6 +118,12 @@ tell_fakes(struct server *s)
 }
 
 void
+server_tell_instead(struct server *s, const struct buf *b)
+{
+    buf_add(&s->fakes, b->data, b->len);
+}
+
+void
 server_flush_fakes(struct server *s)
 {
     for (uint32_t n = 0; n < s->pending.count; n++) {

@@ -410,25 +410,36 @@ send_batch(struct out *o, const struct unit *u)
     never_ran(o, join(copies_cut_sent(s, effects), bound));
 }
 
+/* Native replication: it is sent otherwise. */
+static NOINLINE bool
+query_is_known(struct out *o, const struct unit *u, const struct pending_entry *e)
+{
+    if (!copies_main_takes(o->s, o->server, o->bytes, u, e))
+        return false;
+    o->start = u->bytes;
+    return true;
+}
+
 static void
 send_unit(struct session *s, struct out *o, const struct unit *u)
 {
     struct wire_view text;
     struct err err;
     uint16_t flags = s->batch_flags | flags_of(s, u);
-    struct effect *effects = NULL;
-    uint32_t note = 0;
+    struct pending_entry e = {.flags = flags};
 
     switch (u->type) {
     case 'Q':
         if (u->facts != NULL &&
             wire_parse_query(o->bytes, (uint32_t)u->bytes, &text, &err) == WIRE_OK) {
-            note = timed_query(s, u->facts, text.data, text.len);
-            effects = text_effects(o, u->facts, text.data, text.len, u->touches_session);
+            e.note = timed_query(s, u->facts, text.data, text.len);
+            e.tag = text_effects(o, u->facts, text.data, text.len, u->touches_session);
         } else if (u->pass_left > 0)
             session_keep(s, SESSION_KEEPS_UNKNOWN);
+        if (unlikely(s->copies != NULL) && query_is_known(o, u, &e))
+            break;
         statements_unnamed_gone(s);
-        server_expect_noted(o->server, PENDING_QUERY, flags, effects, note);
+        server_expect_noted(o->server, PENDING_QUERY, flags, e.tag, e.note);
         break;
     case 'F':
         keeps_called(s, u->bytes >= WIRE_HEADER_BYTES + 4

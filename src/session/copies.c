@@ -546,6 +546,7 @@ copies_in_front(struct session *s, struct server *server, const uint8_t *bytes,
 {
     struct session_copies *c = s->copies;
 
+    copies_main_begin(c, server);
     if (c->rule.way == COPIES_AS_ALWAYS || c->rule.way == COPIES_DISCARD)
         return;
     server->watched |= SERVER_SHOWS_ENDS;
@@ -611,11 +612,14 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
 {
     const struct pending_entry *head = &server->pending.ring[server->pending.head];
     struct session_copies *c = s->copies;
+    bool replaced;
 
     if (c != NULL && (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type)))
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0)
         return false;
+    if (type == 'E' && copies_main_fails(c, server, msg, len, &replaced))
+        return replaced;
     if (head->skip && head->flags & (CYCLE_TAUGHT | CYCLE_VALUES | CYCLE_XID | CYCLE_GATE))
         hear_ours(c, head, type, msg, len);
     if (c->phase == COPIES_REST)
@@ -761,6 +765,7 @@ copies_cycle_end(struct session *s, struct server *server, const struct pending_
         return false;
     if (e->skip)
         return end_ours(c, e, failed);
+    c->main_runs = false;
     if (c->phase == COPIES_COMMITS) {
         c->owes = true;
         c->entry = *e;

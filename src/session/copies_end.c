@@ -422,6 +422,8 @@ copies_free(struct session_copies *c)
     copies_unlink_all(c);
     pool_wait_no_more(c->host->pool, &c->waiter);
     copies_reset(c);
+    copies_taught_fini(c);
+    buf_free(&c->places);
     copies_watch_no_more(c);
     copies_forget(c);
     if (c->s == NULL)

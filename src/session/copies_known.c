@@ -208,3 +208,75 @@ copies_reads_intervals(struct session *s, struct sql_text text)
     knowledge_view_fini(&v);
     return reads;
 }
+
+/* Does a column of this type take any int4 and any moment, or refuse it as soon as the statement is
+ * parsed? */
+static bool
+takes_all(const char *type)
+{
+    static const char *const types[] = {"int4",          "int8",        "float8", "text",
+                                        "\"timestamp\"", "timestamptz", "date"};
+    static const char schema[] = "pg_catalog.";
+
+    if (strncmp(type, schema, sizeof(schema) - 1) != 0)
+        return false;
+    for (size_t n = 0; n < ARRAY_LEN(types); n++) {
+        if (strcmp(type + sizeof(schema) - 1, types[n]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* written: ASCII, perhaps in quotes. */
+static bool
+is_called(const char *name, struct sql_text written)
+{
+    bool quoted = written.data[0] == '"';
+
+    if (quoted)
+        written = (struct sql_text){written.data + 1, written.len - 2};
+    for (uint32_t n = 0; n < written.len; n++) {
+        char c = written.data[n];
+        if (!quoted && c >= 'A' && c <= 'Z')
+            c += 'a' - 'A';
+        if (c == '"' || name[n] != c) /* also at the name's end */
+            return false;
+    }
+    return name[written.len] == '\0';
+}
+
+static bool
+column_takes_all(const struct sql_known_table *t, struct sql_text written)
+{
+    for (uint32_t at = 0; at < t->column_count; at++) {
+        if (is_called(t->columns[at].name, written))
+            return takes_all(t->columns[at].type);
+    }
+    return false;
+}
+
+bool
+copies_assigns_alike(struct session *s, struct sql_text text, const struct sql_with_parameters *p)
+{
+    const struct sql_facts *f = session_facts(s, text.data, text.len);
+    const struct sql_known_table *t = NULL;
+    struct knowledge_view v;
+    bool alike = true;
+    uint16_t first = 0;
+
+    while (first < p->count && p->places[first].column.len == 0)
+        first++;
+    if (first == p->count)
+        return true;
+    if (f->statements[0].table_count != 1)
+        return false;
+    knowledge_view_init(&v, knowledge_of(s->copies), &s->copies->scope, f);
+    t = v.known.table(v.known.ctx, f->statements[0].tables[0].schema,
+                      f->statements[0].tables[0].name);
+    for (uint16_t n = first; t != NULL && n < p->count; n++) {
+        if (p->places[n].column.len > 0)
+            alike = alike && column_takes_all(t, p->places[n].column);
+    }
+    knowledge_view_fini(&v);
+    return t != NULL && alike;
+}

@@ -32,16 +32,24 @@ copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags)
     server_run(copy->server, sql, len, flags);
 }
 
-static void
-open_transaction(struct copy *copy)
+bool
+copies_opens(struct copy *copy)
+{
+    if (copy->begun)
+        return false;
+    copy->begun = true;
+    copy->heard = copy->all->ran;
+    return true;
+}
+
+void
+copies_open(struct copy *copy)
 {
     static const char sql[] = "BEGIN";
     const struct buf *begin = &copy->all->begin;
 
-    if (copy->begun)
+    if (!copies_opens(copy))
         return;
-    copy->begun = true;
-    copy->heard = copy->all->ran;
     if (copy->all->own_tx || begin->len == 0)
         copies_run(copy, sql, sizeof(sql) - 1, CYCLE_BEGIN);
     else
@@ -66,34 +74,32 @@ void
 copies_send(struct session_copies *c)
 {
     const struct server *main = c->s->primary;
-    struct copies_taught taught;
 
-    copies_taught_begin(c, &taught);
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
         if (copy->server == NULL) {
             miss_beginning(copy);
             continue;
         }
+        copy->server->spoilt |= main->spoilt;
+        if (copies_taught_send(copy))
+            continue;
         if (c->rule.way == COPIES_ALL)
-            open_transaction(copy);
+            copies_open(copy);
         else
             copy->heard = c->ran;
         copies_gate_follow(copy);
-        copy->server->spoilt |= main->spoilt;
         if (!c->query) {
             copies_batch_send(c->s, copy);
             continue;
         }
-        if (copies_taught_send(copy, &taught))
-            continue;
         if (c->rule.executes)
             copies_execute_teach(copy);
         server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
                       COPY_STATEMENT, NULL);
         server_send(copy->server, c->text.data, c->text.len);
     }
-    copies_taught_end(&taught);
+    copies_taught_end(c);
     c->gate_due = GATE_NONE;
     c->ran++;
 }
@@ -105,7 +111,7 @@ copies_draw(struct session_copies *c, const struct buf *question)
         struct copy *copy = copy_at(it);
         if (copy->server == NULL)
             continue; /* it is to be detached */
-        open_transaction(copy);
+        copies_open(copy);
         copies_gate_follow(copy);
         copies_run(copy, (const char *)question->data, question->len, 0);
     }
@@ -449,6 +455,13 @@ on_forward(void *ctx UNUSED, struct server *server UNUSED, struct io_rx *rx UNUS
     /* notices that nobody has asked for: the main node's are the client's */
 }
 
+/* Is it what begins a transaction, and has no part in what is compared (copies_taught_send)? */
+static bool
+is_in_front(const struct pending_entry *e)
+{
+    return e->kind == PENDING_EXECUTE && !(e->flags & COPY_STATEMENT);
+}
+
 static bool
 on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size_t len)
 {
@@ -458,7 +471,7 @@ on_ends(void *ctx, struct server *server, uint8_t type, const uint8_t *msg, size
         return false;
     if (type == 'E')
         server_error_from_message(msg, len, &copy->err);
-    else if (type == 'C')
+    else if (type == 'C' && !is_in_front(&server->pending.ring[server->pending.head]))
         copies_note_tag(&copy->outcome, msg, len);
     else if (type == 'V')
         copies_note_result(&copy->outcome, msg, len);

@@ -258,6 +258,7 @@ copies_behind(struct session *s, const struct unit *u)
 {
     struct session_copies *c = s->copies;
 
+    copies_main_doubt(s->cur, u);
     if (u->chains && c->rule.chains)
         copies_chain_ask(c);
     if (!c->solo_own || c->solo_ends || !u->ends)

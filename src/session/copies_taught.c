@@ -3,43 +3,55 @@
  *
  * A server spends more on parsing and planning a short statement than on running it, and in this
  * mode each of them runs every write. So a statement of the simple protocol that is by key goes to
- * the copies with parameters in the place of its constants (sql/parameters.h), and the main node is
- * asked for values by a statement that it knows. Names, what a connection knows, how much of that
- * it keeps and when it is forgotten are those of the protocol's statements (statements_teach).
- * Called by copies_links.c and copies_values.c.
+ * the copies with parameters in the place of its constants (sql/parameters.h), to the main node as
+ * well where its answer is the same then (copies_main.c); and that is asked for values by a
+ * statement that it knows. Names, what a connection knows, how much of that it keeps and when it is
+ * forgotten are those of the protocol's statements (statements_teach). Called by copies_main.c,
+ * copies_links.c and copies_values.c.
  *
- * Invariants: a statement is taught only when its text, without constants, has been seen before.
- * The main node gets the client's statements as they are, since its answer, with positions in the
- * text, is the client's. What is taught means the same as its text for as long as it may be found:
- * its scope is the session's search path and the catalog's epoch; where a session may see something
- * else than others do (temporary tables, definitions of its own), texts go as they are. When a
- * copy fails with any of it, the session goes on with texts.
+ * Invariants: a statement is taught only when its text, without constants, has been seen before,
+ * and was not refused for its words. What is taught means the same as its text for as long as it
+ * may be found: its scope is the session's search path and the catalog's epoch; where a session may
+ * see something else than others do (temporary tables, definitions of its own), texts go as they
+ * are. When a copy fails with any of it, the session goes on with texts.
  */
 #include "session/copies.h"
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "base/str.h"
 #include "sql/parameters.h"
 #include "wire/build.h"
 
 #include <string.h>
 
-/* Was a text like this one sent before? From now on it was. */
-static bool
-was_seen(struct session_copies *c, const char *text, size_t len)
-{
-    uint64_t hash = hash_bytes(text, len);
-    uint32_t print = (uint32_t)(hash >> 32) | 1;
-    uint32_t *seen = &c->seen[hash % COPIES_SEEN];
-    bool was = *seen == print;
+static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0}; /* all rows */
 
-    *seen = print;
+/* Was a text like this one, with parameters of these types, sent before? From now on it was. */
+static bool
+was_seen(struct session_copies *c, const struct sql_with_parameters *p)
+{
+    uint64_t hash = hash_bytes(p->text.data, p->text.len);
+    uint32_t print;
+    bool was;
+
+    if (p->count > 0)
+        hash = hash * 31 + hash_bytes(p->types, (size_t)p->count * 4);
+    print = (uint32_t)(hash >> 32) | 1;
+    c->seen_at = hash % COPIES_SEEN;
+    was = c->seen[c->seen_at] == print;
+    c->seen[c->seen_at] = print;
     return was;
 }
 
-/* Does the session see what others see, now and as long as its connections know a statement? */
-static bool
-is_common(const struct session_copies *c)
+void
+copies_taught_unseen(struct session_copies *c)
+{
+    c->seen[c->seen_at] = 0;
+}
+
+bool
+copies_taught_is_common(const struct session_copies *c)
 {
     const struct session *s = c->s;
 
@@ -58,9 +70,9 @@ prepared_of(struct session_copies *c, const struct sql_with_parameters *p)
     return prepared_get(c->host->pool, &content);
 }
 
-/* Bind, Execute and Sync. */
-static void
-build_run(const struct prepared *prepared, const struct sql_with_parameters *p, struct buf *b)
+void
+copies_taught_bind(const struct prepared *prepared, const struct sql_with_parameters *p,
+                   struct buf *b)
 {
     size_t len = 4 + 1 + prepared->name_len + 1u + 2 + 2 + p->values_len + 2;
 
@@ -72,52 +84,119 @@ build_run(const struct prepared *prepared, const struct sql_with_parameters *p, 
     buf_add_u16(b, p->count);
     buf_add(b, p->values, p->values_len);
     buf_add_u16(b, 0);
-    buf_add(b, "E\0\0\0\x09\0\0\0\0\0", 10);
+}
+
+/* Bind, Execute and Sync. */
+static void
+build_run(const struct prepared *prepared, const struct sql_with_parameters *p, struct buf *b)
+{
+    copies_taught_bind(prepared, p, b);
+    buf_add(b, execute, sizeof(execute));
     build_sync(b);
 }
 
-/* ---- the copies -------------------------------------------------------------------------------
+/* ---- a Query ----------------------------------------------------------------------------------
  */
 
-static bool
-has_parameters(struct session_copies *c, struct sql_with_parameters *p_r)
+static struct sql_options
+options_of(const struct session *s)
 {
-    struct session *s = c->s;
-    struct sql_options options = {.standard_conforming_strings = s->plain_strings,
-                                  .server_version = s->host->view->server_version};
-    struct wire_view text;
-    struct err err;
-
-    if (!c->by_key || c->literal || !is_common(c) ||
-        wire_parse_query(c->text.data, (uint32_t)c->text.len, &text, &err) != WIRE_OK)
-        return false;
-    if (c->host->parameters == NULL)
-        c->host->parameters = sql_parameters_new();
-    return sql_parameters_take(c->host->parameters, (struct sql_text){text.data, text.len},
-                               &options, p_r) &&
-           was_seen(c, p_r->text.data, p_r->text.len) &&
-           !(p_r->strings && copies_reads_intervals(s, (struct sql_text){text.data, text.len}));
+    return (struct sql_options){.standard_conforming_strings = s->plain_strings,
+                                .server_version = s->host->view->server_version};
 }
 
-void
-copies_taught_begin(struct session_copies *c, struct copies_taught *t_r)
+static struct sql_parameters *
+parameters_of(struct session_copies *c)
 {
-    struct sql_with_parameters p;
-
-    *t_r = (struct copies_taught){.run = BUF_EMPTY};
-    if (!has_parameters(c, &p))
-        return;
-    t_r->prepared = prepared_of(c, &p);
-    build_run(t_r->prepared, &p, &t_r->run);
+    if (c->host->parameters == NULL)
+        c->host->parameters = sql_parameters_new();
+    return c->host->parameters;
 }
 
 bool
-copies_taught_send(struct copy *copy, const struct copies_taught *t)
+copies_taught_begin(struct session_copies *c, struct sql_text text, struct sql_with_parameters *p_r)
 {
+    struct sql_options options = options_of(c->s);
+
+    if (!c->by_key || c->literal || !copies_taught_is_common(c) ||
+        !sql_parameters_take(parameters_of(c), text, &options, p_r) || !was_seen(c, p_r) ||
+        (p_r->strings && copies_reads_intervals(c->s, text)))
+        return false;
+    c->now.prepared = prepared_of(c, p_r);
+    build_run(c->now.prepared, p_r, &c->now.run);
+    return true;
+}
+
+struct prepared *
+copies_taught_read(struct session_copies *c, struct sql_text text, struct sql_with_parameters *p_r)
+{
+    struct sql_options options = options_of(c->s);
+
+    if (!copies_taught_is_common(c) ||
+        !sql_parameters_take_read(parameters_of(c), text, &options, p_r) || !was_seen(c, p_r))
+        return NULL;
+    return prepared_of(c, p_r);
+}
+
+/* In front of the statement, up to the same Sync. */
+static void
+put_in_front(struct copy *copy, struct prepared **known, const char *sql)
+{
+    struct session_copies *c = copy->all;
+    struct sql_with_parameters none = {.count = 0};
+    struct prepared_text content = {.query = sql, .query_len = strlen(sql)};
+    struct buf *b = &c->host->scratch;
+
+    if (*known == NULL)
+        *known = prepared_get(c->host->pool, &content);
+    statements_teach(c->s, copy->server, *known);
+    server_expect(copy->server, PENDING_BIND, true, 0, NULL);
+    server_expect(copy->server, PENDING_EXECUTE, true, 0, NULL);
+    buf_clear(b);
+    copies_taught_bind(*known, &none, b);
+    buf_add(b, execute, sizeof(execute));
+    server_send(copy->server, b->data, b->len);
+}
+
+/* May the copy's transaction begin with BEGIN, and nothing more? */
+static bool
+begins_plainly(const struct session_copies *c)
+{
+    size_t len = c->begin.len;
+
+    if (c->own_tx || len == 0)
+        return true;
+    len -= c->begin.data[len - 1] == ';';
+    return len == 5 && str_equal_nocase_n((const char *)c->begin.data, "BEGIN", 5);
+}
+
+/* A server that is ready again says so at once, with a system call for each time. So what begins
+ * the transaction goes with its first statement. */
+static void
+open_with_it(struct copy *copy)
+{
+    struct session_copies *c = copy->all;
+
+    if (!begins_plainly(c))
+        copies_open(copy);
+    else if (copies_opens(copy))
+        put_in_front(copy, &c->known_begin, "BEGIN");
+    if (c->gate_due == GATE_SHARED)
+        put_in_front(copy, &c->known_gate,
+                     "SELECT pg_catalog.pg_advisory_xact_lock_shared(" GATE_LOCK_NUMBERS ")");
+    else
+        copies_gate_follow(copy);
+}
+
+bool
+copies_taught_send(struct copy *copy)
+{
+    const struct copies_taught *t = &copy->all->now;
     struct server *server = copy->server;
 
-    if (t->prepared == NULL || server->spoilt)
+    if (t->prepared == NULL || server->spoilt || copy->all->literal)
         return false;
+    open_with_it(copy);
     statements_teach(copy->all->s, server, t->prepared);
     server_expect(server, PENDING_BIND, true, COPY_STATEMENT, NULL);
     server_expect(server, PENDING_EXECUTE, true, COPY_STATEMENT, NULL);
@@ -127,14 +206,27 @@ copies_taught_send(struct copy *copy, const struct copies_taught *t)
 }
 
 void
-copies_taught_end(struct copies_taught *t)
+copies_taught_fini(struct session_copies *c)
 {
-    if (t->prepared != NULL)
-        prepared_put(t->prepared);
-    buf_free(&t->run);
+    copies_taught_end(c);
+    buf_free(&c->now.run);
+    if (c->known_begin != NULL)
+        prepared_put(c->known_begin);
+    if (c->known_gate != NULL)
+        prepared_put(c->known_gate);
+    c->known_begin = c->known_gate = NULL;
 }
 
-/* ---- the main node ----------------------------------------------------------------------------
+void
+copies_taught_end(struct session_copies *c)
+{
+    if (c->now.prepared != NULL)
+        prepared_put(c->now.prepared);
+    c->now.prepared = NULL;
+    buf_clear(&c->now.run);
+}
+
+/* ---- a question -------------------------------------------------------------------------------
  */
 
 /* A literal is read when the statement is prepared, with the parameters of that moment. */
@@ -161,8 +253,8 @@ copies_taught_ask(struct session_copies *c, const struct sql_determined *d,
     struct prepared *prepared;
     struct buf run = BUF_EMPTY;
 
-    if (c->literal || !is_common(c) || main->spoilt || !is_lasting(d) ||
-        !was_seen(c, p.text.data, p.text.len)) {
+    if (c->literal || !copies_taught_is_common(c) || main->spoilt || !is_lasting(d) ||
+        !was_seen(c, &p)) {
         server_ask(main, p.text.data, p.text.len, CYCLE_VALUES);
         return;
     }

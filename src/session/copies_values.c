@@ -100,6 +100,8 @@ take_query(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
                 copies_put_values(c, d, (struct sql_text){text.data, text.len}, &at, &sql) &&
                 at == c->values.len;
 
+    c->quoted = done && (memchr(text.data, '\'', text.len) != NULL ||
+                         memchr(text.data, '$', text.len) != NULL);
     buf_clear(&c->text);
     build_query(&c->text, (const char *)sql.data, sql.len);
     c->unit.facts = session_facts(c->s, (const char *)sql.data, sql.len);

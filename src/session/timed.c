@@ -294,9 +294,10 @@ log_duration(const struct ending *e)
     struct buf detail = BUF_EMPTY;
     int64_t us = e->duration_ns / 1000;
     uint32_t reason = e->entry->note >> REASON_SHIFT & 0xff;
+    bool query = e->entry->kind == PENDING_QUERY || e->entry->flags & CYCLE_ALONE;
 
     buf_printf(&message, "duration: %" PRId64 ".%03d ms  %s: %s", us / 1000, (int)(us % 1000),
-               e->entry->kind == PENDING_QUERY ? "statement" : "execute",
+               query ? "statement" : "execute",
                e->words != NULL ? e->words : statement_tally_text(e->tally));
     buf_printf(&detail, "Node %d (%s): %s; %s, %" PRIu64 " rows, fingerprint %016" PRIx64 ".",
                e->server->node_id, e->server->is_standby ? "standby" : "primary",

@@ -22,7 +22,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_MAX = 16 * 1024, PARAMETERS_MAX = 200, INT4_OID = 23 };
+enum {
+    TEXT_MAX = 16 * 1024,
+    PARAMETERS_MAX = 200,
+    INT4_OID = 23,
+    NAME_MAX_BYTES = 63, /* PostgreSQL cuts a longer one, and says so each time that it is parsed */
+};
 
 struct sql_parameters {
     struct sql_work work;
@@ -30,9 +35,12 @@ struct sql_parameters {
     struct buf text;
     struct buf types;
     struct buf values;
-    uint32_t done; /* of the text: copied so far */
+    struct buf places; /* struct sql_parameter_place */
+    uint32_t done;     /* of the text: copied so far */
     uint16_t count;
     bool strings;
+    bool exact;
+    bool in_where;
     uint32_t depth;  /* of parentheses */
     uint32_t opaque; /* ... of them from the first on that does not only group; 0: none */
     uint32_t row;    /* the parenthesis behind VALUES; 0: none yet */
@@ -57,6 +65,7 @@ sql_parameters_free(struct sql_parameters *p)
     buf_free(&p->text);
     buf_free(&p->types);
     buf_free(&p->values);
+    buf_free(&p->places);
     free(p->work.tokens);
     free(p->work.heads);
     free(p->work.marks);
@@ -102,6 +111,23 @@ compares(const struct sql_parameters *p, uint32_t at)
     return false;
 }
 
+static bool
+is_name(const struct sql_parameters *p, uint32_t at)
+{
+    return token(p, at)->kind == T_NAME || token(p, at)->kind == T_QUOTED;
+}
+
+/* Is what ends with this token a column, and no type behind a constant? */
+static bool
+ends_column(const struct sql_parameters *p, uint32_t at)
+{
+    if (!is_name(p, at))
+        return false;
+    while (at > 0 && (is_name(p, at) || token(p, at)->kind == '.'))
+        at--;
+    return token(p, at)->kind != T_CAST;
+}
+
 /* May a constant end here? */
 static bool
 ends_value(const struct sql_parameters *p, uint32_t at)
@@ -143,13 +169,47 @@ copy_up_to(struct sql_parameters *p, uint32_t offset)
     p->done = offset;
 }
 
+/* Of UPDATE: the name in "SET name =" or ", name =" in front of the constant. */
+static struct sql_text
+column_assigned(const struct sql_parameters *p, uint32_t first)
+{
+    const struct sql_token *t;
+
+    if (p->in_where || p->depth > 0 || token(p, 0)->kind != K_UPDATE || first < 4 ||
+        !is_operator(p, first - 1, "=") || !is_name(p, first - 2) ||
+        (token(p, first - 3)->kind != K_SET && token(p, first - 3)->kind != ','))
+        return (struct sql_text){NULL, 0};
+    t = token(p, first - 2);
+    return (struct sql_text){p->work.text + t->start, t->len};
+}
+
+/* Is it neither computed with at once, nor assigned in a way that is not seen? */
+static bool
+fails_alike(const struct sql_parameters *p, uint32_t first, uint32_t last, bool assigned)
+{
+    if (computes(p, last + 1))
+        return false;
+    if (computes(p, first - 1))
+        return first > 2 && ends_column(p, first - 2);
+    return assigned || p->in_where || token(p, 0)->kind != K_UPDATE ||
+           (compares(p, first - 1) && !is_operator(p, first - 1, "="));
+}
+
 /* In the place of tokens `first` to `last`. The value's bytes follow. */
 static void
 write_parameter(struct sql_parameters *p, uint32_t first, uint32_t last, uint32_t type)
 {
-    copy_up_to(p, token(p, first)->start);
+    struct sql_parameter_place place = {.start = token(p, first)->start,
+                                        .column = column_assigned(p, first)};
+
+    p->exact = p->exact && fails_alike(p, first, last, place.column.len > 0);
+    copy_up_to(p, place.start);
+    place.parameter_start = (uint32_t)p->text.len;
     buf_printf(&p->text, " $%u ", ++p->count);
     p->done = token(p, last)->start + token(p, last)->len;
+    place.len = p->done - place.start;
+    place.parameter_len = (uint32_t)p->text.len - place.parameter_start;
+    buf_add(&p->places, &place, sizeof(place));
     buf_add_u32(&p->types, type);
 }
 
@@ -231,19 +291,30 @@ type_end(const struct sql_parameters *p, uint32_t at)
     return at + 3;
 }
 
-/* 'x', with nothing in it that may be read in two ways. */
+/* What stands between its quotes. */
+static struct sql_text
+between_quotes(const struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+    uint32_t head = (p->work.text[t->start] | 0x20) == 'e' ? 2 : 1;
+
+    return (struct sql_text){p->work.text + t->start + head, t->len > head ? t->len - head - 1 : 0};
+}
+
+/* 'x' or E'x', with nothing in it that may be read in two ways. */
 static bool
 is_plain_string(const struct sql_parameters *p, uint32_t at)
 {
     const struct sql_token *t = token(p, at);
-    const char *bytes = p->work.text + t->start;
+    struct sql_text s = between_quotes(p, at);
 
-    if (t->len < 2 || bytes[0] != '\'' || bytes[t->len - 1] != '\'')
+    if (s.data[-1] != '\'' || s.data + s.len >= p->work.text + t->start + t->len ||
+        s.data[s.len] != '\'')
         return false;
-    for (uint32_t n = 1; n + 1 < t->len; n++) {
-        if (bytes[n] == '\\')
+    for (uint32_t n = 0; n < s.len; n++) {
+        if (s.data[n] == '\\')
             return false;
-        if (bytes[n] == '\'' && (n + 2 >= t->len || bytes[++n] != '\''))
+        if (s.data[n] == '\'' && (n + 1 >= s.len || s.data[++n] != '\''))
             return false;
     }
     return true;
@@ -252,18 +323,32 @@ is_plain_string(const struct sql_parameters *p, uint32_t at)
 static void
 write_string(struct sql_parameters *p, uint32_t at)
 {
-    const struct sql_token *t = token(p, at);
-    const char *bytes = p->work.text + t->start;
+    struct sql_text s = between_quotes(p, at);
     size_t head = p->values.len;
 
     write_parameter(p, at, at, 0);
     p->strings = true;
     buf_add_u32(&p->values, 0);
-    for (uint32_t n = 1; n + 1 < t->len; n++) {
-        buf_add_u8(&p->values, (uint8_t)bytes[n]);
-        n += bytes[n] == '\'';
+    for (uint32_t n = 0; n < s.len; n++) {
+        buf_add_u8(&p->values, (uint8_t)s.data[n]);
+        n += s.data[n] == '\'';
     }
     num_put_u32(p->values.data + head, (uint32_t)(p->values.len - head - 4));
+}
+
+/* Is the type one of those that tell a moment or a day? What they are cast to next depends on the
+ * session, and is not computed when a statement is planned. */
+static bool
+is_moment(const struct sql_parameters *p, uint32_t first, uint32_t end)
+{
+    for (uint32_t at = first; at < end; at++) {
+        const struct sql_token *t = token(p, at);
+        const char *word = p->work.text + t->start;
+        if ((t->len == 4 && strncasecmp(word, "date", 4) == 0) ||
+            (t->len >= 9 && strncasecmp(word, "timestamp", 9) == 0))
+            return true;
+    }
+    return false;
 }
 
 /* Where a string may stand: as an element of VALUES, or on the right of "=" that is in no
@@ -281,6 +366,7 @@ take_string(struct sql_parameters *p, uint32_t at)
         end = type_end(p, end + 1);
     if (end == 0 || !ends_value(p, end))
         return 0;
+    p->exact = p->exact && is_moment(p, at + 1, end);
     write_string(p, at);
     return end;
 }
@@ -330,10 +416,24 @@ close_parenthesis(struct sql_parameters *p)
     p->has_row |= p->row > 0 && p->depth == 0;
 }
 
+/* What else might differ, where it stands in the text: a notice, and what transform_null_equals
+ * makes of "= NULL" when the statement is parsed. */
+static bool
+is_inexact(const struct sql_parameters *p, uint32_t at)
+{
+    const struct sql_token *t = token(p, at);
+
+    if (t->kind == K_NULL)
+        return p->in_where && token(p, at - 1)->kind != K_IS && token(p, at - 1)->kind != K_NOT;
+    return t->len > NAME_MAX_BYTES && t->kind != T_STRING && t->kind != T_NUMBER;
+}
+
 /* Behind the token at `at`; 0: the text is not for this. */
 static uint32_t
 take(struct sql_parameters *p, uint32_t at)
 {
+    p->in_where |= token(p, at)->kind == K_WHERE;
+    p->exact = p->exact && !is_inexact(p, at);
     switch (token(p, at)->kind) {
     case T_STRING:
         return take_string(p, at);
@@ -371,9 +471,11 @@ begin(struct sql_parameters *p)
     buf_clear(&p->text);
     buf_clear(&p->types);
     buf_clear(&p->values);
+    buf_clear(&p->places);
     p->done = p->depth = p->opaque = p->row = 0;
     p->count = 0;
-    p->has_row = p->strings = false;
+    p->has_row = p->strings = p->in_where = false;
+    p->exact = true;
 }
 
 static bool
@@ -393,25 +495,28 @@ scan(struct sql_parameters *p, struct sql_text text, const struct sql_options *o
     return true;
 }
 
-bool
-sql_parameters_take(struct sql_parameters *p, struct sql_text text,
-                    const struct sql_options *options, struct sql_with_parameters *r)
+/* Characters count as bytes then, in positions. */
+static bool
+is_ascii(struct sql_text text)
 {
-    uint32_t at;
+    uint8_t all = 0;
+
+    for (uint32_t n = 0; n < text.len; n++)
+        all |= (uint8_t)text.data[n];
+    return all < 128;
+}
+
+static bool
+take_all(struct sql_parameters *p, uint32_t at, struct sql_text text, struct sql_with_parameters *r)
+{
     uint32_t last;
 
-    begin(p);
-    if (!scan(p, text, options))
-        return false;
-    at = first_of(p);
-    if (at == 0)
-        return false;
     while (at < p->work.count) {
         at = take(p, at);
         if (at == 0 || p->count > PARAMETERS_MAX)
             return false;
     }
-    if (p->count == 0 || (token(p, 0)->kind == K_INSERT && !p->has_row))
+    if (p->count == 0)
         return false;
     last = p->work.count - 1;
     copy_up_to(p, token(p, last)->start + token(p, last)->len);
@@ -419,9 +524,105 @@ sql_parameters_take(struct sql_parameters *p, struct sql_text text,
         .text = {(const char *)p->text.data, (uint32_t)p->text.len},
         .count = p->count,
         .strings = p->strings,
+        .exact = p->exact && is_ascii(text),
+        .places = (const struct sql_parameter_place *)p->places.data,
         .types = p->types.data,
         .values = p->values.data,
         .values_len = p->values.len,
     };
     return true;
+}
+
+bool
+sql_parameters_take(struct sql_parameters *p, struct sql_text text,
+                    const struct sql_options *options, struct sql_with_parameters *r)
+{
+    uint32_t at;
+
+    begin(p);
+    if (!scan(p, text, options))
+        return false;
+    at = first_of(p);
+    return at > 0 && take_all(p, at, text, r) && (token(p, 0)->kind != K_INSERT || p->has_row);
+}
+
+/* ---- reads ---- */
+
+/* Behind "a", "a.b" or "a.b.c"; 0: it is something else. */
+static uint32_t
+behind_name(const struct sql_parameters *p, uint32_t at)
+{
+    while (is_name(p, at)) {
+        if (token(p, at + 1)->kind != '.')
+            return at + 1;
+        at += 2;
+    }
+    return 0;
+}
+
+/* Behind "a, b, c"; 0: the same. */
+static uint32_t
+behind_names(const struct sql_parameters *p, uint32_t at)
+{
+    at = behind_name(p, at);
+    while (at > 0 && token(p, at)->kind == ',')
+        at = behind_name(p, at + 1);
+    return at;
+}
+
+/* "a = 1 AND b = -2", up to the end. */
+static bool
+are_conditions(const struct sql_parameters *p, uint32_t at)
+{
+    for (;;) {
+        at = behind_name(p, at);
+        if (at == 0 || !is_operator(p, at, "="))
+            return false;
+        at += is_operator(p, at + 1, "-") ? 2 : 1;
+        if (!is_int4(p, at))
+            return false;
+        if (at + 1 == p->work.count)
+            return true;
+        if (token(p, at + 1)->kind != K_AND)
+            return false;
+        at += 2;
+    }
+}
+
+bool
+sql_parameters_take_read(struct sql_parameters *p, struct sql_text text,
+                         const struct sql_options *options, struct sql_with_parameters *r)
+{
+    uint32_t at;
+
+    begin(p);
+    if (!scan(p, text, options) || token(p, 0)->kind != K_SELECT)
+        return false;
+    at = behind_names(p, 1);
+    if (at == 0 || token(p, at)->kind != K_FROM)
+        return false;
+    at = behind_name(p, at + 1);
+    if (at == 0 || token(p, at)->kind != K_WHERE || !are_conditions(p, at + 1))
+        return false;
+    for (uint32_t n = 0; n < at; n++)
+        p->exact = p->exact && !is_inexact(p, n);
+    return take_all(p, at, text, r) && r->exact;
+}
+
+/* ---- positions ---- */
+
+uint32_t
+sql_parameters_position(const struct sql_parameter_place *places, uint16_t count, uint32_t position)
+{
+    uint32_t at = position - 1;
+
+    for (uint16_t n = count; n-- > 0;) {
+        const struct sql_parameter_place *place = &places[n];
+        if (at >= place->parameter_start + place->parameter_len)
+            return position - (place->parameter_start + place->parameter_len) + place->start +
+                   place->len;
+        if (at >= place->parameter_start)
+            return place->start + 1;
+    }
+    return position;
 }

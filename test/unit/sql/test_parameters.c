@@ -131,13 +131,16 @@ strings_become_parameters_without_a_type(void **state)
     gives("INSERT INTO t VALUES ('a'::pg_catalog.timestamptz, 'b'::TIMESTAMP with time zone)",
           "INSERTINTOtVALUES($1::pg_catalog.timestamptz,$2::TIMESTAMPwithtimezone)|a:0|b:0");
     gives("/* x */ INSERT INTO t VALUES ('a') -- y", "/*x*/INSERTINTOtVALUES($1)|a:0");
+    gives("INSERT INTO t VALUES (E'a', e'it''s'::text, E'')",
+          "INSERTINTOtVALUES($1,$2::text,$3)|a:0|it's:0|:0");
 }
 
 static void
 doubtful_strings_make_it_a_text(void **state)
 {
     static const char *const values[] = {
-        "E'a'",
+        "E'a\\b'",
+        "E'a\\'b'",
         "U&'a'",
         "B'1'",
         "X'1'",
@@ -215,6 +218,147 @@ other_statements_are_not_for_this(void **state)
     refuses("DELETE FROM t WHERE (id = 1");
 }
 
+/* ---- errors ---- */
+
+static bool
+take(const char *text, struct sql_with_parameters *r)
+{
+    struct sql_options options = {.standard_conforming_strings = true};
+    struct sql_text t = {text, (uint32_t)strlen(text)};
+
+    return sql_parameters_take(parameters, t, &options, r) ||
+           sql_parameters_take_read(parameters, t, &options, r);
+}
+
+static void
+is_exact(const char *text, bool wanted)
+{
+    struct sql_with_parameters r;
+
+    if (!take(text, &r) || r.exact != wanted)
+        fail_msg("%s is %sexact", text, wanted ? "not " : "");
+}
+
+static void
+what_is_not_computed_at_once_is_exact(void **state)
+{
+    static const char long_name[] =
+        "UPDATE nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn SET v = 1";
+
+    (void)state;
+    is_exact("UPDATE t SET v = v + 12 WHERE id = 7", true);
+    is_exact("UPDATE t SET v = t.v - -12, w = 5 WHERE id = 7 AND v / 0 = 3", true);
+    is_exact("UPDATE t SET v = v / w * 2, b = w > 3 WHERE (id = 7)", true);
+    is_exact("INSERT INTO t VALUES (1, -2, (3))", true);
+    is_exact("DELETE FROM t WHERE id = 5 AND x IS NOT NULL AND y IS NULL", true);
+    is_exact("UPDATE t SET v = NULL WHERE id = 5", true);
+    is_exact("UPDATE t SET v = 1 / 0 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = 2147483647 + 1 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = v + 2 * 3 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = (1) + 2 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = 7::int2 + 5 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = 7::pg_catalog.int2 + 5 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = cast(7 AS int2) + 5 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = 7::double precision - 5 WHERE id = 7", false);
+    is_exact("UPDATE t SET v = - 5 + v WHERE id = 7", false);
+    is_exact("INSERT INTO t VALUES (1, 2 + 3)", false);
+    is_exact("UPDATE t SET (v, w) = (1, 2) WHERE id = 7", false);
+    is_exact("UPDATE t SET v = (1) WHERE id = 7", false);
+    is_exact("UPDATE t SET v.x = 1 WHERE id = 7", false);
+    is_exact("DELETE FROM t WHERE id = 1 / 0", false);
+    is_exact("DELETE FROM t WHERE id = 5 AND x = NULL", false);
+    is_exact("DELETE FROM t WHERE id = 5 AND NULL = x", false);
+    is_exact("UPDATE t SET v = 1 /* \xc3\xa4 */ WHERE id = 7", false);
+    is_exact(long_name, false);
+    is_exact("INSERT INTO t VALUES (1, 'x')", false);
+    is_exact("INSERT INTO t VALUES (1, 'x'::text)", false);
+    is_exact("INSERT INTO t VALUES (1, 'x'::time)", false);
+    is_exact("INSERT INTO t VALUES (1, E'x'::timestamp with time zone, 'y'::date)", true);
+    is_exact("INSERT INTO t VALUES (1, 'x'::pg_catalog.timestamptz)", true);
+}
+
+static void
+reads_by_integers_are_taken(void **state)
+{
+    static const char *const others[] = {
+        "SELECT * FROM t WHERE a = 1",
+        "SELECT a FROM t",
+        "SELECT a FROM t WHERE a > 1",
+        "SELECT a FROM t WHERE a = 1 OR b = 2",
+        "SELECT a FROM t WHERE a = 1.5",
+        "SELECT a FROM t WHERE a = '1'",
+        "SELECT a FROM t WHERE a = 1 + 1",
+        "SELECT a FROM t WHERE a = 1::int",
+        "SELECT a FROM t WHERE a = 2147483648",
+        "SELECT a FROM t WHERE a = - -1",
+        "SELECT a FROM t WHERE a = 1 FOR UPDATE",
+        "SELECT a FROM t WHERE a = 1 LIMIT 1",
+        "SELECT a FROM t, u WHERE a = 1",
+        "SELECT a FROM t u WHERE a = 1",
+        "SELECT a b FROM t WHERE a = 1",
+        "SELECT a AS b FROM t WHERE a = 1",
+        "SELECT a + 1 FROM t WHERE a = 1",
+        "SELECT f(a) FROM t WHERE a = 1",
+        "SELECT 1 FROM t WHERE a = 1",
+        "SELECT DISTINCT a FROM t WHERE a = 1",
+        "SELECT current_user FROM t WHERE a = 1",
+        "SELECT a, FROM t WHERE a = 1",
+        "SELECT FROM t WHERE a = 1",
+        "SELECT a FROM t WHERE",
+        "SELECT a FROM t WHERE a =",
+        "SELECT a FROM t WHERE a = 1 AND",
+        "SELECT a. FROM t WHERE a = 1",
+        "SELECT a INTO u FROM t WHERE a = 1",
+        "SELECT a FROM t WHERE a = 1; SELECT a FROM t WHERE a = 1",
+        "SELECT a FROM nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn WHERE a = "
+        "1",
+        "UPDATE t SET v = 1 RETURNING v",
+    };
+    struct sql_with_parameters r;
+
+    (void)state;
+    is_exact("SELECT a FROM t WHERE a = 1", true);
+    is_exact("select s.t.a, \"B\", c FROM s.t WHERE a = -1 AND t.b = 2 ;", true);
+    for (size_t n = 0; n < ARRAY_LEN(others); n++) {
+        if (take(others[n], &r))
+            fail_msg("%s is taken", others[n]);
+    }
+}
+
+/* Each position of what was copied, and those of parameters. */
+static void
+positions_are_the_literal_texts(void **state)
+{
+    static const char text[] = "UPDATE t SET v = v + -  12345,w=7 WHERE id = 2";
+    struct sql_with_parameters r;
+    uint32_t at = 0;
+
+    (void)state;
+    assert_true(take(text, &r));
+    assert_int_equal(r.count, 3);
+    for (uint16_t n = 0; n <= r.count; n++) {
+        uint32_t end = n < r.count ? r.places[n].parameter_start : r.text.len;
+        for (; at < end; at++) {
+            uint32_t position = sql_parameters_position(r.places, r.count, at + 1);
+            assert_int_equal(text[position - 1], r.text.data[at]);
+        }
+        if (n == r.count)
+            break;
+        for (; at < end + r.places[n].parameter_len; at++)
+            assert_int_equal(sql_parameters_position(r.places, r.count, at + 1),
+                             r.places[n].start + 1);
+        assert_memory_equal(text + r.places[n].start,
+                            n == 0   ? "-  12345"
+                            : n == 1 ? "7"
+                                     : "2",
+                            r.places[n].len);
+    }
+    assert_int_equal(r.places[0].column.len, 0);
+    assert_int_equal(r.places[1].column.len, 1);
+    assert_memory_equal(r.places[1].column.data, "w", 1);
+    assert_int_equal(r.places[2].column.len, 0);
+}
+
 /* Whatever is cut from a text or put into it: it is taken or not, and what is taken has as many
  * values as parameters. */
 static void
@@ -248,6 +392,9 @@ main(void)
         cmocka_unit_test(strings_become_parameters_without_a_type),
         cmocka_unit_test(doubtful_strings_make_it_a_text),
         cmocka_unit_test(other_statements_are_not_for_this),
+        cmocka_unit_test(what_is_not_computed_at_once_is_exact),
+        cmocka_unit_test(reads_by_integers_are_taken),
+        cmocka_unit_test(positions_are_the_literal_texts),
         cmocka_unit_test(broken_texts_do_no_harm),
     };
 

@@ -127,6 +127,7 @@ struct keeps {
     bool asking;
     bool answered;
     bool too_much;       /* parameters that cannot be followed */
+    bool blank;          /* all of it was noted for what is under way */
     struct buf settings; /* those that it says are set, while it answers */
     struct io_timer quiet;
 };

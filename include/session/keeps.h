@@ -11,6 +11,13 @@
 /* Must idle connections go, as the statement does not bear them, or they are not like new ones
  * behind it? */
 bool keeps_renews(const struct sql_statement *st, const char *text);
+/* A unit is about to be sent there. */
+static inline void
+keeps_before(struct session *s, const struct server *server)
+{
+    if (s->batch != server)
+        s->keeps.blank = s->keeps.kinds == 0 && server->pending.count == 0;
+}
 /* The connection to the primary may hold something from now on. */
 void session_keep(struct session *s, enum session_keeps what);
 static inline bool

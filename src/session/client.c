@@ -525,6 +525,7 @@ static void
 send_placed(struct session *s, struct out *o, struct unit *u)
 {
     retry_keep(s, o->server, o->bytes, u);
+    keeps_before(s, o->server);
     s->to_primary_once = s->lookup_failed = false;
     s->lookups = 0;
     s->outage_ns = 0;

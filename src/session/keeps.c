@@ -472,12 +472,26 @@ keeps_hurry(struct session *s)
         ask(s);
 }
 
+/* All that was noted was noted for what has not run. A Parse may have. */
+static void
+refused(struct session *s)
+{
+    s->keeps.kinds &= BIT(STATEMENT) | BIT(STATEMENTS) | BIT(SEQUENCE) | BIT(ROLE);
+    s->keeps.blank = false;
+    named_lost(s);
+    show(s);
+}
+
 void
 keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
 {
     struct keeps *k = &s->keeps;
 
-    if (likely(k->kinds == 0) || server != s->primary || server->tx_status != 'I')
+    if (likely(k->kinds == 0) || server != s->primary)
+        return;
+    if (k->blank && server->failure == SERVER_FAILED_EARLY && server->pending.count == 0)
+        refused(s);
+    if (server->tx_status != 'I')
         return;
     if (doubtful)
         keeps_doubt(s);

@@ -115,11 +115,37 @@ def test_it_is_given_back_when_nothing_is_left(client, make, end, what):
     "BEGIN; SET work_mem = '7MB'; ROLLBACK",
     "DECLARE kp_c CURSOR WITH HOLD FOR SELECT 1/0",
     "EXECUTE kp_nobody",
+    "SELEC 1",
+    "SELECT 1; SELEC 1",
+    "UPDATE kp_nowhere SET a = 1",
+    "SELECT kp_nobody()",
     "UPDATE pg_settings SET setting = '5MB' WHERE name = 'no such name'",
 ])
 def test_what_left_nothing_keeps_nothing(client, sql):
     client.run(sql)
     client.wait_free()
+
+
+@pytest.mark.parametrize("sql", ["SELEC 1", "UPDATE kp_nowhere SET a = 1"])
+def test_what_is_refused_in_a_batch_keeps_nothing(client, sql):
+    client.one.send(raw.parse("", sql) + raw.bind("", "") + raw.execute() + raw.SYNC)
+    assert raw.codes(client.one.read_until("Z"))[0] in ("42601", "42P01")
+    client.wait_free()
+
+
+def test_what_is_refused_in_a_block_keeps_nothing(client):
+    for sql in ("BEGIN", "UPDATE kp_nowhere SET a = 1"):
+        client.run(sql)
+    assert client.keeps()[0] == ""
+    client.one.rows("ROLLBACK")
+
+
+def test_what_is_refused_behind_what_is_kept(client):
+    client.one.rows("LISTEN kp_c")
+    for sql in ("SELEC 1", "UPDATE kp_nowhere SET a = 1"):
+        client.run(sql)
+    client.one.rows("NOTIFY kp_c")
+    assert "LISTEN" in client.keeps()[0]
 
 
 def test_a_rolled_back_transaction_step_by_step(client):

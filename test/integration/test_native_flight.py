@@ -251,6 +251,20 @@ def test_nobody_has_asked_what_ran_before_it_died(own, start, table):
     assert own.same(f"SELECT id FROM {table}", (1, 2)) == [(1,)]
 
 
+@pytest.mark.parametrize("statement", ["SELEC 1", "UPDATE nowhere SET v = 1"])
+def test_what_was_refused_before_it_died(own, start, statement):
+    """It has not run, so that there is nothing to be asked about."""
+    pgpool = start(own, "native_replication", replication_unsafe_statements="allow")
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        with Blocker(own[0], 3):
+            one.send(raw.query(statement) + raw.query("UPDATE t SET v = v + 7 WHERE id = 3"))
+            with_lock(own[0])
+            own[0].kill()
+        assert [got.kind for got in one.read_until("Z")] == ["E", "Z"]
+        assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+        assert one.rows("SELECT v FROM t WHERE id = 3") == [["7"]]
+
+
 # ---- conflicts -----------------------------------------------------------------------------------
 
 def end_waiting(server):

@@ -76,9 +76,9 @@ holds(struct wire_view text, const char *word)
     return false;
 }
 
-/* CREATE, ALTER or DROP that is part of the transaction that it stands in: not so what has effects
- * beside the catalog, and what works in several transactions (the second of the words is
- * TimescaleDB's). */
+/* CREATE, ALTER or DROP that does nothing but within the transaction that it stands in: not so what
+ * has effects beside the catalog, and what works in several transactions (the second of the words
+ * that are looked for is TimescaleDB's). */
 static bool
 is_transactional(const struct sql_statement *st, const char *text)
 {

@@ -13,6 +13,7 @@ enum {
     CYCLE_LASTS = 4,   /* ... or something else in it may be committed though the cycle fails, or be
                         * known to others */
     CYCLE_RAN = 8,     /* ... and is executed by then: of a batch */
+    CYCLE_UNDONE = 16, /* the answer to definitions_are_undone() when it ended */
 };
 
 /* What of a session's may change the catalog, a set. */
@@ -35,8 +36,12 @@ uint16_t definitions_flags(const struct session *s, const struct unit *u);
  * rolled back, and nobody knows anything by it. */
 bool definitions_are_undone(const struct server *server, const struct pending_entry *e,
                             bool failed);
-/* The same end. What is committed, or may be, makes the catalog be forgotten; before the session
- * has the server's status. */
+/* The end of a cycle, to be told to definitions_cycle_end later. Nothing of its owner's is in it.
+ */
+struct pending_entry definitions_kept(const struct server *server, const struct pending_entry *e,
+                                      bool failed);
+/* The same end, at once or as it was kept. What is committed, or may be, makes the catalog be
+ * forgotten; before the session has the server's status. */
 void definitions_cycle_end(struct session *s, const struct server *server,
                            const struct pending_entry *e, bool failed);
 /* A connection is gone. */

@@ -704,8 +704,7 @@ end_statement(struct session_copies *c, const struct pending_entry *e, bool fail
         return false;
     }
     c->owes = true;
-    c->entry = *e;
-    c->entry.tag = NULL;
+    c->entry = definitions_kept(c->s->primary, e, failed);
     c->failed = failed;
     follow(c, failed);
     if (!failed) {

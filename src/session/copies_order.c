@@ -313,8 +313,7 @@ copies_order_cycle_end(struct session *s, struct server *server, const struct pe
     if (!e->skip) {
         c->owes = true;
         c->failed = failed;
-        c->entry = *e;
-        c->entry.tag = NULL;
+        c->entry = definitions_kept(server, e, failed);
         return true;
     }
     if (!(e->flags & CYCLE_OWN_END))

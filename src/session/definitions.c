@@ -76,9 +76,9 @@ holds(struct wire_view text, const char *word)
     return false;
 }
 
-/* CREATE, ALTER or DROP that is part of the transaction that it stands in: not so what has effects
- * beside the catalog, and what works in several transactions (the second of the words is
- * TimescaleDB's). */
+/* CREATE, ALTER or DROP that does nothing but within the transaction that it stands in: not so what
+ * has effects beside the catalog, and what works in several transactions (the second of the words
+ * that are looked for is TimescaleDB's). */
 static bool
 is_transactional(const struct sql_statement *st, const char *text)
 {
@@ -193,13 +193,23 @@ definitions_are_undone(const struct server *server, const struct pending_entry *
 
     if (server->pending.sync_in_doubt)
         return false;
-    if (failed && server->failure == SERVER_FAILED_EARLY)
+    if (failed && (server->failure == SERVER_FAILED_EARLY || e->flags & CYCLE_UNDONE))
         return true;
     if (!(e->flags & CYCLE_DEFINES))
         return false; /* what else the caller has heard of */
     if (e->kind == PENDING_SYNC && !(e->flags & (CYCLE_RAN | CYCLE_COMMITS)))
         return true; /* it was parsed, no more */
     return failed && server->failure != SERVER_FAILED_LATE && !(e->flags & doubtful);
+}
+
+struct pending_entry
+definitions_kept(const struct server *server, const struct pending_entry *e, bool failed)
+{
+    struct pending_entry kept = *e;
+
+    kept.tag = NULL;
+    kept.flags |= definitions_are_undone(server, e, failed) ? CYCLE_UNDONE : 0;
+    return kept;
 }
 
 static bool
@@ -220,17 +230,11 @@ is_under_way(const struct session *s, const struct server *server)
 static void
 forget(struct session *s)
 {
-    if (s->key != NULL)
-        catalog_changed(s->host->catalog, pool_key_database(s->key));
-}
-
-/* What new connections are given has changed, or nobody knows. */
-static void
-renew(struct session *s)
-{
-    if (s->renews)
+    if (s->renews) /* what new connections are given, too */
         s->host->close_database(s->host->ctx, NULL);
     s->renews = false;
+    if (s->key != NULL)
+        catalog_changed(s->host->catalog, pool_key_database(s->key));
 }
 
 void
@@ -253,7 +257,7 @@ definitions_cycle_end(struct session *s, const struct server *server, const stru
     if (server->tx_status == 'I')
         s->defines &= (uint8_t)~DEFINITIONS_MADE;
     if (s->defines == 0)
-        renew(s);
+        s->renews = false; /* what was to be is as it was before */
 }
 
 void
@@ -262,6 +266,5 @@ definitions_lost(struct session *s)
     if (likely(s->defines == 0))
         return;
     s->defines = 0;
-    renew(s);
     forget(s);
 }

@@ -159,6 +159,42 @@ errors_round_trip(void **state)
     buf_free(&b);
 }
 
+/* Does it point into the client's text, and was something under way that had called it? */
+static void
+places_of_errors(void **state)
+{
+    static const struct {
+        const char *fields;
+        size_t len;
+        bool positioned;
+        bool within;
+    } errors[] = {
+#define FIELDS(text) text, sizeof(text)
+        {FIELDS("C42601\0P7"), true, false},
+        {FIELDS("C42601\0MPqW\0FPqW"), false, false},
+        {FIELDS("C42601\0p7\0qSELEC 1\0WPL/pgSQL function f()"), false, true},
+        {FIELDS("C42601\0P7\0WSQL function \"f\""), true, true},
+        {FIELDS("C42601\0p7\0qSELEC 1"), false, true},
+        {FIELDS("C42601\0Rscanner_yyerror"), false, false},
+#undef FIELDS
+    };
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(errors); n++) {
+        struct wire_error e;
+        struct buf b = BUF_EMPTY;
+        buf_add_u8(&b, 'E');
+        buf_add_u32(&b, (uint32_t)(4 + errors[n].len + 1));
+        buf_add(&b, errors[n].fields, errors[n].len);
+        buf_add_u8(&b, 0);
+        assert_int_equal(wire_parse_error(b.data, (uint32_t)b.len, &e), WIRE_OK);
+        assert_true(view_is(e.sqlstate, "42601"));
+        assert_int_equal(e.positioned, errors[n].positioned);
+        assert_int_equal(e.within, errors[n].within);
+        buf_free(&b);
+    }
+}
+
 static void
 keys_and_parameters(void **state)
 {
@@ -290,12 +326,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers_of_clients), cmocka_unit_test(headers_of_servers),
-        cmocka_unit_test(parse_round_trip),   cmocka_unit_test(query_needs_its_nul),
-        cmocka_unit_test(close_and_execute),  cmocka_unit_test(bind_may_be_cut_behind_its_names),
-        cmocka_unit_test(errors_round_trip),  cmocka_unit_test(keys_and_parameters),
-        cmocka_unit_test(startup_round_trip), cmocka_unit_test(startup_refusals),
-        cmocka_unit_test(startup_requests),
+        cmocka_unit_test(headers_of_clients),  cmocka_unit_test(headers_of_servers),
+        cmocka_unit_test(parse_round_trip),    cmocka_unit_test(query_needs_its_nul),
+        cmocka_unit_test(close_and_execute),   cmocka_unit_test(bind_may_be_cut_behind_its_names),
+        cmocka_unit_test(errors_round_trip),   cmocka_unit_test(places_of_errors),
+        cmocka_unit_test(keys_and_parameters), cmocka_unit_test(startup_round_trip),
+        cmocka_unit_test(startup_refusals),    cmocka_unit_test(startup_requests),
     };
 
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);

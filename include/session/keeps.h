@@ -49,6 +49,8 @@ void keeps_lent_name(struct session *s);
 void keeps_called(struct session *s, uint32_t oid);
 /* What has been noted since the last end of a transaction may not be there. */
 void keeps_doubt(struct session *s);
+/* A cycle of the client's has failed there, and ends. */
+void keeps_failed(struct session *s, const struct server *server);
 /* Nothing runs on the server at this moment. doubtful: what ran there may have been undone. */
 void keeps_cycle_end(struct session *s, struct server *server, bool doubtful);
 /* The answer to what was asked: a row of it, and its end. */

@@ -280,6 +280,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
 {
     struct session *s = ctx;
 
+    if (unlikely(failed) && !e->skip)
+        keeps_failed(s, server);
     if (likely(s->copies == NULL)) {
         answers_cycle_end(s, server, e, failed);
         return;

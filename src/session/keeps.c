@@ -472,10 +472,13 @@ keeps_hurry(struct session *s)
         ask(s);
 }
 
-/* All that was noted was noted for what has not run. A Parse may have. */
-static void
-refused(struct session *s)
+void
+keeps_failed(struct session *s, const struct server *server)
 {
+    if (!s->keeps.blank || server != s->primary || server->failure != SERVER_FAILED_EARLY ||
+        server->pending.count > 0)
+        return;
+    /* all was noted for what has not run; but a Parse may have */
     s->keeps.kinds &= BIT(STATEMENT) | BIT(STATEMENTS) | BIT(SEQUENCE) | BIT(ROLE);
     s->keeps.blank = false;
     named_lost(s);
@@ -487,11 +490,7 @@ keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
 {
     struct keeps *k = &s->keeps;
 
-    if (likely(k->kinds == 0) || server != s->primary)
-        return;
-    if (k->blank && server->failure == SERVER_FAILED_EARLY && server->pending.count == 0)
-        refused(s);
-    if (server->tx_status != 'I')
+    if (likely(k->kinds == 0) || server != s->primary || server->tx_status != 'I')
         return;
     if (doubtful)
         keeps_doubt(s);

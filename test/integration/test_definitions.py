@@ -223,7 +223,7 @@ def test_what_works_in_several_transactions_makes_everybody_ask(client, watcher)
 
 
 def test_a_partition_that_is_detached_halfway(cluster, client, watcher):
-    """The first of its transactions has committed, and the second one waits until it is cancelled."""
+    """The first of its transactions has committed; the second one waits until it is cancelled."""
     with cluster.primary.connect(dbname="definitions") as other, \
             cluster.primary.connect(dbname="definitions") as watching:
         other.execute("BEGIN")

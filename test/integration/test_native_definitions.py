@@ -68,7 +68,8 @@ def watcher_fixture(servers, pgpool):
 
 @pytest.mark.parametrize("sql", [
     "SELEC 1", "DROP TABLE nosuch", "CREATE TABLE pairs (b int)",
-    "CREATE UNIQUE INDEX ON pairs (a)", "SELECT nosuch()", "CREATE FUNCTION bad() RETURNS int LANGUAGE sql AS 'SELEC 1'"])
+    "CREATE UNIQUE INDEX ON pairs (a)", "SELECT nosuch()",
+    "CREATE FUNCTION bad() RETURNS int LANGUAGE sql AS 'SELEC 1'"])
 @pytest.mark.parametrize("block", [False, True])
 def test_what_fails_makes_nobody_ask(client, watcher, sql, block):
     for _ in range(3):

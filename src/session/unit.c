@@ -263,11 +263,13 @@ parsed_in(const uint8_t *bytes, size_t len, struct wire_view name, struct wire_p
     return false;
 }
 
+/* defines: it may change the catalog, and that has not been noted yet. */
 static void
-take_text(struct session *s, const char *text, size_t len, struct unit *u)
+take_text(struct session *s, struct wire_view text, struct unit *u, bool defines)
 {
-    const struct sql_facts *f = session_facts(s, text, len);
+    const struct sql_facts *f = session_facts(s, text.data, text.len);
 
+    definitions_note(u, f, text, defines);
     sequences_scan(s, u, f);
     if (f->count == 1)
         take_execution(u, &f->statements[0]);
@@ -286,7 +288,7 @@ take_known(struct session *s, const struct statement *st, struct unit *u)
         u->executed++;
         u->drew |= st->draws;
     } else {
-        take_text(s, st->prepared->query, st->prepared->query_len, u);
+        take_text(s, statements_text(st), u, st->defines);
     }
 }
 
@@ -315,7 +317,7 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         (st == NULL && u->parses && parsed_in(bytes, u->bytes, name, &p))) {
         /* its facts count already */
         if (binds)
-            take_text(s, p.query.data, p.query.len, u);
+            take_text(s, p.query, u, false);
         return;
     }
     if (st == NULL) {
@@ -329,9 +331,6 @@ take_statement(struct session *s, const uint8_t *bytes, struct wire_view name, s
         return;
     }
     u->asks |= !statements_judge(s, st);
-    if (unlikely(!st->plain))
-        definitions_note(u, session_facts(s, st->prepared->query, st->prepared->query_len),
-                         statements_text(st), st->defines);
     if (binds)
         take_known(s, st, u);
     u->defines |= st->defines;

@@ -173,6 +173,9 @@ def test_what_fails_behind_a_savepoint(client, watcher):
 COMMITS = {
     "by_itself": [FAST],
     "block_of_code": [f"DO $$ BEGIN {FAST}; COMMIT; RAISE 'half way'; END $$"],
+    "block_of_code_that_runs_no_sql": [f"DO $$ BEGIN {FAST}; COMMIT; EXECUTE 'SELEC 1'; END $$"],
+    "block_of_code_and_a_bad_body": [f"DO $$ BEGIN {FAST}; COMMIT; {BAD_BODY}; END $$"],
+    "block_of_code_and_a_missing_table": [f"DO $$ BEGIN {FAST}; COMMIT; DROP TABLE nosuch; END $$"],
     "procedure": [f"CALL half_way('{FAST}')"],
     "batch_with_a_procedure": [batch(f"CALL half_way('{FAST}')")],
     "several": [f"{FAST}; COMMIT; SELECT 1/0"],
@@ -220,7 +223,7 @@ def test_what_works_in_several_transactions_makes_everybody_ask(client, watcher)
 
 
 def test_a_partition_that_is_detached_halfway(cluster, client, watcher):
-    """The first of its transactions has committed, and the second one waits until it is cancelled."""
+    """The first of its transactions has committed; the second one waits until it is cancelled."""
     with cluster.primary.connect(dbname="definitions") as other, \
             cluster.primary.connect(dbname="definitions") as watching:
         other.execute("BEGIN")

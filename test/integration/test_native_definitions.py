@@ -1,5 +1,5 @@
-"""Native replication: what fails as a whole makes nobody ask the catalog again, and what is committed
-makes everybody ask. As in test_definitions.py, where a watcher reads; here it writes."""
+"""Native replication: what fails as a whole makes nobody ask the catalog again, and what is
+committed makes everybody ask. As in test_definitions.py, where a watcher reads; here it writes."""
 
 import pytest
 
@@ -67,8 +67,9 @@ def watcher_fixture(servers, pgpool):
 
 
 @pytest.mark.parametrize("sql", [
-    "SELEC 1", "DROP TABLE nosuch", "CREATE TABLE pairs (b int)", "CREATE UNIQUE INDEX ON pairs (a)",
-    "SELECT nosuch()", "CREATE FUNCTION bad() RETURNS int LANGUAGE sql AS 'SELEC 1'"])
+    "SELEC 1", "DROP TABLE nosuch", "CREATE TABLE pairs (b int)",
+    "CREATE UNIQUE INDEX ON pairs (a)", "SELECT nosuch()",
+    "CREATE FUNCTION bad() RETURNS int LANGUAGE sql AS 'SELEC 1'"])
 @pytest.mark.parametrize("block", [False, True])
 def test_what_fails_makes_nobody_ask(client, watcher, sql, block):
     for _ in range(3):

@@ -5,9 +5,10 @@
  * mode each of them runs every write. So a statement of the simple protocol that is by key goes to
  * the copies with parameters in the place of its constants (sql/parameters.h), to the main node as
  * well where its answer is the same then (copies_main.c); and that is asked for values by a
- * statement that it knows. Names, what a connection knows, how much of that it keeps and when it is
- * forgotten are those of the protocol's statements (statements_teach). Called by copies_main.c,
- * copies_links.c and copies_values.c.
+ * statement that it knows. What begins a copy's transaction goes with its first statement,
+ * likewise. Names, what a connection knows, how much of that it keeps and when it is forgotten are
+ * those of the protocol's statements (statements_teach). Called by copies_main.c, copies_links.c
+ * and copies_values.c.
  *
  * Invariants: a statement is taught only when its text, without constants, has been seen before,
  * and was not refused for its words. What is taught means the same as its text for as long as it

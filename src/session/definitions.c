@@ -111,6 +111,7 @@ is_undone_by_failure(const struct sql_statement *st, const char *text)
 {
     switch (st->kind) {
     case SQL_EMPTY:
+    case SQL_BEGIN: /* what stands in front of it in the same cycle is in the block, too */
     case SQL_SELECT:
     case SQL_INSERT:
     case SQL_UPDATE:
@@ -191,7 +192,7 @@ definitions_flags(const struct session *s, const struct unit *u)
 bool
 definitions_are_undone(const struct server *server, const struct pending_entry *e, bool failed)
 {
-    static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS | CYCLE_OPENS;
+    static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS;
 
     if (server->pending.sync_in_doubt)
         return false;

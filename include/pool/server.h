@@ -91,8 +91,9 @@ enum server_failure {
     SERVER_FAILED_NOT,
     SERVER_FAILED,
     SERVER_FAILED_LATE,  /* or so it may be: it was cancelled, or there was a second error */
-    SERVER_FAILED_EARLY, /* no command of it has come to its end, and the first was refused for what
-                          * it says: whatever the texts hold, they have committed nothing */
+    SERVER_FAILED_EARLY, /* no command of it but BEGIN has come to its end, and the next was refused
+                          * for what it says: whatever the texts hold, they have committed nothing
+                          */
 };
 
 struct server {
@@ -127,25 +128,25 @@ struct server {
     bool is_standby; /* by in_hot_standby, or by asking */
     bool fatal_told; /* a FATAL message was passed on */
     bool fatal_seen;
-    bool forwarded;              /* something of the running cycle was passed on */
-    bool answering;              /* an answer in the running cycle has begun to arrive */
-    bool swallow;                /* nothing of the running cycle is passed on */
-    bool completed;              /* a command of the running cycle has come to its end */
-    uint8_t failure;             /* enum server_failure */
-    bool authenticated;          /* the server has accepted the login */
-    bool asked_proof;            /* it has asked for a password or its like, */
-    bool unproved;               /* and there was nothing to answer with */
-    bool clean;                  /* nobody has sent anything since the login or the last reset */
-    bool doubtful;               /* must not be used again */
-    bool unwanted;               /* closed when it is given back */
-    uint8_t watched;             /* enum server_watch */
-    uint8_t heard_type;          /* the owner's: of the last of them, */
-    uint32_t heard_again;        /* and how many more of the same kind it has not told of */
-    bool note_failed;            /* the owner's: what has a note has failed in the running cycle */
-    bool spoilt;                 /* the owner's: it may have what no DISCARD takes away, such as a
-                                  * temporary schema */
-    bool forgetful;              /* the owner's: statements that it knew may be gone, unseen */
-    struct err fatal;            /* what the server said when it ended the connection */
+    bool forwarded;       /* something of the running cycle was passed on */
+    bool answering;       /* an answer in the running cycle has begun to arrive */
+    bool swallow;         /* nothing of the running cycle is passed on */
+    bool completed;       /* a command of the running cycle that is no BEGIN has come to its end */
+    uint8_t failure;      /* enum server_failure */
+    bool authenticated;   /* the server has accepted the login */
+    bool asked_proof;     /* it has asked for a password or its like, */
+    bool unproved;        /* and there was nothing to answer with */
+    bool clean;           /* nobody has sent anything since the login or the last reset */
+    bool doubtful;        /* must not be used again */
+    bool unwanted;        /* closed when it is given back */
+    uint8_t watched;      /* enum server_watch */
+    uint8_t heard_type;   /* the owner's: of the last of them, */
+    uint32_t heard_again; /* and how many more of the same kind it has not told of */
+    bool note_failed;     /* the owner's: what has a note has failed in the running cycle */
+    bool spoilt;          /* the owner's: it may have what no DISCARD takes away, such as a
+                           * temporary schema */
+    bool forgetful;       /* the owner's: statements that it knew may be gone, unseen */
+    struct err fatal;     /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */
     uint8_t cancel_key[256];
     struct pending pending;

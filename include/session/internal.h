@@ -210,6 +210,7 @@ struct session_retry {
     uint8_t *bytes; /* NULL: none */
     size_t len;
     bool due;       /* it was given up; the end of its cycle is to come */
+    bool unknown;   /* the catalog had not been asked whether it has an effect */
     uint32_t kinds; /* as keeps.kinds, before it was sent */
 };
 
@@ -312,6 +313,7 @@ struct session {
     uint8_t defines;            /* enum definitions: what may change the catalog */
     bool renews;                /* ... or what new connections are given */
     bool to_primary_once;       /* the next unit goes there */
+    bool again_if_read;         /* the next unit, which has run before, must have no effect */
     bool tx_wrote;              /* the running transaction may have written */
     bool has_written;           /* any has, since the session began, */
     bool tx_has_written;        /* and an explicit one */
@@ -549,6 +551,9 @@ bool retry_wants(struct session *s, const struct server *server, const struct er
 /* The same for a server that is gone (its name only). */
 bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
+/* The unit runs again, and had not been asked about: true when it has, or may have, an effect, so
+ * that its client is told that it may have been committed. */
+bool retry_refuses(struct session *s, const struct unit *u);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
 

@@ -29,10 +29,11 @@ session_keeps_primary(const struct session *s)
 void keeps_drop(struct session *s, enum session_keeps what);
 /* What was noted as nobody knew better, and is known to be nothing by now, goes. */
 void keeps_reconsider(struct session *s);
-/* On the connection of before ran what nobody had asked about; server, where nothing is under way,
- * is the next one. True: the unit waits (the session is stalled) until that is known, or the
- * session has ended, as something was left there. */
-bool keeps_asks_first(struct session *s, struct server *server);
+/* A unit is to go to this connection, which needs something of ours first: true when the unit waits
+ * (the session is stalled), or the session is over. That is the parameters that the session has
+ * set; and on the connection of before may have run what nobody had asked about: the next one is
+ * asked, and who has left something there ends. */
+bool keeps_waits_there(struct session *s, struct server *server);
 /* It holds nothing any more. */
 void keeps_clear(struct session *s);
 /* A parameter was set that keeps reads at the primary. */

@@ -296,6 +296,17 @@ is_refused(const struct server *s, const struct wire_error *e)
     }
 }
 
+/* The tag of what begins a transaction block, and does no more. */
+static bool
+is_begin(const uint8_t *msg, size_t len)
+{
+    static const char tags[2][18] = {"BEGIN", "START TRANSACTION"};
+    const char *tag = (const char *)msg + WIRE_HEADER_BYTES;
+
+    return (len == WIRE_HEADER_BYTES + sizeof("BEGIN") && memcmp(tag, tags[0], 6) == 0) ||
+           (len == WIRE_HEADER_BYTES + sizeof(tags[1]) && memcmp(tag, tags[1], 18) == 0);
+}
+
 static void
 note_failure(struct server *s, const uint8_t *msg, size_t len)
 {
@@ -408,7 +419,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
         break;
     case 'C':
     case 's':
-        s->completed = true;
+        s->completed |= !is_begin(msg, len);
         count_rows(s, type, msg, len);
         break;
     case 'I':

@@ -563,6 +563,22 @@ waits_to_ask(struct session *s, const struct unit *u)
     return s->stall == STALL_SERVER;
 }
 
+/* Does it wait for what the catalog says of it? */
+static bool
+waits_for_catalog(struct session *s, const struct unit *u)
+{
+    if (in_the_middle(s) || s->cancelled)
+        return false;
+    if (waits_to_ask(s, u))
+        return true;
+    if (lookup_ask(s)) {
+        s->stall = STALL_LOOKUP;
+        return true;
+    }
+    s->lookup_failed = true;
+    return false;
+}
+
 /* We have refused what stands in front of it. */
 static void
 skip_unit(struct session *s, const struct unit *u)
@@ -592,17 +608,6 @@ place_on_all(struct out *o, const struct unit *u)
     if (o->bytes != before)
         o->rx = NULL;
     return turn;
-}
-
-/* Does the connection need something of ours first? The session is stalled then, or over. */
-static bool
-waits_there(struct session *s, struct server *server)
-{
-    if (settings_replay(s, server)) {
-        s->stall = STALL_ANSWERS;
-        return true;
-    }
-    return unlikely(s->named != NULL) && keeps_asks_first(s, server);
 }
 
 /* Returns false when the unit must wait. */
@@ -635,15 +640,10 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         if (unlikely(s->stall == STALL_CACHE))
             return false;
     }
-    if (unlikely(u->asks) && !in_the_middle(s) && !s->cancelled) {
-        if (waits_to_ask(s, u))
-            return false;
-        if (lookup_ask(s)) {
-            s->stall = STALL_LOOKUP;
-            return false;
-        }
-        s->lookup_failed = true;
-    }
+    if (unlikely(u->asks) && waits_for_catalog(s, u))
+        return false;
+    if (unlikely(s->again_if_read) && retry_refuses(s, u))
+        return true;
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
         struct piece piece = {rx, bytes};
         return pass_copy(s, &piece, u);
@@ -671,7 +671,7 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
         client_refuse_unit(s, u, &err);
         return true;
     }
-    if (waits_there(s, o.server))
+    if (keeps_waits_there(s, o.server))
         return false;
     if (unlikely(s->copies != NULL)) {
         enum copies_turn turn = place_on_all(&o, u);

@@ -18,10 +18,12 @@
  * while a cycle with CYCLE_DEFINES is owed, DEFINITIONS_UNDER_WAY is set; it is taken back only
  * with the cycle's end, and when nobody can tell that (a Sync of ours has ended it, COPY has
  * swallowed it), as if it had succeeded. What functions do over connections of their own is not
- * rolled back: what calls any that are not PostgreSQL's lasts. Event triggers that define over such
- * a connection are, as all DDL that goes past us, not heard of. Source: PostgreSQL's manual,
- * chapter "Message Flow", section "Multiple Statements in a Simple Query" and "Pipelining";
- * reference, "PREPARE", and who "cannot be executed in a transaction block".
+ * rolled back: a query that calls any that are not PostgreSQL's lasts; what definitions run by
+ * themselves (event triggers, expressions of indexes) is not looked at, and what that defines over
+ * such a connection is, as all DDL that goes past us, not heard of.
+ * Source: PostgreSQL's manual, chapter "Message Flow", sections "Multiple Statements in a Simple
+ * Query" and "Pipelining", and in the reference what "cannot be executed inside a transaction
+ * block".
  */
 #include "session/internal.h"
 
@@ -109,6 +111,7 @@ is_undone_by_failure(const struct sql_statement *st, const char *text)
 {
     switch (st->kind) {
     case SQL_EMPTY:
+    case SQL_BEGIN: /* what stands in front of it in the same cycle is in the block, too */
     case SQL_SELECT:
     case SQL_INSERT:
     case SQL_UPDATE:
@@ -189,7 +192,7 @@ definitions_flags(const struct session *s, const struct unit *u)
 bool
 definitions_are_undone(const struct server *server, const struct pending_entry *e, bool failed)
 {
-    static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS | CYCLE_OPENS;
+    static const uint16_t doubtful = CYCLE_LASTS | CYCLE_COMMITS | CYCLE_ENDS;
 
     if (server->pending.sync_in_doubt)
         return false;

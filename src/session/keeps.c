@@ -407,8 +407,8 @@ pay_off(struct session *s)
         keeps_drop(s, SESSION_KEEPS_FUNCTION);
 }
 
-bool
-keeps_asks_first(struct session *s, struct server *server)
+static bool
+asks_first(struct session *s, struct server *server)
 {
     struct buf sql = BUF_EMPTY;
 
@@ -428,6 +428,16 @@ keeps_asks_first(struct session *s, struct server *server)
     }
     buf_free(&sql);
     return s->stall != STALL_NONE;
+}
+
+bool
+keeps_waits_there(struct session *s, struct server *server)
+{
+    if (settings_replay(s, server)) {
+        s->stall = STALL_ANSWERS;
+        return true;
+    }
+    return unlikely(s->named != NULL) && asks_first(s, server);
 }
 
 static void

@@ -65,8 +65,8 @@ is_the_connection_s(const struct unit *u)
 static bool
 may_read_again(const struct session *s, const struct unit *u)
 {
-    return s->tx_status == 'I' && !u->may_write && !u->asks && u->touches_session == 0 &&
-           !u->local && !u->draws && !u->recalls &&
+    return s->tx_status == 'I' && !u->may_write && u->touches_session == 0 && !u->local &&
+           !u->draws && !u->recalls &&
            (u->executed == 0 || (u->executed == 1 && (u->verb == SQL_SELECT || begins_alone(u))));
 }
 
@@ -86,6 +86,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
             : !may_read_again(s, u) && !(s->tx_status == 'I' && is_the_connection_s(u)))
         return;
     s->retry.kinds = s->keeps.kinds;
+    s->retry.unknown = u->asks;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
     memcpy(s->retry.bytes, bytes, u->bytes);
@@ -187,6 +188,22 @@ retry_put_back(struct session *s, const uint8_t *bytes, size_t len)
     s->held_at = 0;
 }
 
+bool
+retry_refuses(struct session *s, const struct unit *u)
+{
+    struct err err;
+
+    s->again_if_read = false;
+    if (!u->asks && u->tx_read && !u->may_write && u->touches_session == 0)
+        return false;
+    err_set(&err, "08007",
+            "it is not known whether the transaction was committed: its server "
+            "was lost");
+    err_hint(&err, "Look whether it has taken effect before you run it again.");
+    client_refuse_unit(s, u, &err);
+    return true;
+}
+
 void
 retry_run(struct session *s, bool primary_lost)
 {
@@ -194,6 +211,7 @@ retry_run(struct session *s, bool primary_lost)
     log_info(primary_lost ? "a statement without effect runs again: the primary was lost"
                           : "a read runs again at the primary: its standby gave it up");
     retry_put_back(s, s->retry.bytes, s->retry.len);
+    s->again_if_read = s->retry.unknown;
     retry_drop(s);
     s->to_primary_once = !primary_lost;
     if (s->tx.on_reader) {

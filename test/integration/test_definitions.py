@@ -159,6 +159,17 @@ def test_what_fails_in_a_block(client, watcher):
         assert watcher.look() == KNOWN
 
 
+@pytest.mark.parametrize("step", [
+    "BEGIN; DROP TABLE nosuch", "START TRANSACTION; SELEC 1", "BEGIN; SELECT nosuch()",
+    batch("BEGIN", "DROP TABLE nosuch"), batch("BEGIN", "SELEC 1"),
+    batch("START TRANSACTION READ WRITE", "CALL nosuch()"), f"{FAST}; BEGIN; DROP TABLE nosuch"])
+def test_what_fails_with_the_beginning_of_its_block(client, watcher, step):
+    for _ in range(3):
+        fail(client, step)
+        client.rows("ROLLBACK")
+        assert watcher.look() == KNOWN
+
+
 def test_what_fails_behind_a_savepoint(client, watcher):
     for _ in range(3):
         client.rows("BEGIN; SAVEPOINT here")
@@ -183,6 +194,9 @@ COMMITS = {
     "several_and_a_bad_body": [f"{FAST}; COMMIT; {BAD_BODY}"],
     "several_and_a_missing_table": [f"{FAST}; COMMIT; SELECT b FROM nosuch"],
     "begins_in_the_middle": [f"{FAST}; BEGIN; COMMIT; DROP TABLE nosuch"],
+    "begins_twice": [f"BEGIN; {FAST}; COMMIT; BEGIN; DROP TABLE nosuch"],
+    "begins_twice_and_no_sql": [batch("BEGIN", FAST, "COMMIT", "BEGIN", "SELEC 1")],
+    "begins_at_the_end": [f"{FAST}; COMMIT; BEGIN; SELECT b FROM calm"],
     "batch_that_commits": [batch(FAST, "COMMIT", "DROP TABLE nosuch")],
     "batch_that_commits_and_is_no_sql": [batch(FAST, "COMMIT", "SELEC 1")],
     "behind_one_that_fails": [["DROP TABLE nosuch", FAST]],

@@ -551,9 +551,9 @@ bool retry_wants(struct session *s, const struct server *server, const struct er
 /* The same for a server that is gone (its name only). */
 bool retry_wants_lost(const struct session *s, const struct server *server,
                       const struct pending_owed *owed);
-/* The unit runs again, and had not been asked about: true when it has, or may have, an effect, so
- * that its client is told that it may have been committed. */
-bool retry_refuses(struct session *s, const struct unit *u);
+/* The unit runs again, and had not been asked about: has it no effect? Else it waits (the session
+ * is stalled), or its client is told that nobody knows whether it was committed. */
+bool retry_may(struct session *s, const struct unit *u);
 /* Runs it again, in front of whatever the client has sent meanwhile. */
 void retry_run(struct session *s, bool primary_lost);
 

@@ -642,8 +642,8 @@ handle_unit(struct session *s, struct io_rx *rx, const uint8_t *bytes, struct un
     }
     if (unlikely(u->asks) && waits_for_catalog(s, u))
         return false;
-    if (unlikely(s->again_if_read) && retry_refuses(s, u))
-        return true;
+    if (unlikely(s->again_if_read) && !retry_may(s, u))
+        return s->stall == STALL_NONE;
     if (u->type == 'd' || u->type == 'c' || u->type == 'f') {
         struct piece piece = {rx, bytes};
         return pass_copy(s, &piece, u);

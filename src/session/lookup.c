@@ -206,7 +206,8 @@ static bool
 may_ask(const struct session *s)
 {
     return !s->lookup_failed &&
-           io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS;
+           (s->again_if_read ||
+            io_now_ns(s->host->io) - s->host->lookup_failed_ns > FAILED_PAUSE_MS * NS_PER_MS);
 }
 
 bool
@@ -336,7 +337,7 @@ watch(struct session *s, const struct sql_facts *f, struct verdict *v)
 static bool
 reads_matter(const struct session *s, const struct sql_statement *st)
 {
-    return st->unknown_calls || may_leave_primary(s) || s->host->cache != NULL;
+    return st->unknown_calls || may_leave_primary(s) || s->host->cache != NULL || s->again_if_read;
 }
 
 static bool
@@ -374,6 +375,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
                         .touches_session = f->may_touch_session ? TOUCHES_SURELY : 0,
                         .plain = f->understood,
                         .reason = ROUTE_NOT_UNDERSTOOD};
+    bool pinned = s->pinned && !s->again_if_read;
     uint32_t flags;
 
     for (uint32_t n = 0; n < f->count; n++) {
@@ -392,7 +394,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
         return v;
     }
     v.by_catalog = true;
-    v.judged = !s->pinned && names_hold(s) && reads_matter(s, st) && flags_of(s, f, &flags);
+    v.judged = !pinned && names_hold(s) && reads_matter(s, st) && flags_of(s, f, &flags);
     if (v.judged) {
         take_flags(s, st, flags, &v);
         carried_note(s, st, &v.away);
@@ -400,7 +402,7 @@ lookup_verdict(struct session *s, const struct sql_facts *f)
     }
     v.plain = false;
     v.reason = ROUTE_NOT_ASKED;
-    if (s->pinned || !names_hold(s) || !reads_matter(s, st)) {
+    if (pinned || !names_hold(s) || !reads_matter(s, st)) {
         watch(s, f, &v); /* it stays at the primary whatever the answer is */
         if (unlikely(s->host->cache != NULL))
             ask_for_tables(s, f, &v);

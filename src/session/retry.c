@@ -188,20 +188,42 @@ retry_put_back(struct session *s, const uint8_t *bytes, size_t len)
     s->held_at = 0;
 }
 
-bool
-retry_refuses(struct session *s, const struct unit *u)
+/* The catalog could not be asked, as the primary is not there yet. */
+static bool
+waits_for_primary(struct session *s)
 {
+    int primary_id = s->host->view->primary_id;
+    struct err err;
+    bool waits;
+
+    if (!s->lookup_failed)
+        return false;
+    err_set(&err, "08006", "the catalog cannot be asked");
+    waits = primary_id >= 0 ? hold_suspects(s, primary_id, &err) : hold_for_copy(s);
+    if (waits) {
+        s->lookup_failed = false;
+        s->lookups = 0;
+        s->stall = STALL_SERVER;
+    }
+    return waits;
+}
+
+bool
+retry_may(struct session *s, const struct unit *u)
+{
+    bool reads = !u->asks && u->tx_read && !u->may_write && u->touches_session == 0;
     struct err err;
 
-    s->again_if_read = false;
-    if (!u->asks && u->tx_read && !u->may_write && u->touches_session == 0)
+    if (!reads && waits_for_primary(s))
         return false;
+    s->again_if_read = false;
+    if (reads)
+        return true;
     err_set(&err, "08007",
-            "it is not known whether the transaction was committed: its server "
-            "was lost");
+            "it is not known whether the transaction was committed: its server was lost");
     err_hint(&err, "Look whether it has taken effect before you run it again.");
     client_refuse_unit(s, u, &err);
-    return true;
+    return false;
 }
 
 void

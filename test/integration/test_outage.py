@@ -211,6 +211,36 @@ def test_what_ran_there_and_nobody_has_asked_about(grave, pgpool, leaves):
             one.rows("INSERT INTO outage VALUES (1, 3)")
 
 
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_read_that_the_catalog_was_not_asked_about(grave, engine, writes):
+    """As no connection was free for that. It runs again when it has no effect; of another one the
+    client is told that nobody knows."""
+    grave.cluster.sql("CREATE FUNCTION notes() RETURNS int LANGUAGE sql VOLATILE AS "
+                      "'INSERT INTO outage VALUES (1, 7) RETURNING n'; "
+                      "CREATE VIEW noted AS SELECT notes() AS n FROM outage_set")
+    grave.cluster.wait_streaming()
+    pgpool = Pgpool(grave.cluster, engine, failover_wait=f"{60 * SLOW}s", pool_mode="session",
+                    max_backend_connections=2).start()
+    try:
+        locker = grave.cluster.primary.connect()
+        with raw.connected(pgpool, timeout=60 * SLOW) as one, raw.connected(pgpool) as other:
+            one.rows("INSERT INTO outage VALUES (1, 1)")  # they keep all connections
+            other.rows("INSERT INTO outage VALUES (1, 2)")
+            locker.execute("BEGIN; LOCK TABLE outage_set")
+            one.send(raw.query("SELECT n FROM noted" if writes else "SELECT a FROM outage_set"))
+            wait_for(lambda: grave.cluster.primary.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1,
+                     "the read to wait")
+            grave.kill_primary()
+            grave.promote()
+            got = one.read_until("Z")
+            assert raw.codes(got) == (["08007"] if writes else [])
+            assert writes or [message.kind for message in got] == ["T", "C", "Z"]
+            assert one.rows("SELECT 1") == [["1"]]
+    finally:
+        pgpool.finish()
+
+
 def test_what_was_open_there(grave, pgpool):
     """A transaction, a temporary table, parameters set in a transaction: each as it should."""
     with raw.connected(pgpool, timeout=60 * SLOW) as block, \

@@ -507,6 +507,7 @@ keeps_cycle_end(struct session *s, struct server *server, bool doubtful)
     if (server->pending.count > 0)
         return;
     k->fresh = 0;
+    keeps_reconsider(s);
     if (!is_due(s))
         return;
     if (++k->cycles >= (uint32_t)BUSY_CYCLES << k->fruitless ||

@@ -3,7 +3,7 @@
  * its own, or because it does not have what is named, before anything of the answer went to the
  * client, runs again at the primary. One whose server is lost runs again, too, and when that was
  * the primary, wherever it may be read; so does what the primary has not answered and whose effect
- * has gone with its connection: BEGIN, LISTEN, an advisory lock.
+ * has gone with its connection: BEGIN, SET, LISTEN, an advisory lock.
  *
  * Called by client.c when a unit is sent (keep it), and by answers.c when the reader errs, is lost
  * or has answered. Invariants: what is kept is the only unit under way and has no effect; once a
@@ -52,12 +52,20 @@ static bool
 is_the_connection_s(const struct unit *u)
 {
     const struct sql_facts *f = u->type == 'Q' ? u->facts : NULL;
-    const struct sql_statement *st;
 
-    if (f == NULL || !f->understood || f->count != 1)
+    if (u->executed != 1)
         return false;
-    st = &f->statements[0];
-    return st->kind == SQL_LISTEN || st->kind == SQL_UNLISTEN || locks_only(st);
+    switch (u->verb) {
+    case SQL_LISTEN:
+    case SQL_UNLISTEN:
+    case SQL_SET:
+    case SQL_SET_SESSION:
+    case SQL_RESET_ALL:
+    case SQL_SHOW:
+        return true;
+    default:
+        return f != NULL && f->understood && f->count == 1 && locks_only(&f->statements[0]);
+    }
 }
 
 /* At the primary, where it has no effect either: one SELECT, for whatever reason it is there, or

@@ -434,8 +434,10 @@ statements_forget(struct session *s, struct sql_text name)
     struct statement *st;
 
     if (name.len == 0) {
-        if (s->cur != NULL)
+        if (s->cur != NULL) {
             server_forgets_all(s->cur);
+            s->cur->forgetful = false;
+        }
         map_clear(&s->statements, drop_statement, s);
         s->statement_bytes = 0;
         return;

@@ -191,19 +191,20 @@ def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended
     assert own.same(PREPARED, (1, 2)) == [(0,)]
 
 
-@pytest.mark.parametrize("statement", ["LISTEN flight", "SELECT pg_advisory_lock(77)"])
+@pytest.mark.parametrize("statement", ["LISTEN flight", "SELECT pg_advisory_lock(77)",
+                                       "SET timezone = 'Asia/Tokyo'", "SHOW timezone"])
 def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
     """It has gone with the connection, and nothing else: the next main node is told it."""
     pgpool = start(own, "native_replication")
     with raw.connected(pgpool, timeout=60 * SLOW) as one:
         assert one.rows("SELECT count(*) FROM t /* pgpool: primary */")
         with own[0].connect() as blocker:
-            if "LISTEN" in statement:
-                own[0].freeze()
-            else:
+            if "lock" in statement:
                 blocker.execute("SELECT pg_advisory_lock(77)")
+            else:
+                own[0].freeze()
             one.send(raw.query(statement))
-            if "LISTEN" in statement:
+            if "lock" not in statement:
                 wait_for(lambda: "may be dead" in pgpool.log_text(), "it to be missed", 60)
             else:
                 wait_for(lambda: own[0].value("SELECT count(*) FROM pg_stat_activity "
@@ -215,8 +216,10 @@ def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
             with own[1].connect() as other:
                 other.execute("NOTIFY flight")
             assert one.read_until("A")
-        else:
+        elif "lock" in statement:
             assert own[1].value("SELECT count(*) FROM pg_locks WHERE objid = 77") == 1
+        elif "SET" in statement:
+            assert one.rows("SHOW timezone") == [["Asia/Tokyo"]]
 
 
 LEAVES = """CREATE TABLE plainly (id int); CREATE TABLE leaves (id int);

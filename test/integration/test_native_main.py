@@ -373,14 +373,17 @@ def test_savepoints_bring_it_back(pair):
               UPDATE, "SELECT i4 FROM e WHERE id = 2")
 
 
-def test_a_functions_doubt_makes_texts(pair):
+def test_a_functions_doubt_makes_texts(start, servers):
+    pair = Pair(start(replication_unsafe_statements="allow"), servers)
     pair.client("CREATE FUNCTION forgets() RETURNS void LANGUAGE plpgsql AS "
                 "$$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
     pair.settles(UPDATE)
-    pair.both("SELECT forgets()")
+    mine, wanted = pair.both("SELECT forgets()")
+    assert [kind for kind, _ in mine] == [kind for kind, _ in wanted] == ["T", "D", "C", "Z"]
     pair.same(UPDATE, "SELECT i4 FROM e WHERE id = 2", known=False, times=6)
     pair.client("DROP FUNCTION forgets()", "DISCARD ALL")
     pair.settles(UPDATE)
+    pair.close()
 
 
 def test_few_statements_are_kept(start, servers):

@@ -195,7 +195,7 @@ def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended
                                        "SET timezone = 'Asia/Tokyo'", "SHOW timezone"])
 def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
     """It has gone with the connection, and nothing else: the next main node is told it."""
-    pgpool = start(own, "native_replication")
+    pgpool = start(own, "native_replication", pool_mode="session")  # it has a connection already
     with raw.connected(pgpool, timeout=60 * SLOW) as one:
         assert one.rows("SELECT count(*) FROM t /* pgpool: primary */")
         with own[0].connect() as blocker:
@@ -212,7 +212,8 @@ def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
             own[0].kill()
         kinds = [got.kind for got in one.read_until("Z") if got.kind != "S"]
         assert kinds[-2:] == ["C", "Z"]
-        assert "a statement without effect runs again" in pgpool.log_text()
+        if "SET" not in statement:  # which another node may have answered
+            assert "a statement without effect runs again" in pgpool.log_text()
         if "LISTEN" in statement:
             with own[1].connect() as other:
                 other.execute("NOTIFY flight")

@@ -59,6 +59,16 @@ class Servers:
         return answers[0]
 
 
+def servers_with(sql):
+    """For a fixture: three servers, on each of which this was run besides."""
+    servers = Servers()
+    for server in servers:
+        with server.connect() as connection:
+            connection.execute(sql)
+    yield servers
+    servers.cluster.destroy()
+
+
 def servers_beside_a_model(tables):
     """With these tables, and on the first server a database of its own with them, past pgpool:
     what PostgreSQL answers there, we answer."""

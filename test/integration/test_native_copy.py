@@ -7,7 +7,7 @@ import pytest
 
 import raw
 from proxy import starter
-from test_native import PREPARED, SETTINGS, Servers
+from test_native import PREPARED, SETTINGS, servers_with
 from test_native_faults import end_connections, waits_for_lock
 from waiting import wait_for
 
@@ -23,12 +23,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(TABLES)
 
 
 @pytest.fixture(name="start")

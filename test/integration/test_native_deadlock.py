@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from proxy import starter
-from test_native import PREPARED, SETTINGS, Servers
+from test_native import PREPARED, SETTINGS, servers_with
 from test_native_gate import begun, in_background
 from waiting import wait_for
 
@@ -17,13 +17,8 @@ ELSEWHERE = "UPDATE h SET v = v + 1 WHERE id = (SELECT number + 10 FROM place)"
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute("CREATE TABLE h (id int PRIMARY KEY, v int)")
-            connection.execute("INSERT INTO h SELECT n, 0 FROM generate_series(1, 20) n")
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with("CREATE TABLE h (id int PRIMARY KEY, v int); "
+                            "INSERT INTO h SELECT n, 0 FROM generate_series(1, 20) n")
 
 
 @pytest.fixture(name="pgpool")

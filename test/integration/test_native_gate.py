@@ -7,7 +7,7 @@ import pytest
 
 import raw
 from proxy import starter
-from test_native import PREPARED, SETTINGS, Servers
+from test_native import PREPARED, SETTINGS, servers_with
 from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
@@ -27,12 +27,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT grant
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(TABLES)
 
 
 @pytest.fixture(name="pgpool")

@@ -6,7 +6,7 @@ import pytest
 
 import raw
 from proxy import starter
-from test_native import SETTINGS, Servers
+from test_native import SETTINGS, servers_with
 from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
@@ -26,12 +26,7 @@ UPDATE = "UPDATE e SET i4 = i4 + {n} WHERE id = 2"
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(TABLES)
 
 
 @pytest.fixture(name="start", params=["native_replication", "snapshot_isolation"])

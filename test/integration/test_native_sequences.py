@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from proxy import starter
-from test_native import SETTINGS, Servers
+from test_native import SETTINGS, servers_with
 from test_native_faults import Runner, waits_for_lock
 from waiting import wait_for
 
@@ -24,12 +24,7 @@ GATE = "1885827183, 1869363815"  # that sessions hold while they write
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(SEQUENCES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(SEQUENCES)
 
 
 @pytest.fixture(name="pgpool")

@@ -8,7 +8,7 @@ import pytest
 
 import raw
 from proxy import starter
-from test_native import PREPARED, SETTINGS, Servers
+from test_native import PREPARED, SETTINGS, servers_with
 from test_native_gate import LOCKS, batch, begun, in_background, kinds
 from test_native_faults import end_connections
 from waiting import SLOW, wait_for
@@ -26,12 +26,7 @@ CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(TABLES)
 
 
 @pytest.fixture(name="start")

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from proxy import binary, starter
-from test_native import PREPARED, SETTINGS, Servers
+from test_native import PREPARED, SETTINGS, servers_with
 from waiting import SLOW
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
@@ -42,12 +42,7 @@ INSERT INTO done SELECT n, 0 FROM generate_series(1, 8) n;
 
 @pytest.fixture(name="servers", scope="module")
 def servers_fixture():
-    servers = Servers()
-    for server in servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield servers
-    servers.cluster.destroy()
+    yield from servers_with(TABLES)
 
 
 @pytest.fixture(name="start")

@@ -220,6 +220,8 @@ void server_close(struct server *s, const char *why);
 /* The socket is there: takes its callbacks. */
 void server_attach_stream(struct server *s);
 
+/* Does an ErrorResponse end the connection (FATAL, PANIC)? */
+bool server_is_fatal(const uint8_t *msg, size_t len);
 /* An ErrorResponse as a struct err. */
 void server_error_from_message(const uint8_t *msg, size_t len, struct err *err_r);
 

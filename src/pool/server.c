@@ -194,8 +194,8 @@ server_error_from_message(const uint8_t *msg, size_t len, struct err *err_r)
     copy_view(err_r->hint, sizeof(err_r->hint), e.hint);
 }
 
-static bool
-is_fatal(const uint8_t *msg, size_t len)
+bool
+server_is_fatal(const uint8_t *msg, size_t len)
 {
     struct wire_error e;
 
@@ -406,7 +406,7 @@ judge(struct server *s, uint8_t type, const uint8_t *msg, size_t len, struct pen
         *step_r = (struct pending_step){.unasked = s->pending.count == 0};
         return hear_parameter(s, msg, len);
     case 'E':
-        if (is_fatal(msg, len)) {
+        if (server_is_fatal(msg, len)) {
             s->fatal_seen = true;
             server_error_from_message(msg, len, &s->fatal);
             *step_r = (struct pending_step){0};

@@ -618,6 +618,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0)
         return false;
+    if (type == 'E' && server_is_fatal(msg, len))
+        return false; /* it answers nothing: the loss of the connection does */
     if (type == 'E' && copies_main_fails(c, server, msg, len, &replaced))
         return replaced;
     if (head->skip && head->flags & (CYCLE_TAUGHT | CYCLE_VALUES | CYCLE_XID | CYCLE_GATE))

@@ -310,8 +310,8 @@ reads_by_integers_are_taken(void **state)
         "SELECT a. FROM t WHERE a = 1",
         "SELECT a INTO u FROM t WHERE a = 1",
         "SELECT a FROM t WHERE a = 1; SELECT a FROM t WHERE a = 1",
-        "SELECT a FROM nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn WHERE a = "
-        "1",
+        ("SELECT a FROM nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn "
+         "WHERE a = 1"),
         "UPDATE t SET v = 1 RETURNING v",
     };
     struct sql_with_parameters r;

@@ -39,8 +39,9 @@
 #include "sql/parameters.h"
 
 enum {
-    COPIES_LAG_MAX = 64, /* statements that a copy may be behind */
-    COPIES_SEEN = 128,   /* texts that a session remembers to have sent */
+    COPIES_LAG_MAX = 64,   /* statements that a copy may be behind */
+    COPIES_SEEN_SETS = 32, /* texts that a session remembers to have sent */
+    COPIES_SEEN_WAYS = 4,
     COPIES_TAG_BYTES = 64,
     COPIES_XID_BYTES = 24,
     COPIES_NAME_BYTES = 96, /* of a prepared transaction, with its quotes */
@@ -256,10 +257,10 @@ struct session_copies {
     int64_t doubt_ns;   /* since when it is not known whether it has committed */
     char failure[6];    /* SQLSTATE of the main node's last error */
     /* copies_taught.c */
-    bool by_key;                /* the unit in hand is one Query with one statement by key */
-    bool literal;               /* texts go as they are: something has failed */
-    uint32_t seen[COPIES_SEEN]; /* parts of their hashes; 0: none */
-    uint32_t seen_at;           /* the last one */
+    bool by_key;  /* the unit in hand is one Query with one statement by key */
+    bool literal; /* texts go as they are: something has failed */
+    uint32_t seen[COPIES_SEEN_SETS * COPIES_SEEN_WAYS]; /* parts of their hashes; 0: none */
+    uint32_t seen_at;                                   /* the last one */
     struct copies_taught now;
     struct prepared *known_begin; /* NULL: not needed yet */
     struct prepared *known_gate;

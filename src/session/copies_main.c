@@ -246,9 +246,8 @@ copies_main_fails(struct session_copies *c, struct server *server, const uint8_t
     if (!c->main_runs || head->kind == PENDING_QUERY || head->kind == PENDING_CALL)
         return false;
     *replaced_r = false;
-    if (wire_parse_error(msg, (uint32_t)len, &e) != WIRE_OK || num_get_u32(msg + 1) + 1 != len ||
-        e.severity.len != 5 || memcmp(e.severity.data, "ERROR", 5) != 0) {
-        copies_again_note(c, msg, len); /* it ends the connection, or is too long to be changed */
+    if (wire_parse_error(msg, (uint32_t)len, &e) != WIRE_OK || num_get_u32(msg + 1) + 1 != len) {
+        copies_again_note(c, msg, len); /* too long to be changed */
         return true;
     }
     if (is_own(c, server, err.sqlstate, &err))

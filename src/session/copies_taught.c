@@ -28,20 +28,27 @@
 
 static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0}; /* all rows */
 
-/* Was a text like this one, with parameters of these types, sent before? From now on it was. */
+/* Was a text like this one, with parameters of these types, sent before? From now on it was. The
+ * few that share a set push out the one that was not sent for the longest time. */
 static bool
 was_seen(struct session_copies *c, const struct sql_with_parameters *p)
 {
     uint64_t hash = hash_bytes(p->text.data, p->text.len);
+    uint32_t *set;
     uint32_t print;
+    uint32_t n = 0;
     bool was;
 
     if (p->count > 0)
         hash = hash * 31 + hash_bytes(p->types, (size_t)p->count * 4);
     print = (uint32_t)(hash >> 32) | 1;
-    c->seen_at = hash % COPIES_SEEN;
-    was = c->seen[c->seen_at] == print;
-    c->seen[c->seen_at] = print;
+    c->seen_at = hash % COPIES_SEEN_SETS * COPIES_SEEN_WAYS;
+    set = &c->seen[c->seen_at];
+    while (n < COPIES_SEEN_WAYS - 1 && set[n] != print)
+        n++;
+    was = set[n] == print;
+    memmove(set + 1, set, n * sizeof(*set));
+    set[0] = print;
     return was;
 }
 

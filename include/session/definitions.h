@@ -46,6 +46,9 @@ void definitions_cycle_end(struct session *s, const struct server *server,
                            const struct pending_entry *e, bool failed);
 /* A connection is gone. */
 void definitions_lost(struct session *s);
+/* The session ends, and has its connections still. One that may change the catalog, and comes to
+ * its end without a client, is taken from it. */
+void definitions_session_ends(struct session *s);
 
 /* The first two words of a definition, in their order: "create" and "table". A comment is a word of
  * no letters. Borrowed from the text. */

@@ -378,6 +378,9 @@ struct server *session_link(struct session *s, int node_id, bool *waits_r, struc
 /* What the text is, as the session's parameters make it be read. */
 const struct sql_facts *session_facts(struct session *s, const char *text, size_t len);
 void session_note_parameter(struct session *s, struct wire_view name, struct wire_view value);
+/* The connection is not the session's any more, whoever has it then; */
+void session_unlink(struct session *s, struct server *server);
+/* ... the pool has. */
 void session_drop_link(struct session *s, struct server *server);
 /* Gives back what it does not need between transactions, as pool_mode says. */
 void session_release(struct session *s);

@@ -14,7 +14,8 @@
  * use, and has the columns of what is not there any more. For the same reason a batch counts as
  * lasting when something stands behind a definition in it that is parsed or bound.
  *
- * Called by unit.c and client.c (what a unit is), answers.c (its end), cache_write.c. Invariants:
+ * Called by unit.c and client.c (what a unit is), answers.c (its end), cache_write.c, session.c.
+ * Invariants:
  * while a cycle with CYCLE_DEFINES is owed, DEFINITIONS_UNDER_WAY is set; it is taken back only
  * with the cycle's end, and when nobody can tell that (a Sync of ours has ended it, COPY has
  * swallowed it), as if it had succeeded. What functions do over connections of their own is not
@@ -270,4 +271,91 @@ definitions_lost(struct session *s)
         return;
     s->defines = 0;
     forget(s);
+}
+
+/* ---- what goes on without its session ---------------------------------------------------------
+ *
+ * PostgreSQL does not notice that a client is gone before it has run what it was sent, and commits
+ * that. So the connection stays until then, and owns itself.
+ */
+
+/* The note of the last answer: are new connections given something else behind it, too? */
+enum { ALONE_LAST = 1, ALONE_RENEWS };
+
+static void
+on_settled(void *ctx, struct server *server, const struct pending_entry *e, bool done)
+{
+    struct session_host *host = ctx;
+
+    (void)done;
+    if (e->note == ALONE_RENEWS)
+        host->close_database(host->ctx, NULL);
+    catalog_changed(host->catalog, pool_key_database(server->key));
+}
+
+static void
+on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bool failed)
+{
+    (void)ctx;
+    (void)e;
+    (void)failed;
+    if (server->pending.count == 0)
+        server_close(server, "what its session left running has ended");
+}
+
+static void
+on_forward(void *ctx, struct server *server, struct io_rx *rx, const uint8_t *bytes, size_t len)
+{
+    (void)ctx;
+    (void)server;
+    (void)rx;
+    (void)bytes;
+    (void)len;
+}
+
+static const struct server_ops alone_ops = {
+    .settled = on_settled, .cycle_end = on_cycle_end, .forward = on_forward};
+
+/* Will the server come to the end of all that it has to answer, by itself? */
+static bool
+comes_to_its_end(const struct session *s, const struct server *server)
+{
+    const struct pending *p = &server->pending;
+
+    return server->state == SERVER_LENT && p->count > 0 && !p->copy_in && !p->sync_in_doubt &&
+           s->batch != server && s->pass_left == 0;
+}
+
+/* The last answer counts, whatever it is, and also when the connection is lost or closed. */
+static void
+leave_alone(struct session *s, struct server *server)
+{
+    struct pending *p = &server->pending;
+
+    session_unlink(s, server);
+    for (uint32_t n = 0; n < p->count; n++) {
+        struct pending_entry *e = &p->ring[(p->head + n) & (p->cap - 1)];
+        if (e->tag != NULL || e->note != 0)
+            server->ops->settled(server->owner, server, e, false);
+        e->tag = NULL;
+        e->note = n + 1 < p->count ? 0 : s->renews ? ALONE_RENEWS : ALONE_LAST;
+    }
+    server->ops = &alone_ops;
+    server->owner = s->host;
+    server->watched = 0;
+    if (server->slot != NULL)
+        server->slot->session = -1;
+    server_resume(server);
+}
+
+void
+definitions_session_ends(struct session *s)
+{
+    struct server *server = s->primary;
+
+    if (likely(s->defines == 0))
+        return;
+    if (server != NULL && s->copies == NULL && comes_to_its_end(s, server))
+        leave_alone(s, server);
+    definitions_lost(s);
 }

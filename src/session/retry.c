@@ -69,12 +69,12 @@ is_the_connection_s(const struct unit *u)
 }
 
 /* At the primary, where it has no effect either: one SELECT, for whatever reason it is there, or
- * one BEGIN. */
+ * one BEGIN. What the catalog was not asked about is looked at again (retry_may). */
 static bool
 may_read_again(const struct session *s, const struct unit *u)
 {
-    return s->tx_status == 'I' && !u->may_write && u->touches_session == 0 && !u->local &&
-           !u->draws && !u->recalls &&
+    return s->tx_status == 'I' && !u->may_write && (u->touches_session & ~TOUCHES_UNASKED) == 0 &&
+           !u->local && !u->draws && !u->recalls &&
            (u->executed == 0 || (u->executed == 1 && (u->verb == SQL_SELECT || begins_alone(u))));
 }
 
@@ -94,7 +94,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
             : !may_read_again(s, u) && !(s->tx_status == 'I' && is_the_connection_s(u)))
         return;
     s->retry.kinds = s->keeps.kinds;
-    s->retry.unknown = u->asks;
+    s->retry.unknown = u->asks || u->touches_session & TOUCHES_UNASKED;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
     memcpy(s->retry.bytes, bytes, u->bytes);
@@ -219,7 +219,8 @@ waits_for_primary(struct session *s)
 bool
 retry_may(struct session *s, const struct unit *u)
 {
-    bool reads = !u->asks && u->tx_read && !u->may_write && u->touches_session == 0;
+    bool judged = !u->asks && !(u->to_primary && u->reason == ROUTE_NOT_ASKED);
+    bool reads = judged && !u->may_write && u->touches_session == 0;
     struct err err;
 
     if (!reads && waits_for_primary(s))

@@ -181,7 +181,7 @@ session_reap(void *ctx)
 }
 
 void
-session_drop_link(struct session *s, struct server *server)
+session_unlink(struct session *s, struct server *server)
 {
     if (s->cache != NULL)
         cache_link_gone(s, server);
@@ -196,6 +196,12 @@ session_drop_link(struct session *s, struct server *server)
         s->primary = NULL;
     else if (s->reader == server)
         s->reader = NULL;
+}
+
+void
+session_drop_link(struct session *s, struct server *server)
+{
+    session_unlink(s, server);
     if (server->state == SERVER_LENT)
         pool_return(server);
     else
@@ -222,6 +228,7 @@ session_end(struct session *s, const char *why)
     s->login = NULL;
     if (s->copies != NULL)
         copies_end(s);
+    definitions_session_ends(s);
     if (s->primary != NULL)
         session_drop_link(s, s->primary);
     if (s->reader != NULL)

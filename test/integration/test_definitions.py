@@ -296,6 +296,24 @@ def test_a_connection_that_is_lost_makes_everybody_ask(cluster, client, watcher)
     assert watcher.look() == ASKED
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_client_that_is_gone_before_it_has_its_answer(cluster, pgpool, watcher, extended):
+    """The primary does not know that, and commits."""
+    gate = cluster.primary.connect(dbname="definitions")
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with raw.connected(pgpool, database="definitions") as one:
+        one.send(batch(FAST, "SELECT pg_advisory_xact_lock(1)") + raw.SYNC if extended
+                 else raw.query(f"{FAST}; SELECT pg_advisory_xact_lock(1)"))
+        wait_for(lambda: gate.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
+                                      ).fetchall(), "it to run")
+    wait_for(lambda: watcher.look() == KNOWN, "the view to be known again")
+    gate.close()
+    wait_for(lambda: cluster.primary.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE "
+                                           "'%xact_lock(1)' AND datname = 'definitions'") == 0,
+             "the connection to be closed")
+    assert watcher.look() == CHANGED
+
+
 # ---- plans ---------------------------------------------------------------------------------------
 
 STAR = "SELECT * FROM calm WHERE a = $1"

@@ -256,6 +256,25 @@ def test_nobody_has_asked_what_ran_before_it_died(own, start, table):
     assert own.same(f"SELECT id FROM {table}", (1, 2)) == [(1,)]
 
 
+def test_a_read_behind_what_nobody_has_asked_about(own, start):
+    """That may have left something, so the read is at the main node whatever the catalog says of
+    it; when that is lost, it is asked, and the read runs again."""
+    for server in own.servers:
+        with server.connect() as connection:
+            connection.execute(LEAVES)
+    pgpool = start(own, "native_replication", replication_unsafe_statements="allow")
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        locker = own[0].connect()
+        locker.execute("BEGIN; LOCK TABLE t")
+        one.send(raw.query("INSERT INTO plainly VALUES (1)") +
+                 raw.query("SELECT v FROM t WHERE id = 3"))
+        with_lock(own[0])
+        own[0].kill()
+        assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+        assert [got.kind for got in one.read_until("Z")] == ["T", "D", "C", "Z"]
+    assert own.same("SELECT id FROM plainly", (1, 2)) == [(1,)]
+
+
 @pytest.mark.parametrize("statement", ["SELEC 1", "UPDATE nowhere SET v = 1"])
 def test_what_was_refused_before_it_died(own, start, statement):
     """It has not run, so that there is nothing to be asked about."""

@@ -32,6 +32,11 @@ void definitions_note_run(const struct session *s, struct unit *u);
 /* Those of the above flags that the unit's cycle has by it. Before it is sent. */
 uint16_t definitions_flags(const struct session *s, const struct unit *u);
 
+/* A Query or Parse that is too long to be understood has begun to pass, from its first byte on; */
+void definitions_pass_begins(struct session *s, const uint8_t *bytes, size_t len);
+/* ... and this is more of it. */
+void definitions_pass(struct session *s, const uint8_t *bytes, size_t len);
+
 /* A cycle of the client's has ended on this server: whatever may have changed the catalog in it was
  * rolled back, and nobody knows anything by it. */
 bool definitions_are_undone(const struct server *server, const struct pending_entry *e,

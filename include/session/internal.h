@@ -301,6 +301,7 @@ struct session {
     bool waited_out;             /* none became free in time */
     bool on_hold;                /* in the host's list of those, by lookup_link */
     bool torn;                   /* some of what it has drawn was not on `ticket` */
+    uint32_t passing_word;       /* the last letters of a text that passes unread */
     int64_t outage_ns;           /* since when it waits for a primary; 0: it does not */
     struct lookup *lookup;       /* the question to the catalog that it waits for */
     struct list lookup_link;
@@ -317,6 +318,8 @@ struct session {
     bool tx_wrote;              /* the running transaction may have written */
     bool has_written;           /* any has, since the session began, */
     bool tx_has_written;        /* and an explicit one */
+    uint8_t passing;            /* enum passing_place: where in such a text; 0: none passes */
+    bool passing_inserts;       /* its last whole word was INSERT or MERGE */
     struct server *replaying;   /* settings are being run on it before the client's next unit */
     struct io_timer timer;      /* of a batch that is held, or of the end */
     struct log_context log;

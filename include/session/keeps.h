@@ -48,6 +48,8 @@ void keeps_lent_name(struct session *s);
 
 /* FunctionCall. */
 void keeps_called(struct session *s, uint32_t oid);
+/* One of those by which libpq reaches large objects: nothing is left behind its transaction. */
+bool keeps_is_of_large_objects(uint32_t oid);
 /* What has been noted since the last end of a transaction may not be there. */
 void keeps_doubt(struct session *s);
 /* A cycle of the client's has failed there, and ends. */

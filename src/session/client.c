@@ -445,7 +445,6 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
         keeps_called(s, u->bytes >= WIRE_HEADER_BYTES + 4
                             ? num_get_u32(o->bytes + WIRE_HEADER_BYTES)
                             : UINT32_MAX);
-        named_sure(s);
         server_expect(o->server, PENDING_CALL, false, flags, NULL);
         break;
     default:
@@ -458,6 +457,8 @@ send_unit(struct session *s, struct out *o, const struct unit *u)
     out_flush(o);
     s->pass_left = u->pass_left;
     s->pass_drop = false;
+    if (unlikely(u->pass_left > 0) && (u->type == 'Q' || u->type == 'P'))
+        definitions_pass_begins(s, o->bytes, u->bytes);
 }
 
 /* Sync or Flush that stand alone, with no server owing anything. */

@@ -21,11 +21,6 @@
 
 enum { LO_CREAT = 957, LO_CREATE = 715, COMPARED_MAX_BYTES = 32 * 1024 };
 
-/* lo_open, lo_close, loread, lowrite, lo_lseek, lo_creat, lo_tell, lo_unlink, lo_truncate,
- * lo_create, and those with 64 bits */
-static const uint32_t large_object_oids[] = {952, 953,  954,       955,  956,  LO_CREAT, 958,
-                                             964, 1004, LO_CREATE, 3170, 3171, 3172};
-
 static uint32_t
 oid_of(const uint8_t *bytes, size_t len)
 {
@@ -43,11 +38,7 @@ copies_call_is_known(const uint8_t *bytes, size_t len)
 {
     if (makes(bytes, len) && (bytes[len - 2] != 0 || bytes[len - 1] != 1))
         return false; /* the number would not be found in its result */
-    for (size_t n = 0; n < ARRAY_LEN(large_object_oids); n++) {
-        if (oid_of(bytes, len) == large_object_oids[n])
-            return true;
-    }
-    return false;
+    return keeps_is_of_large_objects(oid_of(bytes, len));
 }
 
 bool

@@ -14,8 +14,8 @@
  * use, and has the columns of what is not there any more. For the same reason a batch counts as
  * lasting when something stands behind a definition in it that is parsed or bound.
  *
- * Called by unit.c and client.c (what a unit is), answers.c (its end), cache_write.c, session.c.
- * Invariants:
+ * Called by unit.c, client.c and pass.c (what a unit is), answers.c (its end), cache_write.c,
+ * session.c. Invariants:
  * while a cycle with CYCLE_DEFINES is owed, DEFINITIONS_UNDER_WAY is set; it is taken back only
  * with the cycle's end, and when nobody can tell that (a Sync of ours has ended it, COPY has
  * swallowed it), as if it had succeeded. What functions do over connections of their own is not
@@ -271,6 +271,112 @@ definitions_lost(struct session *s)
         return;
     s->defines = 0;
     forget(s);
+}
+
+/* ---- a text that passes unread ----------------------------------------------------------------
+ *
+ * It is too long to be understood. What counts are its words: one that begins what may change the
+ * catalog does, wherever it stands but within quotes, as long as those are certain.
+ */
+
+enum passing_place { PASSING_NOT, PASSING_CODE, PASSING_STRING, PASSING_NAME, PASSING_ANYWHERE };
+
+/* The last six letters of a word, as they come: five bits each. */
+#define L2(a, b) ((uint32_t)((a)&31) << 5 | ((b)&31))
+#define L4(a, b, c, d) (L2(a, b) << 10 | L2(c, d))
+#define L6(a, b, c, d, e, f) (L4(a, b, c, d) << 10 | L2(e, f))
+enum { LETTERS_MASK = (1 << 30) - 1 };
+
+static bool
+word_defines(uint32_t word, bool inserts)
+{
+    switch (word) {
+    case L2('d', 'o'):
+    case L4('d', 'r', 'o', 'p'):
+    case L4('c', 'a', 'l', 'l'):
+    case L4('l', 'o', 'a', 'd'):
+    case L6(0, 'a', 'l', 't', 'e', 'r'):
+    case L6(0, 'g', 'r', 'a', 'n', 't'):
+    case L6('c', 'r', 'e', 'a', 't', 'e'):
+    case L6('i', 'm', 'p', 'o', 'r', 't'):
+    case L6('r', 'e', 'v', 'o', 'k', 'e'):
+    case L6('x', 'e', 'c', 'u', 't', 'e'):
+    case L6('c', 'u', 'r', 'i', 't', 'y'):
+    case L6('a', 's', 's', 'i', 'g', 'n'):
+        return true;
+    case L4('i', 'n', 't', 'o'):
+        return !inserts;
+    default:
+        return false;
+    }
+}
+
+/* A backslash may make the next quote be none; other quotes and comments may hold some. */
+static uint8_t
+place_behind(uint8_t place, uint8_t c)
+{
+    switch (place) {
+    case PASSING_CODE:
+        if (c == '$' || c == '-' || c == '/')
+            return PASSING_ANYWHERE;
+        return c == '\'' ? PASSING_STRING : c == '"' ? PASSING_NAME : PASSING_CODE;
+    case PASSING_STRING:
+        return c == '\'' ? PASSING_CODE : c == '\\' ? PASSING_ANYWHERE : PASSING_STRING;
+    case PASSING_NAME:
+        return c == '"' ? PASSING_CODE : PASSING_NAME;
+    default:
+        return place;
+    }
+}
+
+/* It belongs to the cycle that is sent last: the Query's, or that of the open batch. */
+static void
+note_passing(struct session *s)
+{
+    struct pending *p = &s->cur->pending;
+
+    s->passing = PASSING_NOT;
+    s->defines |= DEFINITIONS_UNDER_WAY;
+    if (s->batch != NULL)
+        s->batch_flags |= CYCLE_DEFINES | CYCLE_LASTS;
+    else if (p->count > 0)
+        p->ring[(p->head + p->count - 1) & (p->cap - 1)].flags |= CYCLE_DEFINES | CYCLE_LASTS;
+}
+
+void
+definitions_pass(struct session *s, const uint8_t *bytes, size_t len)
+{
+    uint32_t word = s->passing_word;
+    uint8_t place = s->passing;
+
+    for (size_t n = 0; n < len; n++) {
+        uint8_t c = bytes[n];
+        bool in_quotes = place == PASSING_STRING || place == PASSING_NAME;
+        if (!in_quotes && (uint8_t)((c | 32) - 'a') < 26) {
+            word = (word << 5 | (c & 31)) & LETTERS_MASK;
+            continue;
+        }
+        if (word_defines(word, s->passing_inserts) && s->cur != NULL) {
+            note_passing(s);
+            return;
+        }
+        if (word != 0)
+            s->passing_inserts =
+                word == L6('i', 'n', 's', 'e', 'r', 't') || word == L6(0, 'm', 'e', 'r', 'g', 'e');
+        word = 0;
+        place = place_behind(place, c);
+    }
+    s->passing_word = word;
+    s->passing = s->pass_left == 0 ? PASSING_NOT : place;
+}
+
+void
+definitions_pass_begins(struct session *s, const uint8_t *bytes, size_t len)
+{
+    s->passing = PASSING_CODE;
+    s->passing_word = 0;
+    s->passing_inserts = false;
+    definitions_pass(s, bytes + WIRE_HEADER_BYTES, len - MIN(len, (size_t)WIRE_HEADER_BYTES));
 }
 
 /* ---- what goes on without its session ---------------------------------------------------------

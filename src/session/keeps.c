@@ -253,12 +253,30 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         keep_for_calls(s, server, st, touches);
 }
 
+bool
+keeps_is_of_large_objects(uint32_t oid)
+{
+    /* lo_create, lo_open, lo_close, loread, lowrite, lo_lseek, lo_creat, lo_tell, lo_unlink,
+     * lo_truncate, and those with 64 bits */
+    static const uint32_t oids[] = {715, 952, 953,  954,  955,  956, 957,
+                                    958, 964, 1004, 3170, 3171, 3172};
+
+    for (size_t n = 0; n < ARRAY_LEN(oids); n++) {
+        if (oids[n] == oid)
+            return true;
+    }
+    return false;
+}
+
 /* A function by its number. */
 void
 keeps_called(struct session *s, uint32_t oid)
 {
     enum { SET_CONFIG = 2078, FIRST_NORMAL = 16384 };
 
+    if (keeps_is_of_large_objects(oid))
+        return;
+    named_sure(s);
     session_keep(s, oid == SET_CONFIG ? SESSION_KEEPS_LIBRARY : SESSION_KEEPS_FUNCTION);
     if (oid >= FIRST_NORMAL)
         named_uncertain(s);

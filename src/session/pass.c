@@ -53,6 +53,8 @@ pass_on(struct session *s, const struct piece *p, size_t len)
     bool drops = s->pass_drop || s->cur == NULL;
 
     s->pass_left -= (uint32_t)n;
+    if (unlikely(s->passing != 0))
+        definitions_pass(s, p->bytes, n);
     if (!drops)
         send_piece(s->cur->stream, p, n);
     if (likely(s->copies == NULL))

@@ -314,6 +314,61 @@ def test_a_client_that_is_gone_before_it_has_its_answer(cluster, pgpool, watcher
     assert watcher.look() == CHANGED
 
 
+# ---- texts that are too long to be read ----------------------------------------------------------
+
+def padded(begin, end="", each="('it is a row: create, alter, drop'), "):
+    """About 200 kB."""
+    return begin + each * (200_000 // len(each)) + end
+
+
+DATA = padded("INSERT INTO notes VALUES ", "('x')")
+SCRIPT = padded("INSERT INTO notes VALUES ", f"('x'); {FAST}")
+
+
+@pytest.mark.parametrize("text, seen", [
+    (DATA, KNOWN),
+    (padded("INSERT INTO notes VALUES ('x') /* ", f" */; {FAST}", "what is it? "), CHANGED),
+    (SCRIPT, CHANGED),
+    (SCRIPT.replace(FAST, FAST.upper().replace("SEEN", "seen")), CHANGED),
+    (padded("INSERT INTO notes VALUES ", f"('x'); {FAST}", "(E'\\''), "), CHANGED),
+    (padded("INSERT INTO notes VALUES ", f"('x'); {FAST}", "($$'$$), "), CHANGED),
+    (padded("", FAST, f"SELECT '{'a' * 2000}' AS \"it's\"; "), CHANGED),
+    (padded("SELECT 1 ", "", "-- it's \n") + f"; {FAST}", CHANGED),
+    (padded("SELECT '", "' AS a INTO new_table", "a"), ASKED),
+    (FAST + padded("; SELECT '", "'", "a"), CHANGED),
+    (padded("SELECT '", "'; DO 'BEGIN EXECUTE $x$" + FAST + "$x$; END'", "a"), CHANGED),
+], ids=["data", "comment", "script", "upper_case", "backslashes", "dollars", "names",
+        "line_comments", "into", "at_its_begin", "block"])
+def test_a_text_that_is_too_long_to_be_read(cluster, client, watcher, text, seen):
+    with cluster.primary.connect(dbname="definitions") as connection:
+        connection.execute("CREATE UNLOGGED TABLE IF NOT EXISTS notes (note text); "
+                           "DROP TABLE IF EXISTS new_table")
+    cached = client.rows("PGPOOL SHOW memory_cache_enabled") == [["on"]]
+    wait_for(lambda: watcher.look() == KNOWN, "the view to be known")
+    client.send(raw.query(text))
+    assert raw.codes(client.read_until("Z")) == []
+    assert watcher.look() == (ASKED if cached and seen == KNOWN else seen)
+    assert watcher.look()[2] == 0
+
+
+def test_a_word_of_which_a_part_has_passed(client, watcher):
+    """The first 64 kB pass at once."""
+    for before in range(65536 - 16, 65536 + 4):
+        client.rows(CALM)
+        wait_for(lambda: watcher.look() == KNOWN, "the view to be known")
+        text = "SELECT '".ljust(before, "a") + f"'; {FAST}; SELECT '" + "a" * 70_000 + "'"
+        client.send(raw.query(text))
+        assert raw.codes(client.read_until("Z")) == []
+        assert watcher.look() == CHANGED
+
+
+def test_a_long_statement_of_a_batch(client, watcher):
+    text = "CREATE OR REPLACE VIEW seen AS SELECT " + padded("CASE WHEN ", "true", "true AND ")
+    client.send(batch(text + " THEN a END AS a FROM fast") + raw.SYNC)
+    assert raw.codes(client.read_until("Z")) == []
+    assert watcher.look() == CHANGED
+
+
 # ---- plans ---------------------------------------------------------------------------------------
 
 STAR = "SELECT * FROM calm WHERE a = $1"

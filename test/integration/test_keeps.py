@@ -1,6 +1,8 @@
 """pool_mode = auto: a session keeps its server connection while it has left something there, and no
 longer."""
 
+import struct
+
 import pytest
 
 import raw
@@ -131,6 +133,19 @@ def test_what_is_refused_in_a_batch_keeps_nothing(client, sql):
     client.one.send(raw.parse("", sql) + raw.bind("", "") + raw.execute() + raw.SYNC)
     assert raw.codes(client.one.read_until("Z"))[0] in ("42601", "42P01")
     client.wait_free()
+
+
+def test_large_objects_keep_nothing(client):
+    """By FunctionCall, as libpq has it. Asked in the same packet: it never has the connection."""
+    calls = [raw.function_call(957, "-1", result_format=1), raw.query("BEGIN"),
+             raw.function_call(715, "0", result_format=1), raw.query("ROLLBACK")]
+    client.one.send(*calls, raw.query("SHOW pool_sessions"))
+    got = client.one.read_until("Z", 5)
+    assert [message.kind for message in got if message.kind in "VE"] == ["V", "V"]
+    rows = [message.row() for message in got if message.kind == "D"]
+    assert [row[10] for row in rows if row[6].decode() == client.port] == [b""]
+    oid = struct.unpack("!I", next(message for message in got if message.kind == "V").body[4:])[0]
+    client.one.rows(f"SELECT lo_unlink({oid})")
 
 
 def test_what_is_refused_in_a_block_keeps_nothing(client):

@@ -44,6 +44,7 @@ enum {
     NO_PERIOD_MS = 10000, /* sr_check_period = 0: roles are still watched */
     QUESTION_MS = 5000,   /* for an answer over an open connection */
     CONNECT_MS = 10000,   /* to dial, where connect_timeout sets no limit */
+    FLUSH_MS = 200,       /* the WAL writer flushes what was committed within this time */
     DELAY_LOG_MS = 100,   /* by then the primary, asked at the same time, has answered, too */
     NAME_BYTES = 64,
 };
@@ -85,6 +86,8 @@ struct lag {
     struct cluster_fresh history;
     int history_of; /* the primary that the history belongs to, -1: none */
     uint32_t history_timeline;
+    uint64_t insert_lsn;     /* the primary's, */
+    int64_t insert_since_ns; /* and since when; or since when it was asked to flush up to there */
     struct io_timer publish;
     bool sleeps;
     bool tell_failover; /* what the primary says of its standbys is new */
@@ -110,21 +113,6 @@ note_change(struct lag *lag, bool tell_all)
     lag->tell_all |= tell_all;
     if (!io_timer_running(&lag->publish))
         io_timer_start(lag->proc->io, &lag->publish, 0, lag_publish, lag);
-}
-
-static uint32_t
-timeline_of(const char *text, bool standby)
-{
-    char digits[9];
-    uint32_t timeline = 0;
-
-    if (standby) {
-        num_parse_u32(text, &timeline);
-        return timeline;
-    }
-    /* the name of a WAL file begins with its timeline in hexadecimal digits */
-    str_copy_n(digits, sizeof(digits), text, 8);
-    return (uint32_t)strtoul(digits, NULL, 16);
 }
 
 static void
@@ -184,7 +172,7 @@ hear_position(struct lag_node *n, const struct ask_rows *rows)
     struct node_freshness *node = measured(n);
     bool standby = ask_value(rows, 0, COL_RECOVERY)[0] == 't';
     uint8_t role = standby ? NODE_ROLE_STANDBY : NODE_ROLE_PRIMARY;
-    uint32_t timeline = timeline_of(ask_value(rows, 0, COL_TIMELINE), standby);
+    uint32_t timeline = lag_timeline(ask_value(rows, 0, COL_TIMELINE), standby);
     bool changed = !node->asked || !node->reachable || node->role != role;
     uint64_t lsn = 0;
 
@@ -329,6 +317,19 @@ hurry_ms(struct lag *lag)
     return age_ms < 1000 ? OFTEN_MS : age_ms < 10000 ? LESS_OFTEN_MS : SELDOM_MS;
 }
 
+/* Do standbys wait in vain for what the primary has not flushed? */
+static bool
+waits_for_flush(struct lag *lag, int64_t asked_ns, uint64_t lsn)
+{
+    bool same = lag->insert_lsn == lsn;
+
+    if (same && (asked_ns - lag->insert_since_ns < FLUSH_MS * NS_PER_MS || hurry_ms(lag) == 0))
+        return false;
+    lag->insert_lsn = lsn;
+    lag->insert_since_ns = asked_ns;
+    return same;
+}
+
 /* Does somebody wait until a node streams? */
 static bool
 is_returning(const struct lag *lag, uint32_t node_id)
@@ -440,6 +441,25 @@ tells_role(const struct ask_rows *rows)
     return strcmp(recovery, "t") == 0 || strcmp(recovery, "f") == 0;
 }
 
+/* A primary, which has told its position. */
+static void
+go_on_asking(struct lag_node *n)
+{
+    struct lag *lag = n->lag;
+    uint64_t lsn = measured(n)->replay_lsn;
+
+    if (n->node_id == lag->view.primary_id)
+        hear_primary(n, lsn);
+    if (n->asks_who && lag->members.mode == CLUSTER_MODE_STREAMING)
+        n->question = followers;
+    else if (n->node_id == lag->view.primary_id && waits_for_flush(lag, n->asked_ns, lsn))
+        n->question = lag_flush;
+    else
+        return;
+    n->asks_who = false;
+    ask_question(n->ask, n->question, QUESTION_MS);
+}
+
 static void
 on_answered(void *ctx, const struct ask_rows *rows)
 {
@@ -448,6 +468,10 @@ on_answered(void *ctx, const struct ask_rows *rows)
 
     if (n->question == followers) {
         hear_followers(n, rows);
+        return;
+    }
+    if (n->question == lag_flush) {
+        note_change(n->lag, false);
         return;
     }
     if (!tells_role(rows)) {
@@ -461,15 +485,8 @@ on_answered(void *ctx, const struct ask_rows *rows)
         io_timer_start(n->lag->proc->io, &n->delay_log, DELAY_LOG_MS, log_delay, n);
     }
     hear_position(n, rows);
-    if (measured(n)->role == NODE_ROLE_PRIMARY) {
-        if (n->node_id == n->lag->view.primary_id)
-            hear_primary(n, measured(n)->replay_lsn);
-        if (n->asks_who && n->lag->members.mode == CLUSTER_MODE_STREAMING) {
-            n->question = followers;
-            n->asks_who = false;
-            ask_question(n->ask, followers, QUESTION_MS);
-        }
-    }
+    if (measured(n)->role == NODE_ROLE_PRIMARY)
+        go_on_asking(n);
 }
 
 static void
@@ -480,8 +497,10 @@ on_failed(void *ctx, const struct err *err, bool asked)
 
     n->who_ns = 0;
     io_timer_stop(&n->due);
-    if (n->question == followers && asked) {
-        log_debug("node %d does not tell about its standbys: %s", n->node_id, err->message);
+    if ((n->question == followers || n->question == lag_flush) && asked) {
+        log_debug("node %d does not %s: %s", n->node_id,
+                  n->question == followers ? "tell about its standbys" : "flush its WAL",
+                  err->message);
         note_change(n->lag, false);
         return;
     }

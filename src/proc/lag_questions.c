@@ -4,6 +4,11 @@
  */
 #include "lag_questions.h"
 
+#include "base/num.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+
 /* A subscriber's position: what the slowest of its enabled subscriptions has done with. All that
  * was committed before it is there. A worker says so (latest_end_lsn) when a keepalive has come,
  * behind all that was sent before; but none comes while it has said all that there is to say. Then
@@ -63,4 +68,23 @@ const char *
 lag_question(bool asks_who, bool logical, bool origins)
 {
     return (asks_who ? who : how_far)[!logical ? 0 : origins ? 2 : 1];
+}
+
+const char lag_flush[] = "SELECT CASE WHEN pg_catalog.pg_current_wal_flush_lsn()"
+                         " < pg_catalog.pg_current_wal_insert_lsn()"
+                         " THEN pg_catalog.txid_current() END";
+
+uint32_t
+lag_timeline(const char *text, bool standby)
+{
+    char digits[9];
+    uint32_t timeline = 0;
+
+    if (standby) {
+        num_parse_u32(text, &timeline);
+        return timeline;
+    }
+    /* the name of a WAL file begins with its timeline in hexadecimal digits */
+    str_copy_n(digits, sizeof(digits), text, 8);
+    return (uint32_t)strtoul(digits, NULL, 16);
 }

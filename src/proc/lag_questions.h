@@ -8,6 +8,7 @@
 #define PROC_LAG_QUESTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Columns of one row; from COL_SYSTEM on only when it tells who it is. */
 enum {
@@ -24,5 +25,14 @@ enum {
 
 /* who: who it is as well. logical: logical replication; origins: the role may see those. */
 const char *lag_question(bool who, bool logical, bool origins);
+
+/* Of COL_TIMELINE. */
+uint32_t lag_timeline(const char *text, bool standby);
+
+/* Makes a primary flush all of its WAL that no commit has made it flush: of pages that were cleaned
+ * up by a read. Its WAL writer leaves the last incomplete block of that alone, and what is not
+ * flushed is not sent to standbys. A transaction with a number that has written nothing commits
+ * without waiting, and wakes the WAL writer. One row. */
+extern const char lag_flush[];
 
 #endif

@@ -136,6 +136,24 @@ def test_reads_return_to_the_standbys(late, pgpool):
     assert min(taken) <= (DELAY_MS + 300) / 1000, taken
 
 
+NOT_FLUSHED = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()) > 0"
+
+
+def test_what_a_quiet_primary_does_not_flush(cluster, table, pgpool):
+    """WAL of a transaction that has no number and is rolled back, such as that of pages that a read
+    has cleaned up: standbys would not get it before the next commit, or for tens of seconds."""
+    del table
+    cluster.wait_replayed()
+    with raw.connected(pgpool) as one:
+        wait_for(lambda: one.rows("SELECT pg_is_in_recovery() FROM seen") == [["t"]], "a standby")
+        one.send(raw.query("UPDATE seen SET n = 1; COMMIT; BEGIN; "
+                           "SELECT pg_logical_emit_message(false, 'a', 'b'); ROLLBACK"))
+        assert raw.codes(one.read_until("Z")) == []
+        wait_for(lambda: one.rows("SELECT pg_is_in_recovery() FROM seen") == [["t"]],
+                 "a standby to be fresh", 8)
+    assert not cluster.primary.value(NOT_FLUSHED)
+
+
 def test_a_new_session_sees_what_was_written_before_it_began(late, pgpool):
     for number in range(1, TIMES // 4):
         with raw.connected(pgpool) as one:

@@ -550,6 +550,9 @@ void copies_step_later(struct session_copies *c);
 void copies_miss(struct copy *copy, const struct err *err);
 /* Rolls back everywhere, without a word to the client. */
 void copies_undo(struct session_copies *c);
+/* What was to end the transaction at the main node has come to an end, or has failed there: a
+ * cancel request may stop it before it begins. Then that is rolled back again. */
+void copies_undo_again(struct session_copies *c, bool failed);
 /* The same of the copies: the main node has. */
 void copies_follow_back(struct session_copies *c);
 /* The main node has answered COMMIT. */

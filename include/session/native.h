@@ -84,7 +84,9 @@ bool copies_data_is_full(const struct session *s);
 void copies_data_wanted(struct session *s, struct server *server); /* by the main node */
 bool copies_is_busy(const struct session *s);
 void copies_release(struct session *s); /* the primary was given back */
-void copies_cancel(struct session *s);
+/* What the client waits for at the copies is cancelled. False: at the main node only an end is
+ * under way, which it must come to. */
+bool copies_cancel(struct session *s);
 void copies_end(struct session *s); /* the session ends */
 /* No session is there any more. */
 void copies_host_fini(struct session_host *host);

@@ -217,6 +217,16 @@ on_error(void *ctx, struct server *server, const struct err *err)
     return retry_wants(ctx, server, err);
 }
 
+/* A cancel request that has come too late may have stopped what was to end a transaction. It is
+ * none of the client's: that has none, or goes on with it elsewhere. */
+static void
+leave_failed(struct session *s, struct server *server)
+{
+    if (server->tx_status == 'E' && server->pending.count == 0 &&
+        (s->tx_status == 'I' || (server == s->reader && !s->tx.on_reader)))
+        server_run(server, "ROLLBACK", 8, 0);
+}
+
 void
 answers_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
                   bool failed)
@@ -236,6 +246,8 @@ answers_cycle_end(struct session *s, struct server *server, const struct pending
             session_fatal(s, &err);
             return;
         }
+        if (unlikely(failed))
+            leave_failed(s, server);
         if (e->flags & CYCLE_KEEPS)
             keeps_answered(s, server, failed);
         else

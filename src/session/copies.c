@@ -76,10 +76,10 @@ copies_is_busy(const struct session *s)
     return s->copies->phase != COPIES_REST || copies_any_begun(s->copies);
 }
 
+/* The client was told when the main node was asked. */
 static void
 cancelled(void *ctx UNUSED)
 {
-    /* the client was told when the main node was asked */
 }
 
 /* Its Parse may be what is answered next: with the rest of it. */
@@ -93,7 +93,7 @@ runs_statement(const struct pending *p)
     return false;
 }
 
-void
+bool
 copies_cancel(struct session *s)
 {
     struct session_copies *c = s->copies;
@@ -105,6 +105,7 @@ copies_cancel(struct session *s)
         if (server != NULL && server->state == SERVER_LENT && runs_statement(&server->pending))
             pool_cancel(server, cancelled, NULL);
     }
+    return c->phase != COPIES_UNDOES && c->phase != COPIES_FINISHES && c->phase != COPIES_DOUBT;
 }
 
 /* ---- errors -----------------------------------------------------------------------------------
@@ -467,9 +468,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
 
     if (copies_order_is_stale(c, &err))
         return copies_again_next(c, *bytes, u, &err) ? waits(s) : refuse(c, u, &err);
-    if (c->rule.judged && ask_catalog(c, server, *bytes, u))
-        return waits(
-            s); /* also when definitions have come since, in spite of values that are here */
+    if (c->rule.judged && ask_catalog(c, server, *bytes, u)) /* definitions may have come since */
+        return waits(s);
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)
         return refuse(c, u, &err);
     if (d.place_count > 0 && c->rule.way == COPIES_ALONE) {
@@ -628,7 +628,7 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
         return false;
     if (type == 'E' && (!head->skip || head->flags & CYCLE_OWN_END))
         copies_again_note(c, msg, len);
-    if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes) {
+    if (type == 'E' && head->flags & CYCLE_OWN_END && c->owes && c->phase == COPIES_COMMITS) {
         buf_clear(&c->held); /* the statement has not succeeded after all */
         buf_add(&c->held, msg, len);
     }
@@ -741,6 +741,7 @@ end_ours(struct session_copies *c, const struct pending_entry *e, bool failed)
         c->doomed = true;
     if (!(e->flags & CYCLE_OWN_END))
         return false;
+    copies_undo_again(c, failed);
     if (c->phase == COPIES_COMMITS) {
         c->failed = failed || strcmp(c->outcome.tag, "COMMIT") != 0;
         copies_committed(c, !c->failed);

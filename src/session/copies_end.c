@@ -197,6 +197,17 @@ copies_undo(struct session_copies *c)
 }
 
 void
+copies_undo_again(struct session_copies *c, bool failed)
+{
+    struct server *main = main_of(c);
+
+    if (!failed || main == NULL || main->state != SERVER_LENT || main->tx_status != 'E')
+        return;
+    server_run(main, "ROLLBACK", 8, CYCLE_OWN_END);
+    c->undoing++;
+}
+
+void
 copies_follow_back(struct session_copies *c)
 {
     copies_order_leave(c);

@@ -287,6 +287,8 @@ end_solo(struct session_copies *c, struct server *server, const struct pending_e
     bool tells = owes && !s->retry.due;
     struct buf b = BUF_EMPTY;
 
+    if (server->tx_status == 'E')
+        server_run(server, "ROLLBACK", 8, 0); /* a cancel request has come too late */
     failed = owes ? c->failed : failed;
     c->owes = c->failed = false;
     copies_order_reset(c);

@@ -489,20 +489,22 @@ bool
 session_cancel(struct session *s, const void *key, size_t key_len, pool_cancel_fn *done, void *ctx)
 {
     size_t want = s->protocol >= WIRE_PROTOCOL(3, 2) ? CANCEL_KEY_BYTES : 4;
+    bool runs = true;
 
     if (s->state != CLIENT_READY || key_len != want || CRYPTO_memcmp(key, s->cancel_key, want) != 0)
         return false;
     if (s->stall == STALL_LOOKUP)
         lookup_leave(s);
     if (s->copies != NULL)
-        copies_cancel(s);
+        runs = copies_cancel(s);
     pool_wait_no_more(s->host->pool, &s->waiter);
     if (s->stall == STALL_SERVER || s->stall == STALL_LOOKUP || s->stall == STALL_CACHE ||
         (s->stall == STALL_ANSWERS && (s->replaying != NULL || copies_is_beginning(s)))) {
         s->cancelled = true;
         client_go_on(s);
         drop_awaited_links(s);
-    } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0) {
+    } else if (s->cur != NULL && s->cur->state == SERVER_LENT && s->cur->pending.count > 0 &&
+               runs) {
         pool_cancel(s->cur, done, ctx);
         return true;
     }

@@ -335,6 +335,33 @@ def test_what_is_cancelled_does_not_run_again(whole, start, extended):
     assert whole.same("SELECT v FROM t WHERE id = 3") == [(0,)]
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("statement", ["UPDATE t SET v = 34 WHERE id = 3",
+                                       "SELECT pg_sleep(0.001 * (100 + %d))"])
+def test_cancelled_more_often_than_there_are_statements(whole, start, mode, statement):
+    """The second request may come when the transaction round the statement is ended by pgpool. It
+    may hit the client's next statement, too, as in PostgreSQL; but no block is left open."""
+    pgpool = start(whole, mode, client_min_messages="error")
+    with raw.connected(pgpool) as one:
+        for n in range(25):
+            with Blocker(whole[0], 3):
+                one.send(raw.query(statement.replace("%d", str(n))))
+                if "UPDATE" in statement:
+                    with_lock(whole[0])
+                others = [raw.Raw(pgpool) for _ in range(6)]
+                for other in others:
+                    other.send(raw.cancel_request(one.pid, one.key))
+                for other in others:
+                    other.drain_to_end()
+                [*got, ready] = one.read_until("Z")
+                assert raw.codes(got) == ["57014"] or "sleep" in statement
+                assert ready.body == b"I"
+            answers = [one.simple("SELECT 1") for _ in range(7)]
+            assert {got[-1].body for got in answers} == {b"I"}
+            assert raw.codes(answers[-1]) == []
+    assert whole.same("SELECT v FROM t WHERE id = 3") == [(0,)]
+
+
 @pytest.mark.parametrize("extended", FORMS)
 def test_a_row_that_has_changed_since_the_snapshot(whole, start, extended):
     pgpool = start(whole, "snapshot_isolation")

@@ -60,7 +60,8 @@ struct server_ops {
     /* ReadyForQuery came, and was passed on when it is for the client. */
     void (*cycle_end)(void *ctx, struct server *s, const struct pending_entry *e, bool failed);
     /* Nothing is owed any more, with or without the end of a cycle; or what is owed waits for
-     * COPY's data; or a full queue of owed answers has room again. */
+     * COPY's data; or a full queue of owed answers has room again; or no cancel request is under
+     * way any more. */
     void (*eased)(void *ctx, struct server *s);
     /* A parameter's value, as the client is about to be told. */
     void (*parameter)(void *ctx, struct wire_view name, struct wire_view value);

@@ -513,8 +513,12 @@ in_the_middle(const struct session *s)
 static bool
 waits_for_answers(const struct session *s, const struct unit *u)
 {
-    if (s->cur == NULL || s->cur->pending.count == 0)
+    const struct server *cur = s->cur;
+
+    if (cur == NULL)
         return false;
+    if (cur->pending.count == 0) /* a late cancel request would hit it, or a BEGIN of ours */
+        return unlikely(cur->cancels > 0) && s->batch == NULL && !cur->pending.skip_till_sync;
     /* what runs again stands in front of all that follows */
     return s->retry.due || unlikely(s->name_effects > 0) || (u->waits && s->batch == NULL) ||
            u->local ||

@@ -76,12 +76,6 @@ copies_is_busy(const struct session *s)
     return s->copies->phase != COPIES_REST || copies_any_begun(s->copies);
 }
 
-/* The client was told when the main node was asked. */
-static void
-cancelled(void *ctx UNUSED)
-{
-}
-
 /* Its Parse may be what is answered next: with the rest of it. */
 static bool
 runs_statement(const struct pending *p)
@@ -103,7 +97,7 @@ copies_cancel(struct session *s)
     list_for_each (it, &c->copies) {
         struct server *server = list_entry(it, struct copy, link)->server;
         if (server != NULL && server->state == SERVER_LENT && runs_statement(&server->pending))
-            pool_cancel(server, cancelled, NULL);
+            pool_cancel(server, NULL, NULL);
     }
     return c->phase != COPIES_UNDOES && c->phase != COPIES_FINISHES && c->phase != COPIES_DOUBT;
 }

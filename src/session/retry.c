@@ -58,6 +58,10 @@ is_the_connection_s(const struct unit *u)
     switch (u->verb) {
     case SQL_LISTEN:
     case SQL_UNLISTEN:
+    case SQL_NOTIFY: /* who listened there is gone, too */
+    case SQL_CLOSE:
+    case SQL_DEALLOCATE:
+    case SQL_DISCARD:
     case SQL_SET:
     case SQL_SET_SESSION:
     case SQL_RESET_ALL:

@@ -192,7 +192,9 @@ def test_the_main_node_is_there_again_and_has_not_committed(own, start, extended
 
 
 @pytest.mark.parametrize("statement", ["LISTEN flight", "SELECT pg_advisory_lock(77)",
-                                       "SET timezone = 'Asia/Tokyo'", "SHOW timezone"])
+                                       "SET timezone = 'Asia/Tokyo'", "SHOW timezone",
+                                       "NOTIFY flight", "DISCARD ALL", "DEALLOCATE ALL",
+                                       "CLOSE ALL"])
 def test_what_is_the_connection_s_alone_runs_again(own, start, statement):
     """It has gone with the connection, and nothing else: the next main node is told it."""
     pgpool = start(own, "native_replication", pool_mode="session")  # it has a connection already

@@ -33,6 +33,7 @@ struct pending_entry {
     bool skip : 1;  /* the answer is not for the client */
     bool fake : 1;  /* the server was not asked: ParseComplete and CloseComplete are made here */
     bool heard : 1; /* with skip: the owner is told of the rows, which come whole */
+    bool whole : 1; /* no cancel request is to stop it */
     uint16_t flags; /* the owner's */
     uint32_t note;  /* the owner's, as the tag; 0: none */
     void *tag;      /* the owner's; handed back when the entry is settled */

@@ -199,6 +199,9 @@ server_is_mid_message(const struct server *s)
 
 /* Runs a statement of ours, the answer skipped. cycle_end tells when it has ended. */
 void server_run(struct server *s, const char *sql, size_t len, uint16_t flags);
+/* The same of what is soon over, and what comes behind it relies on, such as BEGIN: a cancel
+ * request waits for its end. */
+void server_run_whole(struct server *s, const char *sql, size_t len, uint16_t flags);
 /* The same; the owner is told of the rows, which must be few and short. */
 void server_ask(struct server *s, const char *sql, size_t len, uint16_t flags);
 

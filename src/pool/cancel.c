@@ -13,12 +13,13 @@
 
 #include <stdlib.h>
 
-enum { CANCEL_LIMIT_MS = 10000 };
+enum { CANCEL_LIMIT_MS = 10000, CANCEL_AGAIN_MS = 1 };
 
 struct cancel {
     struct server *server;
     struct io_stream *stream;
     struct io_timer timer;
+    struct io_timer again; /* the request waits */
     pool_cancel_fn *done;
     void *ctx;
     struct dial_tls tls; /* the request leaves as safely as the connection came about */
@@ -31,6 +32,7 @@ finish(struct cancel *c)
     void *ctx = c->ctx;
 
     io_timer_stop(&c->timer);
+    io_timer_stop(&c->again);
     io_stream_close(c->stream, false);
     c->server->cancels--;
     pool_cancel_ended(c->server);
@@ -45,11 +47,23 @@ cancel_timed_out(void *ctx)
     finish(ctx);
 }
 
-static void
-send_request(struct cancel *c)
+/* Is something under way that must come to its end? It is soon over. */
+static bool
+waits(const struct server *s)
 {
+    return s->pending.count > 0 && s->pending.ring[s->pending.head].whole;
+}
+
+static void
+send_request(void *ctx)
+{
+    struct cancel *c = ctx;
     struct buf b = BUF_EMPTY;
 
+    if (waits(c->server)) {
+        io_timer_start(pool_io(c->server->pool), &c->again, CANCEL_AGAIN_MS, send_request, c);
+        return;
+    }
     build_cancel_request(&b, c->server->backend_pid, c->server->cancel_key,
                          c->server->cancel_key_len);
     io_send_copy(c->stream, b.data, b.len);

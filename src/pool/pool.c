@@ -473,7 +473,7 @@ pool_cancel_ended(struct server *s)
 {
     if (s->state == SERVER_CLOSED && s->cancels == 0 && !io_timer_running(&s->pool->reaper))
         io_timer_start(s->pool->io, &s->pool->reaper, 0, reap, s->pool);
-    if (s->state == SERVER_LENT && s->cancels == 0 && s->ops->eased != NULL)
+    if (s->state == SERVER_LENT && s->cancels == 0 && s->ops != NULL && s->ops->eased != NULL)
         s->ops->eased(s->owner, s);
 }
 

@@ -152,6 +152,15 @@ server_run(struct server *s, const char *sql, size_t len, uint16_t flags)
 }
 
 void
+server_run_whole(struct server *s, const char *sql, size_t len, uint16_t flags)
+{
+    struct pending_entry e = {.kind = PENDING_QUERY, .skip = true, .whole = true, .flags = flags};
+
+    expect(s, &e);
+    send_query(s, sql, len);
+}
+
+void
 server_ask(struct server *s, const char *sql, size_t len, uint16_t flags)
 {
     server_expect_heard(s, PENDING_QUERY, flags);

@@ -224,7 +224,7 @@ leave_failed(struct session *s, struct server *server)
 {
     if (server->tx_status == 'E' && server->pending.count == 0 &&
         (s->tx_status == 'I' || (server == s->reader && !s->tx.on_reader)))
-        server_run(server, "ROLLBACK", 8, 0);
+        server_run_whole(server, "ROLLBACK", 8, 0);
 }
 
 void

@@ -111,7 +111,7 @@ copies_fail_block(struct session_copies *c, bool told)
     struct session *s = c->s;
 
     if (s->cur != NULL && s->cur == s->reader && s->cur->tx_status != 'I')
-        server_run(s->cur, "ROLLBACK", 8, 0);
+        server_run_whole(s->cur, "ROLLBACK", 8, 0);
     tx_fini(s);
     settings_tx_ended(s, false);
     keeps_doubt(s);
@@ -362,7 +362,7 @@ open_at_main(struct session_copies *c, struct server *server, const struct unit 
         return; /* the batch does it */
     c->own_tx = true;
     if (!c->main_begun)
-        server_run(server, "BEGIN", 5, CYCLE_BEGIN);
+        server_run_whole(server, "BEGIN", 5, CYCLE_BEGIN);
     c->main_begun = true;
 }
 

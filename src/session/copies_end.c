@@ -190,7 +190,7 @@ copies_undo(struct session_copies *c)
 
     copies_order_leave(c);
     if (main != NULL && main->state == SERVER_LENT && (main->tx_status != 'I' || c->main_begun)) {
-        server_run(main, "ROLLBACK", 8, CYCLE_OWN_END);
+        server_run_whole(main, "ROLLBACK", 8, CYCLE_OWN_END);
         c->undoing++;
     }
     end_all(c, COPIES_UNDOES, false);
@@ -203,7 +203,7 @@ copies_undo_again(struct session_copies *c, bool failed)
 
     if (!failed || main == NULL || main->state != SERVER_LENT || main->tx_status != 'E')
         return;
-    server_run(main, "ROLLBACK", 8, CYCLE_OWN_END);
+    server_run_whole(main, "ROLLBACK", 8, CYCLE_OWN_END);
     c->undoing++;
 }
 

@@ -29,7 +29,10 @@ copy_at(const struct list *it)
 void
 copies_run(struct copy *copy, const char *sql, size_t len, uint16_t flags)
 {
-    server_run(copy->server, sql, len, flags);
+    if (flags & (CYCLE_BEGIN | CYCLE_SETTING) || (flags & COPY_END && !copy->all->commits))
+        server_run_whole(copy->server, sql, len, flags);
+    else
+        server_run(copy->server, sql, len, flags);
 }
 
 bool

@@ -240,7 +240,7 @@ take_solo(struct session_copies *c, struct server *server, const struct unit *u)
     buf_add_str(&sql, level_at(c, server));
     buf_add_str(&sql, own && u->may_write ? "; SELECT 1" : ", READ ONLY; SELECT 1");
     server->watched |= SERVER_SHOWS_ENDS;
-    server_run(server, (const char *)sql.data, sql.len, CYCLE_BEGIN | CYCLE_SNAPSHOT);
+    server_run_whole(server, (const char *)sql.data, sql.len, CYCLE_BEGIN | CYCLE_SNAPSHOT);
     buf_free(&sql);
     c->epoch = lookup_scope(s)->epoch;
     c->solo = server;
@@ -288,7 +288,7 @@ end_solo(struct session_copies *c, struct server *server, const struct pending_e
     struct buf b = BUF_EMPTY;
 
     if (server->tx_status == 'E')
-        server_run(server, "ROLLBACK", 8, 0); /* a cancel request has come too late */
+        server_run_whole(server, "ROLLBACK", 8, 0); /* a cancel request has come too late */
     failed = owes ? c->failed : failed;
     c->owes = c->failed = false;
     copies_order_reset(c);
@@ -343,7 +343,7 @@ run_snapshot(struct session_copies *c, struct server *server, bool begun)
     buf_add_str(&sql, "SET TRANSACTION ISOLATION LEVEL ");
     buf_add_str(&sql, level_at(c, server));
     buf_add_str(&sql, "; SELECT 1");
-    server_run(server, (const char *)sql.data, sql.len, CYCLE_BEGIN);
+    server_run_whole(server, (const char *)sql.data, sql.len, CYCLE_BEGIN);
     buf_free(&sql);
 }
 

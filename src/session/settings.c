@@ -500,7 +500,7 @@ run_difference(struct server *server, const struct settings_image *to, bool read
     bool waits = !difference(server->image, to, reading, &sql) && sql.len > 0;
 
     if (sql.len > 0)
-        server_run(server, (const char *)sql.data, sql.len, CYCLE_SETTING);
+        server_run_whole(server, (const char *)sql.data, sql.len, CYCLE_SETTING);
     buf_free(&sql);
     return waits;
 }

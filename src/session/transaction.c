@@ -419,10 +419,10 @@ tx_open(struct session *s, struct server *server, const struct unit *u)
 
     if (likely(!s->tx.deferred))
         return;
-    server_run(server, s->tx.begin, s->tx.begin_len, CYCLE_BEGIN);
+    server_run_whole(server, s->tx.begin, s->tx.begin_len, CYCLE_BEGIN);
     /* SET TRANSACTION depends on whether there was a query */
     if (s->tx.left_reader && u->verb == SQL_SET_TX)
-        server_run(server, query, sizeof(query) - 1, CYCLE_BEGIN);
+        server_run_whole(server, query, sizeof(query) - 1, CYCLE_BEGIN);
     s->tx.deferred = false;
     s->tx.on_reader = server == s->reader;
     if (!s->tx.on_reader)

@@ -7,12 +7,15 @@
  * single row of VALUES, UPDATE or DELETE, without RETURNING, ON CONFLICT or a query in it. Or one
  * SELECT of columns of a table, where columns are integers.
  *
- * - Integers that fit int4 become parameters of type int4, behind an operator or within VALUES. A
- *   minus that is a sign goes with its number. All others stay where they are.
+ * - Integers that fit int4 become parameters of type int4, as an element of VALUES or behind a
+ *   column and an operator. A minus that is a sign goes with its number. All others stay where they
+ *   are: PostgreSQL computes what only constants are in when it plans, and leaves out what does not
+ *   matter then ("1 = 2 AND 1 / 0 = 1").
  * - Quoted strings become parameters without a type, as they are constants without one: where they
- *   stand alone as an element of VALUES or behind "=", or with a cast to one of PostgreSQL's plain
- *   types without a modifier. When any other string is in the text, it is not for this: a server
- *   would read it once and for all, with the DateStyle and time zone of that moment.
+ *   stand alone as an element of VALUES or behind a column and "=", or with a cast to one of
+ *   PostgreSQL's plain types without a modifier. When any other string is in the text, it is not
+ *   for this: a server would read it once and for all, with the DateStyle and time zone of that
+ *   moment. Nor is a text with a NULL that might be compared (transform_null_equals).
  *
  * Not seen here, and the caller's to know: a column of type interval with fields ("interval hour")
  * reads a constant otherwise than a parameter.

@@ -117,15 +117,38 @@ is_name(const struct sql_parameters *p, uint32_t at)
     return token(p, at)->kind == T_NAME || token(p, at)->kind == T_QUOTED;
 }
 
-/* Is what ends with this token a column, and no type behind a constant? */
+/* Is what ends with this token a column, and neither a type behind a constant nor a constant's
+ * field? */
 static bool
 ends_column(const struct sql_parameters *p, uint32_t at)
 {
-    if (!is_name(p, at))
+    while (at > 1 && is_name(p, at) && token(p, at - 1)->kind == '.')
+        at -= 2;
+    if (at < 1 || !is_name(p, at))
         return false;
-    while (at > 0 && (is_name(p, at) || token(p, at)->kind == '.'))
-        at--;
-    return token(p, at)->kind != T_CAST;
+    switch (token(p, at - 1)->kind) {
+    case '(':
+    case ',':
+    case K_SET:
+    case K_WHERE:
+    case K_AND:
+    case K_OR:
+    case K_NOT:
+        return true;
+    default:
+        return computes(p, at - 1) || compares(p, at - 1);
+    }
+}
+
+/* Is it all that an element of VALUES is? */
+static bool
+is_element(const struct sql_parameters *p, uint32_t first, uint32_t last)
+{
+    int before = token(p, first - 1)->kind;
+    int behind = token(p, last + 1)->kind;
+
+    return p->row > 0 && !p->has_row && p->depth == 1 && (before == '(' || before == ',') &&
+           (behind == ')' || behind == ',');
 }
 
 /* May a constant end here? */
@@ -189,9 +212,7 @@ fails_alike(const struct sql_parameters *p, uint32_t first, uint32_t last, bool 
 {
     if (computes(p, last + 1))
         return false;
-    if (computes(p, first - 1))
-        return first > 2 && ends_column(p, first - 2);
-    return assigned || p->in_where || token(p, 0)->kind != K_UPDATE ||
+    return assigned || computes(p, first - 1) || p->in_where || token(p, 0)->kind != K_UPDATE ||
            (compares(p, first - 1) && !is_operator(p, first - 1, "="));
 }
 
@@ -232,24 +253,36 @@ is_int4(const struct sql_parameters *p, uint32_t at)
     return value <= INT32_MAX;
 }
 
-/* May an integer follow this token, or its sign? A comma or parenthesis is one that only groups. */
+/* What stands between constants only PostgreSQL computes when it plans, and what is false or true
+ * then it does not compute the rest of. So an integer's other side must be a column. */
 static bool
-leads_number(const struct sql_parameters *p, uint32_t at)
+follows_column(const struct sql_parameters *p, uint32_t first)
 {
-    return token(p, at)->kind == '(' || token(p, at)->kind == ',' || computes(p, at) ||
-           compares(p, at);
+    return first > 2 && (computes(p, first - 1) || compares(p, first - 1)) &&
+           ends_column(p, first - 2);
+}
+
+static bool
+is_sign(const struct sql_parameters *p, uint32_t at)
+{
+    if (at < 2 || !is_operator(p, at, "-"))
+        return false;
+    return token(p, at - 1)->kind == '(' || token(p, at - 1)->kind == ',' || computes(p, at - 1) ||
+           compares(p, at - 1);
 }
 
 static void
 take_integer(struct sql_parameters *p, uint32_t at)
 {
     const struct sql_token *t = token(p, at);
-    bool sign = is_operator(p, at - 1, "-") && at > 1 && leads_number(p, at - 2);
+    bool sign = is_sign(p, at - 1);
+    uint32_t first = sign ? at - 1 : at;
 
-    if (p->opaque > 0 || !is_int4(p, at) || !leads_number(p, at - 1) ||
-        !(ends_value(p, at + 1) || computes(p, at + 1)))
+    if (p->opaque > 0 || !is_int4(p, at) ||
+        !(is_element(p, first, at) ||
+          (follows_column(p, first) && (ends_value(p, at + 1) || computes(p, at + 1)))))
         return;
-    write_parameter(p, sign ? at - 1 : at, at, INT4_OID);
+    write_parameter(p, first, at, INT4_OID);
     buf_add_u32(&p->values, t->len + sign);
     if (sign)
         buf_add_u8(&p->values, '-');
@@ -351,20 +384,18 @@ is_moment(const struct sql_parameters *p, uint32_t first, uint32_t end)
     return false;
 }
 
-/* Where a string may stand: as an element of VALUES, or on the right of "=" that is in no
- * parenthesis. Returns behind it and its cast; 0: no. */
+/* Where a string may stand: as an element of VALUES, or behind a column and "=", in no parenthesis.
+ * Returns behind it and its cast; 0: no. */
 static uint32_t
 take_string(struct sql_parameters *p, uint32_t at)
 {
-    int before = token(p, at - 1)->kind;
-    bool element = p->row > 0 && !p->has_row && p->depth == 1 && (before == '(' || before == ',');
     uint32_t end = at + 1;
 
-    if (!is_plain_string(p, at) || !(element || (p->depth == 0 && is_operator(p, at - 1, "="))))
-        return 0;
     if (token(p, end)->kind == T_CAST)
         end = type_end(p, end + 1);
-    if (end == 0 || !ends_value(p, end))
+    if (end == 0 || !is_plain_string(p, at) ||
+        !(is_element(p, at, end - 1) || (p->depth == 0 && is_operator(p, at - 1, "=") &&
+                                         follows_column(p, at) && ends_value(p, end))))
         return 0;
     p->exact = p->exact && is_moment(p, at + 1, end);
     write_string(p, at);
@@ -399,8 +430,6 @@ open_parenthesis(struct sql_parameters *p, uint32_t at)
         if (p->row > 0 || p->depth != 1)
             return false;
         p->row = at;
-    } else if (p->has_row) {
-        return false; /* more rows */
     }
     if (p->opaque == 0 && !groups(p, at - 1))
         p->opaque = p->depth;
@@ -416,15 +445,21 @@ close_parenthesis(struct sql_parameters *p)
     p->has_row |= p->row > 0 && p->depth == 0;
 }
 
-/* What else might differ, where it stands in the text: a notice, and what transform_null_equals
- * makes of "= NULL" when the statement is parsed. */
+/* With transform_null_equals, "= NULL" is another thing as soon as it is parsed. */
 static bool
-is_inexact(const struct sql_parameters *p, uint32_t at)
+null_is_plain(const struct sql_parameters *p, uint32_t at)
 {
-    const struct sql_token *t = token(p, at);
+    int before = token(p, at - 1)->kind;
 
-    if (t->kind == K_NULL)
-        return p->in_where && token(p, at - 1)->kind != K_IS && token(p, at - 1)->kind != K_NOT;
+    if (before == K_IS || (before == K_NOT && token(p, at - 2)->kind == K_IS))
+        return true;
+    return is_element(p, at, at) || (column_assigned(p, at).len > 0 && ends_value(p, at + 1));
+}
+
+/* A name that is cut, with a notice each time that it is parsed. */
+static bool
+is_cut(const struct sql_token *t)
+{
     return t->len > NAME_MAX_BYTES && t->kind != T_STRING && t->kind != T_NUMBER;
 }
 
@@ -433,10 +468,14 @@ static uint32_t
 take(struct sql_parameters *p, uint32_t at)
 {
     p->in_where |= token(p, at)->kind == K_WHERE;
-    p->exact = p->exact && !is_inexact(p, at);
+    p->exact = p->exact && !is_cut(token(p, at));
+    if (p->has_row)
+        return 0; /* ORDER BY or LIMIT, which may leave the row out, or more rows */
     switch (token(p, at)->kind) {
     case T_STRING:
         return take_string(p, at);
+    case K_NULL:
+        return null_is_plain(p, at) ? at + 1 : 0;
     case T_NUMBER:
         take_integer(p, at);
         return at + 1;
@@ -605,7 +644,7 @@ sql_parameters_take_read(struct sql_parameters *p, struct sql_text text,
     if (at == 0 || token(p, at)->kind != K_WHERE || !are_conditions(p, at + 1))
         return false;
     for (uint32_t n = 0; n < at; n++)
-        p->exact = p->exact && !is_inexact(p, n);
+        p->exact = p->exact && !is_cut(token(p, n));
     return take_all(p, at, text, r) && r->exact;
 }
 

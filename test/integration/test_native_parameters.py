@@ -4,6 +4,7 @@ sees of a constant, when it parses and when it plans."""
 
 import pytest
 
+import raw
 from proxy import starter
 from test_native import SETTINGS, servers_beside_a_model
 from test_native_taught import Taught
@@ -105,3 +106,22 @@ def test_a_schema_that_a_role_may_not_use(both):
         both("UPDATE hidden.h SET i = i + 1 WHERE id = 1")
     finally:
         both("RESET ROLE")
+
+
+@pytest.mark.parametrize("reset", ["RESET TimeZone", "SET TimeZone TO DEFAULT", "RESET ALL",
+                                   "SET TimeZone TO 'America/Lima'"])
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_a_function_has_set_is_reset_everywhere(both, reset, extended):
+    """All in one packet: the server has not been asked what the function has left."""
+    steps = ["SELECT set_config('TimeZone', 'Asia/Tokyo', false)",
+             "UPDATE w SET tx = '2020-02-01 00:00'::timestamptz::timestamptz(0)::date WHERE id = 1",
+             reset, "UPDATE w SET j = extract(hour FROM '2020-02-01 12:00+00'::timestamptz) "
+             "WHERE id = 1"]
+    for _ in range(3):
+        for to in both.client, both.model:
+            to.send(*[raw.parse("", step) + raw.bind("", "") + raw.execute() + raw.SYNC
+                      if extended else raw.query(step) for step in steps])
+            assert raw.codes(to.read_until("Z", len(steps))) == []
+        both.servers.same("SELECT w::text FROM w ORDER BY id")
+        both("SELECT w::text FROM w ORDER BY id")
+        both("SHOW TimeZone")

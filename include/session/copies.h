@@ -159,6 +159,7 @@ struct copy {
     bool probed;        /* ... and the new connection was asked whether it answers */
     bool reads;         /* it has been sent COPY, and not the end of the data */
     bool early;         /* ... and has failed before the main node has ended */
+    bool sets;          /* functions may have set parameters there, whatever its image says */
     uint32_t heard;     /* units that it has answered */
     struct copies_outcome outcome; /* of what it runs now */
     struct err err;                /* the same */
@@ -283,6 +284,8 @@ int copies_judge(struct session *s, const uint8_t *bytes, const struct unit *u,
                  struct sql_determined *d_r, struct err *err);
 int copies_judge_text(struct session *s, struct sql_text text, struct sql_determined *d_r,
                       struct err *err);
+/* Is it known what parameters the session has on the main node? Functions may have set some. */
+bool copies_know_parameters(const struct session *s);
 /* Of one statement. */
 struct copies_rule copies_rule_of(const struct copies_look *look, struct err *err);
 
@@ -319,6 +322,8 @@ bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct uni
 
 extern const struct server_ops copies_server_ops; /* a constant */
 
+/* What they have run may have set parameters: once it is known what, they are reset first. */
+void copies_doubt_parameters(struct session_copies *c);
 /* Has every copy a connection that is ready for the transaction? 1: the session is stalled until
  * then. -1 with err: there is no hope. */
 int copies_link(struct session_copies *c, struct err *err);

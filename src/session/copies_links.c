@@ -268,6 +268,7 @@ static void
 took(struct copy *copy, struct server *server)
 {
     copy->server = server;
+    copy->sets = false;
     server->watched = SERVER_SHOWS_ENDS;
     if (server->slot != NULL)
         server->slot->session = copy->all->s != NULL ? (int32_t)copy->all->s->place.index : -1;
@@ -354,14 +355,25 @@ link_one(struct copy *copy, struct err *err)
         s->stall = STALL_SERVER;
         return 1;
     }
-    if (server->pending.count == 0)
+    if (server->pending.count == 0 && copy->sets && copies_know_parameters(s)) {
+        copy->sets = false;
+        settings_bring_anew(s, server);
+    } else if (server->pending.count == 0) {
         settings_bring(s, server);
+    }
     if (server->pending.count == 0 && c->host->can_prepare[copy->node_id] == SESSION_CAN_UNASKED)
         ask_what_it_can(copy);
     if (server->pending.count == 0)
         return 0;
     s->stall = STALL_ANSWERS;
     return 1;
+}
+
+void
+copies_doubt_parameters(struct session_copies *c)
+{
+    list_for_each (it, &c->copies)
+        copy_at(it)->sets = true;
 }
 
 int

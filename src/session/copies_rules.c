@@ -141,8 +141,8 @@ rule_of_end(const struct copies_look *look)
 
 /* The copies get what the session has set, as far as that is known. Parameters that functions have
  * set are not, before the server was asked: what changes them now must run where those have run. */
-static bool
-knows_parameters(const struct session *s)
+bool
+copies_know_parameters(const struct session *s)
 {
     static const uint32_t unknown = 1u << SESSION_KEEPS_SETTING | 1u << SESSION_KEEPS_FUNCTION |
                                     1u << SESSION_KEEPS_LIBRARY | 1u << SESSION_KEEPS_UNKNOWN;
@@ -156,7 +156,7 @@ rule_of_set(const struct copies_look *look, struct err *err)
     if (look->st->kind == SQL_SET_SESSION && look->st->name.len == 0)
         return refuse(err, "SET SESSION CHARACTERISTICS",
                       "SET default_transaction_isolation and its like instead.");
-    return in_block(look->block || !knows_parameters(look->s));
+    return in_block(look->block || !copies_know_parameters(look->s));
 }
 
 /* Verbs: what they do, their kind tells. False: it depends on more. */

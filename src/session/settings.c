@@ -762,6 +762,16 @@ settings_bring(struct session *s, struct server *server)
     server_set_image(server, image);
 }
 
+void
+settings_bring_anew(struct session *s, struct server *server)
+{
+    static const char sql[] = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL";
+
+    server_run_whole(server, sql, sizeof(sql) - 1, CYCLE_SETTING);
+    server_set_image(server, NULL);
+    settings_bring(s, server);
+}
+
 /* The client's statement waits until its settings are there, where these might fail: without them
  * it could write something else, somewhere else. */
 bool

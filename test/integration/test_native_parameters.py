@@ -8,6 +8,7 @@ import raw
 from proxy import starter
 from test_native import SETTINGS, servers_beside_a_model
 from test_native_taught import Taught
+from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(40)]
 
@@ -124,4 +125,18 @@ def test_what_a_function_has_set_is_reset_everywhere(both, reset, extended):
             assert raw.codes(to.read_until("Z", len(steps))) == []
         both.servers.same("SELECT w::text FROM w ORDER BY id")
         both("SELECT w::text FROM w ORDER BY id")
+        both("SHOW TimeZone")
+
+
+@pytest.mark.parametrize("reset", ["RESET TimeZone", "RESET ALL", "SET TimeZone TO 'America/Lima'"])
+def test_what_is_known_to_be_set_is_reset_everywhere(both, reset):
+    """The server was asked, and the session keeps its connections for another reason."""
+    both("LISTEN here")
+    for _ in range(2):
+        both("SELECT set_config('TimeZone', 'Asia/Tokyo', false)")
+        wait_for(lambda: [row[10] for row in both.client.rows("SHOW pool_sessions")] == ["LISTEN"],
+                 "the server to be asked")
+        both(reset)
+        both("UPDATE w SET j = extract(hour FROM '2020-02-01 12:00+00'::timestamptz) WHERE id = 1")
+        same(both)
         both("SHOW TimeZone")

@@ -19,6 +19,11 @@ CREATE TABLE w (id int PRIMARY KEY, i int, j int, b bool, tx text);
 CREATE SCHEMA hidden;
 CREATE TABLE hidden.h (id int PRIMARY KEY, i int);
 INSERT INTO hidden.h VALUES (1, 1);
+CREATE FUNCTION zone() RETURNS text LANGUAGE sql AS
+    $$ SELECT set_config('TimeZone', 'Asia/Tokyo', false) $$;
+CREATE FUNCTION zone_too() RETURNS text LANGUAGE plpgsql STABLE AS
+    $$ BEGIN RETURN set_config('TimeZone', 'Asia/Tokyo', false); END $$;
+CREATE VIEW zones AS SELECT zone() AS z;
 """
 START = "INSERT INTO w VALUES (1, 1, 1), (2, NULL, 0)"
 
@@ -139,4 +144,24 @@ def test_what_is_known_to_be_set_is_reset_everywhere(both, reset):
         both(reset)
         both("UPDATE w SET j = extract(hour FROM '2020-02-01 12:00+00'::timestamptz) WHERE id = 1")
         same(both)
+        both("SHOW TimeZone")
+
+
+@pytest.mark.parametrize("read", ["SELECT zone()", "SELECT zone_too()", "SELECT z FROM zones",
+                                  "SELECT 1; SELECT zone()"])
+@pytest.mark.parametrize("block", [False, True])
+def test_what_a_function_sets_is_set_everywhere(both, read, block):
+    """All in one packet, and in a session that goes on."""
+    steps = [read, "UPDATE w SET j = extract(hour FROM '2020-02-01 12:00+00'::timestamptz), "
+             "tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1", "RESET TimeZone"]
+    if block:
+        steps = ["BEGIN", *steps[:2], "COMMIT", steps[2]]
+    for n in range(4):
+        if n == 2:
+            both("LISTEN here")
+        for to in both.client, both.model:
+            to.send(*[raw.query(step) for step in steps])
+            assert raw.codes(to.read_until("Z", len(steps))) == []
+        both.servers.same("SELECT w::text FROM w ORDER BY id")
+        both("SELECT w::text FROM w ORDER BY id")
         both("SHOW TimeZone")

@@ -105,3 +105,42 @@ def test_a_schema_that_a_role_may_not_use(both):
         both("UPDATE hidden.h SET i = i + 1 WHERE id = 1")
     finally:
         both("RESET ROLE")
+
+
+def test_a_field_is_read_as_what_it_is(both):
+    """Of a type of intervals with fields, which read a constant in another way than a parameter."""
+    both("CREATE TYPE spans AS (h interval hour, m interval minute)")
+    both("CREATE TABLE fields (id int PRIMARY KEY, c spans)")
+    both.settles("INSERT INTO fields (id) VALUES ({n})")
+    for n in range(4):
+        both(f"INSERT INTO fields (id, c.h, c.m) VALUES ({n}, '5', '7')")
+        both(f"UPDATE fields SET c.h = '{n}' WHERE id = {n}")
+        same(both, "SELECT id, c::text FROM fields ORDER BY id")
+    both("DROP TABLE fields")
+    both("DROP TYPE spans")
+
+
+@pytest.mark.parametrize("change", [
+    "SET LOCAL {} TO {}", "SET {} TO {}", "SELECT set_config('{}', '{}', true)",
+    "SELECT set_config('{}', '{}', false)"])
+def test_names_are_read_as_of_the_statement(both, change):
+    """In the client's encoding, and in the schemas of the search path."""
+    both('CREATE TABLE letters (id int PRIMARY KEY, v int, "ä" int, "Ã¤" int)')
+    both("INSERT INTO letters VALUES (1, 0, 0, 0)")
+    both("CREATE SCHEMA before")
+    both("CREATE TABLE before.letters AS SELECT * FROM letters")
+    both("ALTER TABLE before.letters ADD PRIMARY KEY (id)")
+    both.settles("UPDATE letters SET v = {n} WHERE id = 1")
+    for n in range(3):
+        both(f'UPDATE letters SET "ä" = {n} WHERE id = 1')
+    for name, value, back in (("client_encoding", "LATIN1", "UTF8"),
+                              ("search_path", "before", "public")):
+        both("BEGIN")
+        both(change.format(name, value))
+        both('UPDATE letters SET "ä" = 7 WHERE id = 1')
+        both("UPDATE letters SET v = 7 WHERE id = 1")
+        both("COMMIT")
+        both(f"SET {name} TO {back}")
+        same(both, "SELECT * FROM letters, before.letters b")
+    both("DROP TABLE letters, before.letters")
+    both("DROP SCHEMA before")

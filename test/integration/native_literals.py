@@ -120,8 +120,9 @@ class Table:
         self.keys = [f"k{n}" for n in range(len(self.key_types))]
         self.columns = {f"c{n}": dice.choice(sorted(TYPES)) for n in range(dice.randint(4, 9))}
         self.all = dict(zip(self.keys, self.key_types)) | self.columns
+        self.triggers = dice.random() < 0.2
         self.usual = set(self.key_types) <= {"int4", "int8", "text", "varchar"} and \
-            "interval" not in self.columns.values() and "hours" not in self.columns.values()
+            not {"interval", "hours"} & set(self.columns.values()) and not self.triggers
 
     def definition(self):
         dice = self.dice
@@ -137,7 +138,7 @@ class Table:
         parts += ["extra int", "twice int GENERATED ALWAYS AS (extra / 2) STORED",
                   f"PRIMARY KEY ({', '.join(self.keys)})"]
         more = []
-        if dice.random() < 0.4:
+        if self.triggers:
             more.append(f"CREATE TRIGGER doubles BEFORE INSERT OR UPDATE ON {self.name} "
                         "FOR EACH ROW EXECUTE FUNCTION doubles()")
         if dice.random() < 0.4:
@@ -145,6 +146,18 @@ class Table:
         if dice.random() < 0.3:
             more.append(f"CREATE UNIQUE INDEX ON {self.name} (extra) WHERE extra > 90")
         return [f"CREATE TABLE {self.name} ({', '.join(parts)})", *more]
+
+    def change(self):
+        """Of its definition, from which on its statements may mean something else."""
+        dice = self.dice
+        kind = dice.choice("aatd")
+        if kind == "a":
+            return f"ALTER TABLE {self.name} ADD x{dice.randint(1, 999)} int DEFAULT 3"
+        if kind == "d":
+            return f"ALTER TABLE {self.name} ALTER extra SET DEFAULT {dice.randint(1, 50)}"
+        column, to = dice.choice(sorted(self.columns)), dice.choice(["text", "varchar", "char"])
+        self.columns[column] = self.all[column] = to
+        return f"ALTER TABLE {self.name} ALTER {column} TYPE {TYPES[to][0][-1]} USING 'z'"
 
     def key_value(self, column):
         """A row's, in one of its spellings."""

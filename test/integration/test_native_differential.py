@@ -2,7 +2,7 @@
 again until pgpool sends them as statements that the servers know. Each is answered what PostgreSQL
 itself answers to the text, and all nodes have what it has then.
 
-Some seconds for each mode; with PGPOOL_TEST_HEAVY=1 as long as PGPOOL_TEST_LONG_S says.
+A few plays in each mode; with PGPOOL_TEST_HEAVY=1 as long as PGPOOL_TEST_LONG_S says.
 PGPOOL_TEST_SEED is what all is made from; a failure tells it."""
 
 import os
@@ -20,7 +20,8 @@ from test_native import SETTINGS, servers_beside_a_model
 from waiting import wait_for
 
 HEAVY = bool(os.environ.get("PGPOOL_TEST_HEAVY"))
-LONG_S = float(os.environ.get("PGPOOL_TEST_LONG_S", 600)) if HEAVY else 7
+LONG_S = float(os.environ.get("PGPOOL_TEST_LONG_S", 600)) if HEAVY else 10
+PLAYS = 18  # without HEAVY, whatever time they take
 SEED = os.environ.get("PGPOOL_TEST_SEED", "1")
 SHARE = 0.3  # of plain statements by usual keys: with parameters on the copies, at least
 REFUSED = 0.3  # of all, at most
@@ -127,7 +128,7 @@ class Run:
             self("BEGIN")
             failed = False
             for n, sql in enumerate(statements):
-                if n > 0 and not failed and self.dice.random() < 0.5:
+                if n > 0 and self.dice.random() < 0.5:
                     self("SAVEPOINT s")
                     self(sql)
                     self("ROLLBACK TO s" if self.dice.random() < 0.5 else "RELEASE s")
@@ -189,9 +190,12 @@ def other_numbers(dice, sql):
 def test_whatever_comes_is_what_postgresql_does(pgpool, servers):
     dice = random.Random(SEED)
     run = Run(pgpool, servers, dice)
-    ends = time.monotonic() + LONG_S
+    ends, plays = time.monotonic() + LONG_S, 0
     number, letter = 0, pgpool.settings["backend_clustering_mode"][0]
-    while time.monotonic() < ends:
+
+    def is_over():
+        return time.monotonic() > ends if HEAVY else plays >= PLAYS
+    while not is_over():
         tables = [native_literals.Table(dice, f"{letter}{number + n}") for n in range(3)]
         while not tables[0].usual:
             tables[0] = native_literals.Table(dice, tables[0].name)
@@ -201,12 +205,21 @@ def test_whatever_comes_is_what_postgresql_does(pgpool, servers):
             for sql in table.definition():
                 failed = run(sql)
                 assert not failed, (sql, failed)
-        for _ in range(20):
-            if time.monotonic() > ends:
+        for _ in range(8):
+            if is_over():
                 break
+            plays += 1
             if dice.random() < 0.4:
                 run(f"SET {dice.choice(native_literals.SETTINGS)}")
-            play(run, dice.choice([*tables, tables[0]]))
+            table = dice.choice([*tables, tables[0]])
+            if dice.random() < 0.15:
+                run(table.change())
+            hides = dice.random() < 0.1  # behind a temporary one
+            if hides:
+                run(f"CREATE TEMPORARY TABLE {table.name} (LIKE public.{table.name} INCLUDING ALL)")
+            play(run, table)
+            if hides:
+                run(f"DROP TABLE pg_temp.{table.name}")
             run.same([table.name for table in tables])
             if dice.random() < 0.1:
                 run.renew()

@@ -32,7 +32,7 @@ def session_fixture(servers, engine, request):
     mode = {"backend_clustering_mode": request.param}
     sessions = []
     for start in starter(servers.cluster, engine):
-        pgpool = start(**SETTINGS | mode)
+        pgpool = start(**SETTINGS | mode | {"backend_weight0": 0})
 
         def begin():
             sessions.append(Taught(pgpool, servers))
@@ -144,3 +144,17 @@ def test_names_are_read_as_of_the_statement(both, change):
         same(both, "SELECT * FROM letters, before.letters b")
     both("DROP TABLE letters, before.letters")
     both("DROP SCHEMA before")
+
+
+def test_a_block_that_has_failed_at_a_node_of_its_own_says_so(session):
+    for end in "ROLLBACK", "COMMIT", "ROLLBACK TO s":
+        for step in "SAVEPOINT s", "ROLLBACK TO s", "UPDATE w SET j = 1 WHERE id = 1", "SELECT 1":
+            both = session()
+            both("BEGIN")
+            both("SELECT j / 0 FROM w")
+            both(step)
+            both(end)
+            both("ROLLBACK")
+            both("UPDATE w SET j = 5 WHERE id = 1")
+            same(both)
+            both.close()

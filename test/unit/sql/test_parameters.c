@@ -99,6 +99,18 @@ integers_become_int4(void **state)
 }
 
 static void
+those_of_tpc_b_are_taken(void **state)
+{
+    (void)state;
+    gives("UPDATE pgbench_accounts SET abalance = abalance + -4321 WHERE aid = 98765;",
+          "UPDATEpgbench_accountsSETabalance=abalance+$1WHEREaid=$2|-4321:23|98765:23");
+    gives("INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (7, 3, 98765, -4321, "
+          "'2020-01-01 00:00:00+00'::pg_catalog.timestamptz);",
+          "INSERTINTOpgbench_history(tid,bid,aid,delta,mtime)VALUES($1,$2,$3,$4,"
+          "$5::pg_catalog.timestamptz)|7:23|3:23|98765:23|-4321:23|2020-01-01 00:00:00+00:0");
+}
+
+static void
 other_numbers_stay(void **state)
 {
     (void)state;
@@ -468,6 +480,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_become_int4),
+        cmocka_unit_test(those_of_tpc_b_are_taken),
         cmocka_unit_test(other_numbers_stay),
         cmocka_unit_test(constants_that_meet_each_other_stay),
         cmocka_unit_test(null_that_is_compared_makes_it_a_text),

@@ -41,11 +41,15 @@ def pgpool_fixture(servers, engine, request):
         yield start(**SETTINGS | mode)
 
 
-def comparable(got):
-    """Types of users' own have numbers of their own in each database."""
+def comparable(got, sql):
+    """Types of users' own have numbers of their own in each database. What may be a time the main
+    node is asked for by itself, and an error of that has no position in the client's text."""
     if got.kind == "T":
         return "T", [(*column[:3], min(column[3], 16384), *column[4:]) for column in got.columns()]
-    return got.comparable()
+    kind, *parts = got.comparable()
+    if kind == "E" and parts[0]["C"] == "22007" and "U&'" in sql:
+        parts[0].pop("P", None)
+    return kind, *parts
 
 
 class Refused(Exception):
@@ -88,8 +92,8 @@ class Run:
         errors = [got.fields() for got in answer if got.kind == "E"]
         if errors and errors[-1]["C"] == "0A000" and "F" not in errors[-1]:  # no server's
             raise Refused(sql)
-        mine = [comparable(got) for got in answer]
-        wanted = [comparable(got) for got in self.ask(self.model, sql)]
+        mine = [comparable(got, sql) for got in answer]
+        wanted = [comparable(got, sql) for got in self.ask(self.model, sql)]
         assert mine == wanted, self.told(f"\n  pgpool: {mine}\n  PostgreSQL: {wanted}")
         return errors
 

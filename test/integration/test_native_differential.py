@@ -173,6 +173,8 @@ def play(run, table):
     share = dice.choice([0, 0.3, 0.7, 1, 1])
     shapes = [table.statement(share) for _ in range(dice.randint(2, 4))]
     for n in range(dice.choice([3, 4, 8])):
+        if dice.random() < 0.15:  # what the servers know by now was read with the old value
+            run(f"SET {dice.choice(native_literals.SETTINGS)}")
         for at, (shape, plain) in enumerate(shapes):
             shape = other_numbers(dice, shape)
             counts = n > 0 and table.usual and plain and shape[0] != "S"

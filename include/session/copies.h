@@ -124,6 +124,7 @@ struct copies_look {
     const struct sql_statement *st;
     const char *text; /* that it stands in */
     bool may_write;   /* as the catalog has it */
+    uint8_t touches;  /* the same: enum touches */
     bool block;       /* in a transaction block of the client's */
     bool several;     /* it stands among others in one Query */
 };

@@ -12,10 +12,11 @@
  *   are: PostgreSQL computes what only constants are in when it plans, and leaves out what does not
  *   matter then ("1 = 2 AND 1 / 0 = 1").
  * - Quoted strings become parameters without a type, as they are constants without one: where they
- *   stand alone as an element of VALUES or behind a column and "=", or with a cast to one of
- *   PostgreSQL's plain types without a modifier. When any other string is in the text, it is not
- *   for this: a server would read it once and for all, with the DateStyle and time zone of that
- *   moment. Nor is a text with a NULL that might be compared (transform_null_equals).
+ *   stand alone as an element of VALUES or behind a column and "=" (but not for a field of a
+ *   column), or with a cast to one of PostgreSQL's plain types without a modifier. When any other
+ *   string is in the text, it is not for this: a server would read it once and for all, with the
+ *   DateStyle and time zone of that moment. Nor is a text with a NULL that might be compared
+ *   (transform_null_equals), or with anything but ASCII in its names (client_encoding).
  *
  * Not seen here, and the caller's to know: a column of type interval with fields ("interval hour")
  * reads a constant otherwise than a parameter.

@@ -242,15 +242,15 @@ begin_discard(struct session_copies *c)
     return COPIES_GOES_ON;
 }
 
-/* The main node says so itself: in a block that has failed nothing runs but its end and ROLLBACK
- * TO, and behind an error in a batch nothing up to Sync. */
+/* The node says so itself: in a block that has failed nothing runs but its end and ROLLBACK TO,
+ * and behind an error in a batch nothing up to Sync. */
 static bool
 is_in_vain(const struct session *s, const struct unit *u)
 {
     if (s->cur != NULL && s->cur->pending.skip_till_sync)
         return true;
-    return s->tx_status == 'E' && u->executed == 1 && u->verb != SQL_SAVEPOINT &&
-           u->verb != SQL_COMMIT && u->verb != SQL_ROLLBACK;
+    return s->tx_status == 'E' && u->executed == 1 && u->verb != SQL_COMMIT &&
+           u->verb != SQL_ROLLBACK && (u->verb != SQL_SAVEPOINT || s->tx.on_reader);
 }
 
 /* It has waited for a connection in vain, with the main node in the middle of the unit. */

@@ -293,6 +293,7 @@ rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_s
 {
     const struct sql_facts *f;
     struct copies_look look = {.s = s, .block = block};
+    struct verdict v;
 
     if (b->unknown || b->by_sql != NULL) {
         *st_r = (struct sql_statement){.kind = SQL_EXECUTE};
@@ -303,7 +304,9 @@ rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_s
     if (!f->understood || f->count != 1)
         return refuse(err, "a statement that is not understood",
                       "Run it on each server by itself.");
-    look.may_write = lookup_verdict(s, f).may_write;
+    v = lookup_verdict(s, f);
+    look.may_write = v.may_write;
+    look.touches = v.touches_session;
     f = session_facts(s, b->text.data, b->text.len);
     look.st = &f->statements[0];
     look.text = b->text.data;

@@ -49,13 +49,21 @@ leave(struct session_copies *c)
         gate_leave(c->host->gates, &c->pass);
 }
 
-/* Names mean something else from now on, also to those who have a snapshot from before. */
+/* Names mean something else from now on, also to those who have a snapshot from before. Whoever has
+ * waited for this transaction goes on as soon as the main node has committed, and must not take
+ * what the copies know for what the main node does: so it is said in front of that. */
+static void
+definitions_may_commit(struct session_copies *c)
+{
+    if (c->s != NULL && c->s->defines)
+        catalog_changed(c->host->catalog, pool_key_database(c->key));
+}
+
 static void
 may_commit(struct session_copies *c)
 {
     c->in_use = true;
-    if (c->s != NULL && c->s->defines)
-        catalog_changed(c->host->catalog, pool_key_database(c->key));
+    definitions_may_commit(c);
 }
 
 /* The session goes through all of its unit again; when that does not come to the snapshot, it was
@@ -99,8 +107,10 @@ copies_order_leave(struct session_copies *c)
 bool
 copies_order_commits(struct session_copies *c)
 {
-    if (c->host->gates == NULL || c->xid[0] == '\0')
+    if (c->host->gates == NULL || c->xid[0] == '\0') {
+        definitions_may_commit(c);
         return true;
+    }
     if (!enter(c, GATE_COMMIT))
         return false;
     may_commit(c);

@@ -221,10 +221,14 @@ is_dml(enum sql_kind kind)
            kind == SQL_MERGE || kind == SQL_COPY_TO || kind == SQL_COPY_FROM || kind == SQL_EXPLAIN;
 }
 
+/* What sets parameters on the main node, sets them on all: what is written behind it may depend on
+ * them. */
 static struct copies_rule
 rule_of_read(const struct copies_look *look)
 {
-    if (!session_options(look->s)->replicates_reads || look->st->kind != SQL_SELECT ||
+    bool sets = look->touches != 0 && !only_locks(look->st);
+
+    if (!(session_options(look->s)->replicates_reads || sets) || look->st->kind != SQL_SELECT ||
         look->may_write)
         return as_always;
     return (struct copies_rule){.way = COPIES_ALL, .reads = true};
@@ -292,12 +296,14 @@ static struct copies_rule
 rule_of_several(struct copies_look *look, struct wire_view text, struct err *err)
 {
     struct copies_rule all = {.way = COPIES_ALL, .several = true};
-    bool reads = !lookup_verdict(look->s, session_facts(look->s, text.data, text.len)).may_write;
+    struct verdict v = lookup_verdict(look->s, session_facts(look->s, text.data, text.len));
     const struct sql_facts *f = session_facts(look->s, text.data, text.len);
+    bool reads = !v.may_write && !(v.touches_session & TOUCHES_SURELY);
     bool sets = false;
 
     look->text = text.data;
     look->block = look->may_write = look->several = true;
+    look->touches = 0;
     for (uint32_t n = 0; n < f->count; n++) {
         struct copies_rule r;
         look->st = &f->statements[n];
@@ -326,7 +332,10 @@ rule_of_several(struct copies_look *look, struct wire_view text, struct err *err
 static struct copies_rule
 rule_of_query(struct session *s, const uint8_t *bytes, const struct unit *u, struct err *err)
 {
-    struct copies_look look = {.s = s, .may_write = u->may_write, .block = s->tx_status != 'I'};
+    struct copies_look look = {.s = s,
+                               .may_write = u->may_write,
+                               .touches = u->touches_session,
+                               .block = s->tx_status != 'I'};
     const struct sql_facts *f;
     struct wire_view text;
 

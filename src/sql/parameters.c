@@ -45,6 +45,7 @@ struct sql_parameters {
     uint32_t opaque; /* ... of them from the first on that does not only group; 0: none */
     uint32_t row;    /* the parenthesis behind VALUES; 0: none yet */
     bool has_row;    /* ... and it is closed */
+    bool has_field;  /* INSERT names a column's field */
 };
 
 struct sql_parameters *
@@ -117,14 +118,21 @@ is_name(const struct sql_parameters *p, uint32_t at)
     return token(p, at)->kind == T_NAME || token(p, at)->kind == T_QUOTED;
 }
 
+/* A name, also one that is a key word elsewhere ("key", "value"). */
+static bool
+may_be_column(const struct sql_parameters *p, uint32_t at)
+{
+    return is_name(p, at) || token(p, at)->category == SQL_UNRESERVED;
+}
+
 /* Is what ends with this token a column, and neither a type behind a constant nor a constant's
  * field? */
 static bool
 ends_column(const struct sql_parameters *p, uint32_t at)
 {
-    while (at > 1 && is_name(p, at) && token(p, at - 1)->kind == '.')
+    while (at > 1 && may_be_column(p, at) && token(p, at - 1)->kind == '.')
         at -= 2;
-    if (at < 1 || !is_name(p, at))
+    if (at < 1 || !may_be_column(p, at))
         return false;
     switch (token(p, at - 1)->kind) {
     case '(':
@@ -199,7 +207,7 @@ column_assigned(const struct sql_parameters *p, uint32_t first)
     const struct sql_token *t;
 
     if (p->in_where || p->depth > 0 || token(p, 0)->kind != K_UPDATE || first < 4 ||
-        !is_operator(p, first - 1, "=") || !is_name(p, first - 2) ||
+        !is_operator(p, first - 1, "=") || !may_be_column(p, first - 2) ||
         (token(p, first - 3)->kind != K_SET && token(p, first - 3)->kind != ','))
         return (struct sql_text){NULL, 0};
     t = token(p, first - 2);
@@ -384,18 +392,26 @@ is_moment(const struct sql_parameters *p, uint32_t first, uint32_t end)
     return false;
 }
 
-/* Where a string may stand: as an element of VALUES, or behind a column and "=", in no parenthesis.
- * Returns behind it and its cast; 0: no. */
+/* Where a string may stand: as an element of VALUES, or behind "=" and a column that it is assigned
+ * to or compared with in WHERE, in no parenthesis. Not for a column's field: it may be an interval,
+ * which nobody has looked at. Returns behind it and its cast; 0: no. */
 static uint32_t
 take_string(struct sql_parameters *p, uint32_t at)
 {
     uint32_t end = at + 1;
+    bool fits;
 
     if (token(p, end)->kind == T_CAST)
         end = type_end(p, end + 1);
-    if (end == 0 || !is_plain_string(p, at) ||
-        !(is_element(p, at, end - 1) || (p->depth == 0 && is_operator(p, at - 1, "=") &&
-                                         follows_column(p, at) && ends_value(p, end))))
+    if (end == 0 || !is_plain_string(p, at))
+        return 0;
+    if (p->row > 0)
+        fits = !p->has_field && is_element(p, at, end - 1);
+    else
+        fits = p->depth == 0 && ends_value(p, end) &&
+               (p->in_where ? is_operator(p, at - 1, "=") && follows_column(p, at)
+                            : column_assigned(p, at).len > 0);
+    if (!fits)
         return 0;
     p->exact = p->exact && is_moment(p, at + 1, end);
     write_string(p, at);
@@ -469,6 +485,7 @@ take(struct sql_parameters *p, uint32_t at)
 {
     p->in_where |= token(p, at)->kind == K_WHERE;
     p->exact = p->exact && !is_cut(token(p, at));
+    p->has_field |= token(p, at)->kind == '.' && p->depth > 0 && p->row == 0;
     if (p->has_row)
         return 0; /* ORDER BY or LIMIT, which may leave the row out, or more rows */
     switch (token(p, at)->kind) {
@@ -513,7 +530,7 @@ begin(struct sql_parameters *p)
     buf_clear(&p->places);
     p->done = p->depth = p->opaque = p->row = 0;
     p->count = 0;
-    p->has_row = p->strings = p->in_where = false;
+    p->has_row = p->has_field = p->strings = p->in_where = false;
     p->exact = true;
 }
 
@@ -534,7 +551,6 @@ scan(struct sql_parameters *p, struct sql_text text, const struct sql_options *o
     return true;
 }
 
-/* Characters count as bytes then, in positions. */
 static bool
 is_ascii(struct sql_text text)
 {
@@ -559,11 +575,13 @@ take_all(struct sql_parameters *p, uint32_t at, struct sql_text text, struct sql
         return false;
     last = p->work.count - 1;
     copy_up_to(p, token(p, last)->start + token(p, last)->len);
+    if (!is_ascii((struct sql_text){(const char *)p->text.data, (uint32_t)p->text.len}))
+        return false; /* names in the client's encoding, which may be another one next time */
     *r = (struct sql_with_parameters){
         .text = {(const char *)p->text.data, (uint32_t)p->text.len},
         .count = p->count,
         .strings = p->strings,
-        .exact = p->exact && is_ascii(text),
+        .exact = p->exact && is_ascii(text), /* characters count as bytes in positions then */
         .places = (const struct sql_parameter_place *)p->places.data,
         .types = p->types.data,
         .values = p->values.data,

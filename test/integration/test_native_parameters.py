@@ -39,10 +39,11 @@ def session_fixture(servers, engine, request):
     mode = {"backend_clustering_mode": request.param}
     sessions = []
     for start in starter(servers.cluster, engine):
-        pgpool = start(**SETTINGS | mode)
+        pgpool = start(**SETTINGS | mode | {"backend_weight0": 0})
 
         def begin():
             sessions.append(Taught(pgpool, servers))
+            sessions[-1].pgpool = pgpool
             sessions[-1]("TRUNCATE w")
             sessions[-1](START)
             sessions[-1].settles("INSERT INTO w (id) VALUES ({n})")
@@ -133,14 +134,20 @@ def test_what_a_function_has_set_is_reset_everywhere(both, reset, extended):
         both("SHOW TimeZone")
 
 
+def keeps(both):
+    """What the session keeps, told by another one: it has to rest."""
+    port = str(both.client.socket.getsockname()[1])
+    with raw.connected(both.pgpool) as other:
+        return [row[10] for row in other.rows("SHOW pool_sessions") if row[6] == port]
+
+
 @pytest.mark.parametrize("reset", ["RESET TimeZone", "RESET ALL", "SET TimeZone TO 'America/Lima'"])
 def test_what_is_known_to_be_set_is_reset_everywhere(both, reset):
     """The server was asked, and the session keeps its connections for another reason."""
     both("LISTEN here")
     for _ in range(2):
         both("SELECT set_config('TimeZone', 'Asia/Tokyo', false)")
-        wait_for(lambda: [row[10] for row in both.client.rows("SHOW pool_sessions")] == ["LISTEN"],
-                 "the server to be asked")
+        wait_for(lambda: keeps(both) == ["LISTEN"], "the server to be asked", 60)
         both(reset)
         both("UPDATE w SET j = extract(hour FROM '2020-02-01 12:00+00'::timestamptz) WHERE id = 1")
         same(both)
@@ -165,3 +172,56 @@ def test_what_a_function_sets_is_set_everywhere(both, read, block):
         both.servers.same("SELECT w::text FROM w ORDER BY id")
         both("SELECT w::text FROM w ORDER BY id")
         both("SHOW TimeZone")
+
+
+def test_a_field_is_read_as_what_it_is(both):
+    """Of a type of intervals with fields, which read a constant in another way than a parameter."""
+    both("CREATE TYPE spans AS (h interval hour, m interval minute)")
+    both("CREATE TABLE fields (id int PRIMARY KEY, c spans)")
+    both.settles("INSERT INTO fields (id) VALUES ({n})")
+    for n in range(4):
+        both(f"INSERT INTO fields (id, c.h, c.m) VALUES ({n}, '5', '7')")
+        both(f"UPDATE fields SET c.h = '{n}' WHERE id = {n}")
+        same(both, "SELECT id, c::text FROM fields ORDER BY id")
+    both("DROP TABLE fields")
+    both("DROP TYPE spans")
+
+
+@pytest.mark.parametrize("change", [
+    "SET LOCAL {} TO {}", "SET {} TO {}", "SELECT set_config('{}', '{}', true)",
+    "SELECT set_config('{}', '{}', false)"])
+def test_names_are_read_as_of_the_statement(both, change):
+    """In the client's encoding, and in the schemas of the search path."""
+    both('CREATE TABLE letters (id int PRIMARY KEY, v int, "ä" int, "Ã¤" int)')
+    both("INSERT INTO letters VALUES (1, 0, 0, 0)")
+    both("CREATE SCHEMA before")
+    both("CREATE TABLE before.letters AS SELECT * FROM letters")
+    both("ALTER TABLE before.letters ADD PRIMARY KEY (id)")
+    both.settles("UPDATE letters SET v = {n} WHERE id = 1")
+    for n in range(3):
+        both(f'UPDATE letters SET "ä" = {n} WHERE id = 1')
+    for name, value, back in (("client_encoding", "LATIN1", "UTF8"),
+                              ("search_path", "before", "public")):
+        both("BEGIN")
+        both(change.format(name, value))
+        both('UPDATE letters SET "ä" = 7 WHERE id = 1')
+        both("UPDATE letters SET v = 7 WHERE id = 1")
+        both("COMMIT")
+        both(f"SET {name} TO {back}")
+        same(both, "SELECT * FROM letters, before.letters b")
+    both("DROP TABLE letters, before.letters")
+    both("DROP SCHEMA before")
+
+
+def test_a_block_that_has_failed_at_a_node_of_its_own_says_so(session):
+    for end in "ROLLBACK", "COMMIT", "ROLLBACK TO s":
+        for step in "SAVEPOINT s", "ROLLBACK TO s", "UPDATE w SET j = 1 WHERE id = 1", "SELECT 1":
+            both = session()
+            both("BEGIN")
+            both("SELECT j / 0 FROM w")
+            both(step)
+            both(end)
+            both("ROLLBACK")
+            both("UPDATE w SET j = 5 WHERE id = 1")
+            same(both)
+            both.close()

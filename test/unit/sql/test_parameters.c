@@ -99,6 +99,18 @@ integers_become_int4(void **state)
 }
 
 static void
+those_of_tpc_b_are_taken(void **state)
+{
+    (void)state;
+    gives("UPDATE pgbench_accounts SET abalance = abalance + -4321 WHERE aid = 98765;",
+          "UPDATEpgbench_accountsSETabalance=abalance+$1WHEREaid=$2|-4321:23|98765:23");
+    gives("INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (7, 3, 98765, -4321, "
+          "'2020-01-01 00:00:00+00'::pg_catalog.timestamptz);",
+          "INSERTINTOpgbench_history(tid,bid,aid,delta,mtime)VALUES($1,$2,$3,$4,"
+          "$5::pg_catalog.timestamptz)|7:23|3:23|98765:23|-4321:23|2020-01-01 00:00:00+00:0");
+}
+
+static void
 other_numbers_stay(void **state)
 {
     (void)state;
@@ -188,6 +200,33 @@ strings_become_parameters_without_a_type(void **state)
 }
 
 static void
+columns_may_have_names_that_are_key_words(void **state)
+{
+    (void)state;
+    gives("UPDATE kv SET value = 'x', year = year + 1 WHERE key = 'k' AND kv.name = 2",
+          "UPDATEkvSETvalue=$1,year=year+$2WHEREkey=$3ANDkv.name=$4|x:0|1:23|k:0|2:23");
+    gives("UPDATE kv SET value = NULL WHERE key = 1", "UPDATEkvSETvalue=NULLWHEREkey=$1|1:23");
+    gives("UPDATE t SET v = 7::time without time zone - 5 WHERE id = 7",
+          "UPDATEtSETv=7::timewithouttimezone-5WHEREid=$1|7:23");
+    gives("UPDATE t SET v = 7::bit varying - 5 WHERE id = 7",
+          "UPDATEtSETv=7::bitvarying-5WHEREid=$1|7:23");
+}
+
+/* A field may be an interval with fields. */
+static void
+strings_for_a_columns_field_make_it_a_text(void **state)
+{
+    (void)state;
+    refuses("UPDATE t SET c.h = '5' WHERE id = 1");
+    refuses("UPDATE t SET v = 1, c.h = '5' WHERE id = 1");
+    refuses("UPDATE t SET b = c.h = '5' WHERE id = 1");
+    refuses("INSERT INTO t (id, c.h) VALUES (1, '5')");
+    gives("INSERT INTO s.t (id, c) VALUES (1, '5')", "INSERTINTOs.t(id,c)VALUES($1,$2)|1:23|5:0");
+    gives("INSERT INTO t (id, c.h) VALUES (1, 5)", "INSERTINTOt(id,c.h)VALUES($1,$2)|1:23|5:23");
+    gives("DELETE FROM t WHERE t.id = '5'", "DELETEFROMtWHEREt.id=$1|5:0");
+}
+
+static void
 doubtful_strings_make_it_a_text(void **state)
 {
     static const char *const values[] = {
@@ -259,6 +298,9 @@ other_statements_are_not_for_this(void **state)
     refuses("INSERT INTO t VALUES ($1, 1)");
     refuses("INSERT INTO t VALUES ((VALUES (1)))");
     refuses("UPDATE t SET v = 1 FROM u WHERE t.id = 1");
+    refuses("UPDATE t SET \xc3\xa4 = 1 WHERE t.id = 1");
+    refuses("UPDATE t SET \"\xc3\xa4\" = 1 WHERE t.id = 1");
+    refuses("UPDATE t SET v = 1 /* \xc3\xa4 */ WHERE id = 7");
     refuses("UPDATE t SET v = (SELECT 1) WHERE id = 1");
     refuses("UPDATE t SET v[1] = 1 WHERE id = 1");
     refuses("DELETE FROM t USING u WHERE t.id = 1");
@@ -318,7 +360,7 @@ what_is_not_computed_at_once_is_exact(void **state)
     is_exact("UPDATE t SET v = (1) WHERE id = 7", true);
     is_exact("UPDATE t SET v.x = 1 WHERE id = 7", false);
     is_exact("DELETE FROM t WHERE id = 1 / 0", false);
-    is_exact("UPDATE t SET v = 1 /* \xc3\xa4 */ WHERE id = 7", false);
+    is_exact("UPDATE t SET v = 'x' WHERE id = '\xc3\xa4'", false);
     is_exact(long_name, false);
     is_exact("INSERT INTO t VALUES (1, 'x')", false);
     is_exact("INSERT INTO t VALUES (1, 'x'::text)", false);
@@ -438,10 +480,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_become_int4),
+        cmocka_unit_test(those_of_tpc_b_are_taken),
         cmocka_unit_test(other_numbers_stay),
         cmocka_unit_test(constants_that_meet_each_other_stay),
         cmocka_unit_test(null_that_is_compared_makes_it_a_text),
         cmocka_unit_test(strings_become_parameters_without_a_type),
+        cmocka_unit_test(columns_may_have_names_that_are_key_words),
+        cmocka_unit_test(strings_for_a_columns_field_make_it_a_text),
         cmocka_unit_test(doubtful_strings_make_it_a_text),
         cmocka_unit_test(other_statements_are_not_for_this),
         cmocka_unit_test(what_is_not_computed_at_once_is_exact),

@@ -132,6 +132,10 @@ def test_what_a_function_has_set_is_reset_everywhere(both, reset, extended):
         both.servers.same("SELECT w::text FROM w ORDER BY id")
         both("SELECT w::text FROM w ORDER BY id")
         both("SHOW TimeZone")
+    wait_for(lambda: keeps(both) == [""], "the session to keep nothing")
+    both("SHOW TimeZone")
+    both(steps[-1])
+    same(both)
 
 
 def keeps(both):

@@ -224,7 +224,10 @@ copies_release(struct session *s)
             continue;
         copy->server = NULL;
         server->watched = 0;
-        pool_release(server);
+        if (copy->sets) /* more than its image says */
+            pool_return(server);
+        else
+            pool_release(server);
     }
 }
 

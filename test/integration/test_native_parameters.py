@@ -133,6 +133,11 @@ def test_what_a_function_has_set_is_reset_everywhere(both, reset, extended):
         both("SELECT w::text FROM w ORDER BY id")
         both("SHOW TimeZone")
     wait_for(lambda: keeps(both) == [""], "the session to keep nothing")
+    with raw.connected(both.pgpool) as other:  # it may get the first one's connections
+        assert other.rows("UPDATE w SET tx = '2020-02-01 12:00+00'::timestamptz::text "
+                          "WHERE id = 1 RETURNING tx") == [["2020-02-01 12:00:00+00"]]
+    both.servers.same("SELECT w::text FROM w ORDER BY id")
+    both(steps[1])
     both("SHOW TimeZone")
     both(steps[-1])
     same(both)

@@ -113,7 +113,7 @@ knowledge_question_sql(const struct knowledge_question *q, const char *settings,
 {
     catalog_question_begin(settings, len, sql);
     add_question(q, sql);
-    buf_add_str(sql, ";COMMIT");
+    buf_add_str(sql, ";ROLLBACK");
 }
 
 /* ---- the answer ---- */

@@ -270,7 +270,7 @@ catalog_question_sql(const struct catalog_question *q, const char *settings, siz
                    ROW_TABLES);
     if (q->asks_places)
         buf_add_str(sql, placed_query);
-    buf_add_str(sql, ";COMMIT");
+    buf_add_str(sql, ";ROLLBACK");
 }
 
 /* ---- the answer ---- */

@@ -127,7 +127,7 @@ asks_for_what_is_not_known(void **state)
     assert_non_null(strstr(buf_cstr(&sql), "SET LOCAL ROLE NONE;SET search_path TO x;"));
     assert_non_null(strstr(buf_cstr(&sql), ",(0,'r',E'',E't',0),(1,'f',E'',E'f',2),(2,'f',"
                                            "E'',E'lower',1),(3,'d',E'',E'',0)),"));
-    assert_non_null(strstr(buf_cstr(&sql), ";COMMIT"));
+    assert_non_null(strstr(buf_cstr(&sql), ";ROLLBACK"));
     buf_free(&sql);
     answer("0", "0", "");
     answer("1", "0", "");

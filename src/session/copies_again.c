@@ -310,8 +310,7 @@ copies_deliver(struct session_copies *c)
     session_send(s, &b);
     buf_free(&b);
     if (main != NULL) {
-        if (s->tx_status ==
-            'I') { /* the transaction was ours: what it has set holds, or does not */
+        if (s->tx_status == 'I') { /* it was ours: what it has set holds, or does not */
             settings_tx_ended(s, commits);
             s->tx_local_path = false;
         }

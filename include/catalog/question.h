@@ -42,6 +42,8 @@ struct catalog_question {
 
 void catalog_question_clear(struct catalog_question *q);
 void catalog_question_free(struct catalog_question *q);
+/* Takes back the names behind the first `count`. */
+void catalog_question_cut(struct catalog_question *q, uint32_t count);
 
 /* Adds the statement's names that are not known in the scope. */
 void catalog_question_add(struct catalog_question *q, const struct catalog *c,

@@ -74,6 +74,9 @@ void named_statement(struct session *s, const struct sql_statement *st, const ch
 /* What the statement calls is not known; or nothing is, of something that runs. */
 void named_unjudged(struct session *s, const struct sql_statement *st);
 void named_uncertain(struct session *s);
+/* A cycle of the client's ends there. refused: nothing of it has run; what was noted for it goes,
+ * where it is told apart from what was noted for others. */
+void named_cycle_end(struct session *s, const struct server *server, bool refused);
 /* By all that is known it may leave something. */
 void named_sure(struct session *s);
 /* Is all known by now of what was not when it ran, and does none of it leave anything? Then a

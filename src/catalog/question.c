@@ -72,6 +72,15 @@ catalog_question_free(struct catalog_question *q)
     *q = (struct catalog_question){.count = 0};
 }
 
+void
+catalog_question_cut(struct catalog_question *q, uint32_t count)
+{
+    if (count >= q->count)
+        return;
+    q->chars.len = q->asked[count].at;
+    q->count = count;
+}
+
 struct catalog_name
 catalog_question_name(const struct catalog_question *q, uint32_t n)
 {

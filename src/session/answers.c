@@ -294,6 +294,8 @@ on_cycle_end(void *ctx, struct server *server, const struct pending_entry *e, bo
 
     if (unlikely(failed) && !e->skip)
         keeps_failed(s, server);
+    if (unlikely(s->named != NULL) && !e->skip)
+        named_cycle_end(s, server, failed && server->failure == SERVER_FAILED_EARLY);
     if (likely(s->copies == NULL)) {
         answers_cycle_end(s, server, e, failed);
         return;

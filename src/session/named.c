@@ -36,6 +36,12 @@ struct named {
     struct catalog_question owed;     /* ... of what ran on a connection that is lost */
     bool refused;                     /* nobody can say it of `owed`, or it has left something */
     struct catalog_scope scope;       /* as of before that */
+    struct {                          /* as of the last end, behind which nothing was under way: */
+        uint32_t unjudged;            /* names */
+        bool uncertain;
+        bool sure;
+    } before;
+    bool crowded; /* behind the last end something was */
 };
 
 static struct named *
@@ -44,6 +50,31 @@ named_of(struct session *s)
     if (s->named == NULL)
         s->named = xcalloc(1, sizeof(*s->named));
     return s->named;
+}
+
+static void
+remember(struct named *n)
+{
+    n->before.unjudged = n->unjudged.count;
+    n->before.uncertain = n->uncertain;
+    n->before.sure = n->sure;
+}
+
+void
+named_cycle_end(struct session *s, const struct server *server, bool refused)
+{
+    struct named *n = s->named;
+
+    if (n == NULL)
+        return;
+    if (refused && server == s->primary && server->pending.count == 0 && !n->crowded) {
+        catalog_question_cut(&n->unjudged, n->before.unjudged);
+        n->uncertain = n->before.uncertain;
+        n->sure = n->before.sure;
+    }
+    n->crowded = server->pending.count > 0;
+    if (!n->crowded)
+        remember(n);
 }
 
 void
@@ -57,6 +88,7 @@ named_lost(struct session *s)
     catalog_question_clear(&n->unjudged);
     catalog_question_clear(&n->asked);
     catalog_question_clear(&n->owed);
+    remember(n);
 }
 
 bool
@@ -245,6 +277,8 @@ judge(struct session *s, struct catalog_question *q, const struct catalog_scope 
     if (flags & CATALOG_MISSING || q->overflow)
         named_uncertain(s);
     catalog_question_clear(q);
+    if (s->named != NULL)
+        remember(s->named);
     return true;
 }
 
@@ -386,6 +420,7 @@ take_answer(struct session *s)
     if (!judge(s, &n->asked, &n->scope)) {
         named_uncertain(s);
         catalog_question_clear(&n->asked);
+        remember(n);
     }
 }
 

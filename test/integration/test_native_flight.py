@@ -291,6 +291,36 @@ def test_what_was_refused_before_it_died(own, start, statement):
         assert one.rows("SELECT v FROM t WHERE id = 3") == [["7"]]
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_what_was_refused_behind_what_ran(own, start, known):
+    """What ran is asked about, and not what was refused: "missing" would end the session."""
+    with own[0].connect() as connection, own[1].connect() as one, own[2].connect() as two:
+        for each in (connection, one, two):
+            each.execute(LEAVES)
+    pgpool = start(own, "native_replication", replication_unsafe_statements="allow")
+    refused = "UPDATE nowhere SET v = 1"
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        if known:
+            with raw.connected(pgpool, timeout=60 * SLOW) as other:
+                for _ in range(3):
+                    other.rows("SELECT v FROM t WHERE id = 2")
+                    other.send(raw.query(refused))
+                    other.read_until("Z")
+        for text in ("BEGIN", "INSERT INTO plainly VALUES (1)", "SAVEPOINT p"):
+            one.rows(text)
+        one.send(raw.query(refused))
+        assert [got.kind for got in one.read_until("Z")] == ["E", "Z"]
+        with Blocker(own[0], 3):
+            one.send(raw.query("ROLLBACK TO p") + raw.query("COMMIT") +
+                     raw.query("UPDATE t SET v = v + 7 WHERE id = 3"))
+            with_lock(own[0])
+            own[0].kill()
+        for _ in range(3):
+            assert [got.kind for got in one.read_until("Z")] == ["C", "Z"]
+        assert one.rows("SELECT v FROM t WHERE id = 3") == [["7"]]
+    assert own.same("SELECT id FROM plainly", (1, 2)) == [(1,)]
+
+
 # ---- conflicts -----------------------------------------------------------------------------------
 
 def end_waiting(server):

@@ -125,6 +125,24 @@ may_be_column(const struct sql_parameters *p, uint32_t at)
     return is_name(p, at) || token(p, at)->category == SQL_UNRESERVED;
 }
 
+/* Does a parenthesis behind this token only group what is in it? */
+static bool
+groups(const struct sql_parameters *p, uint32_t at)
+{
+    switch (token(p, at)->kind) {
+    case '(':
+    case ',':
+    case K_VALUES:
+    case K_WHERE:
+    case K_AND:
+    case K_OR:
+    case K_NOT:
+        return true;
+    default:
+        return computes(p, at) || compares(p, at);
+    }
+}
+
 /* Is what ends with this token a column, and neither a type behind a constant nor a constant's
  * field? */
 static bool
@@ -134,18 +152,7 @@ ends_column(const struct sql_parameters *p, uint32_t at)
         at -= 2;
     if (at < 1 || !may_be_column(p, at))
         return false;
-    switch (token(p, at - 1)->kind) {
-    case '(':
-    case ',':
-    case K_SET:
-    case K_WHERE:
-    case K_AND:
-    case K_OR:
-    case K_NOT:
-        return true;
-    default:
-        return computes(p, at - 1) || compares(p, at - 1);
-    }
+    return token(p, at - 1)->kind == K_SET || groups(p, at - 1);
 }
 
 /* Is it all that an element of VALUES is? */
@@ -419,24 +426,6 @@ take_string(struct sql_parameters *p, uint32_t at)
 }
 
 /* ---- all of it ---- */
-
-/* Does a parenthesis behind this token only group what is in it? */
-static bool
-groups(const struct sql_parameters *p, uint32_t at)
-{
-    switch (token(p, at)->kind) {
-    case '(':
-    case ',':
-    case K_VALUES:
-    case K_WHERE:
-    case K_AND:
-    case K_OR:
-    case K_NOT:
-        return true;
-    default:
-        return computes(p, at) || compares(p, at);
-    }
-}
 
 static bool
 open_parenthesis(struct sql_parameters *p, uint32_t at)

@@ -161,6 +161,8 @@ struct copy {
     bool reads;         /* it has been sent COPY, and not the end of the data */
     bool early;         /* ... and has failed before the main node has ended */
     bool sets;          /* functions may have set parameters there, whatever its image says */
+    bool ties;          /* it may have what no other has (copies_tie) */
+    bool renewed;       /* ... and is in the place of such a one, which was lost */
     uint32_t heard;     /* units that it has answered */
     struct copies_outcome outcome; /* of what it runs now */
     struct err err;                /* the same */
@@ -323,8 +325,14 @@ bool copies_batch_each(struct session *s, const uint8_t *bytes, const struct uni
 
 extern const struct server_ops copies_server_ops; /* a constant */
 
-/* What they have run may have set parameters: once it is known what, they are reset first. */
-void copies_doubt_parameters(struct session_copies *c);
+/* What they run may leave something there that only these connections have; parameters are reset
+ * once it is known what they are. */
+void copies_ran(struct session_copies *c);
+/* Has the session, or may it have, what a new connection to a node would not have? */
+bool copies_tie(const struct session *s);
+/* A connection was lost that may have had such things, and nothing has begun at the main node: is
+ * that asked, what they are? Then the session waits for it. */
+bool copies_settle_first(struct session_copies *c);
 /* Has every copy a connection that is ready for the transaction? 1: the session is stalled until
  * then. -1 with err: there is no hope. */
 int copies_link(struct session_copies *c, struct err *err);

@@ -462,6 +462,8 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
 
     if (copies_order_is_stale(c, &err))
         return copies_again_next(c, *bytes, u, &err) ? waits(s) : refuse(c, u, &err);
+    if (unlikely(s->keeps.kinds != 0) && copies_settle_first(c))
+        return waits(s);
     if (c->rule.judged && ask_catalog(c, server, *bytes, u)) /* definitions may have come since */
         return waits(s);
     if (c->rule.judged && copies_judge(s, *bytes, u, &d, &err) != 0)

@@ -26,6 +26,12 @@ session_pins_copies(uint32_t keeps)
     return (keeps & PINS) != 0;
 }
 
+bool
+copies_tie(const struct session *s)
+{
+    return (s->keeps.kinds & (PINS | 1u << SESSION_KEEPS_FUNCTION)) != 0;
+}
+
 static bool
 is_owed(const struct session *s)
 {

@@ -223,6 +223,7 @@ copies_release(struct session *s)
         if (server == NULL || server->state != SERVER_LENT || !server_is_idle(server))
             continue;
         copy->server = NULL;
+        copy->ties = copy->renewed = false;
         server->watched = 0;
         if (copy->sets) /* more than its image says */
             pool_return(server);
@@ -272,6 +273,7 @@ took(struct copy *copy, struct server *server)
 {
     copy->server = server;
     copy->sets = false;
+    copy->renewed |= copy->ties;
     server->watched = SERVER_SHOWS_ENDS;
     if (server->slot != NULL)
         server->slot->session = copy->all->s != NULL ? (int32_t)copy->all->s->place.index : -1;
@@ -333,6 +335,59 @@ ask_what_it_can(struct copy *copy)
     server_ask(copy->server, sql, sizeof(sql) - 1, CYCLE_VALUES);
 }
 
+bool
+copies_settle_first(struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        const struct copy *copy = copy_at(it);
+        if (copy->renewed || (copy->ties && copy->server == NULL))
+            return keeps_settles(c->s);
+    }
+    return false;
+}
+
+/* The main node has begun: the transaction is rolled back as if it were lost now, and what the
+ * session has set is asked for in front of the next one. */
+static bool
+loses_transaction(struct copy *copy)
+{
+    const struct session *s = copy->all->s;
+    struct err why;
+
+    if (s->primary == NULL || s->primary->tx_status == 'I' || session_pins_copies(s->keeps.kinds))
+        return false;
+    err_set(&why, "40001", "node %d was lost in the transaction", copy->node_id);
+    err_hint(&why, "Run the transaction again.");
+    if (!copies_bear_loss(copy, &why))
+        return false;
+    copies_unlink(copy);
+    return true;
+}
+
+/* The connection of before may have held what no other has. Returns as copies_link(): the session
+ * may wait for the main node to say what that was, or be over. */
+static int
+renew(struct copy *copy)
+{
+    struct session *s = copy->all->s;
+    struct err err;
+
+    if (keeps_settles(s)) {
+        s->stall = STALL_ANSWERS;
+        return 1;
+    }
+    if (named_owes(s) || !copies_tie(s)) {
+        copy->ties = copy->renewed = false;
+        return 0;
+    }
+    if (loses_transaction(copy))
+        return 0;
+    err_set(&err, "57P01", "the connection to node %d was lost", copy->node_id);
+    outage_refuse(s, &err);
+    session_fatal(s, &err);
+    return 1;
+}
+
 /* As copies_link, of one. */
 static int
 link_one(struct copy *copy, struct err *err)
@@ -358,6 +413,11 @@ link_one(struct copy *copy, struct err *err)
         s->stall = STALL_SERVER;
         return 1;
     }
+    if (unlikely(copy->renewed)) {
+        int rc = renew(copy);
+        if (rc != 0 || copy->lost)
+            return rc;
+    }
     if (server->pending.count == 0 && copy->sets && copies_know_parameters(s)) {
         copy->sets = false;
         settings_bring_anew(s, server);
@@ -373,10 +433,15 @@ link_one(struct copy *copy, struct err *err)
 }
 
 void
-copies_doubt_parameters(struct session_copies *c)
+copies_ran(struct session_copies *c)
 {
-    list_for_each (it, &c->copies)
-        copy_at(it)->sets = true;
+    bool sets = !copies_know_parameters(c->s);
+    bool ties = copies_tie(c->s);
+
+    list_for_each (it, &c->copies) {
+        copy_at(it)->sets |= sets;
+        copy_at(it)->ties |= ties;
+    }
 }
 
 int

@@ -269,8 +269,8 @@ copies_behind(struct session *s, const struct unit *u)
     struct session_copies *c = s->copies;
 
     copies_main_doubt(s->cur, u);
-    if (c->rule.way == COPIES_ALL && !copies_know_parameters(s))
-        copies_doubt_parameters(c);
+    if (c->rule.way == COPIES_ALL && unlikely(s->keeps.kinds != 0))
+        copies_ran(c);
     if (u->chains && c->rule.chains)
         copies_chain_ask(c);
     if (!c->solo_own || c->solo_ends || !u->ends)

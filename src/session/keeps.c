@@ -489,8 +489,12 @@ ask(struct session *s)
 static void
 quiet(void *ctx)
 {
-    ask(ctx);
-    session_release(ctx); /* there may have been nothing to ask for */
+    struct session *s = ctx;
+
+    ask(s);
+    session_release(s); /* there may have been nothing to ask for */
+    if (unlikely(s->stall == STALL_ANSWERS) && !s->keeps.asking)
+        client_go_on(s); /* keeps_settles has waited for that */
 }
 
 void
@@ -498,6 +502,24 @@ keeps_hurry(struct session *s)
 {
     if (is_due(s) && !io_timer_running(&s->keeps.quiet))
         ask(s);
+}
+
+bool
+keeps_settles(struct session *s)
+{
+    struct keeps *k = &s->keeps;
+    struct server *server = s->primary;
+
+    if (k->asking ||
+        (server != NULL && s->batch != server && server->pending.count > 0)) /* its end comes */
+        return true;
+    if (!(k->kinds & (BIT(SETTING) | BIT(FUNCTION))) || k->fruitless >= BACKOFF_MAX)
+        return false;
+    k->ended |= k->kinds & askable;
+    if (!is_due(s))
+        return false;
+    ask(s);
+    return k->asking || io_timer_running(&k->quiet);
 }
 
 void

@@ -1,0 +1,107 @@
+"""Native replication: a session loses its connection to a node beside the main one, and the node is
+well. What it had there alone is lost with it: a new connection must not take its place as if that
+were there."""
+
+import pytest
+
+import raw
+from independent import Independent
+from proxy import starter
+from test_native import SETTINGS, TABLES
+from test_native_faults import end_connections
+from waiting import SLOW, wait_for
+
+pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(40)]
+
+MODES = ["native_replication", "snapshot_isolation"]
+MORE = """
+CREATE TABLE plain (id int PRIMARY KEY, v int, tx text);
+INSERT INTO plain VALUES (1, 0, '');
+CREATE FUNCTION zone() RETURNS text LANGUAGE sql AS
+    $$ SELECT set_config('TimeZone', 'Asia/Tokyo', false) $$;
+"""
+
+
+@pytest.fixture(name="nodes", scope="module")
+def nodes_fixture():
+    cluster = Independent(standbys=2)
+    for server in cluster.servers:
+        with server.connect() as connection:
+            connection.execute(TABLES)
+            connection.execute(MORE)
+    yield cluster
+    cluster.destroy()
+
+
+@pytest.fixture(name="pgpool", params=MODES)
+def pgpool_fixture(nodes, engine, request):
+    for start in starter(nodes, engine):
+        yield start(**SETTINGS | {"backend_clustering_mode": request.param,
+                                  "failover_wait": "60s"})
+
+
+def same(nodes, sql):
+    answers = [server.rows(sql) for server in nodes.servers]
+    assert all(answer == answers[0] for answer in answers), answers
+    return answers[0]
+
+
+def lose(nodes, number):
+    """Ends the connections to one node, and waits until pgpool must have heard of it."""
+    server = nodes.servers[number]
+    end_connections(server)
+    wait_for(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE datname = 'test' "
+                                  "AND pid <> pg_backend_pid()") == 0, "the connections to end")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_temporary_table_in_front_of_a_table(nodes, pgpool, number):
+    """The same name means the table behind it on the new connection."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("INSERT INTO plain VALUES (7, 7)")
+        lose(nodes, number)
+        one.send(raw.query("INSERT INTO plain VALUES (8, 8)"))
+        [error] = one.read_to_end()
+        assert error.fields()["S"] == "FATAL" and error.fields()["C"] == "57P01"
+        assert "temporary object" in error.fields()["D"]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_what_a_function_has_set(nodes, pgpool):
+    """The server is asked first, and the new connection gets what it has said."""
+    for _ in range(10):
+        with raw.connected(pgpool, timeout=20 * SLOW) as one:
+            one.rows("SELECT zone()")
+            end_connections(nodes.servers[1])
+            one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")
+            assert one.rows("SELECT tx FROM plain WHERE id = 1") == [["2020-02-01 21:00:00+09"]]
+        same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_what_cannot_be_brought_back_in_a_block(nodes, pgpool):
+    """The transaction is rolled back on all nodes, and the next one is not begun."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("BEGIN")
+        one.rows("INSERT INTO plain VALUES (7, 7)")
+        lose(nodes, 1)
+        one.send(raw.query("INSERT INTO plain VALUES (8, 8)") + raw.query("COMMIT") +
+                 raw.query("INSERT INTO plain VALUES (9, 9)"))
+        last = one.read_to_end()[-1]
+        assert last.fields()["S"] == "FATAL" and "temporary object" in last.fields()["D"]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_who_has_nothing_there_goes_on(nodes, pgpool):
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SET TimeZone TO 'Asia/Tokyo'")
+        one.rows("LISTEN here")
+        one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
+        one.rows("CREATE TEMP TABLE gone (id int PRIMARY KEY)")
+        one.rows("DISCARD ALL")
+        one.rows("SET TimeZone TO 'Asia/Tokyo'")
+        lose(nodes, 2)
+        one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")
+        assert one.rows("SELECT tx FROM plain WHERE id = 1") == [["2020-02-01 21:00:00+09"]]
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")

@@ -97,13 +97,16 @@ check_mode(const struct check *check)
     if (config_has_copies(cfg) && cfg->memory_cache_enabled)
         fault(check, ID(memory_cache_enabled),
               "\"memory_cache_enabled\" is not built yet for native_replication", NULL);
+    else if (config_has_copies(cfg) && config_wants_cache(cfg))
+        fault(check, ID(pool_limits),
+              "cache=on in \"pool_limits\" is not built yet for native_replication", NULL);
     if (cfg->backend_clustering_mode == CONFIG_MODE_SNAPSHOT_ISOLATION &&
         cfg->child_max_clients > SNAPSHOT_CLIENTS_MAX)
         fault(check, ID(child_max_clients),
               "\"child_max_clients\" is more than snapshot_isolation can count",
               "it must be at most 65535; more children serve more clients");
     if (cfg->replication_mode)
-        fault(check, ID(replication_mode), "\"replication_mode\" is not built yet",
+        fault(check, ID(replication_mode), "\"replication_mode\" is not used any more",
               "use \"backend_clustering_mode\" = native_replication");
 }
 
@@ -381,25 +384,35 @@ note_not_built(const struct check *check)
     buf_free(&names);
 }
 
-/* What old files set and this cache has no use for. */
+/* What old files set and nothing here has a use for. */
 static void
 note_without_meaning(const struct check *check)
 {
-    static const enum option_id ids[] = {ID(memqcache_cache_block_size), ID(memqcache_oiddir)};
+    static const struct {
+        enum option_id ids[2];
+        const char *text;
+    } useless[] = {
+        {{ID(memqcache_cache_block_size), ID(memqcache_oiddir)},
+         "without meaning for this query cache, which keeps a result in as much room as it needs "
+         "and no files"},
+        {{ID(insert_lock), ID(lobj_lock_table)},
+         "not needed, as sequences and large objects have the same numbers on all nodes without"},
+    };
     struct buf names = BUF_EMPTY;
     struct config *fresh;
 
     if (check->faults_only || check->origins == NULL)
         return;
     fresh = config_new("", NULL);
-    for (size_t n = 0; n < ARRAY_LEN(ids); n++)
-        check_list_set(check, &option_table[ids[n]], fresh, &names);
+    for (size_t n = 0; n < ARRAY_LEN(useless); n++) {
+        buf_clear(&names);
+        for (size_t i = 0; i < ARRAY_LEN(useless[n].ids); i++)
+            check_list_set(check, &option_table[useless[n].ids[i]], fresh, &names);
+        if (names.len > 0)
+            report_add(check->report, CONFIG_NOTE, (struct place){check->cfg->path, 0}, NULL,
+                       "accepted, and %s: %s", useless[n].text, buf_cstr(&names));
+    }
     config_free(fresh);
-    if (names.len > 0)
-        report_add(check->report, CONFIG_NOTE, (struct place){check->cfg->path, 0}, NULL,
-                   "accepted, and without meaning for this query cache, which keeps a result in as "
-                   "much room as it needs and no files: %s",
-                   buf_cstr(&names));
     buf_free(&names);
 }
 

@@ -164,12 +164,30 @@ mode_of_switches(const struct old *old)
     return str_equal_nocase(sub_mode, "logical") ? "logical_replication" : "slony";
 }
 
+/* NULL: nothing says it. */
+static const char *
+mode_of(const struct old *old)
+{
+    const struct old_value *value =
+        old_get(old, &option_table[ID(backend_clustering_mode)], OPTION_ALL_NODES);
+
+    return text_of(value, mode_of_switches(old));
+}
+
+static bool
+has_mode(const struct old *old, const char *word)
+{
+    const char *mode = mode_of(old);
+
+    return mode != NULL && migrate_same(&option_table[ID(backend_clustering_mode)], mode, word);
+}
+
 static void
 write_mode(struct writer *w)
 {
     const struct option *option = &option_table[ID(backend_clustering_mode)];
     const struct old_value *value = old_get(w->old, option, OPTION_ALL_NODES);
-    const char *mode = text_of(value, mode_of_switches(w->old));
+    const char *mode = mode_of(w->old);
 
     if (mode == NULL)
         return;
@@ -190,6 +208,13 @@ write_watchdog(struct writer *w, const struct old_value *value)
     }
     migrate_title(&w->group, w->out);
     migrate_was(w->out, value->name, value->text);
+    if (mode_of(w->old) != NULL && !has_mode(w->old, "streaming_replication")) {
+        migrate_comment(w->out,
+                        "Off: the watchdog works with streaming_replication only, and each "
+                        "pgpool with this file decides by itself: let only one of them run.");
+        buf_add_str(w->out, "use_watchdog = off\n");
+        return;
+    }
     migrate_comment(w->out,
                     "The pgpools of a cluster meet in etcd here. Until that runs, each pgpool with "
                     "this file decides by itself: let only one of them run. Then name its members "
@@ -197,6 +222,21 @@ write_watchdog(struct writer *w, const struct old_value *value)
                     "see doc/watchdog.md.");
     buf_add_str(w->out, "use_watchdog = off\n#wd_etcd_hosts = 'etcd1:2379, etcd2:2379, "
                         "etcd3:2379'\n");
+}
+
+/* pgpool would not start with it. */
+static bool
+write_no_cache(struct writer *w, const struct old_value *value)
+{
+    if (!old_bool(w->old, ID(memory_cache_enabled), false) ||
+        (!has_mode(w->old, "native_replication") && !has_mode(w->old, "snapshot_isolation")))
+        return false;
+    migrate_title(&w->group, w->out);
+    migrate_was(w->out, value->name, value->text);
+    migrate_comment(w->out, "Off: the query cache is not built for native_replication and "
+                            "snapshot_isolation.");
+    buf_add_str(w->out, "memory_cache_enabled = off\n");
+    return true;
 }
 
 /* Parameters whose place is above. */
@@ -229,6 +269,8 @@ write_special(struct writer *w, const struct option *option)
         if (value != NULL)
             write_watchdog(w, value);
         return true;
+    case ID(memory_cache_enabled):
+        return write_no_cache(w, value);
     default:
         return false;
     }

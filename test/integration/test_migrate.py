@@ -209,6 +209,29 @@ def test_the_watchdog_waits_for_etcd(old):
     assert new_value(new, "wd_port1") is None
 
 
+@pytest.mark.parametrize("line, mode", [
+    ("backend_clustering_mode = 'native_replication'", "native_replication"),
+    ("backend_clustering_mode = snapshot_isolation", "snapshot_isolation"),
+    ("replication_mode = true", "native_replication")])
+def test_what_native_replication_has_not_is_turned_off(old, line, mode):
+    pgpool = old("cache.conf")
+    with open(pgpool.old, "a", encoding="utf-8") as file:
+        file.write(f"{line}\ninsert_lock = off\nlobj_lock_table = 'locks'\nuse_watchdog = on\n")
+    new = pgpool.take().stdout
+    assert new_value(new, "backend_clustering_mode") == mode
+    assert new_value(new, "memory_cache_enabled") == "off"
+    assert "# was: memory_cache_enabled = 'on'" in new
+    assert new_value(new, "use_watchdog") == "off" and "wd_etcd_hosts" not in new
+    for name in ("insert_lock", "lobj_lock_table"):
+        assert new_value(new, name) is None
+        assert re.search(rf"^# was: {name} = .*\n# Not needed: ", new, re.M)
+    assert "so far" not in new
+
+
+def test_the_cache_stays_on_elsewhere(old):
+    assert new_value(old("cache.conf").take().stdout, "memory_cache_enabled") == "on"
+
+
 def test_a_node_without_a_port_is_none(old):
     new = old("pool-only.conf").take().stdout
     assert new_value(new, "backend_hostname1") is None

@@ -23,7 +23,7 @@ clustering_modes(void **state)
     shows("backend_clustering_mode = logical_replication", "backend_clustering_mode",
           "logical_replication");
     refused("backend_clustering_mode = 'slony'", "logical_replication or raw");
-    refused("replication_mode = on", "\"replication_mode\" is not built yet");
+    refused("replication_mode = on", "\"replication_mode\" is not used any more");
     shows("replication_mode = off", "port", "9999");
 }
 
@@ -176,13 +176,29 @@ static void
 options_without_effect(void **state)
 {
     struct loaded l =
-        load(NODE "lobj_lock_table = t\ninsert_lock = on\nhealth_check_test = on\nport = 1\n");
+        load(NODE "log_pcp_processes = on\nmax_spare_children = 10\nhealth_check_test = on\n"
+                  "port = 1\n");
 
     (void)state;
     assert_int_equal(l.report.count, 1);
-    assert_found(&l, CONFIG_NOTE, "without effect: lobj_lock_table, health_check_test");
-    assert_null(find(&l, "insert_lock"));
+    assert_found(&l, CONFIG_NOTE, "without effect: log_pcp_processes, health_check_test");
+    assert_null(find(&l, "max_spare_children"));
     loaded_fini(&l);
+}
+
+/* Nothing is said of them where they say what they say by default. */
+static void
+options_that_are_not_needed(void **state)
+{
+    struct loaded l = load(NODE "insert_lock = on\nlobj_lock_table = t\n");
+
+    (void)state;
+    assert_int_equal(l.report.count, 1);
+    assert_found(&l, CONFIG_NOTE, "same numbers on all nodes without: lobj_lock_table");
+    assert_null(find(&l, "not built"));
+    loaded_fini(&l);
+    warned("insert_lock = off", CONFIG_NOTE, "same numbers on all nodes without: insert_lock");
+    warned("memqcache_oiddir = '/oids'", CONFIG_NOTE, "no files: memqcache_oiddir");
 }
 
 static void
@@ -222,6 +238,7 @@ main(void)
         cmocka_unit_test(flags_of_nodes),
         cmocka_unit_test(names_of_hosts),
         cmocka_unit_test(options_without_effect),
+        cmocka_unit_test(options_that_are_not_needed),
         cmocka_unit_test(all_values_fit_into_the_shared_text),
     };
 

@@ -80,6 +80,29 @@ the_cache_is_turned_on_and_off(void **state)
 }
 
 static void
+native_replication_takes_no_cache(void **state)
+{
+    static const char mode[] = "backend_clustering_mode = native_replication\n";
+    static const char fault[] = "cache=on in \"pool_limits\" is not built yet";
+    struct loaded l = limits_of("app bob - 2 cache=on\n");
+    struct buf text = BUF_EMPTY;
+
+    (void)state;
+    config_print(l.cfg, &text);
+    loaded_fini(&l);
+    shows(buf_cstr(&text), "port", "9999");
+    buf_add_str(&text, mode);
+    refused(buf_cstr(&text), fault);
+    buf_clear(&text);
+    l = limits_of("app bob - 2 cache=off\n");
+    config_print(l.cfg, &text);
+    loaded_fini(&l);
+    buf_add_str(&text, mode);
+    shows(buf_cstr(&text), "port", "9999");
+    buf_free(&text);
+}
+
+static void
 statements_are_logged_by_their_duration(void **state)
 {
     struct loaded l = limits_of("app bob - - log_min_duration_statement=250ms\n"
@@ -259,6 +282,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_match_counts),
         cmocka_unit_test(the_cache_is_turned_on_and_off),
+        cmocka_unit_test(native_replication_takes_no_cache),
         cmocka_unit_test(statements_are_logged_by_their_duration),
         cmocka_unit_test(faults_have_their_place),
         cmocka_unit_test(all_faults_are_told_and_the_rest_is_read),

@@ -402,7 +402,7 @@ a_file_of_pgpool_ii_loads(void **state)
     assert_true(len < sizeof(text));
     l = load_bytes(text, len);
     assert_non_null(l.cfg);
-    assert_found(&l, CONFIG_NOTE, "not built yet and without effect: ");
+    assert_found(&l, CONFIG_NOTE, "on all nodes without: insert_lock");
     assert_value(&l, "unix_socket_directories", "/var/run/postgresql");
     assert_value(&l, "child_life_time", "5min");
     assert_value(&l, "backend_application_name1", "server1");

@@ -161,7 +161,7 @@ shown_as_the_session_has_it(void **state)
     assert_int_equal(config_find(l.cfg, "backend_port0", name, &err), -1);
     assert_string_equal(err.sqlstate, "42704");
     assert_true(config_has_effect("log_statement"));
-    assert_false(config_has_effect("lobj_lock_table"));
+    assert_false(config_has_effect("log_pcp_processes"));
     loaded_fini(&l);
 }
 

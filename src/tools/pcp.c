@@ -47,7 +47,7 @@ static const struct tool {
     {"pcp_proc_count", "", false, run_pids, "show the processes that serve clients"},
     {"pcp_proc_info", "P:a", false, run_pools, "show server connections and their clients"},
     {"pcp_promote_node", "n:gs", true, run_promote, "make a standby the primary"},
-    {"pcp_recovery_node", "n:", true, run_recovery, "rebuild a node from the primary"},
+    {"pcp_recovery_node", "n:", true, run_recovery, "rebuild a node from the primary or main node"},
     {"pcp_reload_config", "s:", false, run_reload, "let pgpool read its files again"},
     {"pcp_stop_pgpool", "m:s:", false, run_stop, "stop pgpool"},
     {"pcp_watchdog_info", "n:", false, run_watchdog, "show the pgpools of the cluster"},
@@ -73,7 +73,7 @@ static const struct long_name {
     {"gracefully", 'g', NULL, "wait until clients have let go of the node"},
     {"mode", 'm', "MODE", "how to stop: smart (default), fast or immediate"},
     {"switchover", 's', NULL, "really promote it, with the old primary following"},
-    {"scope", 's', "SCOPE", "local (default) or cluster"},
+    {"scope", 's', "SCOPE", "local: each pgpool is told by itself"},
     {"debug", 'd', NULL, "tell what is done"},
     {"verbose", 'v', NULL, "output with titles"},
     {"version", 'V', NULL, "print the version"},
@@ -329,8 +329,8 @@ take_scope(const struct pcp *p)
     if (len > 0 && strncmp("local", optarg, len) == 0)
         return 0;
     if (len > 0 && strncmp("cluster", optarg, len) == 0)
-        return pcp_fail(p, "there is no cluster of pgpools yet: the only scope is local");
-    return usage(p, "\"%s\" is no scope: local or cluster", optarg);
+        return pcp_fail(p, "the only scope is local: each pgpool is told by itself");
+    return usage(p, "\"%s\" is no scope: local", optarg);
 }
 
 static int

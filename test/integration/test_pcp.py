@@ -475,7 +475,7 @@ def test_reload(start):
     said = tools.fails("reload_config")
     assert "2 faults" in said and "log_min_messages" in said
     assert psql(tools, "eyes", "PGPOOL SHOW client_idle_limit").stdout.strip() == "77s"
-    assert "no cluster" in tools.fails("reload_config", "-s", "cluster")
+    assert "only scope is local" in tools.fails("reload_config", "-s", "cluster")
 
 
 def test_commands_by_the_extended_protocol(pgpool):

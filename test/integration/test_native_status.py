@@ -2,6 +2,7 @@
 what it said."""
 
 import os
+import re
 
 import psycopg
 import pytest
@@ -177,3 +178,38 @@ def write_is_done(pgpool, number):
     except psycopg.Error:
         return False
     return True
+
+
+def test_a_dead_node_that_may_not_be_detached_holds_writes(own, start):
+    pgpool = start(backend_flag1="DISALLOW_TO_FAILOVER", shutdown_grace="100ms")
+    write(pgpool, 340)
+    own[1].stop("immediate")
+    wait_for(lambda: re.search(r'node 1 "\S+" is dead', pgpool.log_text()),
+             "node 1 to be called dead", 60)
+    state, words = refused(pgpool, "INSERT INTO t (id) VALUES (341)")
+    assert state == "57P03", words
+    assert "is detached" not in pgpool.log_text()
+    assert order(pgpool, "detach_node", 1).returncode == 0
+    wait_for(lambda: write_is_done(pgpool, 342), "writes to go on")
+    assert own[0].rows("SELECT id FROM t WHERE id >= 340 ORDER BY 1") == [(340,), (342,)]
+
+
+def test_without_health_checks_a_client_s_connection_finds_it_out(own, start):
+    pgpool = start(health_check_period=0, failover_wait="60s")
+    write(pgpool, 350)
+    own[1].stop("immediate")
+    write(pgpool, 351)
+    assert "node 1" in pgpool.log_text() and "is detached" in pgpool.log_text()
+    with pgpool.connect() as client:
+        assert client.execute("SHOW pool_node_states").fetchall() == []
+    assert own[0].rows("SELECT id FROM t WHERE id >= 350 ORDER BY 1") == [(350,), (351,)]
+
+
+def test_no_node_is_promoted_and_none_in_use_is_recovered(own, start):
+    pgpool = start()
+    done = order(pgpool, "promote_node", 1)
+    assert done.returncode != 0 and "no node is promoted" in done.stderr, done
+    done = order(pgpool, "recovery_node", 1)
+    assert done.returncode != 0 and "detach it first" in done.stderr, done
+    write(pgpool, 360)
+    assert own.same("SELECT id FROM t WHERE id >= 360") == [(360,)]

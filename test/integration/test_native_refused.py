@@ -54,7 +54,8 @@ REFUSED = [
     "CREATE TABLE made AS EXECUTE writing", "EXPLAIN ANALYZE EXECUTE writing",
     "EXPLAIN EXECUTE reading (1 + 1)", "EXECUTE typed ('sad')",
     "SELECT 1; BEGIN", "SELECT 1; SAVEPOINT a", "FETCH c; SELECT 1",
-    "SELECT 1; PREPARE b AS SELECT 1", "SELECT 1; EXECUTE writing", "LISTEN a; SELECT 1", "NOTIFY a; SELECT 1",
+    "SELECT 1; PREPARE b AS SELECT 1", "SELECT 1; EXECUTE writing", "LISTEN a; SELECT 1",
+    "NOTIFY a; SELECT 1",
     "SELECT 1; COPY r (id, v) TO STDOUT",
     "SELECT pg_advisory_lock(1); SELECT 1", "SET enable_seqscan = on; DELETE FROM moods",
 ]

@@ -507,13 +507,15 @@ keeps_hurry(struct session *s)
 bool
 keeps_settles(struct session *s)
 {
+    static const uint32_t of_all_nodes =
+        BIT(SETTING) | BIT(FUNCTION) | BIT(TEMPORARY) | BIT(STATEMENTS);
     struct keeps *k = &s->keeps;
     struct server *server = s->primary;
 
     if (k->asking ||
         (server != NULL && s->batch != server && server->pending.count > 0)) /* its end comes */
         return true;
-    if (!(k->kinds & (BIT(SETTING) | BIT(FUNCTION))) || k->fruitless >= BACKOFF_MAX)
+    if (!(k->kinds & of_all_nodes) || k->fruitless >= BACKOFF_MAX)
         return false;
     k->ended |= k->kinds & askable;
     if (!is_due(s))

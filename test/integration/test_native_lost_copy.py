@@ -93,6 +93,19 @@ def test_what_cannot_be_brought_back_in_a_block(nodes, pgpool):
     assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
 
 
+@pytest.mark.parametrize("end", ["ROLLBACK", "DROP TABLE gone; COMMIT"])
+def test_what_was_there_and_is_gone(nodes, pgpool, end):
+    """The server is asked; there is nothing that could be missed."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("BEGIN")
+        one.rows("CREATE TEMP TABLE gone (id int PRIMARY KEY)")
+        for text in end.split("; "):
+            one.rows(text)
+        end_connections(nodes.servers[1])
+        one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
 def test_who_has_nothing_there_goes_on(nodes, pgpool):
     with raw.connected(pgpool, timeout=20 * SLOW) as one:
         one.rows("SET TimeZone TO 'Asia/Tokyo'")

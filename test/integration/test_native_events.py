@@ -78,18 +78,19 @@ def test_commands_are_run(own, start):
     assert "dead" in states["0"] and "alive" in states["1"], states
 
 
-def test_a_node_that_is_drained_is_not_detached(own, start):
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_node_that_is_drained_is_not_detached(own, start, number):
     """It is restarted, and has missed nothing: writes wait meanwhile."""
     pgpool = start()
     with raw.connected(pgpool, timeout=60 * SLOW) as one:
         one.rows("INSERT INTO t (id) VALUES (901)")
-        run(pgpool, "drain", "1")
-        own[1].stop()
+        run(pgpool, "drain", str(number))
+        own[number].stop()
         wait_refused(pgpool)
         writes = Background(one.rows, "INSERT INTO t (id) VALUES (902)")
-        own[1].start()
+        own[number].start()
         assert writes.is_alive()
-        run(pgpool, "undrain", "1")
+        run(pgpool, "undrain", str(number))
         writes.result()
         assert "is detached" not in texts(pgpool)
     assert own.same("SELECT id FROM t WHERE id > 900 ORDER BY id") == [(901,), (902,)]

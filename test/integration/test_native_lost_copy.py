@@ -68,10 +68,14 @@ def test_a_temporary_table_in_front_of_a_table(nodes, pgpool, number):
     assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
 
 
-def test_what_a_function_has_set(nodes, pgpool):
-    """The server is asked first, and the new connection gets what it has said."""
+@pytest.mark.parametrize("listens", [False, True])
+def test_what_a_function_has_set(nodes, pgpool, listens):
+    """The server is asked first, and the new connection gets what it has said; also of a session
+    that keeps something else."""
     for _ in range(10):
         with raw.connected(pgpool, timeout=20 * SLOW) as one:
+            if listens:
+                one.rows("LISTEN here")
             one.rows("SELECT zone()")
             end_connections(nodes.servers[1])
             one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")

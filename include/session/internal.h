@@ -124,6 +124,7 @@ struct keeps {
     uint32_t left;     /* what it says is there */
     uint32_t cycles;   /* of the client, since all may be gone */
     uint8_t fruitless; /* questions in vain */
+    uint8_t settled;   /* those for keeps_settles, since something was noted last */
     bool asking;
     bool answered;
     bool too_much;       /* parameters that cannot be followed */

@@ -285,6 +285,7 @@ control_compare(const struct command *cmd)
     struct err err;
     int rc = 1;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads both streams gets them in their order */
     c->cfg = cfg;
     c->limit_ms = (int64_t)(cmd->timeout_s > 0 ? cmd->timeout_s : STATEMENT_S) * 1000;
     if (cfg != NULL)

@@ -1,7 +1,7 @@
 /*
  * `pgpool configtest --connect`: asks every node whether pgpool's own users may do there what
- * health checks, failover, following and the query cache need, and says what is missing and how to
- * grant it.
+ * health checks, failover, following, native replication and the query cache need, and says what is
+ * missing and how to grant it.
  */
 #include "control.h"
 
@@ -20,18 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT_MS = 10000, TEXT_BYTES = 512, VISITS = 4 };
+enum { LIMIT_MS = 10000, TEXT_BYTES = 512, VISITS = 5 };
 
-/* What a user is asked about itself, a row each: what is needed, whether it has it, and what grants
- * it. The function by which rights on parameters are asked is there from 15 on. */
+/* What a user is asked about itself, a row each: what is needed, whether pgpool does without, and
+ * what grants it. The function by which rights on parameters are asked is there from 15 on. */
 static const char watching[] =
-    "SELECT what, ok, fix FROM (VALUES"
+    "SELECT what, false, fix FROM (VALUES"
     " ('see the state of replication',"
     "  pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
     "  'GRANT pg_monitor TO ' || pg_catalog.quote_ident(current_user)))"
     " AS v (what, ok, fix) WHERE NOT ok";
 static const char acting[] =
-    "SELECT what, ok, fix FROM (VALUES"
+    "SELECT what, false, fix FROM (VALUES"
     " ('call pg_promote()',"
     "  pg_catalog.has_function_privilege('pg_catalog.pg_promote(boolean,integer)', 'EXECUTE'),"
     "  'GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO '"
@@ -55,7 +55,7 @@ static const char altering_before_15[] =
     " || ' a superuser, or set follow_primary_command' WHERE NOT"
     " (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)";
 static const char reading_changes[] =
-    "SELECT what, ok, fix FROM (VALUES"
+    "SELECT what, false, fix FROM (VALUES"
     " ('read changes for the query cache',"
     "  (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),"
     "  'ALTER ROLE ' || pg_catalog.quote_ident(current_user) || ' REPLICATION'),"
@@ -63,6 +63,20 @@ static const char reading_changes[] =
     "  pg_catalog.current_setting('wal_level') = 'logical',"
     "  'set wal_level = logical there and restart it'))"
     " AS v (what, ok, fix) WHERE NOT ok";
+
+static const char keeping[] =
+    "SELECT what, without, fix FROM (VALUES"
+    " ('set sequences and end prepared transactions of others',"
+    "  (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), false,"
+    "  'ALTER ROLE ' || pg_catalog.quote_ident(current_user) || ' SUPERUSER'),"
+    " ('prepare transactions: a commit that fails there will detach it',"
+    "  pg_catalog.current_setting('max_prepared_transactions') <> '0', true,"
+    "  'set max_prepared_transactions there, to as many as there are clients, and restart it'))"
+    " AS v (what, ok, without, fix) WHERE NOT ok";
+static const char rebuilding[] =
+    "SELECT 'rebuild nodes', true, 'ALTER ROLE ' || pg_catalog.quote_ident(current_user)"
+    " || ' SUPERUSER REPLICATION' WHERE NOT"
+    " (SELECT rolsuper AND rolreplication FROM pg_catalog.pg_roles WHERE rolname = current_user)";
 
 /* One user at one node. */
 struct visit {
@@ -108,11 +122,12 @@ answered(void *ctx, const struct ask_rows *rows)
 
     for (uint32_t row = 0; row < ask_row_count(rows); row++) {
         char words[TEXT_BYTES];
+        bool without = ask_value(rows, row, 1)[0] == 't';
 
         snprintf(words, sizeof(words), "it may not %s (hint: %s)", ask_value(rows, row, 0),
                  ask_value(rows, row, 2));
-        say(v, "error", words);
-        v->all->faulty = true;
+        say(v, without ? "warning" : "error", words);
+        v->all->faulty |= !without;
     }
     if (v->question == acting) {
         v->question = ask_server_version(rows) >= 150000 ? altering : altering_before_15;
@@ -170,6 +185,8 @@ visit_node(struct visits *all, uint32_t node_id)
     const struct config *cfg = all->cfg;
     const struct config_backend *b = &cfg->backends[node_id];
     bool own = cfg->recovery_user[0] != '\0';
+    bool copies = config_has_copies(cfg);
+    bool acts = copies || cfg->backend_clustering_mode == CONFIG_MODE_STREAMING_REPLICATION;
     bool reads = cfg->cache_wal_user[0] != '\0';
     struct user lag = {cfg->sr_check_user, cfg->sr_check_password, cfg->sr_check_database,
                        watching};
@@ -177,7 +194,10 @@ visit_node(struct visits *all, uint32_t node_id)
                           watching};
     struct user doer = {own ? cfg->recovery_user : cfg->sr_check_user,
                         own ? cfg->recovery_password : cfg->sr_check_password,
-                        own ? cfg->recovery_database : cfg->sr_check_database, acting};
+                        own ? cfg->recovery_database : cfg->sr_check_database,
+                        copies ? rebuilding : acting};
+    struct user keeper = {cfg->sr_check_user, cfg->sr_check_password, cfg->sr_check_database,
+                          keeping};
     struct user reader = {reads ? cfg->cache_wal_user : cfg->sr_check_user,
                           reads ? cfg->cache_wal_password : cfg->sr_check_password,
                           cfg->sr_check_database, reading_changes};
@@ -187,7 +207,9 @@ visit_node(struct visits *all, uint32_t node_id)
     visit(all, node_id, &lag);
     if (health.name[0] != '\0' && strcmp(health.name, lag.name) != 0)
         visit(all, node_id, &health);
-    if (cfg->health_check_period_ms > 0)
+    if (copies)
+        visit(all, node_id, &keeper);
+    if (acts && cfg->health_check_period_ms > 0)
         visit(all, node_id, &doer);
     if (config_wants_cache(cfg) && cfg->cache_invalidation == CONFIG_INVALIDATION_WAL)
         visit(all, node_id, &reader);

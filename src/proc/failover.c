@@ -449,8 +449,11 @@ on_wake(void *ctx)
 {
     struct failover *f = ctx;
 
-    if (holds_epoch(shared_holds(f->proc->shared)) != f->holds_epoch)
+    if (holds_epoch(shared_holds(f->proc->shared)) != f->holds_epoch) {
         configure(f, PLAN_NODES_LOADED);
+        if (f->copies)
+            failover_copies_look(f);
+    }
     if (f->shared)
         failover_watch(f);
     failover_look_at_freshness(f, false);

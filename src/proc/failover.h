@@ -139,6 +139,8 @@ void failover_refuse_all(struct failover *f, const char *words);
 /* ---- failover_steps.c ---- */
 
 void failover_do(struct failover *f, const struct plan_step *step);
+/* For the log, SHOW pool_events and event_command. node_id: -1 is none. */
+void failover_note(struct failover *f, enum node_event what, int node_id, const char *text);
 /* The health process of the node (-1: of each) probes fast for a while, and tells all of it. */
 void failover_hurry(struct failover *f, int node_id);
 /* An administrator's command has ended; sqlstate: NULL when it was done. */
@@ -159,6 +161,10 @@ void failover_end_unfenced(struct failover *f, uint64_t epoch);
 /* Begins it; a PLAN_STEP_ENDED follows when the step has a serial, never within this call. */
 void failover_start_job(struct failover *f, const struct plan_step *step);
 void failover_run_event_command(struct failover *f, const struct cluster_event *event);
+/* failover_command or failback_command of a mode without a plan, if there is one: nobody waits for
+ * it. node_ids: the node that it is about, the new main node, the old one. */
+void failover_run_copies_command(struct failover *f, enum plan_step_kind kind,
+                                 const int32_t node_ids[3]);
 /* Without a word to anybody. acts_only: those that say something to people go on. */
 void failover_drop_jobs(struct failover *f, bool acts_only);
 /* The statement that lets a standby with this primary_conninfo stream from there. */
@@ -252,6 +258,8 @@ void failover_copies_configure(struct failover *f);
 void failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int node_id);
 /* What a health process says: who is dead is detached. */
 void failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact);
+/* A node may be undrained: those that were dead are looked at again, and detached when they are. */
+void failover_copies_look(struct failover *f);
 /* Has the node all that the others have? */
 bool failover_copies_has(const struct failover *f, int node_id);
 /* The node with which others are compared, and which decides; -1: there is none. */

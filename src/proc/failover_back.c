@@ -70,6 +70,7 @@ struct failover_back {
     int64_t asked_ns;           /* the parent or the lag process, last */
     int64_t held_ns;            /* since when writes are held; 0: not yet */
     uint32_t told;              /* lines */
+    uint32_t steps;             /* lines of progress that compare has said */
     char first[RUN_LINE_BYTES]; /* that compare has found */
     char last[RUN_LINE_BYTES];
 };
@@ -332,15 +333,26 @@ failed(void *ctx, const struct err *err, bool asked)
 /* ---- compare ----------------------------------------------------------------------------------
  */
 
+/* How far it is, and where; what it finds begins otherwise, or says "error". */
+static bool
+is_progress(const char *line)
+{
+    return strncmp(line, "database ", 9) == 0 ||
+           (strncmp(line, "pgpool: ", 8) == 0 && strncmp(line + 8, "error: ", 7) != 0);
+}
+
+/* A cluster of many tables has many lines of progress, which must not keep others from being told.
+ */
 static void
 on_line(void *ctx, const char *text)
 {
     struct failover_back *b = ctx;
+    bool is_found = !is_progress(text);
 
     str_copy(b->last, sizeof(b->last), text);
-    if (b->first[0] == '\0' && strncmp(text, "database ", 9) != 0)
+    if (b->first[0] == '\0' && is_found)
         str_copy(b->first, sizeof(b->first), text);
-    if (b->told++ < TOLD_MAX)
+    if (is_found ? b->told++ < TOLD_MAX : b->steps++ < TOLD_MAX)
         progress(b, text);
 }
 

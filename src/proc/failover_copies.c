@@ -22,6 +22,8 @@
 #include "config/config.h"
 #include "os/clock.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 bool
@@ -77,6 +79,19 @@ publish(struct failover *f)
     wake_send_all(f->proc->wakes, f->proc->slot);
 }
 
+PRINTF_LIKE(4, 5)
+static void
+note(struct failover *f, enum node_event event, int node_id, const char *fmt, ...)
+{
+    char text[PLAN_TEXT_BYTES];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    failover_note(f, event, node_id, text);
+}
+
 static void
 leave_out(struct failover *f, uint32_t node_id, const char *why)
 {
@@ -88,16 +103,16 @@ leave_out(struct failover *f, uint32_t node_id, const char *why)
 }
 
 static void
-say_who_is_left_out(const struct failover *f)
+say_who_is_left_out(struct failover *f)
 {
     const struct plan *plan = &f->now.plan;
     struct err err;
 
     for (uint32_t n = 0; n < plan->node_count; n++) {
         if (plan->nodes[n].state == NODE_MAINTENANCE)
-            log_warning("node %u is detached: it is not used until it has been made equal to the "
-                        "others: %s",
-                        n, plan->nodes[n].reason);
+            note(f, NODE_EVENT_STATE, (int)n,
+                 "node %u is detached, and not used until it has been made equal to the others: %s",
+                 n, plan->nodes[n].reason);
     }
     if (count_copies(f) > 0)
         return;
@@ -107,6 +122,7 @@ say_who_is_left_out(const struct failover *f)
                    "Else attach the one that is right (pcp_attach_node), and make the others equal "
                    "to it.");
     log_error_parts(LOG_LEVEL_ERROR, &err);
+    note(f, NODE_EVENT_PRIMARY_MISSING, -1, "no node is known to have all that was written");
 }
 
 /* The file is about all that there are, also about those that the plan has not met. */
@@ -163,6 +179,7 @@ failover_copies_attach(struct failover *f, int node_id, const char *why)
 {
     struct plan_node *node = &f->now.plan.nodes[node_id];
     struct plan_node before = *node;
+    int main_id;
 
     node->state = NODE_UP;
     node->since_us = clock_wall_us();
@@ -171,8 +188,11 @@ failover_copies_attach(struct failover *f, int node_id, const char *why)
         *node = before;
         return false;
     }
-    log_warning("node %d is attached: %s", node_id, why);
     publish(f);
+    note(f, NODE_EVENT_STATE, node_id, "node %d is attached: %s", node_id, why);
+    main_id = failover_copies_main(f);
+    failover_run_copies_command(f, PLAN_DO_FAILBACK_COMMAND,
+                                (int32_t[]){node_id, main_id, main_id});
     return true;
 }
 
@@ -242,19 +262,26 @@ failover_copies_command(struct failover *f, uint32_t request, uint8_t verb, int 
 /* ---- by itself --------------------------------------------------------------------------------
  */
 
+/* A node that was drained is being worked on: what must go there waits meanwhile. */
+static bool
+may_detach(const struct failover *f, int node_id)
+{
+    return (f->proc->config->backends[node_id].flag & CONFIG_BACKEND_DISALLOW_TO_FAILOVER) == 0 &&
+           !holds_drained(shared_holds(f->proc->shared), node_id, NULL);
+}
+
 void
 failover_copies_detach(struct failover *f, int node_id, const char *why, bool missed)
 {
     const struct config *cfg = f->proc->config;
     struct plan_node before;
     struct plan_node *node;
+    int main_id = failover_copies_main(f);
     struct err err;
 
     if (!failover_copies_has(f, node_id))
         return;
-    if (count_copies(f) == 1)
-        return;
-    if (!missed && cfg->backends[node_id].flag & CONFIG_BACKEND_DISALLOW_TO_FAILOVER)
+    if (count_copies(f) == 1 || (!missed && !may_detach(f, node_id)))
         return;
     node = &f->now.plan.nodes[node_id];
     before = *node;
@@ -267,16 +294,56 @@ failover_copies_detach(struct failover *f, int node_id, const char *why, bool mi
         *node = before;
         return;
     }
-    log_warning("node %d \"%s:%d\" is detached: %s", node_id, cfg->backends[node_id].hostname,
-                (int)cfg->backends[node_id].port, why);
     publish(f);
+    note(f, NODE_EVENT_STATE, node_id, "node %d \"%s:%d\" is detached: %s", node_id,
+         cfg->backends[node_id].hostname, (int)cfg->backends[node_id].port, why);
+    failover_run_copies_command(f, PLAN_DO_FAILOVER_COMMAND,
+                                (int32_t[]){node_id, failover_copies_main(f), main_id});
+}
+
+/* Once, and not each time that it is called dead again. */
+static void
+note_dead(struct failover *f, int node_id, const char *why)
+{
+    if (!failover_copies_has(f, node_id))
+        return;
+    if (count_copies(f) == 1)
+        note(f, NODE_EVENT_PRIMARY_MISSING, node_id,
+             "node %d is dead, and the only one that has everything: %s", node_id, why);
+    else if (!may_detach(f, node_id))
+        note(f, NODE_EVENT_FAILOVER_REFUSED, node_id,
+             "node %d is dead, and is not to be detached: it is drained, or backend_flag says so",
+             node_id);
 }
 
 void
 failover_copies_fact(struct failover *f, int node_id, const struct health_fact *fact)
 {
-    if (node_id >= 0 && node_id < CLUSTER_NODES_MAX)
-        f->called_dead[node_id] = fact->verdict == HEALTH_DEAD;
-    if (fact->verdict == HEALTH_DEAD)
+    bool dead = fact->verdict == HEALTH_DEAD;
+    struct plan_node *node;
+
+    if (node_id < 0 || node_id >= CLUSTER_NODES_MAX)
+        return;
+    node = &f->now.plan.nodes[node_id];
+    node->verdict = fact->verdict;
+    node->answered = fact->answered;
+    if (fact->answered) {
+        node->answer = fact->answer;
+        node->asked_ns = fact->began_ns;
+    }
+    failover_publish(f);
+    if (dead && !f->called_dead[node_id])
+        note_dead(f, node_id, fact->reason);
+    f->called_dead[node_id] = dead;
+    if (dead)
         failover_copies_detach(f, node_id, fact->reason, false);
+}
+
+void
+failover_copies_look(struct failover *f)
+{
+    for (int n = 0; n < CLUSTER_NODES_MAX; n++) {
+        if (f->called_dead[n])
+            failover_hurry(f, n);
+    }
 }

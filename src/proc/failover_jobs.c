@@ -69,6 +69,16 @@ free_job(struct failover_job *job)
 }
 
 static void
+note_failure(struct failover *f, const struct plan_step *step, const char *why)
+{
+    char text[PLAN_TEXT_BYTES + 64];
+
+    snprintf(text, sizeof(text), "%s of node %d failed: %s",
+             plan_step_name((enum plan_step_kind)step->kind), step->node_id, why);
+    failover_note(f, NODE_EVENT_STEP_FAILED, step->node_id, text);
+}
+
+static void
 tell_end(void *ctx)
 {
     struct failover_job *job = ctx;
@@ -83,6 +93,8 @@ tell_end(void *ctx)
     str_copy(text, sizeof(text), job->text);
     if (job->step.kind == PLAN_DO_FENCE_COMMAND && job->result == PLAN_DONE)
         failover_watch_stopped(f, job->step.epoch);
+    if (f->copies && event.result != PLAN_DONE && job->step.kind != PLAN_DO_EVENT)
+        note_failure(f, &job->step, text);
     free_job(job);
     if (event.serial != 0)
         failover_handle(f, &event);
@@ -540,6 +552,18 @@ failover_start_job(struct failover *f, const struct plan_step *step)
     default:
         BUG("a step that is no job");
     }
+}
+
+void
+failover_run_copies_command(struct failover *f, enum plan_step_kind kind, const int32_t node_ids[3])
+{
+    const struct config *cfg = f->proc->config;
+    struct plan_step step = {.kind = (uint8_t)kind, .node_id = node_ids[0]};
+    const char *command =
+        kind == PLAN_DO_FAILOVER_COMMAND ? cfg->failover_command : cfg->failback_command;
+
+    if (command[0] != '\0')
+        run_user_command(new_job(f, &step), command, node_ids);
 }
 
 /* ---- event_command ----------------------------------------------------------------------------

@@ -172,22 +172,27 @@ level_of(enum node_event event)
     }
 }
 
-static void
-note_event(struct failover *f, const struct plan_step *step)
+void
+failover_note(struct failover *f, enum node_event what, int node_id, const char *text)
 {
     struct area *area = shared_events(f->proc->shared);
     struct cluster_events *events = area_write(area);
     struct cluster_event *event = &events->list[events->total % CLUSTER_EVENTS_MAX];
 
     event->at_us = clock_wall_us();
-    event->node_id = step->node_id;
-    event->event = step->event;
-    str_copy(event->text, sizeof(event->text), step->text);
+    event->node_id = node_id;
+    event->event = (uint8_t)what;
+    str_copy(event->text, sizeof(event->text), text);
     events->total++;
     area_publish(area);
-    log_write(level_of((enum node_event)step->event), "%s: %s",
-              node_event_name((enum node_event)step->event), step->text);
+    log_write(level_of(what), "%s: %s", node_event_name(what), text);
     failover_run_event_command(f, event);
+}
+
+static void
+note_event(struct failover *f, const struct plan_step *step)
+{
+    failover_note(f, (enum node_event)step->event, step->node_id, step->text);
     if (step->event == NODE_EVENT_COMMAND_DONE || step->event == NODE_EVENT_COMMAND_REFUSED)
         failover_command_ended(f, step);
 }

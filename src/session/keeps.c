@@ -29,6 +29,7 @@ enum {
     QUIET_MS = 5,
     BUSY_CYCLES = 16, /* of one that is never quiet */
     BACKOFF_MAX = 8,
+    SETTLES_MAX = 3,
     SETTING_MAX_BYTES = 8000,
 };
 
@@ -89,6 +90,7 @@ session_keep(struct session *s, enum session_keeps what)
     uint32_t bit = 1u << what;
 
     k->fresh |= bit;
+    k->settled = 0;
     k->asked &= ~bit;
     /* it may have left nothing at all */
     k->ended |= bit & (BIT(FUNCTION) | BIT(SETTING));
@@ -507,18 +509,21 @@ keeps_hurry(struct session *s)
 bool
 keeps_settles(struct session *s)
 {
+    static const uint32_t of_all_nodes =
+        BIT(SETTING) | BIT(FUNCTION) | BIT(TEMPORARY) | BIT(STATEMENTS);
     struct keeps *k = &s->keeps;
     struct server *server = s->primary;
 
     if (k->asking ||
         (server != NULL && s->batch != server && server->pending.count > 0)) /* its end comes */
         return true;
-    if (!(k->kinds & (BIT(SETTING) | BIT(FUNCTION))) || k->fruitless >= BACKOFF_MAX)
+    if (!(k->kinds & of_all_nodes) || k->settled == SETTLES_MAX)
         return false;
     k->ended |= k->kinds & askable;
     if (!is_due(s))
         return false;
     ask(s);
+    k->settled += k->asking;
     return k->asking || io_timer_running(&k->quiet);
 }
 

@@ -68,10 +68,14 @@ def test_a_temporary_table_in_front_of_a_table(nodes, pgpool, number):
     assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
 
 
-def test_what_a_function_has_set(nodes, pgpool):
-    """The server is asked first, and the new connection gets what it has said."""
+@pytest.mark.parametrize("listens", [False, True])
+def test_what_a_function_has_set(nodes, pgpool, listens):
+    """The server is asked first, and the new connection gets what it has said; also of a session
+    that keeps something else."""
     for _ in range(10):
         with raw.connected(pgpool, timeout=20 * SLOW) as one:
+            if listens:
+                one.rows("LISTEN here")
             one.rows("SELECT zone()")
             end_connections(nodes.servers[1])
             one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")
@@ -91,6 +95,19 @@ def test_what_cannot_be_brought_back_in_a_block(nodes, pgpool):
         last = one.read_to_end()[-1]
         assert last.fields()["S"] == "FATAL" and "temporary object" in last.fields()["D"]
     assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "DROP TABLE gone; COMMIT"])
+def test_what_was_there_and_is_gone(nodes, pgpool, end):
+    """The server is asked; there is nothing that could be missed."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("BEGIN")
+        one.rows("CREATE TEMP TABLE gone (id int PRIMARY KEY)")
+        for text in end.split("; "):
+            one.rows(text)
+        end_connections(nodes.servers[1])
+        one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
 
 
 def test_who_has_nothing_there_goes_on(nodes, pgpool):

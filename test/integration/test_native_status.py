@@ -7,6 +7,7 @@ import re
 import psycopg
 import pytest
 
+from cluster import run
 from proxy import starter
 from test_native import SETTINGS, Servers
 from test_pcp import Tools
@@ -213,3 +214,29 @@ def test_no_node_is_promoted_and_none_in_use_is_recovered(own, start):
     assert done.returncode != 0 and "detach it first" in done.stderr, done
     write(pgpool, 360)
     assert own.same("SELECT id FROM t WHERE id >= 360") == [(360,)]
+
+
+# ---- configtest --connect ------------------------------------------------------------------------
+
+def test_rights_at_the_nodes(own, start):
+    """What this mode needs, and not what promotion does."""
+    pgpool = start()
+    done = run(*pgpool.command("configtest", "--connect"), check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    pgpool.write_config(sr_check_user="keeper", recovery_user="postgres")
+    for number in 0, 1:
+        with own[number].connect() as connection:
+            connection.execute("CREATE ROLE keeper LOGIN IN ROLE pg_monitor")
+    with own[2].connect() as connection:
+        connection.execute("CREATE ROLE keeper LOGIN SUPERUSER")
+        connection.execute("ALTER SYSTEM SET max_prepared_transactions = 0")
+    own[2].stop()
+    own[2].start()
+    done = run(*pgpool.command("configtest", "--connect"), check=False)
+    assert done.returncode == 1
+    for node in 0, 1:
+        assert re.search(rf'error: node {node} .* user "keeper": it may not set sequences .*'
+                         "ALTER ROLE keeper SUPERUSER", done.stderr), done.stderr
+    assert re.search(r'warning: node 2 .* user "keeper": it may not prepare transactions',
+                     done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 3, done.stderr

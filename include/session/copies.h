@@ -104,6 +104,7 @@ struct copies_rule {
     bool chains;   /* ends a transaction, and begins another one */
     bool defines;  /* what others read without a lock: the gate of definitions is its alone */
     bool executes; /* is EXECUTE */
+    bool locks;    /* is or holds a SELECT that locks rows */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */

@@ -135,7 +135,7 @@ uint16_t *determinism_names(struct sql_determinism *d, const struct sql_known_ta
 /* ---- by_key.c ---- */
 
 /* Of a statement that has been judged: does it find its rows by nothing but a key? */
-bool determinism_by_key(const struct sql_determinism *d, const struct sql_statement *st,
+bool determinism_by_key(struct sql_determinism *d, const struct sql_statement *st,
                         const struct sql_head *h, const struct sql_function *functions);
 
 /* ---- order.c ---- */

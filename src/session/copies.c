@@ -475,7 +475,7 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
         return refuse(c, u, &err);
     }
     c->by_key = d.by_key && c->rule.judged && u->type == 'Q' && !c->rule.several &&
-                !c->rule.executes && c->rule.way == COPIES_ALL;
+                !c->rule.executes && !c->rule.locks && c->rule.way == COPIES_ALL;
     rc = copies_link(c, &err);
     if (rc != 0)
         return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);

@@ -272,6 +272,7 @@ copies_rule_of(const struct copies_look *look, struct err *err)
                                               st->kind != SQL_REINDEX};
     r = all_judged(st->temporary);
     r.alone = sets_sequence(st);
+    r.locks = st->locks_rows;
     r.data = st->kind == SQL_COPY_FROM;
     r.defines = !is_dml(st->kind);
     if (st->kind == SQL_ANALYZE || st->kind == SQL_CLUSTER || st->kind == SQL_REINDEX)

@@ -56,8 +56,34 @@ names_only_target(const struct sql_determinism *d)
     return written == 1 && d->target != NULL && d->target->bare;
 }
 
+/* FOR UPDATE and its like of one row: it waits for whoever writes that, and takes its newest state.
+ * Who does not wait may find the row locked on one server, and free on another. */
+static bool
+locks_by_key(struct sql_determinism *d, const struct sql_head *h)
+{
+    const struct sql_known_table *table;
+    struct sql_clauses c;
+    uint32_t end;
+
+    determinism_clauses(d, h->first, h->end, &c);
+    if (c.from == 0 || c.where == 0 || c.group + c.order + c.limit + c.set_operation > 0)
+        return false;
+    table = determinism_only_table(d, &c, h->end);
+    if (table == NULL || !table->bare)
+        return false;
+    for (end = c.where + 1; end < h->end && d->t[end].kind != K_FOR; end++) {
+        if (d->t[end].kind == '(')
+            end = d->t[end].match;
+    }
+    for (uint32_t n = end; n < h->end; n++) {
+        if (determinism_is(d, n, "nowait") || determinism_is(d, n, "skip"))
+            return false;
+    }
+    return determinism_one_row(d, table, c.where + 1, end, determinism_text(""));
+}
+
 bool
-determinism_by_key(const struct sql_determinism *d, const struct sql_statement *st,
+determinism_by_key(struct sql_determinism *d, const struct sql_statement *st,
                    const struct sql_head *h, const struct sql_function *functions)
 {
     if (asks_more(d, h) || !calls_plainly(d, functions, st->function_count))
@@ -69,6 +95,7 @@ determinism_by_key(const struct sql_determinism *d, const struct sql_statement *
     case SQL_DELETE:
         return d->keyed && names_only_target(d);
     case SQL_SELECT:
+        return st->table_count == 0 || (st->locks_rows && locks_by_key(d, h));
     case SQL_EXECUTE: /* by its arguments; what it runs is judged by itself */
         return st->table_count == 0;
     default:

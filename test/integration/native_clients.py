@@ -28,7 +28,14 @@ class Transfers(Worker):
     def transfer(self):
         first, second = self.random.sample(range(1, ACCOUNTS + 1), 2)
         amount = self.random.randint(-50, 50)
-        self.rows("UPDATE soak_accounts SET balance = balance - $1 WHERE id = $2", amount, first)
+        if self.random.random() < 0.3:
+            [[balance]] = self.rows("SELECT balance FROM soak_accounts WHERE id = $1 FOR UPDATE",
+                                    first)
+            self.rows("UPDATE soak_accounts SET balance = $1 WHERE id = $2",
+                      int(balance) - amount, first)
+        else:
+            self.rows("UPDATE soak_accounts SET balance = balance - $1 WHERE id = $2", amount,
+                      first)
         if self.random.random() < 0.2:
             self.expect("SELECT sum(balance) FROM soak_accounts", rows=[[str(TOTAL - amount)]])
         if self.random.random() < 0.3:

@@ -341,3 +341,51 @@ def test_a_client_that_goes_while_it_waits_at_the_gate(servers, pgpool):
     one.close()
     wait_for(lambda: servers.all(LOCKS) == [[(0,)]] * 3, "it to leave")
     assert servers.same("SELECT id, v FROM g ORDER BY 1") in ([(1, 0)], [(1, 1)])
+
+
+# ---- rows that are locked by their key -----------------------------------------------------------
+
+LOCK = "SELECT v FROM g WHERE id = %s FOR UPDATE"
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_who_locks_other_rows_is_not_waited_for(servers, pgpool, extended):
+    with pgpool.connect() as one, pgpool.connect() as two:
+        one.execute("INSERT INTO g VALUES (1, 1, 10), (2, 2, 20)")
+        two.execute("SET lock_timeout = '20s'")
+        for client, key in (one, 1), (two, 2):
+            client.execute("BEGIN")
+            lock = LOCK if extended else LOCK.replace("%s", str(key))
+            done = client.execute(lock, (key,) if extended else None, prepare=extended)
+            assert done.fetchall() == [(10 * key,)]
+            client.execute(f"UPDATE g SET v = v + 1 WHERE id = {key}")
+        two.execute("COMMIT")
+        one.execute("COMMIT")
+    assert servers.same("SELECT id, v FROM g ORDER BY id") == [(1, 11), (2, 21)]
+
+
+def test_what_is_read_with_a_lock_is_written_back(servers, pgpool):
+    """Nobody's addition is lost, while rows come and go."""
+    keys = range(1, 4)
+
+    def add(client, key):
+        row = key % len(keys) + 1
+        client.execute("BEGIN")
+        [(value,)] = client.execute(LOCK, (row,), prepare=key % 2 == 0).fetchall()
+        client.execute(f"UPDATE g SET v = {value + 1} WHERE id = {row}")
+        client.execute("COMMIT")
+
+    def come_and_go(client, key):
+        client.execute("BEGIN")
+        locked = client.execute(LOCK, (99,)).fetchall()
+        client.execute("DELETE FROM g WHERE id = 99" if locked
+                       else f"INSERT INTO g VALUES (99, 0, {key}) ON CONFLICT (id) DO NOTHING")
+        client.execute("COMMIT")
+
+    with pgpool.connect() as client:
+        for key in keys:
+            client.execute(f"INSERT INTO g VALUES ({key}, 0, 0)")
+    run_together(pgpool, add, add, add, come_and_go, come_and_go)
+    rows = servers.same("SELECT id, v FROM g WHERE id < 99 ORDER BY id")
+    assert sum(value for _, value in rows) == 3 * ROUNDS, rows
+    servers.same("SELECT * FROM g ORDER BY id")

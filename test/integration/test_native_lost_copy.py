@@ -40,6 +40,12 @@ def pgpool_fixture(nodes, engine, request):
                                   "failover_wait": "60s"})
 
 
+@pytest.fixture(name="start")
+def start_fixture(nodes, engine):
+    for start in starter(nodes, engine):
+        yield lambda **more: start(**SETTINGS | {"failover_wait": "60s"} | more)
+
+
 def same(nodes, sql):
     answers = [server.rows(sql) for server in nodes.servers]
     assert all(answer == answers[0] for answer in answers), answers
@@ -118,3 +124,29 @@ def test_who_has_nothing_there_goes_on(nodes, pgpool):
         one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")
         assert one.rows("SELECT tx FROM plain WHERE id = 1") == [["2020-02-01 21:00:00+09"]]
     same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+ZONE = "UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1"
+
+
+@pytest.mark.parametrize("what", ["PLANS", "SEQUENCES"])
+def test_discard_of_something_else(nodes, pgpool, what):
+    """The table stays on all nodes."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("INSERT INTO plain VALUES (7, 7)")
+        one.rows(f"DISCARD {what}")
+        one.rows("INSERT INTO plain VALUES (8, 8)")
+        assert one.rows("SELECT id FROM plain ORDER BY id") == [["7"], ["8"]]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_discard_temp_behind_a_function(nodes, start):
+    """Nobody asks what it has set here: it must stay on all nodes, and the table on none."""
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int, tx text)")
+        one.rows("DISCARD TEMP")
+        one.rows(ZONE)
+    assert "21:00:00+09" in same(nodes, "SELECT tx FROM plain WHERE id = 1")[0][0]

@@ -9,6 +9,7 @@ from independent import Independent
 from proxy import starter
 from test_native import SETTINGS, TABLES
 from test_native_faults import end_connections
+from test_native_recovery import order
 from waiting import SLOW, wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(40)]
@@ -150,3 +151,50 @@ def test_discard_temp_behind_a_function(nodes, start):
         one.rows("DISCARD TEMP")
         one.rows(ZONE)
     assert "21:00:00+09" in same(nodes, "SELECT tx FROM plain WHERE id = 1")[0][0]
+
+
+def test_a_node_that_comes_back_without_what_a_function_has_set(nodes, start):
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        assert order(pgpool, "detach_node", 2).returncode == 0
+        one.rows("UPDATE plain SET v = 70 WHERE id = 1")
+        nodes.servers[2].rows("UPDATE plain SET v = 70 WHERE id = 1 RETURNING 1")
+        done = order(pgpool, "attach_node", 2)
+        assert done.returncode == 0, done
+        one.send(raw.query(ZONE))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and error.fields()["C"] == "57P01"
+        assert "function" in error.fields()["D"]
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("UPDATE plain SET v = 71 WHERE id = 1")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_what_a_function_has_set_and_nobody_asks(nodes, start):
+    """Its session ends at once: a statement that runs again would be no better off."""
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        lose(nodes, 1)
+        one.send(raw.query(ZONE))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and error.fields()["C"] == "57P01"
+        assert "function" in error.fields()["D"]
+    assert "runs again" not in pgpool.log_text()
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_what_a_function_has_set_for_no_longer_than_its_transaction(nodes, start):
+    """Not asked about either, but its connections are given back."""
+    pgpool = start(pool_mode="transaction")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        lose(nodes, 1)
+        one.rows("UPDATE plain SET v = 72 WHERE id = 1")
+        one.rows("BEGIN")
+        one.rows("UPDATE plain SET v = 73 WHERE id = 1")
+        lose(nodes, 1)
+        assert one.simple("COMMIT")[0].fields()["C"] == "40001"
+        one.rows("UPDATE plain SET v = 74 WHERE id = 1")
+    assert same(nodes, "SELECT v FROM plain WHERE id = 1") == [(74,)]

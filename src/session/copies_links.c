@@ -711,6 +711,8 @@ on_lost(void *ctx, struct server *server, const struct err *err,
     copies_doubt_draws(c);
     copy->server = NULL;
     copy->ends = false;
+    if (copy->ties && c->s != NULL) /* what may be gone is asked for at once (keeps_settles) */
+        c->s->keeps.fruitless = 0;
     if (!copy->begun && (server->pending.count == 0 || c->phase < COPIES_SNAPS) &&
         c->rule.way != COPIES_ALONE) {
         go_on(c);

@@ -198,3 +198,40 @@ def test_what_a_function_has_set_for_no_longer_than_its_transaction(nodes, start
         assert one.simple("COMMIT")[0].fields()["C"] == "40001"
         one.rows("UPDATE plain SET v = 74 WHERE id = 1")
     assert same(nodes, "SELECT v FROM plain WHERE id = 1") == [(74,)]
+
+
+def test_discard_all_that_is_cancelled(nodes, pgpool):
+    """The main node keeps the table, and the others have given theirs back."""
+    main = nodes.servers[0]
+    blocked = "FROM pg_stat_activity WHERE datname = 'test' AND wait_event_type = 'Lock'"
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        name = main.value("SELECT oid::regclass::text FROM pg_class "
+                          "WHERE relname = 'plain' AND relpersistence = 't'")
+        with main.connect() as other:
+            other.autocommit = False
+            other.execute(f"LOCK TABLE {name}")
+            one.send(raw.query("DISCARD ALL"))
+            wait_for(lambda: main.value(f"SELECT count(*) {blocked}") == 1, "DISCARD to wait")
+            main.rows(f"SELECT pg_cancel_backend(pid) {blocked}")
+            assert one.read_until("Z")[0].fields()["C"] == "57014"
+            other.rollback()
+        one.send(raw.query("INSERT INTO plain VALUES (8, 8)"))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and "temporary object" in error.fields()["D"]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_what_is_gone_after_many_questions_in_vain(nodes, pgpool):
+    """The next question of the session's own would come in a second."""
+    asked = ("SELECT count(*) FROM pg_stat_activity WHERE datname = 'test' AND state = 'idle' "
+             "AND pid <> pg_backend_pid() AND query LIKE '%pg_my_temp_schema%'")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE gone (id int PRIMARY KEY)")
+        for _ in range(8):
+            one.rows("SELECT zone()")
+            wait_for(lambda: nodes.servers[0].value(asked) == 1, "the question")
+        one.rows("DROP TABLE gone")
+        end_connections(nodes.servers[1])
+        one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")

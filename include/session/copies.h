@@ -194,6 +194,7 @@ struct session_copies {
     bool untold;         /* ... as its block has failed for that */
     bool main_gives_way; /* it is to be detached when all have rolled back */
     bool link_failed;
+    bool ties;        /* the session may have left on all nodes what a node that comes lacks */
     bool dead;        /* about to be freed */
     uint32_t undoing; /* statements of ours that the main node is to answer */
     uint32_t ran;     /* units of the transaction that the main node has run */

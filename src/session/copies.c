@@ -331,6 +331,7 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
     struct session_copies *c = s->copies;
     enum copies_turn turn = COPIES_GOES_ON;
 
+    c->ties &= copies_tie(s);
     if (c->cut != NULL || (c->cuts && c->phase == COPIES_REST && is_owed(s)))
         return waits(s);
     if (copies_orders(s)) {

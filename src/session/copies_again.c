@@ -18,6 +18,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "os/clock.h"
 #include "wire/build.h"
 
@@ -261,6 +262,8 @@ run(struct session_copies *c)
     copies_reset(c);
     retry_put_back(s, unit.data, unit.len);
     buf_free(&unit);
+    if (session_pool_mode(s) == CONFIG_POOL_MODE_TRANSACTION)
+        session_release(s); /* it is between two of them */
     client_go_on(s);
 }
 

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "wire/build.h"
 
 #include <stdlib.h>
@@ -217,9 +218,12 @@ copies_unlink_all(struct session_copies *c)
 void
 copies_release(struct session *s)
 {
+    s->copies->ties = false;
     list_for_each (it, &s->copies->copies) {
         struct copy *copy = copy_at(it);
         struct server *server = copy->server;
+        if (server == NULL) /* whatever it had, the main node's does not either by now */
+            copy->ties = copy->renewed = false;
         if (server == NULL || server->state != SERVER_LENT || !server_is_idle(server))
             continue;
         copy->server = NULL;
@@ -261,6 +265,7 @@ take_view(struct session_copies *c)
             copy = xcalloc(1, sizeof(*copy));
             copy->all = c;
             copy->node_id = (int16_t)n;
+            copy->ties = c->ties;
         } else {
             list_remove(&copy->link);
         }
@@ -347,14 +352,16 @@ copies_settle_first(struct session_copies *c)
 }
 
 /* The main node has begun: the transaction is rolled back as if it were lost now, and what the
- * session has set is asked for in front of the next one. */
+ * session has set is asked for in front of the next one, or gone with its connections. Where it
+ * keeps those without being asked, the next one would be no better off. */
 static bool
 loses_transaction(struct copy *copy)
 {
     const struct session *s = copy->all->s;
     struct err why;
 
-    if (s->primary == NULL || s->primary->tx_status == 'I' || session_pins_copies(s->keeps.kinds))
+    if (s->primary == NULL || s->primary->tx_status == 'I' || session_pins_copies(s->keeps.kinds) ||
+        session_pool_mode(s) == CONFIG_POOL_MODE_SESSION)
         return false;
     err_set(&why, "40001", "node %d was lost in the transaction", copy->node_id);
     err_hint(&why, "Run the transaction again.");
@@ -382,7 +389,7 @@ renew(struct copy *copy)
     }
     if (loses_transaction(copy))
         return 0;
-    err_set(&err, "57P01", "the connection to node %d was lost", copy->node_id);
+    err_set(&err, "57P01", "the connection to node %d is a new one", copy->node_id);
     outage_refuse(s, &err);
     session_fatal(s, &err);
     return 1;
@@ -438,6 +445,7 @@ copies_ran(struct session_copies *c)
     bool sets = !copies_know_parameters(c->s);
     bool ties = copies_tie(c->s);
 
+    c->ties |= ties;
     list_for_each (it, &c->copies) {
         copy_at(it)->sets |= sets;
         copy_at(it)->ties |= ties;
@@ -703,6 +711,8 @@ on_lost(void *ctx, struct server *server, const struct err *err,
     copies_doubt_draws(c);
     copy->server = NULL;
     copy->ends = false;
+    if (copy->ties && c->s != NULL) /* what may be gone is asked for at once (keeps_settles) */
+        c->s->keeps.fruitless = 0;
     if (!copy->begun && (server->pending.count == 0 || c->phase < COPIES_SNAPS) &&
         c->rule.way != COPIES_ALONE) {
         go_on(c);

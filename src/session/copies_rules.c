@@ -159,6 +159,17 @@ rule_of_set(const struct copies_look *look, struct err *err)
     return in_block(look->block || !copies_know_parameters(look->s));
 }
 
+/* ALL: the copies' connections are given back. Less leaves something there, as on the main node. */
+static struct copies_rule
+rule_of_discard(const struct copies_look *look, struct err *err)
+{
+    if (look->block)
+        return refuse(err, "DISCARD in a transaction", "End the transaction first.");
+    if (has_word(look->st, look->text, "all"))
+        return (struct copies_rule){.way = COPIES_DISCARD};
+    return (struct copies_rule){.way = COPIES_ALL, .unprepared = true};
+}
+
 /* Verbs: what they do, their kind tells. False: it depends on more. */
 static bool
 rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *err)
@@ -196,8 +207,7 @@ rule_of_verb(const struct copies_look *look, struct copies_rule *r, struct err *
         *r = in_block(look->block);
         return true;
     case SQL_DISCARD:
-        *r = look->block ? refuse(err, "DISCARD in a transaction", "End the transaction first.")
-                         : (struct copies_rule){.way = COPIES_DISCARD};
+        *r = rule_of_discard(look, err);
         return true;
     case SQL_EXECUTE:
         *r = copies_rule_of_execute(look, err);

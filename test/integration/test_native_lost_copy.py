@@ -9,6 +9,7 @@ from independent import Independent
 from proxy import starter
 from test_native import SETTINGS, TABLES
 from test_native_faults import end_connections
+from test_native_recovery import order
 from waiting import SLOW, wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(40)]
@@ -38,6 +39,12 @@ def pgpool_fixture(nodes, engine, request):
     for start in starter(nodes, engine):
         yield start(**SETTINGS | {"backend_clustering_mode": request.param,
                                   "failover_wait": "60s"})
+
+
+@pytest.fixture(name="start")
+def start_fixture(nodes, engine):
+    for start in starter(nodes, engine):
+        yield lambda **more: start(**SETTINGS | {"failover_wait": "60s"} | more)
 
 
 def same(nodes, sql):
@@ -121,4 +128,114 @@ def test_who_has_nothing_there_goes_on(nodes, pgpool):
         lose(nodes, 2)
         one.rows("UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1")
         assert one.rows("SELECT tx FROM plain WHERE id = 1") == [["2020-02-01 21:00:00+09"]]
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+ZONE = "UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1"
+
+
+@pytest.mark.parametrize("what", ["PLANS", "SEQUENCES"])
+def test_discard_of_something_else(nodes, pgpool, what):
+    """The table stays on all nodes."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("INSERT INTO plain VALUES (7, 7)")
+        one.rows(f"DISCARD {what}")
+        one.rows("INSERT INTO plain VALUES (8, 8)")
+        assert one.rows("SELECT id FROM plain ORDER BY id") == [["7"], ["8"]]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_discard_temp_behind_a_function(nodes, start):
+    """Nobody asks what it has set here: it must stay on all nodes, and the table on none."""
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int, tx text)")
+        one.rows("DISCARD TEMP")
+        one.rows(ZONE)
+    assert "21:00:00+09" in same(nodes, "SELECT tx FROM plain WHERE id = 1")[0][0]
+
+
+def test_a_node_that_comes_back_without_what_a_function_has_set(nodes, start):
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        assert order(pgpool, "detach_node", 2).returncode == 0
+        one.rows("UPDATE plain SET v = 70 WHERE id = 1")
+        nodes.servers[2].rows("UPDATE plain SET v = 70 WHERE id = 1 RETURNING 1")
+        done = order(pgpool, "attach_node", 2)
+        assert done.returncode == 0, done
+        one.send(raw.query(ZONE))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and error.fields()["C"] == "57P01"
+        assert "function" in error.fields()["D"]
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("UPDATE plain SET v = 71 WHERE id = 1")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_what_a_function_has_set_and_nobody_asks(nodes, start):
+    """Its session ends at once: a statement that runs again would be no better off."""
+    pgpool = start(pool_mode="session")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        lose(nodes, 1)
+        one.send(raw.query(ZONE))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and error.fields()["C"] == "57P01"
+        assert "function" in error.fields()["D"]
+    assert "runs again" not in pgpool.log_text()
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_what_a_function_has_set_for_no_longer_than_its_transaction(nodes, start):
+    """Not asked about either, but its connections are given back."""
+    pgpool = start(pool_mode="transaction")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("SELECT zone()")
+        lose(nodes, 1)
+        one.rows("UPDATE plain SET v = 72 WHERE id = 1")
+        one.rows("BEGIN")
+        one.rows("UPDATE plain SET v = 73 WHERE id = 1")
+        lose(nodes, 1)
+        assert one.simple("COMMIT")[0].fields()["C"] == "40001"
+        one.rows("UPDATE plain SET v = 74 WHERE id = 1")
+    assert same(nodes, "SELECT v FROM plain WHERE id = 1") == [(74,)]
+
+
+def test_discard_all_that_is_cancelled(nodes, pgpool):
+    """The main node keeps the table, and the others have given theirs back."""
+    main = nodes.servers[0]
+    blocked = "FROM pg_stat_activity WHERE datname = 'test' AND wait_event_type = 'Lock'"
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        name = main.value("SELECT oid::regclass::text FROM pg_class "
+                          "WHERE relname = 'plain' AND relpersistence = 't'")
+        with main.connect() as other:
+            other.autocommit = False
+            other.execute(f"LOCK TABLE {name}")
+            one.send(raw.query("DISCARD ALL"))
+            wait_for(lambda: main.value(f"SELECT count(*) {blocked}") == 1, "DISCARD to wait")
+            main.rows(f"SELECT pg_cancel_backend(pid) {blocked}")
+            assert one.read_until("Z")[0].fields()["C"] == "57014"
+            other.rollback()
+        one.send(raw.query("INSERT INTO plain VALUES (8, 8)"))
+        error = one.read_to_end()[-1]
+        assert error.fields()["S"] == "FATAL" and "temporary object" in error.fields()["D"]
+    assert same(nodes, "SELECT id FROM plain ORDER BY id") == [(1,)]
+
+
+def test_what_is_gone_after_many_questions_in_vain(nodes, pgpool):
+    """The next question of the session's own would come in a second."""
+    asked = ("SELECT count(*) FROM pg_stat_activity WHERE datname = 'test' AND state = 'idle' "
+             "AND pid <> pg_backend_pid() AND query LIKE '%pg_my_temp_schema%'")
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE gone (id int PRIMARY KEY)")
+        for _ in range(8):
+            one.rows("SELECT zone()")
+            wait_for(lambda: nodes.servers[0].value(asked) == 1, "the question")
+        one.rows("DROP TABLE gone")
+        end_connections(nodes.servers[1])
+        one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
     same(nodes, "SELECT plain::text FROM plain ORDER BY id")

@@ -107,6 +107,8 @@ uint64_t settings_reading(const struct session *s);
 void keeps_hurry(struct session *s);
 /* For copies_links: the same. True: the answer is to come, and the session goes on by it. */
 bool keeps_settles(struct session *s);
+/* ... which it would be outside of a transaction. */
+bool keeps_may_settle(struct session *s);
 
 /* retry.c: for copies_again.c. A unit that was sent stands in front of what the client has sent
  * since, as if it had not been. Not within client_pump. */

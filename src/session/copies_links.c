@@ -357,11 +357,12 @@ copies_settle_first(struct session_copies *c)
 static bool
 loses_transaction(struct copy *copy)
 {
-    const struct session *s = copy->all->s;
+    struct session *s = copy->all->s;
     struct err why;
 
-    if (s->primary == NULL || s->primary->tx_status == 'I' || session_pins_copies(s->keeps.kinds) ||
-        session_pool_mode(s) == CONFIG_POOL_MODE_SESSION)
+    if (s->primary == NULL || s->primary->tx_status == 'I' ||
+        !(keeps_may_settle(s) || (session_pool_mode(s) == CONFIG_POOL_MODE_TRANSACTION &&
+                                  !session_pins_copies(s->keeps.kinds))))
         return false;
     err_set(&why, "40001", "node %d was lost in the transaction", copy->node_id);
     err_hint(&why, "Run the transaction again.");

@@ -507,20 +507,28 @@ keeps_hurry(struct session *s)
 }
 
 bool
-keeps_settles(struct session *s)
+keeps_may_settle(struct session *s)
 {
     static const uint32_t of_all_nodes =
         BIT(SETTING) | BIT(FUNCTION) | BIT(TEMPORARY) | BIT(STATEMENTS);
+    struct keeps *k = &s->keeps;
+
+    if (!(k->kinds & of_all_nodes) || k->settled == SETTLES_MAX)
+        return false;
+    k->ended |= k->kinds & askable;
+    return is_due(s);
+}
+
+bool
+keeps_settles(struct session *s)
+{
     struct keeps *k = &s->keeps;
     struct server *server = s->primary;
 
     if (k->asking ||
         (server != NULL && s->batch != server && server->pending.count > 0)) /* its end comes */
         return true;
-    if (!(k->kinds & of_all_nodes) || k->settled == SETTLES_MAX)
-        return false;
-    k->ended |= k->kinds & askable;
-    if (!is_due(s))
+    if (!keeps_may_settle(s))
         return false;
     ask(s);
     k->settled += k->asking;

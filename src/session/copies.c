@@ -332,7 +332,9 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
     enum copies_turn turn = COPIES_GOES_ON;
 
     c->ties &= copies_tie(s);
-    if (c->cut != NULL || (c->cuts && c->phase == COPIES_REST && is_owed(s)))
+    if (c->cut != NULL || (c->cuts && c->phase == COPIES_REST && is_owed(s)) ||
+        (unlikely(c->ties) && c->phase == COPIES_REST && s->tx_status == 'I' &&
+         copies_settle_first(c)))
         return waits(s);
     if (copies_orders(s)) {
         if (c->phase == COPIES_REST) /* BEGIN may be answered there */

@@ -375,7 +375,7 @@ loses_transaction(struct copy *copy)
 /* The connection of before may have held what no other has. Returns as copies_link(): the session
  * may wait for the main node to say what that was, or be over. */
 static int
-renew(struct copy *copy)
+renew(struct copy *copy, struct err *err_r)
 {
     struct session *s = copy->all->s;
     struct err err;
@@ -390,6 +390,11 @@ renew(struct copy *copy)
     }
     if (loses_transaction(copy))
         return 0;
+    if (s->tx_status != 'I' && keeps_may_settle(s)) { /* it is asked in front of the next one */
+        err_set(err_r, "40001", "node %d was lost in the transaction", copy->node_id);
+        err_hint(err_r, "Run the transaction again.");
+        return -1;
+    }
     err_set(&err, "57P01", "the connection to node %d is a new one", copy->node_id);
     outage_refuse(s, &err);
     session_fatal(s, &err);
@@ -422,7 +427,7 @@ link_one(struct copy *copy, struct err *err)
         return 1;
     }
     if (unlikely(copy->renewed)) {
-        int rc = renew(copy);
+        int rc = renew(copy, err);
         if (rc != 0 || copy->lost)
             return rc;
     }

@@ -239,3 +239,22 @@ def test_what_is_gone_after_many_questions_in_vain(nodes, pgpool):
         end_connections(nodes.servers[1])
         one.rows("UPDATE plain SET v = v + 1 WHERE id = 1")
     same(nodes, "SELECT plain::text FROM plain ORDER BY id")
+
+
+def test_a_block_right_behind_what_a_function_has_set(nodes, pgpool):
+    """Whenever the loss is heard of, it costs the transaction at most: in front of the next BEGIN
+    the server is asked."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        for turn in range(20):
+            one.rows("SELECT zone()")
+            end_connections(nodes.servers[1])
+            for _ in range(2):
+                one.send(raw.query("BEGIN") + raw.query(ZONE) + raw.query("COMMIT"))
+                answers = [raw.codes(one.read_until("Z")) for _ in range(3)]
+                if answers == [[], [], []]:
+                    break
+                assert answers in ([[], ["40001"], []], [[], [], ["40001"]]), (turn, answers)
+            assert answers == [[], [], []], turn
+            assert one.rows("SELECT tx FROM plain WHERE id = 1") == [["2020-02-01 21:00:00+09"]]
+            one.rows("RESET TimeZone")
+    same(nodes, "SELECT plain::text FROM plain ORDER BY id")

@@ -79,10 +79,16 @@ class Pgpool(Target):
         self.port = self.settings["port"]
 
     def write_config(self, **settings):
+        """A pgpool that is about to read it reads what it was, or what it is now."""
         self.settings |= settings
-        with open(self.config, "w", encoding="utf-8") as file:
+        with open(self.config + ".new", "w", encoding="utf-8") as file:
             for name, value in self.settings.items():
                 file.write(f"{name} = '{value}'\n")
+        if os.path.exists(self.config):
+            now = os.stat(self.config)
+            os.chmod(file.name, now.st_mode & 0o7777)
+            os.chown(file.name, now.st_uid, now.st_gid)
+        os.replace(file.name, self.config)
         for name in ("pool_hba.conf", "pool_passwd"):
             path = os.path.join(self.directory, name)
             if not os.path.exists(path):

@@ -226,7 +226,7 @@ def test_node_added_by_reload(start_bed):
         wait_for(unread, "the new weight")
         reload()
         wait_for(lambda: "cannot be removed without a restart" in bed.pgpool.log_text(), "the note")
-        assert nodes(bed.pgpool) == [UP, STANDBY]
+        settles(bed, UP, STANDBY)
         writes(one, bed, 0)
 
 

@@ -14,6 +14,7 @@
  * copies_copy.c   COPY FROM STDIN
  * copies_links.c  the connections to the other nodes, what they answer, comparison
  * copies_hold.c   writes are held for a while
+ * copies_heir.c   the main node is lost, and what the session had there is on the others, too
  * copies_mismatch.c  copies that do something else are detached
  * copies_gate.c   the same rows on all nodes: who may write beside whom
  * copies_calls.c  FunctionCall, large objects
@@ -89,6 +90,13 @@ enum copies_gate {
     GATE_NONE,
     GATE_SHARED, /* with all others that have written by key alone */
     GATE_ALONE,
+};
+
+/* Has the session something on all nodes, and no main node? */
+enum copies_bereft {
+    BEREFT_NOT,
+    BEREFT,
+    BEREFT_FOR_GOOD, /* the main node that it was lost with is the main one still */
 };
 
 struct copies_rule {
@@ -250,6 +258,11 @@ struct session_copies {
     uint32_t epoch;      /* of the catalog, when it got its snapshot */
     bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
     struct server *cut;  /* ... where one is under way; NULL: none is */
+    /* copies_heir.c */
+    uint8_t bereft;     /* enum copies_bereft */
+    int16_t lost_id;    /* ... with which main node */
+    bool prepares;      /* the main node is to be told again what PREPARE has made */
+    uint32_t main_only; /* of keeps.kinds: what statements have left that the copies did not run */
     /* copies_again.c */
     struct buf kept;    /* the client's own bytes of the unit in hand; empty: it runs once */
     uint32_t kinds;     /* that tied the session before it was sent */
@@ -335,6 +348,13 @@ bool copies_tie(const struct session *s);
 /* A connection was lost that may have had such things, and nothing has begun at the main node: is
  * that asked, what they are? Then the session waits for it. */
 bool copies_settle_first(struct session_copies *c);
+/* Have the copies run what has left these kinds (keeps.kinds), as far as they run such things? */
+bool copies_has_all_of(const struct session *s, uint32_t kinds);
+/* NULL: there is none at this node. */
+struct copy *copies_find(struct session_copies *c, int node_id);
+/* Resets the parameters of a connection that is idle, and sets the session's there: they are on
+ * their way. */
+void copies_bring_anew(struct session *s, struct server *server);
 /* Has every copy a connection that is ready for the transaction? 1: the session is stalled until
  * then. -1 with err: there is no hope. */
 int copies_link(struct session_copies *c, struct err *err);
@@ -499,6 +519,8 @@ bool copies_settle_losses(struct session_copies *c);
 /* The client's block has ended: should no copy have heard of it, as all of it has failed on the
  * main node, what is known of it is forgotten. */
 void copies_forget_block(struct session_copies *c);
+/* It has failed, and is gone on all nodes. told: the client knows. */
+void copies_fail_block(struct session_copies *c, bool told);
 
 /* ---- copies_again.c ---- */
 
@@ -510,6 +532,9 @@ bool copies_again_next(struct session_copies *c, const uint8_t *bytes, const str
                        const struct err *err);
 /* Is the unit's answer held as a whole? */
 bool copies_again_holds(const struct session_copies *c);
+/* Its COMMIT is under way: were the main node lost now, would the session wait for what becomes of
+ * that? */
+bool copies_again_awaits_commit(const struct session_copies *c);
 /* The main node's error to it, or to our COMMIT. */
 void copies_again_note(struct session_copies *c, const uint8_t *msg, size_t len);
 /* It is not known whether the transaction has committed. True: the client still waits. Else it was
@@ -583,8 +608,6 @@ void copies_free(struct session_copies *c);
 
 struct session_copies *copies_new(struct session *s);
 
-/* The client's block has failed, and is gone on all nodes. told: the client knows. */
-void copies_fail_block(struct session_copies *c, bool told);
 /* ---- copies_values.c ---- */
 
 /* Is any value drawn from a sequence: of one statement, of a unit as it was judged? */

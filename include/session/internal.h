@@ -636,8 +636,6 @@ bool settings_replay(struct session *s, struct server *server);
 /* The same for a copy (native replication), which is idle: the caller waits until it has answered.
  * Whether they succeeded, cycles with CYCLE_SETTING tell. */
 void settings_bring(struct session *s, struct server *server);
-/* The same of one on which others may be set. */
-void settings_bring_anew(struct session *s, struct server *server);
 
 /* cache.c: all of it only while there is a query cache (host->cache) */
 enum cache_keeps {

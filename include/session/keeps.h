@@ -62,7 +62,8 @@ void keeps_answered(struct session *s, struct server *server, bool failed);
 /* The transaction that is open, if one is, is rolled back with its connection, and all that ran in
  * it. */
 void keeps_undone(struct session *s);
-/* The connection is gone, and all that it held. */
+/* The connection is gone, and all that it held; who is bereft (copies_heir.c) finds again what the
+ * copies have. */
 void keeps_lost(struct session *s);
 void keeps_fini(struct session *s);
 
@@ -92,7 +93,8 @@ void named_row(struct session *s, const uint8_t *body, size_t len);
 void named_answered(struct session *s, bool failed);
 /* Appends what asks for the values, in keeps.c's form. */
 void named_question(struct session *s, struct buf *sql);
-void named_lost(struct session *s); /* nothing that has run counts any more */
+void named_lost(struct session *s);        /* nothing that has run counts any more */
+void named_interrupted(struct session *s); /* it does, and what was asked will not be answered */
 /* The connection is lost, or will be. Is all that matters of what ran there whether the catalog
  * knows it as harmless? Then (named_owe) the question is owed, and the next connection is asked
  * (named_pay); NAMED_KNOWN: it is not owed any more, or it cannot be said that nothing was left. */

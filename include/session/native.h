@@ -69,6 +69,25 @@ bool copies_again_spares(struct session *s, const struct server *server);
 /* What ties the session to its primary, were that lost now, as keeps.kinds: not what a statement
  * has left there that would run again. */
 uint32_t copies_again_kinds(const struct session *s);
+/* copies_heir.c: what the session has on all nodes, and the next main node. */
+/* These (keeps.kinds) were noted; anew: none of them was there. */
+void copies_note_kept(struct session *s, uint32_t kinds, bool anew);
+/* The main node was asked about some, and has told of others. */
+void copies_note_found(struct session *s, uint32_t asked, uint32_t found);
+/* Those that would be on the next main node, too, were this one lost now. */
+uint32_t copies_lasting(const struct session *s);
+/* Is the main node about to commit, so that whatever the transaction has left may be there soon? */
+bool copies_commits(const struct session *s);
+/* It is lost, and the session with some of those goes on: it is bereft. */
+void copies_bereave(struct session *s, int node_id);
+bool copies_is_bereft(const struct session *s);
+/* The node that it is bereft of answers as the main one, and has nothing of it any more. */
+void copies_main_lives(struct session *s);
+bool copies_is_disinherited(const struct session *s); /* so it is */
+/* Its connection to the main node. NO_HEIR: the one to this node was lost, too. LOOK_THERE: it is
+ * the node that it is bereft of, and may be gone for good or not. */
+enum copies_heir { COPIES_HEIR, COPIES_NO_HEIR, COPIES_LOOK_THERE };
+enum copies_heir copies_take_over(struct session *s, int node_id, struct server **server_r);
 /* Is the client owed an answer that no server is to give? */
 bool copies_owes(const struct session *s);
 /* The connection to the primary is gone. */
@@ -95,12 +114,22 @@ void copies_host_fini(struct session_host *host);
 struct copies_prepared *copies_prepared_new(struct session *s, struct sql_text prepare);
 void copies_prepared_free(struct copies_prepared *p); /* NULL: nothing */
 size_t copies_prepared_bytes(const struct copies_prepared *p);
+/* The main node is lost: can another one be told of it all, so that it means the same? */
+bool copies_may_prepare_again(const struct session *s);
+/* It is to be, ... */
+void copies_statements_lost(struct session *s);
+/* ... in front of what goes to this one: true when it is on its way, and the session stalled. */
+bool copies_prepares_again(struct session *s, struct server *server);
 /* Must the catalog be asked about what this stands for? */
 bool copies_execute_asks(struct session *s, struct statement *st);
+/* Does what this EXECUTE runs, as was judged before it was sent, leave nothing in the session? */
+bool copies_execute_is_harmless(struct session *s, const struct sql_statement *execute);
 bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
 
 /* settings.c: a number of what has been set that decides how texts are read. */
 uint64_t settings_reading(const struct session *s);
+/* All that the session has set is set there, by whatever has done so. */
+void settings_are_there(struct session *s, struct server *server);
 
 /* keeps.c: for copies_hold. What nobody knows of what the session has left is asked now, where no
  * answer of a server comes behind which it would be. */
@@ -114,7 +143,12 @@ bool keeps_may_settle(struct session *s);
  * since, as if it had not been. Not within client_pump. */
 void retry_put_back(struct session *s, const uint8_t *bytes, size_t len);
 
-/* outage.c: the same. The session goes on, and its client does not hear of it: what was under way
+/* outage.c: for session.c and answers.c. Has it something on the connection to the primary that it
+ * needs, and that copies have, too? As of a loss now; again: what is under way runs again. */
+bool outage_bereaves(const struct session *s, bool again);
+/* Would it survive that, outside of a transaction and with nothing under way? */
+bool outage_may_leave(const struct session *s);
+/* For copies_again.c. The session goes on, and its client does not hear of it: what was under way
  * on the connection that is lost is somebody's matter. */
 void outage_spare(struct session *s, const struct err *err);
 /* Would a session with these (keeps.kinds) not survive that? Then why. */

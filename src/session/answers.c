@@ -371,6 +371,8 @@ on_lost(void *ctx, struct server *server, const struct err *err, const struct pe
 
     keeps_reconsider(s);
     survives = !cut && outage_survives(s, server, owed, &why);
+    if (survives && primary_lost && unlikely(outage_bereaves(s, again)))
+        copies_bereave(s, server->node_id);
     spared = survives && s->state == CLIENT_READY && copies_again_spares(s, server);
 
     forget_link(s, server);

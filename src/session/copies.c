@@ -37,6 +37,7 @@ copies_new(struct session *s)
     c->key = s->key;
     pool_key_ref(c->key);
     c->main_id = -1;
+    c->prepares = s->copies != NULL && s->copies->prepares;
     list_init(&c->copies);
     return c;
 }
@@ -104,36 +105,6 @@ copies_cancel(struct session *s)
 
 /* ---- errors -----------------------------------------------------------------------------------
  */
-
-void
-copies_fail_block(struct session_copies *c, bool told)
-{
-    struct session *s = c->s;
-
-    if (s->cur != NULL && s->cur == s->reader && s->cur->tx_status != 'I')
-        server_run_whole(s->cur, "ROLLBACK", 8, 0);
-    tx_fini(s);
-    settings_tx_ended(s, false);
-    keeps_doubt(s);
-    s->tx_status = 'E';
-    s->tx_local_path = s->tx_wrote = false;
-    s->tx.lost = told ? TX_LOST_TOLD : TX_LOST_UNTOLD;
-    memcpy(s->tx.why, "40001", sizeof(s->tx.why));
-    c->untold = !told;
-    c->doomed = false;
-}
-
-bool
-copies_tell_why(struct session *s, struct buf *b)
-{
-    struct session_copies *c = s->copies;
-
-    if (!c->untold)
-        return false;
-    c->untold = false;
-    build_error(b, "ERROR", &c->doom);
-    return true;
-}
 
 /* As a server's error would, it ends a transaction block that is open. */
 static enum copies_turn
@@ -233,15 +204,6 @@ begin_commit(struct session_copies *c)
     return COPIES_GOES_ON;
 }
 
-static enum copies_turn
-begin_discard(struct session_copies *c)
-{
-    if (!copies_are_quiet(c))
-        return waits(c->s);
-    copies_unlink_all(c);
-    return COPIES_GOES_ON;
-}
-
 /* The node says so itself: in a block that has failed nothing runs but its end and ROLLBACK TO,
  * and behind an error in a batch nothing up to Sync. */
 static bool
@@ -322,7 +284,7 @@ look(struct session *s, const uint8_t *bytes, const struct unit *u)
     c->rule = rule;
     if (rule.way == COPIES_COMMIT)
         return begin_commit(c);
-    return rule.way == COPIES_DISCARD ? begin_discard(c) : COPIES_GOES_ON;
+    return rule.way == COPIES_DISCARD && !copies_are_quiet(c) ? waits(s) : COPIES_GOES_ON;
 }
 
 enum copies_turn
@@ -333,6 +295,7 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
 
     c->ties &= copies_tie(s);
     if (c->cut != NULL || (c->cuts && c->phase == COPIES_REST && is_owed(s)) ||
+        (unlikely(copies_is_bereft(s)) && !copies_are_quiet(c)) ||
         (unlikely(c->ties) && c->phase == COPIES_REST && s->tx_status == 'I' &&
          copies_settle_first(c)))
         return waits(s);
@@ -504,6 +467,8 @@ place(struct session *s, struct server *server, const uint8_t **bytes, const str
         if (turn != COPIES_GOES_ON)
             return turn;
     }
+    if (c->rule.way == COPIES_DISCARD)
+        copies_unlink_all(c);
     if (c->rule.way != COPIES_ALL && c->rule.way != COPIES_ALONE)
         return COPIES_GOES_ON;
     if (server != s->primary) {

@@ -148,6 +148,12 @@ copies_again_note(struct session_copies *c, const uint8_t *msg, size_t len)
  */
 
 bool
+copies_again_awaits_commit(const struct session_copies *c)
+{
+    return c->host->options.failover_wait_ms > 0 && (c->own_tx || c->kept.len > 0);
+}
+
+bool
 copies_again_spares(struct session *s, const struct server *server)
 {
     struct session_copies *c = s->copies;
@@ -157,7 +163,7 @@ copies_again_spares(struct session *s, const struct server *server)
     if (c->phase == COPIES_RUNS) {
         c->spared = c->own_tx && c->data == DATA_NONE; /* it is rolled back, and is told so else */
     } else if (c->phase == COPIES_COMMITS) {
-        c->spared = s->host->options.failover_wait_ms > 0 && (c->own_tx || c->kept.len > 0);
+        c->spared = copies_again_awaits_commit(c);
         c->left = s->keeps.kinds;
     }
     return c->spared;
@@ -212,14 +218,21 @@ bool
 copies_again_waits(struct session_copies *c)
 {
     struct session *s = c->s;
+    struct err why;
+    bool ends;
 
     if (clock_monotonic_ns() - c->doubt_ns < s->host->options.failover_wait_ms * NS_PER_MS) {
         copies_step_later(c);
         return true;
     }
     copies_again_tell_doubt(c);
+    ends = copies_is_bereft(s); /* its connections go with that */
+    err_set(&why, "57P01", "the connection to the main node was lost");
+    outage_refuse(s, &why);
     s->copies = copies_new(s);
     copies_orphan(c);
+    if (ends)
+        session_fatal(s, &why);
     if (s->state == CLIENT_READY && s->stall == STALL_ANSWERS)
         client_go_on(s);
     return false;
@@ -238,6 +251,8 @@ answer_commit(struct session_copies *c)
     struct err err = c->doom;
     struct unit u;
     struct err ignored;
+    struct err why;
+    bool ends = copies_again_ends_session(c, &why);
 
     c->kept = BUF_EMPTY;
     copies_reset(c);
@@ -248,6 +263,8 @@ answer_commit(struct session_copies *c)
     if (!committed || !tx_answer(s, unit.data, &u, "COMMIT", 'I'))
         client_refuse_unit(s, &u, &err);
     buf_free(&unit);
+    if (ends)
+        session_fatal(s, &why);
 }
 
 static void
@@ -276,7 +293,8 @@ copies_again_goes(struct session_copies *c)
         answer_commit(c);
         return true;
     }
-    if (c->commits || !may_run(c) || !is_conflict(why) || (c->tied && c->s->primary != NULL) ||
+    if (c->commits || !may_run(c) || !is_conflict(why) ||
+        (c->tied && (c->s->primary != NULL || copies_is_bereft(c->s))) ||
         !has_tries(c, c->kept.data, c->kept.len))
         return false;
     run(c);

@@ -236,8 +236,8 @@ copies_release(struct session *s)
     }
 }
 
-static struct copy *
-find(struct session_copies *c, int node_id)
+struct copy *
+copies_find(struct session_copies *c, int node_id)
 {
     list_for_each (it, &c->copies) {
         if (copy_at(it)->node_id == node_id)
@@ -258,7 +258,7 @@ take_view(struct session_copies *c)
             drop(copy);
     }
     for (uint32_t n = 0; n < view->node_count; n++) {
-        struct copy *copy = find(c, (int)n);
+        struct copy *copy = copies_find(c, (int)n);
         if (!view->nodes[n].copy || (int)n == view->primary_id)
             continue;
         if (copy == NULL) {
@@ -401,6 +401,29 @@ renew(struct copy *copy, struct err *err_r)
     return 1;
 }
 
+void
+copies_bring_anew(struct session *s, struct server *server)
+{
+    static const char sql[] = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL";
+
+    server_run_whole(server, sql, sizeof(sql) - 1, CYCLE_SETTING);
+    server_set_image(server, NULL);
+    settings_bring(s, server);
+}
+
+/* As long as it is not known what functions have set, whatever sets parameters runs on all nodes:
+ * brought once more, it would come behind what functions have set since. */
+static void
+bring_settings(struct session *s, struct copy *copy)
+{
+    if (copy->sets && copies_know_parameters(s)) {
+        copy->sets = false;
+        copies_bring_anew(s, copy->server);
+    } else if (!copy->sets || !copies_has_all_of(s, s->keeps.kinds)) {
+        settings_bring(s, copy->server);
+    }
+}
+
 /* As copies_link, of one. */
 static int
 link_one(struct copy *copy, struct err *err)
@@ -431,12 +454,8 @@ link_one(struct copy *copy, struct err *err)
         if (rc != 0 || copy->lost)
             return rc;
     }
-    if (server->pending.count == 0 && copy->sets && copies_know_parameters(s)) {
-        copy->sets = false;
-        settings_bring_anew(s, server);
-    } else if (server->pending.count == 0) {
-        settings_bring(s, server);
-    }
+    if (server->pending.count == 0)
+        bring_settings(s, copy);
     if (server->pending.count == 0 && c->host->can_prepare[copy->node_id] == SESSION_CAN_UNASKED)
         ask_what_it_can(copy);
     if (server->pending.count == 0)

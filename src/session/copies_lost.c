@@ -120,6 +120,36 @@ copies_forget_block(struct session_copies *c)
         copies_reset(c);
 }
 
+void
+copies_fail_block(struct session_copies *c, bool told)
+{
+    struct session *s = c->s;
+
+    if (s->cur != NULL && s->cur == s->reader && s->cur->tx_status != 'I')
+        server_run_whole(s->cur, "ROLLBACK", 8, 0);
+    tx_fini(s);
+    settings_tx_ended(s, false);
+    keeps_doubt(s);
+    s->tx_status = 'E';
+    s->tx_local_path = s->tx_wrote = false;
+    s->tx.lost = told ? TX_LOST_TOLD : TX_LOST_UNTOLD;
+    memcpy(s->tx.why, "40001", sizeof(s->tx.why));
+    c->untold = !told;
+    c->doomed = false;
+}
+
+bool
+copies_tell_why(struct session *s, struct buf *b)
+{
+    struct session_copies *c = s->copies;
+
+    if (!c->untold)
+        return false;
+    c->untold = false;
+    build_error(b, "ERROR", &c->doom);
+    return true;
+}
+
 /* It is not known whether it has committed: the copies keep what they have prepared until it is. */
 static void
 leave_in_doubt(struct session *s)

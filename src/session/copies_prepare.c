@@ -12,10 +12,13 @@
  * An EXECUTE that needs values of the main node's runs everywhere, also there, under another name
  * of ours, with the values as literals in what it stands for and in its arguments.
  *
- * Called by copies_rules.c, copies_batch.c, copies_known.c, copies_values.c, copies.c, and by
- * statements.c, which keeps what is kept here. Invariant: nothing that PREPARE has made runs on a
- * copy unless this child has seen its text. Source: PostgreSQL's manual, reference "PREPARE" and
- * "EXECUTE", and view pg_prepared_statements.
+ * When the main node is lost, the next one is told again what PREPARE has made, in front of the
+ * session's next statement. Should it refuse that, the session ends.
+ *
+ * Called by copies_rules.c, copies_batch.c, copies_known.c, copies_values.c, copies.c, keeps.c
+ * (another main node), and by statements.c, which keeps what is kept here. Invariant: nothing that
+ * PREPARE has made runs on a copy unless this child has seen its text. Source: PostgreSQL's manual,
+ * reference "PREPARE" and "EXECUTE", and view pg_prepared_statements.
  */
 #include "session/copies.h"
 
@@ -37,11 +40,19 @@ struct copies_prepared {
     bool untyped;     /* nobody has asked for the types of its parameters yet */
     bool foreign;     /* they were given, and have other numbers on other nodes */
     bool gone;        /* the main node does not know it */
+    bool harmless;    /* as the catalog was asked last, it leaves nothing in the session */
     uint16_t type_count;
     uint8_t *types; /* in network byte order */
+    uint32_t query; /* where in the text what it prepares begins */
     uint32_t len;
-    char text[];
+    char text[]; /* PREPARE and all */
 };
+
+static struct sql_text
+query_of(const struct copies_prepared *p)
+{
+    return (struct sql_text){p->text + p->query, p->len - p->query};
+}
 
 /* ---- what PREPARE has made --------------------------------------------------------------------
  */
@@ -56,12 +67,13 @@ copies_prepared_new(struct session *s, struct sql_text prepare)
     if (!sql_prepare_parts(prepare, 0, &parts))
         return NULL;
     text = (struct sql_text){prepare.data + parts.query, prepare.len - parts.query};
-    p = xcalloc(1, sizeof(*p) + text.len + 1);
+    p = xcalloc(1, sizeof(*p) + prepare.len + 1);
     p->reading = settings_reading(s);
     p->typed = parts.types;
     p->untyped = parts.types || session_facts(s, text.data, text.len)->statements[0].has_parameters;
-    p->len = text.len;
-    memcpy(p->text, text.data, text.len);
+    p->query = (uint32_t)parts.query;
+    p->len = prepare.len;
+    memcpy(p->text, prepare.data, prepare.len);
     return p;
 }
 
@@ -89,7 +101,7 @@ copies_named_of(struct statement *st, struct copies_named *n_r)
 
     *n_r = (struct copies_named){.st = st, .prepared = st->by_sql};
     if (p != NULL) {
-        n_r->text = (struct sql_text){p->text, p->len};
+        n_r->text = query_of(p);
         n_r->types = p->types;
         n_r->type_count = p->type_count;
     } else if (st->prepared != NULL) {
@@ -121,11 +133,26 @@ copies_executes(struct session *s, struct sql_text text, struct copies_named *n_
 bool
 copies_execute_asks(struct session *s, struct statement *st)
 {
+    struct sql_text query;
+    struct verdict v;
+
     if (st == NULL)
         return false;
     if (st->by_sql == NULL)
         return !statements_judge(s, st);
-    return lookup_verdict(s, session_facts(s, st->by_sql->text, st->by_sql->len)).unknown;
+    query = query_of(st->by_sql);
+    v = lookup_verdict(s, session_facts(s, query.data, query.len));
+    st->by_sql->harmless = !v.unknown && v.touches_session == 0;
+    return v.unknown;
+}
+
+bool
+copies_execute_is_harmless(struct session *s, const struct sql_statement *execute)
+{
+    const struct statement *st = find(s, execute->name);
+
+    return st != NULL && st->by_sql != NULL && st->by_sql->harmless &&
+           execute->function_count + execute->operator_count + execute->type_count == 0;
 }
 
 bool
@@ -409,6 +436,71 @@ copies_types_learn(struct session_copies *c, bool failed)
     }
     buf_free(&c->untyped);
     buf_free(&c->types);
+    return true;
+}
+
+/* ---- another main node -------------------------------------------------------------------------
+ */
+
+struct reading {
+    uint64_t now;
+    bool as_before;
+};
+
+static bool
+compare_reading(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
+{
+    struct reading *r = ctx;
+    const struct statement *st = value;
+    const struct copies_prepared *p = st->by_sql;
+
+    r->as_before &=
+        p == NULL || p->reading == r->now || is_plain((struct sql_text){p->text, p->len});
+    return r->as_before;
+}
+
+bool
+copies_may_prepare_again(const struct session *s)
+{
+    struct reading r = {settings_reading(s), session_pool_mode(s) != CONFIG_POOL_MODE_TRANSACTION};
+
+    if (r.as_before)
+        map_visit(&s->statements, compare_reading, &r);
+    return r.as_before;
+}
+
+static bool
+prepare_again(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
+{
+    struct server *server = ctx;
+    const struct statement *st = value;
+    const struct copies_prepared *p = st->by_sql;
+
+    if (p != NULL && !p->gone)
+        server_run_whole(server, p->text, p->len, CYCLE_SETTING);
+    return true;
+}
+
+void
+copies_statements_lost(struct session *s)
+{
+    s->copies->prepares = true;
+}
+
+bool
+copies_prepares_again(struct session *s, struct server *server)
+{
+    struct session_copies *c = s->copies;
+
+    if (likely(!c->prepares))
+        return false;
+    c->prepares = false;
+    map_visit(&s->statements, prepare_again, server);
+    if (server->pending.count == 0)
+        return false;
+    session_keep(s, SESSION_KEEPS_STATEMENT);
+    s->replaying = server;
+    s->stall = STALL_ANSWERS;
     return true;
 }
 

@@ -89,13 +89,15 @@ session_keep(struct session *s, enum session_keeps what)
     struct keeps *k = &s->keeps;
     uint32_t bit = 1u << what;
 
-    k->fresh |= bit;
+    k->fresh |= bit & ~k->kinds; /* what was there before outlives the transaction */
     k->settled = 0;
     k->asked &= ~bit;
     /* it may have left nothing at all */
     k->ended |= bit & (BIT(FUNCTION) | BIT(SETTING));
     if (what == SESSION_KEEPS_FUNCTION)
         k->ended |= askable;
+    if (unlikely(s->copies != NULL))
+        copies_note_kept(s, bit, !(k->kinds & bit));
     if (k->kinds & bit)
         return;
     k->kinds |= bit;
@@ -214,6 +216,8 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         k->ended |= BIT(STATEMENT) | BIT(STATEMENTS);
         break;
     case SQL_EXECUTE:
+        if (s->copies != NULL && copies_execute_is_harmless(s, st))
+            return;
         /* what it runs was noted with its PREPARE, but the server may have been asked since */
         if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO)
             session_keep(s, SESSION_KEEPS_FUNCTION);
@@ -251,7 +255,9 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
         server->spoilt = true;
         session_keep(s, SESSION_KEEPS_TEMPORARY);
     }
-    if (touches)
+    /* only EXECUTE runs it, and notes that; in the native modes it counts where */
+    if (touches && !(st->kind == SQL_PREPARE && s->copies != NULL &&
+                     session_pool_mode(s) == CONFIG_POOL_MODE_AUTO))
         keep_for_calls(s, server, st, touches);
 }
 
@@ -450,14 +456,34 @@ asks_first(struct session *s, struct server *server)
     return s->stall != STALL_NONE;
 }
 
+/* Is the node that the session is bereft of still the main one? Then what it had there is gone. */
+static bool
+looks_there(struct session *s, struct server *server)
+{
+    if (s->copies == NULL || !copies_is_bereft(s) || server != s->primary)
+        return false;
+    s->stall = STALL_ANSWERS;
+    if (copies_is_disinherited(s)) {
+        end_session(s);
+    } else if (server->pending.count == 0) {
+        s->keeps.asking = true;
+        server_ask(server, "SELECT 1", 8, CYCLE_KEEPS);
+    }
+    return true;
+}
+
 bool
 keeps_waits_there(struct session *s, struct server *server)
 {
+    if (looks_there(s, server))
+        return true;
     if (settings_replay(s, server)) {
         s->stall = STALL_ANSWERS;
         return true;
     }
-    return unlikely(s->named != NULL) && asks_first(s, server);
+    if (unlikely(s->named != NULL) && asks_first(s, server))
+        return true;
+    return unlikely(s->copies != NULL) && server == s->primary && copies_prepares_again(s, server);
 }
 
 static void
@@ -645,6 +671,11 @@ keeps_answered(struct session *s, struct server *server, bool failed)
     uint32_t asked = k->asked;
     uint32_t left = k->left & asked;
 
+    if (unlikely(s->copies != NULL) && copies_is_bereft(s)) { /* looks_there */
+        k->asking = false;
+        copies_main_lives(s);
+        return;
+    }
     if (unlikely(named_is_asking(s))) {
         settled(s, server, failed);
         return;
@@ -660,6 +691,8 @@ keeps_answered(struct session *s, struct server *server, bool failed)
         left |= BIT(SETTING);
     }
     buf_free(&k->settings);
+    if (unlikely(s->copies != NULL))
+        copies_note_found(s, asked & k->kinds & anything, left & ~k->kinds);
     k->kinds = (k->kinds & ~asked) | left;
     if (!(k->kinds & BIT(FUNCTION)))
         named_lost(s);
@@ -684,16 +717,23 @@ void
 keeps_lost(struct session *s)
 {
     struct keeps *k = &s->keeps;
-    bool owes = k->kinds & BIT(FUNCTION) && named_may_owe(s);
+    bool bereft = s->copies != NULL && copies_is_bereft(s);
+    uint32_t lasts = bereft ? k->kinds & copies_lasting(s) : 0;
+    bool owes = k->kinds & ~lasts & BIT(FUNCTION) && named_may_owe(s);
 
-    k->kinds = owes ? BIT(FUNCTION) : 0;
-    k->fresh = k->ended = k->asked = 0;
+    if (s->copies != NULL && k->kinds & BIT(STATEMENT))
+        copies_statements_lost(s);
+    k->kinds = lasts | (owes ? BIT(FUNCTION) : 0);
+    k->ended = (k->ended | k->asked) & lasts;
+    k->fresh = k->asked = 0;
     k->fruitless = 0;
     k->asking = false;
     io_timer_stop(&k->quiet);
     buf_free(&k->settings);
     if (owes)
         named_owe(s);
+    else if (lasts & BIT(FUNCTION))
+        named_interrupted(s);
     else
         named_lost(s);
     show(s);

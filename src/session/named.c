@@ -91,6 +91,13 @@ named_lost(struct session *s)
     remember(n);
 }
 
+void
+named_interrupted(struct session *s)
+{
+    if (s->named != NULL)
+        s->named->asking = false;
+}
+
 bool
 named_owes(const struct session *s)
 {

@@ -29,30 +29,71 @@ static const char *const keeps_words[] = {
 
 /* ---- does it survive? ---- */
 
-/* What is not undone with the transaction that was open. Numbers drawn from sequences are not
- * missed: whoever asks for them is told that there are none. */
+/* Numbers drawn from sequences are not missed: whoever asks for them is told that there are none.
+ */
 static uint32_t
-ties_of(const struct session *s, uint32_t all)
+needed_of(const struct session *s, uint32_t all)
 {
-    const struct keeps *k = &s->keeps;
     uint32_t kinds = all & ~(1u << SESSION_KEEPS_SEQUENCE);
     uint32_t function = 1u << SESSION_KEEPS_FUNCTION;
+    uint32_t statement = 1u << SESSION_KEEPS_STATEMENT;
+
+    if (s->copies != NULL && kinds & statement && copies_may_prepare_again(s))
+        kinds &= ~statement;
+    if (kinds & function && named_may_owe(s)) /* the next connection is asked about it */
+        kinds &= ~function;
+    return kinds;
+}
+
+/* What is not undone with the transaction that was open. */
+static uint32_t
+left_of(const struct session *s, uint32_t all)
+{
+    uint32_t kinds = needed_of(s, all);
     uint32_t outlive = 1u << SESSION_KEEPS_STATEMENT | 1u << SESSION_KEEPS_STATEMENTS |
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
                        1u << SESSION_KEEPS_UNKNOWN;
 
-    if (kinds & function && named_may_owe(s)) /* the next connection is asked about it */
-        kinds &= ~function;
-    return s->tx_status == 'I' ? kinds : kinds & (~k->fresh | outlive);
+    return s->tx_status == 'I' ? kinds : kinds & (~s->keeps.fresh | outlive);
+}
+
+/* Native replication: the copies have some of it, too. */
+static uint32_t
+ties_of(const struct session *s, uint32_t all)
+{
+    return left_of(s, all) & ~(s->copies != NULL ? copies_lasting(s) : 0);
 }
 
 /* again: what is under way runs again, and leaves there what it leaves. */
 static uint32_t
-ties(const struct session *s, bool again)
+lost_kinds(const struct session *s, bool again)
 {
     uint32_t kinds = s->copies != NULL ? copies_again_kinds(s) : s->keeps.kinds;
 
-    return ties_of(s, again ? kinds & s->retry.kinds : kinds);
+    return again ? kinds & s->retry.kinds : kinds;
+}
+
+static uint32_t
+ties(const struct session *s, bool again)
+{
+    return ties_of(s, lost_kinds(s, again));
+}
+
+bool
+outage_bereaves(const struct session *s, bool again)
+{
+    uint32_t kinds;
+
+    if (likely(s->copies == NULL))
+        return false;
+    kinds = copies_commits(s) ? needed_of(s, s->keeps.kinds) : left_of(s, lost_kinds(s, again));
+    return (kinds & copies_lasting(s)) != 0;
+}
+
+bool
+outage_may_leave(const struct session *s)
+{
+    return ties_of(s, s->keeps.kinds) == 0;
 }
 
 static void
@@ -70,7 +111,7 @@ tell_kinds(uint32_t kinds, struct err *err)
 void
 outage_refuse(const struct session *s, struct err *err)
 {
-    tell_kinds(ties(s, false), err);
+    tell_kinds(left_of(s, lost_kinds(s, false)), err);
 }
 
 bool
@@ -98,7 +139,7 @@ outage_survives(const struct session *s, const struct server *server,
     if (server_is_terminated(server))
         return false; /* the server has said all that there is to say */
     memcpy(why_r->sqlstate, "57P01", sizeof("57P01"));
-    outage_refuse(s, why_r);
+    tell_kinds(ties(s, false), why_r);
     return false;
 }
 

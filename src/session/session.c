@@ -353,7 +353,7 @@ session_release(struct session *s)
         return;
     if (may_release(s, s->primary))
         release(s, &s->primary);
-    if (unlikely(s->copies != NULL) && s->primary == NULL)
+    if (unlikely(s->copies != NULL) && s->primary == NULL && !copies_is_bereft(s))
         copies_release(s);
     if (may_release(s, s->reader))
         release(s, &s->reader);
@@ -411,6 +411,26 @@ instead_of_waiting(struct session *s, bool primary, bool *waits_r)
     return s->primary;
 }
 
+/* Native replication: the connection to the main node is one that the session has, or none. */
+static struct server *
+inherit(struct session *s, int node_id, bool *waits_r, struct err *err)
+{
+    struct server *server = NULL;
+
+    switch (copies_take_over(s, node_id, &server)) {
+    case COPIES_HEIR:
+        return server;
+    case COPIES_LOOK_THERE:
+        return checkout(s, node_id, waits_r, err);
+    default:
+        err_set(err, "57P01", "the connections to the main node and to node %d were lost", node_id);
+        outage_refuse(s, err);
+        session_fatal(s, err);
+        *waits_r = true; /* for nothing any more */
+        return NULL;
+    }
+}
+
 struct server *
 session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
 {
@@ -431,7 +451,12 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
     if (*link == NULL) {
         if (primary && s->ticket != 0)
             pool_prefer(s->key, node_id, s->ticket);
-        *link = checkout(s, node_id, waits_r, err);
+        if (primary && unlikely(s->copies != NULL) && copies_is_bereft(s))
+            *link = inherit(s, node_id, waits_r, err);
+        else
+            *link = checkout(s, node_id, waits_r, err);
+        if (unlikely(s->state != CLIENT_READY))
+            return NULL;
         if (*waits_r && pool_waits_for_pace(&s->waiter))
             return NULL;
         if (*waits_r)
@@ -442,6 +467,18 @@ session_link(struct session *s, int node_id, bool *waits_r, struct err *err)
             (*link)->slot->session = (int32_t)s->place.index;
     }
     return *link;
+}
+
+/* Native replication: another node is the main one, and the session is no worse off there. */
+static bool
+leaves_copies(struct session *s, const struct server *old)
+{
+    if (s->copies == NULL || !outage_may_leave(s))
+        return false;
+    if (outage_bereaves(s, false))
+        copies_bereave(s, old->node_id);
+    keeps_lost(s);
+    return true;
 }
 
 void
@@ -455,7 +492,7 @@ session_follow_primary(struct session *s)
         return;
     if (old->tx_status == 'I' && old->pending.forwards == 0 && s->batch != old &&
         (s->cur != old || s->pass_left == 0)) {
-        if (session_keeps_primary(s)) {
+        if (session_keeps_primary(s) && !leaves_copies(s, old)) {
             err_set(&err, "57P01", "the primary is node %d now", primary_id);
             outage_refuse(s, &err);
             session_fatal(s, &err);

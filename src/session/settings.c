@@ -763,13 +763,9 @@ settings_bring(struct session *s, struct server *server)
 }
 
 void
-settings_bring_anew(struct session *s, struct server *server)
+settings_are_there(struct session *s, struct server *server)
 {
-    static const char sql[] = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL";
-
-    server_run_whole(server, sql, sizeof(sql) - 1, CYCLE_SETTING);
-    server_set_image(server, NULL);
-    settings_bring(s, server);
+    server_set_image(server, image_of(s));
 }
 
 /* The client's statement waits until its settings are there, where these might fail: without them

@@ -375,8 +375,8 @@ class Keeps(Worker):
     keeps = True
 
     def step(self):
-        self.random.choice((self.temporary, self.dropped, self.cursor, self.cursor, self.listen,
-                            self.listen, self.set, self.set))()
+        self.random.choice((self.temporary, self.dropped, self.dropped, self.cursor, self.listen,
+                            self.set, self.set, self.prepared, self.prepared))()
 
     def temporary(self):
         """Goes with its transaction, which cannot be prepared then."""
@@ -397,6 +397,18 @@ class Keeps(Worker):
                                            "ON CONFLICT (k) DO UPDATE SET at = excluded.at"))
         self.expect("SELECT a FROM nl_stays", rows=[[str(self.number)]])
         self.simple("DROP TABLE nl_stays")
+
+    def prepared(self):
+        """By SQL's PREPARE."""
+        self.simple("PREPARE nl_p (int) AS INSERT INTO nl_values (who, at) VALUES ($1, now()) "
+                    "RETURNING who")
+        self.simple("PREPARE nl_q AS SELECT count(*) FROM nl_marks WHERE id = $1")
+        for _ in range(self.random.randint(1, 3)):
+            self.expect(f"EXECUTE nl_p({self.number})", form="simple", rows=[[str(self.number)]])
+            self.expect("EXECUTE nl_q(-1)", form="simple", rows=[["0"]])
+        self.transaction(lambda: self.simple(f"EXECUTE nl_p({self.number})"))
+        self.simple("DEALLOCATE nl_p")
+        self.simple("DEALLOCATE nl_q")
 
     def recover(self):
         self.close()  # the table may be there or not

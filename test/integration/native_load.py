@@ -21,8 +21,8 @@ AGAIN = {"40001", "40P01"}
 FATES = AGAIN | {"08006", "57P01", "57P02", "57P03"}
 DOUBT = "08007"
 TIED = "The session had something on its connection that is lost: "
-# what nobody can bring back on another main node
-LASTING = {"a temporary object.", "LISTEN.", "a cursor WITH HOLD.", "an advisory lock."}
+# what was on the main node alone, and cannot be brought back on another one
+LASTING = {"LISTEN.", "a cursor WITH HOLD.", "an advisory lock."}
 PATIENCE_S = 150.0  # more than failover_wait and recovery_timeout together
 SCHEMA = soak_clients.SCHEMA + """
 CREATE TABLE nl_marks (id bigint PRIMARY KEY, who int NOT NULL);

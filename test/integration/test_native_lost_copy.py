@@ -134,6 +134,17 @@ def test_who_has_nothing_there_goes_on(nodes, pgpool):
 ZONE = "UPDATE plain SET tx = '2020-02-01 12:00+00'::timestamptz::text WHERE id = 1"
 
 
+def test_a_parameter_that_is_set_between_functions(nodes, pgpool):
+    """No connection is lost: what the client has set is not set once more behind the function."""
+    with raw.connected(pgpool, timeout=20 * SLOW) as one:
+        for _ in range(3):
+            one.send(b"".join(raw.query(text) for text in (
+                "BEGIN", "SELECT zone()", "SET TimeZone TO 'America/Lima'", "SELECT zone()",
+                "COMMIT", ZONE, "DISCARD ALL")))
+            assert [raw.codes(one.read_until("Z")) for _ in range(7)] == [[]] * 7
+            assert same(nodes, "SELECT tx FROM plain WHERE id = 1") == [("2020-02-01 21:00:00+09",)]
+
+
 @pytest.mark.parametrize("what", ["PLANS", "SEQUENCES"])
 def test_discard_of_something_else(nodes, pgpool, what):
     """The table stays on all nodes."""

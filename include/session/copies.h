@@ -113,6 +113,8 @@ struct copies_rule {
     bool defines;  /* what others read without a lock: the gate of definitions is its alone */
     bool executes; /* is EXECUTE */
     bool locks;    /* is or holds a SELECT that locks rows */
+    bool sets;     /* of a batch: sets parameters */
+    bool behind_set; /* of a batch: what is judged stands behind SET, or such a read */
 };
 
 /* Flags of cycles on the connections, beside those of the session's. */
@@ -681,6 +683,8 @@ bool copies_types_hear(struct session_copies *c, const uint8_t *msg, size_t len)
 bool copies_types_learn(struct session_copies *c, bool failed);
 /* As copies_ask_unit and copies_take_unit, of EXECUTE in a Query. */
 void copies_execute_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* Is any of its values drawn from a sequence? */
+bool copies_execute_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 bool copies_execute_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 /* It goes to the main node as it is: what is for the copies is in c->text, */
 void copies_execute_keep(struct session_copies *c, const uint8_t *bytes, const struct unit *u);

@@ -157,7 +157,25 @@ behind_execute(const struct walk *w, bool *more_r)
     return behind;
 }
 
-/* What stands behind PREPARE is looked at when that has succeeded. */
+static bool
+sets(enum sql_kind kind)
+{
+    return kind == SQL_SET || kind == SQL_SET_SESSION || kind == SQL_SET_LOCAL ||
+           kind == SQL_RESET_ALL;
+}
+
+static bool
+calls_set_config(const struct sql_statement *st)
+{
+    for (uint32_t n = 0; n < st->function_count; n++) {
+        const struct sql_function *f = &st->functions[n];
+        if (f->function_class == SQL_FUNCTION_SESSION && sql_text_begins(f->name, "set_config"))
+            return true;
+    }
+    return false;
+}
+
+/* What stands behind PREPARE and SET is looked at when that has succeeded. */
 static bool
 stands_alone(const struct sql_facts *f)
 {
@@ -171,7 +189,7 @@ stands_alone(const struct sql_facts *f)
     case SQL_DEALLOCATE:
         return true;
     default:
-        return false;
+        return sets(f->statements[0].kind) || calls_set_config(&f->statements[0]);
     }
 }
 
@@ -213,6 +231,16 @@ struct mix {
     bool verbs;   /* the end of a transaction, or a savepoint */
     bool special; /* something that is neither a read nor for all in a transaction */
     bool parts;   /* a portal that is not executed as a whole */
+    bool sets;    /* parameters; */
+    bool renames; /* ... by which texts and names behind it mean something else */
+    bool renamed; /* what is judged stands behind such */
+};
+
+/* What c->for_all says of a Bind. */
+enum {
+    FOR_ONE,
+    FOR_ALL,
+    WITH_OTHERS, /* for all nodes, if any of its batch is */
 };
 
 static void
@@ -224,6 +252,12 @@ add(struct mix *m, const struct copies_rule *r, const struct sql_statement *st,
     m->verbs |= st->kind == SQL_COMMIT || st->kind == SQL_ROLLBACK || st->kind == SQL_SAVEPOINT;
     m->special |= !plain;
     m->parts |= !b->whole;
+    m->rule.behind_set |= r->judged && m->sets;
+    m->renamed |= r->judged && m->renames;
+    m->sets |= r->sets;
+    if (r->sets)
+        m->renames |= st->kind == SQL_RESET_ALL || st->kind == SQL_SELECT ||
+                      lookup_is_path(st->name) || settings_is_reading(st->name);
     if (m->count++ == 0) {
         m->rule = *r;
         return;
@@ -248,6 +282,9 @@ rule_of_mix(const struct mix *m, bool ends, struct err *err)
     if (m->count > 1 && (m->special || m->verbs))
         return refuse(err, "transaction commands among other statements of a batch",
                       "Send Sync behind each.");
+    if (m->renamed)
+        return refuse(err, "a statement behind SET of such a parameter in one batch",
+                      "Send Sync behind SET.");
     if (m->rule.data && m->count > 1)
         return refuse(err, "COPY FROM among other statements of a batch", "Send Sync behind each.");
     if (m->parts)
@@ -259,11 +296,23 @@ rule_of_mix(const struct mix *m, bool ends, struct err *err)
     return m->rule;
 }
 
-/* Each Bind has one byte: is it for all nodes? */
+/* SET among others has run before what stands behind it, on each node. */
 static void
-note(struct session_copies *c, bool for_all)
+note(struct session_copies *c, const struct copies_rule *r, const struct sql_statement *st)
 {
-    buf_add_u8(&c->for_all, for_all);
+    bool for_all = r->way == COPIES_ALL || r->way == COPIES_ALONE;
+
+    buf_add_u8(&c->for_all, for_all ? FOR_ALL : sets(st->kind) ? WITH_OTHERS : FOR_ONE);
+}
+
+static void
+settle_for_all(struct session_copies *c, const struct copies_rule *r)
+{
+    bool any = r->way == COPIES_ALL;
+
+    for (size_t n = 0; n < c->for_all.len; n++)
+        c->for_all.data[n] =
+            c->for_all.data[n] == FOR_ALL || (any && c->for_all.data[n] == WITH_OTHERS);
 }
 
 static void
@@ -293,6 +342,7 @@ rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_s
 {
     const struct sql_facts *f;
     struct copies_look look = {.s = s, .block = block};
+    struct copies_rule r;
     struct verdict v;
 
     if (b->unknown || b->by_sql != NULL) {
@@ -310,7 +360,9 @@ rule_of_bound(struct session *s, const struct bound *b, bool block, struct sql_s
     f = session_facts(s, b->text.data, b->text.len);
     look.st = &f->statements[0];
     look.text = b->text.data;
-    return copies_rule_of(&look, err);
+    r = copies_rule_of(&look, err);
+    r.sets = sets(st_r->kind) || (st_r->kind == SQL_SELECT && look.touches & TOUCHES_SURELY);
+    return r;
 }
 
 struct copies_rule
@@ -338,9 +390,10 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
             take_begin(c, &b);
             c->begins = block = true;
         }
-        note(c, r.way == COPIES_ALL || r.way == COPIES_ALONE);
+        note(c, &r, &st);
         add(&mix, &r, &st, &b);
     }
+    settle_for_all(c, &mix.rule);
     if (rc == 0)
         return rule_of_mix(&mix, ends, err);
     if (b.bind.statement.len > 0)
@@ -436,6 +489,13 @@ copies_batch_judge(struct session *s, const uint8_t *bytes, const struct unit *u
             err_hint(err, "Give the time itself, or now() in the statement.");
             return -1;
         }
+    }
+    if (d_r->place_count > 0 && s->copies->rule.behind_set) { /* its values would not know of it */
+        err_set(err, "0A000",
+                "values of the main node cannot be had behind SET in the same batch "
+                "(native_replication)");
+        err_hint(err, "Send Sync behind SET.");
+        return -1;
     }
     if (d_r->place_count == 0 || !s->copies->begins)
         return 0;

@@ -613,6 +613,25 @@ ask_of(struct session_copies *c, struct sql_text text)
         copies_ask_values(c, &d);
 }
 
+static bool
+draws(struct session_copies *c, struct sql_text text)
+{
+    struct sql_determined d;
+    struct err err;
+
+    return copies_judge_text(c->s, text, &d, &err) == 0 && copies_draws_values(&d);
+}
+
+bool
+copies_execute_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
+{
+    struct copies_named named;
+    struct sql_text execute;
+
+    return texts_of(c->s, bytes, u, &execute, &named) &&
+           (draws(c, execute) || draws(c, named.text));
+}
+
 void
 copies_execute_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u)
 {

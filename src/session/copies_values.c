@@ -32,7 +32,9 @@ copies_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *
 {
     if (d->place_count == 0)
         return false;
-    return u->type == 'Q' ? copies_draws_values(d) : copies_batch_draws(c, bytes, u);
+    if (u->type != 'Q')
+        return copies_batch_draws(c, bytes, u);
+    return c->rule.executes ? copies_execute_draws(c, bytes, u) : copies_draws_values(d);
 }
 
 void

@@ -129,8 +129,8 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
 }
 
 /* Literals of settings mean something else under another one of these. */
-static bool
-is_reading(struct sql_text name)
+bool
+settings_is_reading(struct sql_text name)
 {
     return is_named(name.data, name.len, "client_encoding") ||
            is_named(name.data, name.len, "standard_conforming_strings");
@@ -151,7 +151,7 @@ settings_reading(const struct session *s)
     for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
         list_for_each (it, lists[n]) {
             const struct setting *x = list_entry(it, struct setting, link);
-            if (is_reading((struct sql_text){x->bytes, x->name_len}) &&
+            if (settings_is_reading((struct sql_text){x->bytes, x->name_len}) &&
                 (lists[n] != &s->settings.applied ||
                  !says_reset(x->bytes, x->name_len, x->text_len)))
                 number = number * 31 + hash_bytes(x->bytes, (size_t)x->name_len + x->text_len);
@@ -170,7 +170,7 @@ changes_meanings(const struct effect *e)
     case EFFECT_RESET_ALL:
         return true;
     case EFFECT_SET:
-        return is_reading((struct sql_text){e->bytes, e->name_len});
+        return settings_is_reading((struct sql_text){e->bytes, e->name_len});
     default:
         return false;
     }
@@ -469,12 +469,12 @@ difference(const struct settings_image *from, const struct settings_image *to, b
     uint32_t at = 0;
 
     for (; next_entry(from, &at, &e); begin = at) {
-        if (is_reading(e.name) == reading && !has_name(from, e.name, begin) &&
+        if (settings_is_reading(e.name) == reading && !has_name(from, e.name, begin) &&
             !has_name(to, e.name, UINT32_MAX))
             add_reset(sql, e.name);
     }
     for (at = begin = 0; next_entry(to, &at, &e); begin = at) {
-        if (is_reading(e.name) != reading || has_name(to, e.name, begin))
+        if (settings_is_reading(e.name) != reading || has_name(to, e.name, begin))
             continue;
         buf_clear(&before);
         buf_clear(&after);
@@ -632,7 +632,7 @@ check_reading(struct session *s, const struct effect *e)
 {
     const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
 
-    if (e->kind == EFFECT_SET && !is_reading((struct sql_text){e->bytes, e->name_len}))
+    if (e->kind == EFFECT_SET && !settings_is_reading((struct sql_text){e->bytes, e->name_len}))
         return;
     for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
         list_for_each (it, lists[n]) {

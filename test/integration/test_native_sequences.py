@@ -124,3 +124,17 @@ def test_nobody_draws_while_they_are_set(servers, pgpool):
     become_equal(servers, "drawn")
     values = servers.same("SELECT v FROM t WHERE id BETWEEN 903 AND 907 ORDER BY id")
     assert values == sorted(set(values))
+
+
+def test_execute_draws_when_the_main_node_has_the_gate(servers, pgpool):
+    """The others would draw in another order, and wait in a circle with whoever has it."""
+    before = become_equal(servers, "drawn")
+    with Held(servers[0]):
+        runner = Runner(pgpool, "PREPARE p (int) AS INSERT INTO t (id, v) "
+                        "VALUES ($1, nextval('drawn'))", "EXECUTE p(920)", "EXECUTE p(921)")
+        wait_for(lambda: waits_for_lock(servers[0]), "the statement to wait on node 0")
+        with servers[1].connect() as other:  # whoever would have drawn there holds it
+            assert other.execute(f"SELECT pg_try_advisory_lock({GATE})").fetchone() == (True,)
+        assert stands(servers, "drawn") == [before] * 3
+    assert runner.ended() == [None] * 3
+    assert len(servers.same("SELECT v FROM t WHERE id IN (920, 921)")) == 2

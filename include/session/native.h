@@ -78,6 +78,9 @@ void copies_note_found(struct session *s, uint32_t asked, uint32_t found);
 uint32_t copies_lasting(const struct session *s);
 /* Is the main node about to commit, so that whatever the transaction has left may be there soon? */
 bool copies_commits(const struct session *s);
+/* It has, and some copies have not yet: what the transaction has left is there, and the client will
+ * be told so. */
+bool copies_has_committed(const struct session *s);
 /* It is lost, and the session with some of those goes on: it is bereft. */
 void copies_bereave(struct session *s, int node_id);
 bool copies_is_bereft(const struct session *s);

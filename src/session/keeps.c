@@ -709,7 +709,8 @@ keeps_answered(struct session *s, struct server *server, bool failed)
 void
 keeps_undone(struct session *s)
 {
-    if (s->tx_status != 'I' && s->keeps.fresh & BIT(FUNCTION))
+    if (s->tx_status != 'I' && s->keeps.fresh & BIT(FUNCTION) &&
+        !(s->copies != NULL && copies_has_committed(s)))
         named_lost(s);
 }
 

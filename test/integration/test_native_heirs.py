@@ -260,6 +260,40 @@ def test_the_main_node_dies_in_the_commit_that_makes_it(own, start, block):
         if block:
             for text in ["BEGIN", *texts]:
                 one.rows(text)
+# ---- the copies have not all committed yet --------------------------------------------------------
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("what", ["temporary", "SET TimeZone TO 'Asia/Tokyo'",
+                                  "SELECT zone('Asia/Tokyo')"])
+def test_the_main_node_has_committed_the_block_that_makes_it(own, start, mode, detached, what):
+    """What the block has left is not undone with the connection."""
+    pgpool = start(backend_clustering_mode=mode, replication_unsafe_statements="allow")
+    gate = own[1].connect()
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with connected(pgpool) as one:
+        one.rows("BEGIN")
+        one.rows("CREATE TEMP TABLE more (id int) ON COMMIT DROP")
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)" if what == "temporary"
+                 else what)
+        one.rows("INSERT INTO slow VALUES (1)")
+        one.send(raw.query("COMMIT"))
+        waits_in_commit(own[1])
+        assert own[0].rows("SELECT id FROM slow") == [(1,)]
+        if detached:
+            assert order(pgpool, "detach_node", 0).returncode == 0
+        else:
+            own[0].kill()
+        gate.close()
+        assert raw.codes(one.read_until("Z")) == []
+        if what == "temporary":
+            one.rows("INSERT INTO plain VALUES (8, 8)")
+            assert one.rows("SELECT id FROM plain") == [["8"]]
+        else:
+            assert one.rows(f"SELECT {WHEN}") == [[TOKYO]]
+    assert own.same("SELECT id FROM plain", (1, 2)) == [(1,)]
+
+
             one.send(raw.query("COMMIT"))
         else:
             one.send(raw.query("; ".join(texts)))

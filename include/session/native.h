@@ -125,7 +125,9 @@ void copies_statements_lost(struct session *s);
 bool copies_prepares_again(struct session *s, struct server *server);
 /* Must the catalog be asked about what this stands for? */
 bool copies_execute_asks(struct session *s, struct statement *st);
-/* Does what this EXECUTE runs, as was judged before it was sent, leave nothing in the session? */
+/* Does it leave nothing in the session, as was judged before it was sent? */
+bool copies_prepared_is_harmless(const struct statement *st);
+/* The same of what this EXECUTE runs. */
 bool copies_execute_is_harmless(struct session *s, const struct sql_statement *execute);
 bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
 

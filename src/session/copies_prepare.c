@@ -147,11 +147,17 @@ copies_execute_asks(struct session *s, struct statement *st)
 }
 
 bool
+copies_prepared_is_harmless(const struct statement *st)
+{
+    return st->by_sql != NULL && st->by_sql->harmless;
+}
+
+bool
 copies_execute_is_harmless(struct session *s, const struct sql_statement *execute)
 {
     const struct statement *st = find(s, execute->name);
 
-    return st != NULL && st->by_sql != NULL && st->by_sql->harmless &&
+    return st != NULL && copies_prepared_is_harmless(st) &&
            execute->function_count + execute->operator_count + execute->type_count == 0;
 }
 

@@ -223,6 +223,19 @@ def test_prepared_statements(own, pgpool):
     assert own[2].rows("SELECT v, tx FROM plain") == [(3, TOKYO)]
 
 
+@pytest.mark.parametrize("mode", ["auto", "session"])
+def test_the_protocol_runs_what_was_prepared(own, start, mode):
+    """By its name, without an EXECUTE; what it sets is the session's, and nobody else's."""
+    pgpool = start(pool_mode=mode)
+    with connected(pgpool) as one:
+        one.rows("PREPARE p AS SELECT zone('Asia/Tokyo')")
+        one.send(raw.bind("", "p"), raw.execute(), raw.SYNC)
+        assert raw.codes(one.read_until("Z")) == []
+        assert one.rows(f"SELECT {WHEN}") == [[TOKYO]]
+        one.rows(ZONE)
+    assert own.same("SELECT tx FROM plain WHERE id = 1") == [(TOKYO,)]
+
+
 def test_prepare_is_under_way(own, start):
     pgpool = start()
     with connected(pgpool) as one:
@@ -247,19 +260,6 @@ def test_what_was_prepared_means_nothing_any_more(own, start):
         assert one.read_to_end()[-1].fields()["S"] == "FATAL"
 
 
-# ---- a commit that is in doubt -------------------------------------------------------------------
-
-@pytest.mark.parametrize("block", [False, True])
-def test_the_main_node_dies_in_the_commit_that_makes_it(own, start, block):
-    """A session never goes on without a table that it has committed."""
-    pgpool = start(replication_unsafe_statements="allow")
-    texts = ["CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)", "INSERT INTO slow VALUES (1)"]
-    gate = own[0].connect()
-    gate.execute("SELECT pg_advisory_lock(1)")
-    with connected(pgpool) as one:
-        if block:
-            for text in ["BEGIN", *texts]:
-                one.rows(text)
 # ---- the copies have not all committed yet --------------------------------------------------------
 
 @pytest.mark.parametrize("mode", MODES)
@@ -294,6 +294,19 @@ def test_the_main_node_has_committed_the_block_that_makes_it(own, start, mode, d
     assert own.same("SELECT id FROM plain", (1, 2)) == [(1,)]
 
 
+# ---- a commit that is in doubt -------------------------------------------------------------------
+
+@pytest.mark.parametrize("block", [False, True])
+def test_the_main_node_dies_in_the_commit_that_makes_it(own, start, block):
+    """A session never goes on without a table that it has committed."""
+    pgpool = start(replication_unsafe_statements="allow")
+    texts = ["CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)", "INSERT INTO slow VALUES (1)"]
+    gate = own[0].connect()
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with connected(pgpool) as one:
+        if block:
+            for text in ["BEGIN", *texts]:
+                one.rows(text)
             one.send(raw.query("COMMIT"))
         else:
             one.send(raw.query("; ".join(texts)))

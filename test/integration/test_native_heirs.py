@@ -236,6 +236,28 @@ def test_the_protocol_runs_what_was_prepared(own, start, mode):
     assert own.same("SELECT tx FROM plain WHERE id = 1") == [(TOKYO,)]
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_was_prepared_means_something_else(own, start, bound):
+    """A table stands in front of the one that was meant when it was prepared: where it is prepared
+    again, that counts, and so on all nodes."""
+    pgpool = start()
+    with connected(pgpool) as one:
+        def execute():
+            one.send(*[raw.bind("", "p"), raw.execute(), raw.SYNC] if bound else
+                     [raw.query("EXECUTE p")])
+            assert raw.codes(one.read_until("Z")) == []
+
+        one.rows("CREATE TEMP TABLE more (id int)")
+        one.rows("PREPARE p AS UPDATE plain SET v = v + 1 WHERE id = 1")
+        execute()
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("INSERT INTO plain VALUES (1, 100)")
+        own[0].kill()
+        execute()
+        assert one.rows("SELECT v FROM plain") == [["101"]]
+    assert own.same("SELECT v FROM plain", (1, 2)) == [(1,)]
+
+
 def test_prepare_is_under_way(own, start):
     pgpool = start()
     with connected(pgpool) as one:

@@ -282,7 +282,7 @@ def test_what_was_prepared_means_nothing_any_more(own, start):
         assert one.read_to_end()[-1].fields()["S"] == "FATAL"
 
 
-# ---- the copies have not all committed yet --------------------------------------------------------
+# ---- the copies have not all committed yet ------------------------------------------------------
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("detached", [False, True])

@@ -261,9 +261,10 @@ struct session_copies {
     bool cuts;           /* copies_cut.c: the unit in hand is a piece of a batch, without a Sync */
     struct server *cut;  /* ... where one is under way; NULL: none is */
     /* copies_heir.c */
-    uint8_t bereft;     /* enum copies_bereft */
-    int16_t lost_id;    /* ... with which main node */
-    bool prepares;      /* the main node is to be told again what PREPARE has made */
+    uint8_t bereft;          /* enum copies_bereft */
+    int16_t lost_id;         /* ... with which main node */
+    bool prepares;           /* the main node is to be told again what PREPARE has made, */
+    uint32_t prepared_again; /* ... which was done so often */
     uint32_t main_only; /* of keeps.kinds: what statements have left that the copies did not run */
     /* copies_again.c */
     struct buf kept;    /* the client's own bytes of the unit in hand; empty: it runs once */
@@ -675,6 +676,8 @@ struct copies_rule copies_rule_of_named(const struct copies_look *look, struct s
 int copies_judge_statement(struct session *s, struct sql_text text, struct sql_determined *d_r,
                            struct err *err);
 bool copies_is_untyped(const struct statement *st);
+/* What else than its text decides what it is to the copies. */
+uint64_t copies_prepared_meaning(struct session_copies *c);
 /* As copies_asks, for types of parameters. */
 bool copies_types_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u,
                       struct buf *sql);

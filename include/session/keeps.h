@@ -43,6 +43,8 @@ void keeps_statement(struct session *s, struct server *server, const struct sql_
                      const char *text, uint8_t touches);
 /* The same for what only the text as a whole tells. */
 void keeps_text(struct session *s, const struct sql_facts *f, const char *text, uint8_t touches);
+/* A Bind of a statement of PREPARE's. */
+void keeps_bound(struct session *s, const struct statement *st);
 /* The connection knows a statement of the protocol by the client's name, as long as it is kept. */
 void keeps_lent_name(struct session *s);
 

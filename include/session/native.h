@@ -78,6 +78,9 @@ void copies_note_found(struct session *s, uint32_t asked, uint32_t found);
 uint32_t copies_lasting(const struct session *s);
 /* Is the main node about to commit, so that whatever the transaction has left may be there soon? */
 bool copies_commits(const struct session *s);
+/* It has, and some copies have not yet: what the transaction has left is there, and the client will
+ * be told so. */
+bool copies_has_committed(const struct session *s);
 /* It is lost, and the session with some of those goes on: it is bereft. */
 void copies_bereave(struct session *s, int node_id);
 bool copies_is_bereft(const struct session *s);
@@ -122,7 +125,9 @@ void copies_statements_lost(struct session *s);
 bool copies_prepares_again(struct session *s, struct server *server);
 /* Must the catalog be asked about what this stands for? */
 bool copies_execute_asks(struct session *s, struct statement *st);
-/* Does what this EXECUTE runs, as was judged before it was sent, leave nothing in the session? */
+/* Does it leave nothing in the session, as was judged before it was sent? */
+bool copies_prepared_is_harmless(const struct statement *st);
+/* The same of what this EXECUTE runs. */
 bool copies_execute_is_harmless(struct session *s, const struct sql_statement *execute);
 bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
 

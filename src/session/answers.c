@@ -353,7 +353,7 @@ static bool
 has_begun(const struct session *s)
 {
     return s->copies != NULL && s->tx_status == 'T' && !s->tx.deferred && !s->tx.on_reader &&
-           s->cur == s->primary;
+           s->cur == s->primary && !copies_has_committed(s);
 }
 
 static void

@@ -214,8 +214,10 @@ on_bind(struct out *o, size_t at, uint32_t len)
     statements_provide(s, o->server, st);
     if (is_renamed(st))
         rename_bind(o, at, &b, st);
-    if (st->prepared == NULL)
+    if (st->prepared == NULL) {
+        keeps_bound(s, st);
         return NULL;
+    }
     if (likely(st->plain)) {
         count_statement(s, o->server, st->kind);
         note_statement(s, o->server, st->prepared->query, st->prepared->query_len);

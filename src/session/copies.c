@@ -38,6 +38,7 @@ copies_new(struct session *s)
     pool_key_ref(c->key);
     c->main_id = -1;
     c->prepares = s->copies != NULL && s->copies->prepares;
+    c->prepared_again = s->copies != NULL ? s->copies->prepared_again : 0;
     list_init(&c->copies);
     return c;
 }

@@ -560,7 +560,8 @@ keep(struct session_copies *c, const struct bound *b, struct wire_view text, boo
     size_t names = WIRE_HEADER_BYTES + b->bind.portal.len + b->bind.statement.len + 2;
     struct item item = {.text_len = text.len,
                         .rest_len = b->len - (uint32_t)names,
-                        .scope = lookup_meaning(c->s),
+                        .scope =
+                            b->by_sql != NULL ? copies_prepared_meaning(c) : lookup_meaning(c->s),
                         .type_count = b->type_count,
                         .named = named};
 

@@ -96,6 +96,12 @@ copies_commits(const struct session *s)
     return s->copies->phase == COPIES_COMMITS;
 }
 
+bool
+copies_has_committed(const struct session *s)
+{
+    return s->copies->phase == COPIES_FINISHES && s->copies->commits;
+}
+
 /* ---- the main node is lost --------------------------------------------------------------------
  */
 

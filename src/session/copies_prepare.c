@@ -147,11 +147,17 @@ copies_execute_asks(struct session *s, struct statement *st)
 }
 
 bool
+copies_prepared_is_harmless(const struct statement *st)
+{
+    return st->by_sql != NULL && st->by_sql->harmless;
+}
+
+bool
 copies_execute_is_harmless(struct session *s, const struct sql_statement *execute)
 {
     const struct statement *st = find(s, execute->name);
 
-    return st != NULL && st->by_sql != NULL && st->by_sql->harmless &&
+    return st != NULL && copies_prepared_is_harmless(st) &&
            execute->function_count + execute->operator_count + execute->type_count == 0;
 }
 
@@ -481,6 +487,12 @@ prepare_again(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *va
     return true;
 }
 
+uint64_t
+copies_prepared_meaning(struct session_copies *c)
+{
+    return lookup_meaning(c->s) + c->prepared_again;
+}
+
 void
 copies_statements_lost(struct session *s)
 {
@@ -498,6 +510,7 @@ copies_prepares_again(struct session *s, struct server *server)
     map_visit(&s->statements, prepare_again, server);
     if (server->pending.count == 0)
         return false;
+    c->prepared_again++; /* its names may mean something else by now, and then on all nodes */
     session_keep(s, SESSION_KEEPS_STATEMENT);
     s->replaying = server;
     s->stall = STALL_ANSWERS;
@@ -543,7 +556,7 @@ copies_execute_rename(struct session_copies *c, struct sql_text text, struct buf
     if (!copies_executes(c->s, text, &named))
         return NULL;
     content = (struct prepared_text){named.text.data, named.text.len, named.types, named.type_count,
-                                     lookup_meaning(c->s)};
+                                     copies_prepared_meaning(c)};
     prepared = prepared_get(c->host->pool, &content);
     buf_add(&c->taught, &prepared, sizeof(struct prepared *));
     return rename_execute(c->s, text, prepared->name, sql) ? prepared : NULL;

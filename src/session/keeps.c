@@ -202,6 +202,23 @@ updates_system(const struct sql_statement *st)
     return st->table_count == 0;
 }
 
+/* What it runs was noted with its PREPARE, but the server may have been asked since; in the native
+ * modes it was not. */
+static void
+executes(struct session *s)
+{
+    if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO)
+        session_keep(s, SESSION_KEEPS_FUNCTION);
+    named_sure(s);
+}
+
+void
+keeps_bound(struct session *s, const struct statement *st)
+{
+    if (s->copies == NULL || !copies_prepared_is_harmless(st))
+        executes(s);
+}
+
 void
 keeps_statement(struct session *s, struct server *server, const struct sql_statement *st,
                 const char *text, uint8_t touches)
@@ -218,10 +235,7 @@ keeps_statement(struct session *s, struct server *server, const struct sql_state
     case SQL_EXECUTE:
         if (s->copies != NULL && copies_execute_is_harmless(s, st))
             return;
-        /* what it runs was noted with its PREPARE, but the server may have been asked since */
-        if (session_pool_mode(s) == CONFIG_POOL_MODE_AUTO)
-            session_keep(s, SESSION_KEEPS_FUNCTION);
-        named_sure(s);
+        executes(s);
         break;
     case SQL_DECLARE:
         if (st->hold)
@@ -709,7 +723,8 @@ keeps_answered(struct session *s, struct server *server, bool failed)
 void
 keeps_undone(struct session *s)
 {
-    if (s->tx_status != 'I' && s->keeps.fresh & BIT(FUNCTION))
+    if (s->tx_status != 'I' && s->keeps.fresh & BIT(FUNCTION) &&
+        !(s->copies != NULL && copies_has_committed(s)))
         named_lost(s);
 }
 

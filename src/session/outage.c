@@ -45,6 +45,13 @@ needed_of(const struct session *s, uint32_t all)
     return kinds;
 }
 
+/* Is a transaction open that is rolled back with the connection? */
+static bool
+loses_transaction(const struct session *s)
+{
+    return s->tx_status != 'I' && !(s->copies != NULL && copies_has_committed(s));
+}
+
 /* What is not undone with the transaction that was open. */
 static uint32_t
 left_of(const struct session *s, uint32_t all)
@@ -54,7 +61,7 @@ left_of(const struct session *s, uint32_t all)
                        1u << SESSION_KEEPS_LOCK | 1u << SESSION_KEEPS_LIBRARY |
                        1u << SESSION_KEEPS_UNKNOWN;
 
-    return s->tx_status == 'I' ? kinds : kinds & (~s->keeps.fresh | outlive);
+    return loses_transaction(s) ? kinds & (~s->keeps.fresh | outlive) : kinds;
 }
 
 /* Native replication: the copies have some of it, too. */

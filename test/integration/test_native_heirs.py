@@ -223,6 +223,41 @@ def test_prepared_statements(own, pgpool):
     assert own[2].rows("SELECT v, tx FROM plain") == [(3, TOKYO)]
 
 
+@pytest.mark.parametrize("mode", ["auto", "session"])
+def test_the_protocol_runs_what_was_prepared(own, start, mode):
+    """By its name, without an EXECUTE; what it sets is the session's, and nobody else's."""
+    pgpool = start(pool_mode=mode)
+    with connected(pgpool) as one:
+        one.rows("PREPARE p AS SELECT zone('Asia/Tokyo')")
+        one.send(raw.bind("", "p"), raw.execute(), raw.SYNC)
+        assert raw.codes(one.read_until("Z")) == []
+        assert one.rows(f"SELECT {WHEN}") == [[TOKYO]]
+        one.rows(ZONE)
+    assert own.same("SELECT tx FROM plain WHERE id = 1") == [(TOKYO,)]
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_was_prepared_means_something_else(own, start, bound):
+    """A table stands in front of the one that was meant when it was prepared: where it is prepared
+    again, that counts, and so on all nodes."""
+    pgpool = start()
+    with connected(pgpool) as one:
+        def execute():
+            one.send(*[raw.bind("", "p"), raw.execute(), raw.SYNC] if bound else
+                     [raw.query("EXECUTE p")])
+            assert raw.codes(one.read_until("Z")) == []
+
+        one.rows("CREATE TEMP TABLE more (id int)")
+        one.rows("PREPARE p AS UPDATE plain SET v = v + 1 WHERE id = 1")
+        execute()
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("INSERT INTO plain VALUES (1, 100)")
+        own[0].kill()
+        execute()
+        assert one.rows("SELECT v FROM plain") == [["101"]]
+    assert own.same("SELECT v FROM plain", (1, 2)) == [(1,)]
+
+
 def test_prepare_is_under_way(own, start):
     pgpool = start()
     with connected(pgpool) as one:
@@ -245,6 +280,40 @@ def test_what_was_prepared_means_nothing_any_more(own, start):
         own[0].kill()
         one.send(raw.query("EXECUTE p"))
         assert one.read_to_end()[-1].fields()["S"] == "FATAL"
+
+
+# ---- the copies have not all committed yet ------------------------------------------------------
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("what", ["temporary", "SET TimeZone TO 'Asia/Tokyo'",
+                                  "SELECT zone('Asia/Tokyo')"])
+def test_the_main_node_has_committed_the_block_that_makes_it(own, start, mode, detached, what):
+    """What the block has left is not undone with the connection."""
+    pgpool = start(backend_clustering_mode=mode, replication_unsafe_statements="allow")
+    gate = own[1].connect()
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with connected(pgpool) as one:
+        one.rows("BEGIN")
+        one.rows("CREATE TEMP TABLE more (id int) ON COMMIT DROP")
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)" if what == "temporary"
+                 else what)
+        one.rows("INSERT INTO slow VALUES (1)")
+        one.send(raw.query("COMMIT"))
+        waits_in_commit(own[1])
+        assert own[0].rows("SELECT id FROM slow") == [(1,)]
+        if detached:
+            assert order(pgpool, "detach_node", 0).returncode == 0
+        else:
+            own[0].kill()
+        gate.close()
+        assert raw.codes(one.read_until("Z")) == []
+        if what == "temporary":
+            one.rows("INSERT INTO plain VALUES (8, 8)")
+            assert one.rows("SELECT id FROM plain") == [["8"]]
+        else:
+            assert one.rows(f"SELECT {WHEN}") == [[TOKYO]]
+    assert own.same("SELECT id FROM plain", (1, 2)) == [(1,)]
 
 
 # ---- a commit that is in doubt -------------------------------------------------------------------

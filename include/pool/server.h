@@ -146,6 +146,8 @@ struct server {
     bool note_failed;     /* the owner's: what has a note has failed in the running cycle */
     bool spoilt;          /* the owner's: it may have what no DISCARD takes away, such as a
                            * temporary schema */
+    bool reads_otherwise; /* the owner's: parameters by which it reads literals were set for a
+                           * transaction, or by a function */
     bool forgetful;       /* the owner's: statements that it knew may be gone, unseen */
     struct err fatal;     /* what the server said when it ended the connection */
     struct sock_address address; /* for cancel requests */

@@ -686,6 +686,8 @@ bool copies_types_hear(struct session_copies *c, const uint8_t *msg, size_t len)
 bool copies_types_learn(struct session_copies *c, bool failed);
 /* As copies_ask_unit and copies_take_unit, of EXECUTE in a Query. */
 void copies_execute_ask(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
+/* Would a server read this statement of the protocol now as it was read when it was parsed? */
+bool copies_reads_alike(const struct session *s, const struct statement *st, struct sql_text text);
 /* Is any of its values drawn from a sequence? */
 bool copies_execute_draws(struct session_copies *c, const uint8_t *bytes, const struct unit *u);
 bool copies_execute_take(struct session_copies *c, const uint8_t *bytes, const struct unit *u);

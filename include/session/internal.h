@@ -93,6 +93,7 @@ struct statement {
     struct cluster_set away;        /* as a verdict's, */
     uint64_t carried_epoch;         /* ... as of the host's */
     uint64_t meaning;               /* lookup_meaning() when it was parsed */
+    uint32_t literals;              /* settings_literals() of then */
     uint64_t identity;              /* of its facts, for statistics */
     uint8_t keeps_answer;           /* enum cache_keeps */
     bool named;                     /* in the map now */
@@ -308,7 +309,8 @@ struct session {
     struct list lookup_link;
     struct catalog_scope scope; /* whose names its statements have */
     uint64_t scope_seq;         /* settings that this follows from */
-    uint64_t path_hash;         /* of those that set the search path */
+    uint64_t path_hash;         /* of those that set the search path, or by which texts are read */
+    uint32_t literals;          /* settings_literals() */
     uint8_t lookups;            /* questions of its own that the unit which is next has had */
     bool lookup_failed;         /* for the unit that is next */
     bool tx_local_path;         /* SET LOCAL in the running transaction: names are in doubt */
@@ -636,6 +638,17 @@ bool settings_replay(struct session *s, struct server *server);
 /* The same for a copy (native replication), which is idle: the caller waits until it has answered.
  * Whether they succeeded, cycles with CYCLE_SETTING tell. */
 void settings_bring(struct session *s, struct server *server);
+
+/* reading.c: numbers of what has been set that decides how texts are cut into words, and how a
+ * server reads literals; is this parameter one of these? */
+uint64_t settings_reading(const struct session *s);
+bool settings_is_reading(struct sql_text name);
+uint32_t settings_literals(const struct session *s);
+bool settings_is_of_literals(struct sql_text name);
+/* Does it set such a one for its transaction, or by a function? */
+bool settings_of_literals(const struct sql_statement *st);
+/* May there be any in it that such parameters count for? */
+bool settings_text_has_literals(struct sql_text text);
 
 /* cache.c: all of it only while there is a query cache (host->cache) */
 enum cache_keeps {

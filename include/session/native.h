@@ -131,9 +131,7 @@ bool copies_prepared_is_harmless(const struct statement *st);
 bool copies_execute_is_harmless(struct session *s, const struct sql_statement *execute);
 bool copies_text_asks(struct session *s, const struct sql_facts *f); /* the same of an EXECUTE */
 
-/* settings.c: a number of what has been set that decides how texts are read. */
-uint64_t settings_reading(const struct session *s);
-bool settings_is_reading(struct sql_text name); /* is this parameter one of these? */
+/* settings.c */
 /* All that the session has set is set there, by whatever has done so. */
 void settings_are_there(struct session *s, struct server *server);
 

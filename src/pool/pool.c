@@ -531,6 +531,7 @@ pool_release(struct server *s)
     }
     s->ops = NULL;
     s->owner = NULL;
+    s->reads_otherwise = false;
     if (s->slot != NULL) {
         s->slot->session = -1;
         s->slot->client_disconnected_at_us = clock_wall_us();
@@ -579,6 +580,7 @@ pool_return(struct server *s)
     }
     s->ops = NULL;
     s->owner = NULL;
+    s->reads_otherwise = false;
     s->watched = 0;
     s->heard_type = 0;
     s->heard_again = 0;

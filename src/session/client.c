@@ -130,6 +130,8 @@ text_effects(struct out *o, const struct sql_facts *f, const char *text, size_t 
         count_statement(s, server, st->kind);
         if (st->kind == SQL_SET_LOCAL && lookup_is_path(st->name))
             s->tx_local_path = true;
+        if (unlikely(st->kind == SQL_SET_LOCAL || st->setting_count > 0))
+            server->reads_otherwise |= settings_of_literals(st);
         if (st->kind == SQL_BEGIN)
             tx_begun(s, server, st, (struct sql_text){text, (uint32_t)len});
         keeps_statement(s, server, st, text,

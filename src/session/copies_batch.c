@@ -30,6 +30,7 @@ struct bound {
     bool whole;               /* its portal is executed next, without a limit */
     bool unknown;             /* made by PREPARE, and its text is not known */
     struct statement *by_sql; /* it is of PREPARE's; NULL */
+    bool stale;               /* its literals would not be read now as they were */
 };
 
 struct walk {
@@ -103,6 +104,7 @@ look_up(const struct walk *w, size_t before, struct bound *b)
     if (b->unknown)
         return true;
     b->by_sql = named.prepared != NULL ? st : NULL;
+    b->stale = b->by_sql == NULL && !copies_reads_alike(w->s, st, named.text);
     b->text = (struct wire_view){named.text.data, named.text.len};
     b->types = named.types;
     b->type_count = named.type_count;
@@ -382,6 +384,11 @@ copies_batch_rule(struct session *s, const uint8_t *bytes, const struct unit *u,
     c->begins = false;
     while ((rc = next_bound(&w, &b)) > 0) {
         r = rule_of_bound(s, &b, block, &st, err);
+        if (r.way == COPIES_ALL && b.stale)
+            return refuse(err,
+                          "what was parsed under other parameters by which its literals are read "
+                          "(TimeZone, DateStyle and their like)",
+                          "Parse it again.");
         if (r.way == COPIES_REFUSED)
             return r;
         if (r.reads && (!ends || !b.whole))

@@ -35,12 +35,13 @@
 enum { FIRST_OF_USERS = 16384 }; /* numbers of types that are not the same on all nodes */
 
 struct copies_prepared {
-    uint64_t reading; /* settings_reading() of when it was prepared */
-    bool typed;       /* PREPARE gives types */
-    bool untyped;     /* nobody has asked for the types of its parameters yet */
-    bool foreign;     /* they were given, and have other numbers on other nodes */
-    bool gone;        /* the main node does not know it */
-    bool harmless;    /* as the catalog was asked last, it leaves nothing in the session */
+    uint64_t reading;  /* settings_reading() of when it was prepared, */
+    uint32_t literals; /* ... and settings_literals() */
+    bool typed;        /* PREPARE gives types */
+    bool untyped;      /* nobody has asked for the types of its parameters yet */
+    bool foreign;      /* they were given, and have other numbers on other nodes */
+    bool gone;         /* the main node does not know it */
+    bool harmless;     /* as the catalog was asked last, it leaves nothing in the session */
     uint16_t type_count;
     uint8_t *types; /* in network byte order */
     uint32_t query; /* where in the text what it prepares begins */
@@ -69,6 +70,7 @@ copies_prepared_new(struct session *s, struct sql_text prepare)
     text = (struct sql_text){prepare.data + parts.query, prepare.len - parts.query};
     p = xcalloc(1, sizeof(*p) + prepare.len + 1);
     p->reading = settings_reading(s);
+    p->literals = settings_literals(s);
     p->typed = parts.types;
     p->untyped = parts.types || session_facts(s, text.data, text.len)->statements[0].has_parameters;
     p->query = (uint32_t)parts.query;
@@ -207,6 +209,22 @@ is_plain(struct sql_text text)
     return true;
 }
 
+/* Would a server read it now as the main node has? */
+static bool
+reads_alike(const struct session *s, const struct copies_prepared *p)
+{
+    struct sql_text text = {p->text, p->len};
+
+    return (p->reading == settings_reading(s) || is_plain(text)) &&
+           (p->literals == settings_literals(s) || !settings_text_has_literals(text));
+}
+
+bool
+copies_reads_alike(const struct session *s, const struct statement *st, struct sql_text text)
+{
+    return st->literals == settings_literals(s) || !settings_text_has_literals(text);
+}
+
 static struct copies_rule
 rule_of_writing(struct session *s, const struct copies_named *named, struct copies_rule r,
                 struct err *err)
@@ -218,10 +236,10 @@ rule_of_writing(struct session *s, const struct copies_named *named, struct copi
     if (p != NULL && session_pool_mode(s) == CONFIG_POOL_MODE_TRANSACTION)
         return refuse(err, "EXECUTE of a statement that may write, with pool_mode = transaction,",
                       "Send the statement itself, or use the protocol's prepared statements.");
-    if (p != NULL && p->reading != settings_reading(s) && !is_plain(named->text))
+    if (p != NULL ? !reads_alike(s, p) : !copies_reads_alike(s, named->st, named->text))
         return refuse(err,
-                      "what was prepared under another client_encoding or "
-                      "standard_conforming_strings",
+                      "what was prepared under other parameters by which its literals are read "
+                      "(TimeZone, DateStyle, client_encoding and their like)",
                       "Prepare it again.");
     r.executes = true;
     return r;
@@ -448,31 +466,29 @@ copies_types_learn(struct session_copies *c, bool failed)
 /* ---- another main node -------------------------------------------------------------------------
  */
 
-struct reading {
-    uint64_t now;
-    bool as_before;
+struct again {
+    const struct session *s;
+    bool alike;
 };
 
 static bool
 compare_reading(void *ctx, const void *key UNUSED, size_t key_len UNUSED, void *value)
 {
-    struct reading *r = ctx;
+    struct again *a = ctx;
     const struct statement *st = value;
-    const struct copies_prepared *p = st->by_sql;
 
-    r->as_before &=
-        p == NULL || p->reading == r->now || is_plain((struct sql_text){p->text, p->len});
-    return r->as_before;
+    a->alike &= st->by_sql == NULL || reads_alike(a->s, st->by_sql);
+    return a->alike;
 }
 
 bool
 copies_may_prepare_again(const struct session *s)
 {
-    struct reading r = {settings_reading(s), session_pool_mode(s) != CONFIG_POOL_MODE_TRANSACTION};
+    struct again a = {s, session_pool_mode(s) != CONFIG_POOL_MODE_TRANSACTION};
 
-    if (r.as_before)
-        map_visit(&s->statements, compare_reading, &r);
-    return r.as_before;
+    if (a.alike)
+        map_visit(&s->statements, compare_reading, &a);
+    return a.alike;
 }
 
 static bool

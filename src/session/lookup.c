@@ -106,7 +106,9 @@ find_scope(struct session *s)
 
     s->scope = catalog_scope(s->host->catalog, &login);
     s->scope_seq = s->settings.seq;
+    s->literals = settings_literals(s);
     s->path_hash = path.len > 0 ? hash_bytes(path.data, path.len) : 0;
+    s->path_hash += (uint64_t)s->literals << 20;
     buf_free(&who);
     buf_free(&path);
 }

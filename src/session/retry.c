@@ -99,8 +99,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
             : !may_read_again(s, u) && !(s->tx_status == 'I' && is_the_connection_s(u)))
         return;
     s->retry.kinds = s->keeps.kinds;
-    s->retry.unknown =
-        (u->asks || u->touches_session & TOUCHES_UNASKED) && u->verb != SQL_PREPARE;
+    s->retry.unknown = (u->asks || u->touches_session & TOUCHES_UNASKED) && u->verb != SQL_PREPARE;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;
     memcpy(s->retry.bytes, bytes, u->bytes);

@@ -128,36 +128,10 @@ one_effect(struct session *s, const struct sql_statement *st, const char *text)
     }
 }
 
-/* Literals of settings mean something else under another one of these. */
-bool
-settings_is_reading(struct sql_text name)
-{
-    return is_named(name.data, name.len, "client_encoding") ||
-           is_named(name.data, name.len, "standard_conforming_strings");
-}
-
 static bool
 says_reset(const char *bytes, uint32_t name_len, uint32_t text_len)
 {
     return text_len >= 5 && str_equal_nocase_n(bytes + name_len, "reset", 5);
-}
-
-uint64_t
-settings_reading(const struct session *s)
-{
-    const struct list *const lists[] = {&s->settings.applied, &s->settings.pending};
-    uint64_t number = 0;
-
-    for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
-        list_for_each (it, lists[n]) {
-            const struct setting *x = list_entry(it, struct setting, link);
-            if (settings_is_reading((struct sql_text){x->bytes, x->name_len}) &&
-                (lists[n] != &s->settings.applied ||
-                 !says_reset(x->bytes, x->name_len, x->text_len)))
-                number = number * 31 + hash_bytes(x->bytes, (size_t)x->name_len + x->text_len);
-        }
-    }
-    return number;
 }
 
 static bool

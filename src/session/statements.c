@@ -100,6 +100,7 @@ statement_of(struct session *s, const struct wire_parse *p)
     struct statement *st = statement_new(s, p->name, prepared_get(s->host->pool, &text));
 
     st->meaning = text.scope;
+    st->literals = s->literals;
     st->keeps_answer = cache_keeps(f);
     st->identity = f->identity;
     st->kind = (uint8_t)f->statements[0].kind;
@@ -242,6 +243,15 @@ statements_provide_real(struct session *s, struct server *server, struct stateme
     keeps_lent_name(s);
 }
 
+/* It may be read otherwise there than whoever shares it would have it: nobody else is to. */
+static void
+doubt_reading(struct server *server, const struct statement *st)
+{
+    const struct prepared *p = st->prepared;
+
+    server->spoilt |= settings_text_has_literals((struct sql_text){p->query, p->query_len});
+}
+
 void
 statements_provide(struct session *s, struct server *server, struct statement *st)
 {
@@ -254,6 +264,9 @@ statements_provide(struct session *s, struct server *server, struct statement *s
         st->name_len == 0 ? server->unnamed == st->prepared : server_knows(server, st->prepared);
     if (likely(known))
         return;
+    lookup_scope(s);
+    if (unlikely(st->literals != s->literals))
+        doubt_reading(server, st);
     if (st->name_len == 0) {
         send_parse(server, unnamed, st->prepared);
         server_set_unnamed(server, st->prepared);
@@ -318,6 +331,9 @@ statements_parse(struct session *s, struct server *server, const struct wire_par
     }
     st = statement_of(s, p);
     put(s, st);
+    if (unlikely(server->reads_otherwise) &&
+        (server->tx_status != 'I' || s->keeps.kinds & 1u << SESSION_KEEPS_SETTING))
+        doubt_reading(server, st);
     e_r->tag = st; /* takes the reference of statement_of */
     if (p->name.len == 0) {
         server_set_unnamed(server, st->prepared);

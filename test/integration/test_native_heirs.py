@@ -1,5 +1,5 @@
-"""Native replication: the main node dies outside of a transaction, and what a session had there is on
-the others, too: it goes on with that. What was on the main node alone ends its session."""
+"""Native replication: the main node dies outside of a transaction, and what a session had there is
+on the others, too: it goes on with that. What was on the main node alone ends its session."""
 
 import pytest
 

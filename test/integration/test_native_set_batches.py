@@ -1,5 +1,5 @@
-"""Native replication: what a batch sets in front of what depends on it holds on all nodes, or the batch
-is refused."""
+"""Native replication: what a batch sets in front of what depends on it holds on all nodes, or the
+batch is refused."""
 
 import pytest
 
@@ -124,3 +124,27 @@ def test_all_of_it_is_reset(nodes, one):
     assert batch(one, "RESET ALL", "SELECT 1") == []
     one.rows(ZONE)
     assert "12:00:00+00" in same(nodes, "SELECT tx FROM plain")[0][0]
+
+
+@pytest.mark.parametrize("sql", [False, True])
+def test_what_was_prepared_before_it(nodes, one, sql):
+    """The main node has read its literal by what was set then, and the others have not yet."""
+    text = "UPDATE plain SET tx = '2020-02-01 12:00'::timestamptz AT TIME ZONE 'UTC' WHERE id = 1"
+
+    def run():
+        if sql:
+            return raw.codes(one.simple("EXECUTE s"))
+        one.send(raw.bind("", "s") + raw.execute() + raw.SYNC)
+        return raw.codes(one.read_until("Z"))
+
+    if sql:
+        assert raw.codes(one.simple(f"PREPARE s AS {text}")) == []
+    else:
+        one.send(raw.parse("s", text) + raw.SYNC)
+        assert raw.codes(one.read_until("Z")) == []
+    one.rows("SET TimeZone TO 'Asia/Tokyo'")
+    assert run() == ["0A000"]
+    assert same(nodes, "SELECT tx FROM plain") == [("",)]
+    one.rows("SET TimeZone TO 'America/Lima'")
+    assert run() == []
+    assert same(nodes, "SELECT tx FROM plain") == [("2020-02-01 17:00:00",)]

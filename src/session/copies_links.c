@@ -421,6 +421,8 @@ bring_settings(struct session *s, struct copy *copy)
         copies_bring_anew(s, copy->server);
     } else if (!copy->sets || !copies_has_all_of(s, s->keeps.kinds)) {
         settings_bring(s, copy->server);
+    } else {
+        settings_are_there(s, copy->server);
     }
 }
 

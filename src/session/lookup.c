@@ -108,7 +108,7 @@ find_scope(struct session *s)
     s->scope_seq = s->settings.seq;
     s->literals = settings_literals(s);
     s->path_hash = path.len > 0 ? hash_bytes(path.data, path.len) : 0;
-    s->path_hash += (uint64_t)s->literals << 20;
+    s->path_hash += (s->literals + settings_reading(s)) << 20;
     buf_free(&who);
     buf_free(&path);
 }

@@ -19,11 +19,9 @@
 /* How a text is cut into words; literals of settings mean something else under another one. */
 static const char *const of_texts[] = {"client_encoding", "standard_conforming_strings"};
 
-static const char *const of_literals[] = {"timezone",        "datestyle",
-                                          "intervalstyle",   "timezone_abbreviations",
-                                          "lc_monetary",     "xmloption",
-                                          "array_nulls",     "transform_null_equals",
-                                          "client_encoding", "standard_conforming_strings"};
+static const char *const of_literals[] = {
+    "timezone",    "datestyle", "intervalstyle", "timezone_abbreviations",
+    "lc_monetary", "xmloption", "array_nulls",   "transform_null_equals"};
 
 static bool
 is_one_of(struct sql_text name, const char *const *names, size_t count)
@@ -52,10 +50,11 @@ settings_of_literals(const struct sql_statement *st)
 {
     for (uint32_t n = 0; n < st->setting_count; n++) {
         const struct sql_text name = st->settings[n].name;
-        if (name.data == NULL || settings_is_of_literals(name))
+        if (name.data == NULL || settings_is_of_literals(name) || settings_is_reading(name))
             return true;
     }
-    return st->kind == SQL_SET_LOCAL && settings_is_of_literals(st->name);
+    return st->kind == SQL_SET_LOCAL &&
+           (settings_is_of_literals(st->name) || settings_is_reading(st->name));
 }
 
 static uint64_t

@@ -1,8 +1,6 @@
 """Native replication: what a batch sets in front of what depends on it holds on all nodes, or the
 batch is refused."""
 
-import threading
-
 import pytest
 
 import raw
@@ -23,7 +21,6 @@ CREATE TABLE other.r (id int, v float8 DEFAULT random());
 WHEN = "'2020-02-01 12:00+00'::timestamptz::text"
 ZONE = f"UPDATE plain SET tx = {WHEN} WHERE id = 1"
 TOKYO = "2020-02-01 21:00:00+09"
-nobody = threading.Event()  # sets it: waiting for it takes so long
 NAMED = "INSERT INTO r (id) VALUES (1)"
 
 
@@ -151,16 +148,3 @@ def test_what_was_prepared_before_it(nodes, one, sql):
     one.rows("SET TimeZone TO 'America/Lima'")
     assert run() == []
     assert same(nodes, "SELECT tx FROM plain") == [("2020-02-01 17:00:00",)]
-
-
-def test_it_is_set_again_and_again(nodes, one):
-    """All nodes read alike, whatever is known of what the statement leaves, and whenever that is."""
-    text = "UPDATE plain SET tx = '2020-02-01 12:00'::timestamptz AT TIME ZONE 'UTC' WHERE id = 1"
-    for turn in range(120):
-        one.rows(f"SET TimeZone TO '{('America/Lima', 'Asia/Tokyo')[turn % 2]}'")
-        one.send(raw.parse("s", text) + raw.bind("", "s") + raw.execute() + raw.SYNC)
-        assert raw.codes(one.read_until("Z")) == []
-        same(nodes, "SELECT tx FROM plain")
-        nobody.wait(turn % 40 * 0.0005)
-        one.rows("DEALLOCATE s")
-        nobody.wait(turn % 7 * 0.001)

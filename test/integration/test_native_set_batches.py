@@ -121,9 +121,6 @@ def test_names_behind_it(nodes, one, sets):
 def test_all_of_it_is_reset(nodes, one):
     assert batch(one, "RESET ALL", ZONE) == ["0A000"]
     assert same(nodes, "SELECT tx FROM plain") == [("",)]
-    assert batch(one, "RESET ALL", "SELECT 1") == []
-    one.rows(ZONE)
-    assert "12:00:00+00" in same(nodes, "SELECT tx FROM plain")[0][0]
 
 
 @pytest.mark.parametrize("sql", [False, True])

@@ -170,20 +170,12 @@ def test_the_main_node_comes_back_at_once(own, pgpool):
     assert own.same("SELECT id FROM plain") == [(1,)]
 
 
-def test_the_next_main_node_has_lost_it(own, pgpool):
+@pytest.mark.parametrize("number", [1, 2])
+def test_another_node_has_lost_it(own, pgpool, number):
+    """The next main node; or the one behind that, which cannot be given it."""
     with connected(pgpool) as one:
         one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
-        end_connections(own[1])
-        own[0].kill()
-        ends_with(one, "INSERT INTO plain VALUES (8, 8)", "temporary object")
-    assert own.same("SELECT id FROM plain", (1, 2)) == [(1,)]
-
-
-def test_another_node_has_lost_it(own, pgpool):
-    """The next main node has it, and the one behind that cannot be given it."""
-    with connected(pgpool) as one:
-        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
-        end_connections(own[2])
+        end_connections(own[number])
         own[0].kill()
         ends_with(one, "INSERT INTO plain VALUES (8, 8)", "temporary object")
     assert own.same("SELECT id FROM plain", (1, 2)) == [(1,)]

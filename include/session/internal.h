@@ -627,7 +627,9 @@ struct effect *settings_behind(void);
 
 struct effect *settings_effects(struct session *s, const struct sql_facts *f, const char *text);
 void settings_settled(struct session *s, struct server *server, struct effect *effects, bool done);
-void settings_tx_ended(struct session *s, bool committed);
+/* The server's transaction is over; NULL: with its connection. What was set in it holds, or does
+ * not. */
+void settings_tx_ended(struct session *s, struct server *server, bool committed);
 /* What a server says is set on it, parameter by parameter: false when it is too much. Then it is
  * what the session has set. False: that cannot be followed. */
 bool settings_hear(struct buf *heard, struct sql_text name, struct sql_text text);

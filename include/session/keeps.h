@@ -52,6 +52,9 @@ void keeps_lent_name(struct session *s);
 void keeps_called(struct session *s, uint32_t oid);
 /* One of those by which libpq reaches large objects: nothing is left behind its transaction. */
 bool keeps_is_of_large_objects(uint32_t oid);
+/* Parameters of the session hold from now on that the server has not said, should it be asked at
+ * the moment: they were set at another one. */
+void keeps_overtaken(struct session *s);
 /* What has been noted since the last end of a transaction may not be there. */
 void keeps_doubt(struct session *s);
 /* A cycle of the client's has failed there, and ends. */

@@ -194,11 +194,11 @@ note_write(struct session *s)
 }
 
 static void
-end_transaction(struct session *s, bool failed)
+end_transaction(struct session *s, struct server *server, bool failed)
 {
     tx_fini(s);
     s->tx_local_path = false;
-    settings_tx_ended(s, !failed && s->tx_status == 'T');
+    settings_tx_ended(s, server, !failed && s->tx_status == 'T');
 }
 
 /* "cached plan must not change result type": whoever prepares it anew must not get the old one. */
@@ -263,7 +263,7 @@ answers_cycle_end(struct session *s, struct server *server, const struct pending
             retry_drop(s);
         s->tx_wrote |= (e->flags & CYCLE_WRITE) != 0;
         if (s->tx_status != 'I' && server->tx_status == 'I')
-            end_transaction(s, failed);
+            end_transaction(s, server, failed);
         if (s->tx_wrote && server->tx_status == 'I') {
             note_write(s);
             s->has_written = true;

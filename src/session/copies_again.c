@@ -185,7 +185,7 @@ static void
 end_block(struct session *s, bool committed)
 {
     tx_fini(s);
-    settings_tx_ended(s, committed);
+    settings_tx_ended(s, NULL, committed);
     s->tx_status = 'I';
     s->tx_local_path = false;
     session_show_state(s, SESSION_SLOT_IDLE);
@@ -332,7 +332,7 @@ copies_deliver(struct session_copies *c)
     buf_free(&b);
     if (main != NULL) {
         if (s->tx_status == 'I') { /* it was ours: what it has set holds, or does not */
-            settings_tx_ended(s, commits);
+            settings_tx_ended(s, main, commits);
             s->tx_local_path = false;
         }
         answers_cycle_end(s, main, &entry, failed);

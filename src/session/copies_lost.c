@@ -128,7 +128,7 @@ copies_fail_block(struct session_copies *c, bool told)
     if (s->cur != NULL && s->cur == s->reader && s->cur->tx_status != 'I')
         server_run_whole(s->cur, "ROLLBACK", 8, 0);
     tx_fini(s);
-    settings_tx_ended(s, false);
+    settings_tx_ended(s, NULL, false);
     keeps_doubt(s);
     s->tx_status = 'E';
     s->tx_local_path = s->tx_wrote = false;

@@ -297,6 +297,7 @@ end_solo(struct session_copies *c, struct server *server, const struct pending_e
     struct pending_entry entry = c->owes ? c->entry : *e;
     bool owes = c->owes;
     bool tells = owes && !s->retry.due;
+    bool undone = failed || server->tx_status != 'I';
     struct buf b = BUF_EMPTY;
 
     if (server->tx_status == 'E')
@@ -309,6 +310,7 @@ end_solo(struct session_copies *c, struct server *server, const struct pending_e
         session_send(s, &b);
     }
     buf_free(&b);
+    settings_tx_ended(s, server, !failed && !undone); /* what a batch of its like has set */
     answers_cycle_end(s, server, &entry, failed);
 }
 
@@ -655,6 +657,8 @@ copies_order_lost(struct session *s, const struct server *server)
             session_send(s, &b);
             buf_free(&b);
         }
+        if (c->solo_own)
+            settings_tx_ended(s, NULL, false);
         c->owes = c->failed = false;
         copies_order_reset(c);
     } else if (server == s->reader && (s->tx.on_reader || c->phase == COPIES_SNAPS) &&

@@ -313,6 +313,18 @@ keeps_lent_name(struct session *s)
 }
 
 void
+keeps_overtaken(struct session *s)
+{
+    static const uint32_t setters = BIT(STATEMENTS) | BIT(SETTING) | BIT(FUNCTION);
+
+    if (likely(!(s->keeps.asked & BIT(SETTING))))
+        return;
+    s->keeps.asked &= ~BIT(SETTING);
+    if (s->keeps.kinds & setters)
+        session_keep(s, SESSION_KEEPS_SETTING);
+}
+
+void
 keeps_doubt(struct session *s)
 {
     s->keeps.ended |= s->keeps.fresh;
@@ -716,7 +728,7 @@ keeps_answered(struct session *s, struct server *server, bool failed)
         k->fruitless++;
     show(s);
     /* who is idle from now on would keep the connection for no reason */
-    if (unlikely(failed) && server == s->primary && is_due(s))
+    if (server == s->primary && is_due(s))
         ask_later(s);
 }
 

@@ -241,7 +241,7 @@ outage_settle(struct session *s, const struct pending_owed *owed, const struct e
     memcpy(s->tx.why, uncertain ? "08007" : "40001", sizeof(s->tx.why));
     status = build_answers(s, owed, err->message, &b);
     if (s->tx_status != 'I' || status != 'I')
-        settings_tx_ended(s, false);
+        settings_tx_ended(s, NULL, false);
     s->tx_status = (char)status;
     s->tx_local_path = false;
     s->batch_forgets = false;

@@ -529,6 +529,7 @@ take_over(struct session *s, const struct effect *e)
 {
     struct settings *t = &s->settings;
 
+    keeps_overtaken(s);
     if (e->name_len == 0) {
         drop_all_but_role(t, &t->applied);
         t->seq++;
@@ -659,7 +660,7 @@ apply(struct session *s, struct server *server, const struct effect *e)
         s->scope_seq = UINT64_MAX;
         break;
     case EFFECT_CHAIN:
-        settings_tx_ended(s, s->tx_status == 'T');
+        settings_tx_ended(s, server, s->tx_status == 'T');
         break;
     case EFFECT_SAVEPOINT:
         /* what a ROLLBACK TO undoes is not followed */
@@ -699,7 +700,7 @@ settings_settled(struct session *s, struct server *server, struct effect *effect
 }
 
 void
-settings_tx_ended(struct session *s, bool committed)
+settings_tx_ended(struct session *s, struct server *server, bool committed)
 {
     struct settings *t = &s->settings;
 
@@ -720,8 +721,8 @@ settings_tx_ended(struct session *s, bool committed)
         free(e);
     }
     check_roles(s);
-    if (committed && s->cur != NULL)
-        server_set_image(s->cur, image_of(s));
+    if (committed && server != NULL)
+        server_set_image(server, image_of(s));
 }
 
 void

@@ -84,6 +84,23 @@ def test_what_is_written_behind_it(nodes, one, sets):
     assert "07:00:00-05" in same(nodes, "SELECT tx FROM plain")[0][0]
 
 
+@pytest.mark.parametrize("sets", ["SET TimeZone TO 'Asia/Tokyo'",
+                                  "SELECT set_config('TimeZone', 'Asia/Tokyo', false)"])
+def test_what_is_read_beside_it(nodes, pgpool, one, sets):
+    """It holds from then on, unless the batch fails."""
+    with raw.connected(pgpool) as new:
+        assert batch(new, sets, "SELECT 1") == []
+        new.rows(ZONE)
+        assert same(nodes, "SELECT tx FROM plain") == [(TOKYO,)]
+    assert batch(one, sets, "SELECT 1") == []
+    one.rows(ZONE)
+    assert same(nodes, "SELECT tx FROM plain") == [(TOKYO,)]
+    assert one.rows("SHOW TimeZone") == [["Asia/Tokyo"]]
+    assert batch(one, "SELECT 1", sets.replace("Asia/Tokyo", "UTC"), "SELECT 1 / 0") == ["22012"]
+    one.rows(ZONE)
+    assert same(nodes, "SELECT tx FROM plain") == [(TOKYO,)]
+
+
 def test_what_is_written_in_front_of_it(nodes, one):
     assert batch(one, ZONE, "SET TimeZone TO 'Asia/Tokyo'", "SHOW TimeZone") == []
     assert "07:00:00-05" in same(nodes, "SELECT tx FROM plain")[0][0]
@@ -121,6 +138,9 @@ def test_names_behind_it(nodes, one, sets):
 def test_all_of_it_is_reset(nodes, one):
     assert batch(one, "RESET ALL", ZONE) == ["0A000"]
     assert same(nodes, "SELECT tx FROM plain") == [("",)]
+    assert batch(one, "RESET ALL", "SELECT 1") == []
+    one.rows(ZONE)
+    assert "12:00:00+00" in same(nodes, "SELECT tx FROM plain")[0][0]
 
 
 @pytest.mark.parametrize("sql", [False, True])

@@ -351,8 +351,6 @@ bool copies_tie(const struct session *s);
 /* A connection was lost that may have had such things, and nothing has begun at the main node: is
  * that asked, what they are? Then the session waits for it. */
 bool copies_settle_first(struct session_copies *c);
-/* Have the copies run what has left these kinds (keeps.kinds), as far as they run such things? */
-bool copies_has_all_of(const struct session *s, uint32_t kinds);
 /* NULL: there is none at this node. */
 struct copy *copies_find(struct session_copies *c, int node_id);
 /* Resets the parameters of a connection that is idle, and sets the session's there: they are on
@@ -391,6 +389,8 @@ void copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t 
 bool copies_are_quiet(const struct session_copies *c);
 /* May the client's next statement be added to what they have to do? */
 bool copies_keep_up(const struct session_copies *c);
+/* Has one a connection on which functions may have set parameters? */
+bool copies_any_sets(const struct session_copies *c);
 bool copies_can_prepare(const struct session_copies *c);
 bool copies_any_begun(const struct session_copies *c);
 /* The copy has no connection any more; closes it unless it is idle. */

@@ -306,7 +306,14 @@ copies_look(struct session *s, const uint8_t *bytes, struct unit *u)
         if (turn == COPIES_GOES_ON)
             turn = copies_order_look(s, bytes, u);
     }
-    return turn == COPIES_GOES_ON ? look(s, bytes, u) : turn;
+    if (turn == COPIES_GOES_ON)
+        turn = look(s, bytes, u);
+    if (turn == COPIES_GOES_ON && c->rule.way == COPIES_ALL && s->tx_status == 'I' &&
+        !u->to_primary) { /* SET may run where the session reads, else */
+        u->to_primary = true;
+        u->reason = ROUTE_PINNED;
+    }
+    return turn;
 }
 
 /* ---- when it is placed ------------------------------------------------------------------------

@@ -61,12 +61,6 @@ copies_note_found(struct session *s, uint32_t asked, uint32_t found)
         c->main_only &= ~found;
 }
 
-bool
-copies_has_all_of(const struct session *s, uint32_t kinds)
-{
-    return (s->copies->main_only & kinds & of_all_nodes) == 0;
-}
-
 /* Has it all that the session has left there? */
 static bool
 has_all(const struct copy *copy)

@@ -156,6 +156,16 @@ copies_any_begun(const struct session_copies *c)
 }
 
 bool
+copies_any_sets(const struct session_copies *c)
+{
+    list_for_each (it, &c->copies) {
+        if (copy_at(it)->server != NULL && copy_at(it)->sets)
+            return true;
+    }
+    return false;
+}
+
+bool
 copies_can_prepare(const struct session_copies *c)
 {
     list_for_each (it, &c->copies) {
@@ -411,16 +421,16 @@ copies_bring_anew(struct session *s, struct server *server)
     settings_bring(s, server);
 }
 
-/* As long as it is not known what functions have set, whatever sets parameters runs on all nodes:
- * brought once more, it would come behind what functions have set since. */
+/* Where functions may have set parameters, SET has run, too (copies_any_sets): brought once more,
+ * it would come behind what functions have set since. */
 static void
 bring_settings(struct session *s, struct copy *copy)
 {
-    if (copy->sets && copies_know_parameters(s)) {
+    if (!copy->sets) {
+        settings_bring(s, copy->server);
+    } else if (copies_know_parameters(s)) {
         copy->sets = false;
         copies_bring_anew(s, copy->server);
-    } else if (!copy->sets || !copies_has_all_of(s, s->keeps.kinds)) {
-        settings_bring(s, copy->server);
     } else {
         settings_are_there(s, copy->server);
     }

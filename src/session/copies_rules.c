@@ -156,7 +156,8 @@ rule_of_set(const struct copies_look *look, struct err *err)
     if (look->st->kind == SQL_SET_SESSION && look->st->name.len == 0)
         return refuse(err, "SET SESSION CHARACTERISTICS",
                       "SET default_transaction_isolation and its like instead.");
-    return in_block(look->block || !copies_know_parameters(look->s));
+    return in_block(look->block || !copies_know_parameters(look->s) ||
+                    copies_any_sets(look->s->copies));
 }
 
 /* ALL: the copies' connections are given back. Less leaves something there, as on the main node. */

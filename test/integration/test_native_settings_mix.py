@@ -11,6 +11,7 @@ import raw
 from independent import Independent
 from proxy import starter
 from test_native import SETTINGS
+from waiting import wait_for
 
 pytestmark = [pytest.mark.plain, pytest.mark.one_engine, pytest.mark.takes(25)]
 
@@ -32,6 +33,8 @@ ANYWHERE = [
     ["SELECT sets('{}', false)"], ["SELECT sets('{}', true)"], ["SELECT nothing()"],
     ["SET TimeZone TO '{}'", "SELECT 1"], ["SELECT 1", "SET TimeZone TO '{}'"],
     ["RESET ALL", "SELECT 1"], ["SET TimeZone TO '{}'", "SELECT 1 / 0"], ["SELECT 1"],
+    ["CREATE TEMP TABLE IF NOT EXISTS tt (a int)"], ["SET search_path TO pg_temp, public"],
+    ["SET search_path TO public"], ["SELECT setseed(0.5)"], ["DISCARD TEMP"],
     ["PREPARE s AS SELECT 1"], ["DEALLOCATE ALL"], ["UPDATE plain SET v = 1"]]
 OUTSIDE = [["BEGIN"], ["BEGIN"], ["DISCARD ALL"]]
 INSIDE = [["COMMIT"], ["ROLLBACK"], ["SAVEPOINT a"], ["ROLLBACK TO a"],
@@ -94,7 +97,36 @@ def play(nodes, one, alone, chance):
     return None
 
 
+PATH = "SET search_path TO pg_temp, public"  # the server is asked behind it, not in front of it
+SETS = "SELECT sets('Asia/Tokyo', false)"
+LIMA = "SET TimeZone TO 'America/Lima'"
+
+
+@pytest.mark.parametrize("texts, wanted", [
+    ([LIMA, PATH], "07:00:00-05"), ([PATH, LIMA], "07:00:00-05"), ([PATH, SETS], "21:00:00+09"),
+    ([PATH, LIMA, SETS], "21:00:00+09"), ([PATH, SETS, LIMA, SETS], "21:00:00+09"),
+    ([SETS, LIMA, PATH], "07:00:00-05"), (["RESET ALL", PATH], "12:00:00+00")])
+@pytest.mark.parametrize("known", [True, False])
+def test_behind_a_function(nodes, pgpool, known, texts, wanted):
+    """A session with a temporary table keeps its connections; what the function has set is known by
+    then, or not."""
+    def keeps():
+        with raw.connected(pgpool) as other:
+            return [row[10] for row in other.rows("SHOW pool_sessions") if row[10]]
+
+    with raw.connected(pgpool) as one:
+        for text in ("CREATE TEMP TABLE tt (a int)", LIMA, WRITES, SETS, WRITES):
+            one.rows(text)
+        if known:
+            wait_for(lambda: keeps() == ["a temporary object"], "the answer")
+        one.send(b"".join(map(raw.query, [*texts, WRITES])))
+        assert raw.codes(one.read_until("Z", len(texts) + 1)) == []
+    rows = [server.rows("SELECT tx FROM plain") for server in nodes.servers]
+    assert rows == [[(f"2020-02-01 {wanted}",)]] * 3
+
+
 def test_a_mix(nodes, pgpool):
     for seed in range(SEEDS):
         with raw.connected(pgpool) as one, raw.connected(nodes.servers[0]) as alone:
-            assert play(nodes.servers, one, alone, random.Random(seed)) is None, seed
+            found = play(nodes.servers, one, alone, random.Random(seed))
+        assert found is None, (seed, found)

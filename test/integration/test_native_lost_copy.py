@@ -5,7 +5,7 @@ were there."""
 import pytest
 
 import raw
-from independent import Independent
+from independent import made
 from proxy import starter
 from test_native import SETTINGS, TABLES
 from test_native_faults import end_connections
@@ -25,13 +25,7 @@ CREATE FUNCTION zone() RETURNS text LANGUAGE sql AS
 
 @pytest.fixture(name="nodes", scope="module")
 def nodes_fixture():
-    cluster = Independent(standbys=2)
-    for server in cluster.servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-            connection.execute(MORE)
-    yield cluster
-    cluster.destroy()
+    yield from made(TABLES, MORE)
 
 
 @pytest.fixture(name="pgpool", params=MODES)

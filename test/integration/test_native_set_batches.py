@@ -4,7 +4,7 @@ batch is refused."""
 import pytest
 
 import raw
-from independent import Independent
+from independent import made
 from proxy import starter
 from test_native import SETTINGS
 from waiting import SLOW
@@ -26,12 +26,7 @@ NAMED = "INSERT INTO r (id) VALUES (1)"
 
 @pytest.fixture(name="nodes", scope="module")
 def nodes_fixture():
-    cluster = Independent(standbys=2)
-    for server in cluster.servers:
-        with server.connect() as connection:
-            connection.execute(MORE)
-    yield cluster
-    cluster.destroy()
+    yield from made(MORE)
 
 
 @pytest.fixture(name="pgpool", params=["native_replication", "snapshot_isolation"])

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import raw
-from independent import Independent
+from independent import made
 from proxy import starter
 from test_native import SETTINGS
 from waiting import wait_for
@@ -45,12 +45,7 @@ nobody = threading.Event()  # sets it: waiting for it takes so long
 
 @pytest.fixture(name="nodes", scope="module")
 def nodes_fixture():
-    cluster = Independent(standbys=2)
-    for server in cluster.servers:
-        with server.connect() as connection:
-            connection.execute(TABLES)
-    yield cluster
-    cluster.destroy()
+    yield from made(TABLES)
 
 
 @pytest.fixture(name="pgpool", params=["native_replication", "snapshot_isolation"])

@@ -728,7 +728,7 @@ keeps_answered(struct session *s, struct server *server, bool failed)
         k->fruitless++;
     show(s);
     /* who is idle from now on would keep the connection for no reason */
-    if (server == s->primary && is_due(s))
+    if (unlikely(failed || k->ended & BIT(SETTING)) && server == s->primary && is_due(s))
         ask_later(s);
 }
 

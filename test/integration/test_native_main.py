@@ -7,7 +7,7 @@ import pytest
 import raw
 from proxy import starter
 from test_native import SETTINGS, servers_with
-from waiting import wait_for
+from waiting import wait_for, wait_learnt
 
 pytestmark = [pytest.mark.plain, pytest.mark.takes(60)]
 
@@ -293,6 +293,7 @@ def test_a_name_that_is_gone_costs_nothing_outside_of_a_block(pair):
         assert names
         for name in names:
             pair.client(f"DEALLOCATE {name}")
+        wait_learnt(pair.client.raw.target)  # until then texts are sent
 
     forget()
     pair.same_alone("UPDATE e SET i4 = i4 + {n} WHERE id = 99")

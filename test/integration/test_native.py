@@ -58,6 +58,10 @@ class Servers:
         assert answers[0] == answers[1] == answers[2], answers
         return answers[0]
 
+    def wait_all(self, sql, rows, what):
+        """Waits until all of them answer that; meanwhile one may be ahead of another."""
+        wait_for(lambda: self.all(sql) == [rows] * 3, what)
+
 
 def servers_with(sql):
     """For a fixture: three servers, on each of which this was run besides."""
@@ -434,9 +438,8 @@ def test_a_client_that_goes_leaves_nothing(servers, pgpool):
     client.execute("BEGIN")
     client.execute("INSERT INTO t (id) VALUES (120)")
     client.close()
-    wait_for(lambda: servers.same("SELECT count(*) FROM pg_locks l JOIN pg_class c ON "
-                                  "c.oid = relation WHERE relname = 't'") == [(0,)],
-             "its transaction to end everywhere")
+    servers.wait_all("SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = relation "
+                     "WHERE relname = 't'", [(0,)], "its transaction to end everywhere")
     assert servers.same("SELECT id FROM t WHERE id = 120") == []
 
 

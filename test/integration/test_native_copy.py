@@ -247,7 +247,7 @@ def lose_in_the_middle(servers, client, number, end):
     client.send(raw.query("COPY t (id) FROM STDIN"))
     assert kinds(client.read_until("G")) == "G"
     client.send(data[:len(data) - end])
-    wait_for(lambda: servers.same(RUNNING) == [(1,)], "the COPY to run everywhere")
+    servers.wait_all(RUNNING, [(1,)], "the COPY to run everywhere")
     end_connections(servers[number])
     wait_for(lambda: servers[number].rows(RUNNING) == [(0,)], "its process to end")
     client.send(data[len(data) - end:], raw.COPY_DONE)
@@ -295,9 +295,8 @@ def test_a_client_that_goes_in_the_middle(servers, pgpool):
         client.read_until("G")
         client.send(data)
         client.close()
-    wait_for(lambda: servers.same("SELECT count(*) FROM pg_locks l JOIN pg_class c ON "
-                                  "c.oid = relation WHERE relname = 't'") == [(0,)],
-             "its transaction to end everywhere")
+    servers.wait_all("SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = relation "
+                     "WHERE relname = 't'", [(0,)], "its transaction to end everywhere")
     assert ids(servers) == []
 
 

@@ -26,7 +26,7 @@ def pgpool_fixture(servers, engine):
     for start in starter(servers.cluster, engine):
         yield start(**SETTINGS | {"backend_clustering_mode": "snapshot_isolation"})
     assert servers.same(PREPARED) == [(0,)]
-    assert servers.same(WAITS) == [(0,)]
+    servers.wait_all(WAITS, [(0,)], "nobody to wait")
 
 
 def test_a_circle_through_two_nodes_is_broken(servers, pgpool):

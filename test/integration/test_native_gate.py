@@ -38,7 +38,7 @@ def pgpool_fixture(servers, engine):
     for start in starter(servers.cluster, engine):
         yield start(**SETTINGS)
     assert servers.same(PREPARED) == [(0,)]
-    assert servers.same(LOCKS) == [(0,)]
+    servers.wait_all(LOCKS, [(0,)], "nobody to hold the gate")
 
 
 class Writer(threading.Thread):
@@ -162,7 +162,7 @@ def test_a_transaction_that_has_failed_leaves_nothing_to_the_next(servers, pgpoo
         client.execute("ROLLBACK")
         client.execute("BEGIN")
         client.execute("INSERT INTO g VALUES (2, 2, 1)")
-        wait_for(lambda: servers.all(LOCKS) == [[(1,)]] * 3, "the gate to be held everywhere")
+        servers.wait_all(LOCKS, [(1,)], "the gate to be held everywhere")
         client.execute("COMMIT")
     equal(servers)
 
@@ -339,7 +339,7 @@ def test_a_client_that_goes_while_it_waits_at_the_gate(servers, pgpool):
     two.pgconn.finish()
     one.execute("COMMIT")
     one.close()
-    wait_for(lambda: servers.all(LOCKS) == [[(0,)]] * 3, "it to leave")
+    servers.wait_all(LOCKS, [(0,)], "it to leave")
     assert servers.same("SELECT id, v FROM g ORDER BY 1") in ([(1, 0)], [(1, 1)])
 
 

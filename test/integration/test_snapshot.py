@@ -38,7 +38,7 @@ def start_fixture(servers, engine):
     for start in starter(servers.cluster, engine):
         yield lambda **more: start(**MODE | more)
     assert servers.same(PREPARED) == [(0,)]
-    assert servers.same(LOCKS) == [(0,)]
+    servers.wait_all(LOCKS, [(0,)], "nobody to hold the gate")
 
 
 @pytest.fixture(name="pgpool")
@@ -322,5 +322,5 @@ def test_a_child_that_is_killed_in_a_commit_leaves_no_half_of_it(servers, pgpool
         assert states == [None]
     for reader, sql in zip(readers, READS):
         assert value(reader, sql) == 100
-    wait_for(lambda: servers.all(PREPARED) == [[(0,)]] * 3, "the prepared ones to be ended")
+    servers.wait_all(PREPARED, [(0,)], "the prepared ones to be ended")
     client.close()

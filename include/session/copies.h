@@ -519,6 +519,9 @@ bool copies_bear_loss(struct copy *copy, const struct err *why);
 /* May the transaction end on those that are left? False: later, or it is doomed. */
 bool copies_settle_losses(struct session_copies *c);
 
+/* The error for a client whose transaction is gone with the main node. */
+void copies_say_lost(struct err *err_r, int node_id);
+
 /* The client's block has ended: should no copy have heard of it, as all of it has failed on the
  * main node, what is known of it is forgotten. */
 void copies_forget_block(struct session_copies *c);
@@ -569,7 +572,8 @@ void copies_order_sets(struct session *s, const struct sql_statement *st);
 /* Is the snapshot older than a definition that the unit may depend on? Then with err. */
 bool copies_order_is_stale(const struct session_copies *c, struct err *err);
 /* As copies_ends and copies_cycle_end. */
-bool copies_order_ends(struct session *s, const struct server *server, uint8_t type);
+bool copies_order_ends(struct session *s, const struct server *server, uint8_t type,
+                       const uint8_t *msg, size_t len);
 bool copies_order_cycle_end(struct session *s, struct server *server, const struct pending_entry *e,
                             bool failed);
 void copies_order_cycle_ended(struct session *s);

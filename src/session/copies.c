@@ -586,7 +586,8 @@ copies_ends(struct session *s, struct server *server, uint8_t type, const uint8_
     struct session_copies *c = s->copies;
     bool replaced;
 
-    if (c != NULL && (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type)))
+    if (c != NULL &&
+        (copies_cut_ends(c, server, type) || copies_order_ends(s, server, type, msg, len)))
         return true;
     if (c == NULL || server != s->primary || server->pending.count == 0)
         return false;

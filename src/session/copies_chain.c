@@ -97,8 +97,7 @@ copies_chained(struct session_copies *c)
 void
 copies_chain_lost(struct session_copies *c)
 {
-    err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost", c->main_id);
-    err_hint(&c->doom, "Run the transaction again.");
+    copies_say_lost(&c->doom, c->main_id);
     copies_fail_block(c, false);
     session_show_state(c->s, SESSION_SLOT_IN_TX);
 }

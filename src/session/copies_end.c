@@ -218,8 +218,7 @@ void
 copies_committed(struct session_copies *c, bool done)
 {
     if (!done && c->phase == COPIES_DOUBT) {
-        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost", c->main_id);
-        err_hint(&c->doom, "Run the transaction again.");
+        copies_say_lost(&c->doom, c->main_id);
         c->doomed = true;
     }
     end_all(c, COPIES_FINISHES, done);

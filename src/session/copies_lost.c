@@ -114,6 +114,13 @@ copies_settle_losses(struct session_copies *c)
  */
 
 void
+copies_say_lost(struct err *err_r, int node_id)
+{
+    err_set(err_r, "40001", "the transaction was rolled back: node %d was lost", node_id);
+    err_hint(err_r, "Run the transaction again.");
+}
+
+void
 copies_forget_block(struct session_copies *c)
 {
     if (!copies_any_begun(c) && (c->gate != GATE_NONE || c->xid[0] != '\0'))
@@ -195,9 +202,7 @@ copies_main_lost(struct session *s, const struct server *server)
     }
     c->owes |= c->spared;
     if (c->owes) {
-        err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
-                server->node_id);
-        err_hint(&c->doom, "Run the transaction again.");
+        copies_say_lost(&c->doom, server->node_id);
         c->doomed = true;
     }
     s->primary = NULL;

@@ -279,13 +279,34 @@ copies_behind(struct session *s, const struct unit *u)
     server_run(c->solo, "COMMIT", 6, CYCLE_OWN_END);
 }
 
-bool
-copies_order_ends(struct session *s, const struct server *server, uint8_t type)
+/* The error of our COMMIT, behind answers that the client has: as PostgreSQL tells it. */
+static void
+tell_end_failed(struct session_copies *c, const uint8_t *msg, size_t len)
 {
-    const struct session_copies *c = s->copies;
+    struct buf b = BUF_EMPTY;
+    struct err err;
 
-    return c->solo_own && server == c->solo && type == 'Z' && server->pending.count > 0 &&
-           !server->pending.ring[server->pending.head].skip;
+    if (c->s->retry.due || server_is_fatal(msg, len))
+        return;
+    server_error_from_message(msg, len, &err);
+    build_error(&b, "ERROR", &err);
+    session_send(c->s, &b);
+    buf_free(&b);
+    c->failed = true;
+}
+
+bool
+copies_order_ends(struct session *s, const struct server *server, uint8_t type, const uint8_t *msg,
+                  size_t len)
+{
+    struct session_copies *c = s->copies;
+    const struct pending_entry *head = &server->pending.ring[server->pending.head];
+
+    if (!c->solo_own || server != c->solo || server->pending.count == 0)
+        return false;
+    if (type == 'E' && c->owes && head->flags & CYCLE_OWN_END)
+        tell_end_failed(c, msg, len);
+    return type == 'Z' && !head->skip;
 }
 
 /* The transaction round one read has ended: the client may have its ReadyForQuery. */
@@ -645,20 +666,36 @@ copies_order_cycle_ended(struct session *s)
         copies_order_reset(c);
 }
 
+/* The client has all answers but the last: what has only read has read right, and what was set
+ * holds; but SERIALIZABLE needs the COMMIT. */
+static void
+lose_solo(struct session_copies *c)
+{
+    struct session *s = c->s;
+    struct buf b = BUF_EMPTY;
+    struct err err;
+
+    if (c->owes && s->state == CLIENT_READY) {
+        if (c->serial && c->solo == s->primary && !c->failed) {
+            copies_say_lost(&err, c->solo->node_id);
+            build_error(&b, "ERROR", &err);
+            c->failed = true;
+        }
+        build_ready(&b, 'I');
+        session_send(s, &b);
+        buf_free(&b);
+    }
+    settings_tx_ended(s, NULL, c->owes && !c->failed);
+}
+
 void
 copies_order_lost(struct session *s, const struct server *server)
 {
     struct session_copies *c = s->copies;
-    struct buf b = BUF_EMPTY;
 
     if (server == c->solo) {
-        if (c->solo_own && c->owes && s->state == CLIENT_READY) {
-            build_ready(&b, 'I');
-            session_send(s, &b);
-            buf_free(&b);
-        }
         if (c->solo_own)
-            settings_tx_ended(s, NULL, false);
+            lose_solo(c);
         c->owes = c->failed = false;
         copies_order_reset(c);
     } else if (server == s->reader && (s->tx.on_reader || c->phase == COPIES_SNAPS) &&
@@ -676,8 +713,6 @@ copies_order_main_lost(struct session *s, const struct server *server)
 
     if (!s->tx.on_reader || !c->has_snapshot || c->solo != NULL || s->cur != s->reader)
         return;
-    err_set(&c->doom, "40001", "the transaction was rolled back: node %d was lost",
-            server->node_id);
-    err_hint(&c->doom, "Run the transaction again.");
+    copies_say_lost(&c->doom, server->node_id);
     copies_fail_block(c, false);
 }

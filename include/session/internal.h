@@ -366,6 +366,7 @@ struct unit {
     bool recalls;                  /* and asks for what the session has drawn before, */
     bool recalls_any;              /* from whichever sequence */
     bool defines;                  /* may change the catalog */
+    bool discards_all;             /* DISCARD ALL is in it */
     bool waits;                    /* for what is under way: that decides what a name stands for */
     uint32_t pass_left;            /* of a message that has not arrived whole */
     const struct sql_facts *facts; /* of a Query; until facts are asked for again */

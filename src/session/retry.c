@@ -98,7 +98,7 @@ retry_keep(struct session *s, const struct server *server, const uint8_t *bytes,
             ? !u->tx_read || !(s->tx_status == 'I' || s->tx.movable)
             : !may_read_again(s, u) && !(s->tx_status == 'I' && is_the_connection_s(u)))
         return;
-    s->retry.kinds = s->keeps.kinds;
+    s->retry.kinds = u->discards_all ? 0 : s->keeps.kinds; /* done away with, here or there */
     s->retry.unknown = (u->asks || u->touches_session & TOUCHES_UNASKED) && u->verb != SQL_PREPARE;
     s->retry.bytes = slab_get_bytes(&s->host->small, u->bytes);
     s->retry.len = u->bytes;

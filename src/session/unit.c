@@ -156,6 +156,8 @@ take_execution(struct unit *u, const struct sql_statement *st)
     }
     take_block(u, st);
     u->chains |= st->chain;
+    u->discards_all |=
+        st->kind == SQL_DISCARD && st->name.len == 3 && memcmp(st->name.data, "all", 3) == 0;
     u->verb = (uint8_t)st->kind;
     u->executed++;
 }

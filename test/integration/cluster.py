@@ -115,6 +115,14 @@ class Target:
     def value(self, sql, *values):
         return self.rows(sql, *values)[0][0]
 
+    def lock_temporary(self, name):
+        """The connection of somebody who has locked a session's temporary table of that name."""
+        table = self.value("SELECT oid::regclass::text FROM pg_class "
+                           "WHERE relpersistence = 't' AND relname = %s", name)
+        connection = self.connect()
+        connection.execute(f"BEGIN; LOCK TABLE {table}")
+        return connection
+
 
 class Server(Target):
     """One PostgreSQL server."""

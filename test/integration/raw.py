@@ -97,6 +97,11 @@ COPY_DONE = message("c")
 TERMINATE = message("X")
 
 
+def batch(*texts, end=SYNC):
+    """Runs these statements."""
+    return b"".join(parse("", text) + bind("", "") + execute() for text in texts) + end
+
+
 # What differs between servers and sessions: versions that one knows, where temporary things are.
 VARIABLE = re.compile(r": server supports .*$|(?<=pg_temp)_\d+")
 

@@ -90,8 +90,7 @@ def watcher_fixture(cluster, pgpool, client):
 
 
 def batch(*texts):
-    return b"".join(message for sql in texts
-                    for message in (raw.parse("", sql), raw.bind("", ""), raw.execute()))
+    return raw.batch(*texts, end=b"")
 
 
 def fail(client, step):

@@ -283,32 +283,25 @@ def test_a_lock_timeout_at_the_gate(servers, pgpool):
     assert servers.same("SELECT id, v FROM g ORDER BY 1") == [(1, 1), (2, 1)]
 
 
-def batch(*texts):
-    parts = []
-    for text in texts:
-        parts += [raw.parse("", text), raw.bind("", ""), raw.execute()]
-    return [*parts, raw.message("S")]
-
-
 def kinds(messages):
     return "".join(got.kind for got in messages)
 
 
 def test_a_batch_that_begins_a_transaction_holds_the_gate_from_its_end_on(servers, pgpool):
     with raw.connected(pgpool) as one, pgpool.connect() as two:
-        one.send(*batch("BEGIN", "INSERT INTO g VALUES (1, 3, 1)"))
+        one.send(raw.batch("BEGIN", "INSERT INTO g VALUES (1, 3, 1)"))
         assert kinds(one.read_until("Z")) == "12C12CZ"
         thread, states = in_background(two, "UPDATE g SET v = v + 10 WHERE w = 3")
         wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait")
-        one.send(*batch("COMMIT"))
+        one.send(raw.batch("COMMIT"))
         assert kinds(one.read_until("Z")) == "12CZ"
         thread.join(60)
         assert states == [None]
-        one.send(*batch("BEGIN", "UPDATE g SET v = v + 1 WHERE w = 3"))
+        one.send(raw.batch("BEGIN", "UPDATE g SET v = v + 1 WHERE w = 3"))
         assert kinds(one.read_until("Z")) == "12C12CZ"
         thread, states = in_background(two, "INSERT INTO g VALUES (2, 3, 1)")
         wait_for(lambda: servers[0].value(WAITS) == 1, "it to wait, too")
-        one.send(*batch("COMMIT"))
+        one.send(raw.batch("COMMIT"))
         assert kinds(one.read_until("Z")) == "12CZ"
         thread.join(60)
         assert states == [None]

@@ -147,6 +147,23 @@ def test_it_is_done_away_with(own, pgpool, end):
     assert own.same("SELECT v FROM plain WHERE id = 1", (1, 2)) == [(5,)]
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_all_of_it_is_discarded_when_the_node_dies(own, pgpool, extended):
+    """The others have given it back, and the main node has not answered."""
+    with connected(pgpool) as one:
+        one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
+        one.rows("SELECT zone('Asia/Tokyo')")
+        blocker = own[0].lock_temporary("plain")
+        one.send(raw.batch("DISCARD ALL") if extended else raw.query("DISCARD ALL"))
+        with_lock(own[0])
+        own[0].kill()
+        assert raw.codes(one.read_until("Z")) == []
+        blocker.close()
+        one.rows("UPDATE plain SET v = 6 WHERE id = 1")
+        assert one.rows("SHOW TimeZone") != [["Asia/Tokyo"]]
+    assert own.same("SELECT v FROM plain WHERE id = 1", (1, 2)) == [(6,)]
+
+
 def test_the_main_node_is_detached(own, pgpool):
     """It is well, and the session goes on at the next one."""
     with connected(pgpool) as one:

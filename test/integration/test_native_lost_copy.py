@@ -215,11 +215,7 @@ def test_discard_all_that_is_cancelled(nodes, pgpool):
     blocked = "FROM pg_stat_activity WHERE datname = 'test' AND wait_event_type = 'Lock'"
     with raw.connected(pgpool, timeout=20 * SLOW) as one:
         one.rows("CREATE TEMP TABLE plain (id int PRIMARY KEY, v int)")
-        name = main.value("SELECT oid::regclass::text FROM pg_class "
-                          "WHERE relname = 'plain' AND relpersistence = 't'")
-        with main.connect() as other:
-            other.autocommit = False
-            other.execute(f"LOCK TABLE {name}")
+        with main.lock_temporary("plain") as other:
             one.send(raw.query("DISCARD ALL"))
             wait_for(lambda: main.value(f"SELECT count(*) {blocked}") == 1, "DISCARD to wait")
             main.rows(f"SELECT pg_cancel_backend(pid) {blocked}")

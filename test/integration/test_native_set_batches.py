@@ -55,8 +55,7 @@ def same(nodes, sql):
 
 def batch(one, *texts):
     """The errors of one batch, in words of SQLSTATE."""
-    one.send(b"".join(raw.parse("", text) + raw.bind("", "") + raw.execute() for text in texts) +
-             raw.SYNC)
+    one.send(raw.batch(*texts))
     return raw.codes(one.read_until("Z"))
 
 

@@ -12,6 +12,7 @@ import raw
 import waiting
 from cluster import Cluster
 from proxy import Pgpool
+from test_native_faults import waits_for_lock
 from waiting import SLOW, wait_for
 
 # none of it is a matter of the engine
@@ -239,6 +240,23 @@ def test_a_read_that_the_catalog_was_not_asked_about(grave, engine, writes):
             assert one.rows("SELECT 1") == [["1"]]
     finally:
         pgpool.finish()
+
+
+def test_all_of_it_is_discarded_meanwhile(grave, pgpool):
+    """The session had a temporary table, and wants none of it any more."""
+    primary = grave.cluster.primary
+    with raw.connected(pgpool, timeout=60 * SLOW) as one:
+        one.rows("CREATE TEMP TABLE mine (a int)")
+        one.rows("SET work_mem = '7MB'")
+        blocker = primary.lock_temporary("mine")
+        one.send(raw.query("DISCARD ALL"))
+        wait_for(lambda: waits_for_lock(primary), "DISCARD to wait")
+        grave.kill_primary()
+        grave.promote()
+        assert raw.codes(one.read_until("Z")) == []
+        blocker.close()
+        assert raw.codes(one.simple("SELECT a FROM mine")) == ["42P01"]
+        assert one.rows("SHOW work_mem") == [["4MB"]]
 
 
 def test_what_was_open_there(grave, pgpool):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import raw
+from raw import batch
 from waiting import Background, wait_for
 from wire_cases.script import CUT, READY, B, Case, D, E, End, H, P, Q, S, Until, ready
 
@@ -32,11 +33,6 @@ class Settled:
 SETTLED = Settled()
 TOKYO_READ = (SETTLED, Q("SELECT '2020-01-01 00:00Z'::timestamptz"), READY)
 LONG = "/*" + "z" * 70_000 + "*/"
-
-
-def batch(*texts):
-    """One batch that runs these statements."""
-    return b"".join(P("", sql) + B("", "") + E() for sql in texts) + S
 
 
 @pytest.fixture(scope="module", autouse=True, name="table")

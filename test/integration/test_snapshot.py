@@ -9,7 +9,7 @@ import pytest
 import raw
 from proxy import starter
 from test_native import PREPARED, SETTINGS, servers_with
-from test_native_gate import LOCKS, batch, begun, in_background, kinds
+from test_native_gate import LOCKS, begun, in_background, kinds
 from test_native_faults import end_connections
 from waiting import SLOW, wait_for
 
@@ -171,18 +171,18 @@ def test_serializable_is_the_main_node_s_to_judge(servers, pgpool):
 
 def test_begin_in_front_of_others_in_a_batch(servers, pgpool):
     with raw.connected(pgpool) as one, pgpool.connect() as other:
-        one.send(*batch("BEGIN", "SELECT count(*) FROM g WHERE w = 77"))
+        one.send(raw.batch("BEGIN", "SELECT count(*) FROM g WHERE w = 77"))
         assert kinds(one.read_until("Z")) == "12C12DCZ"
         other.execute("INSERT INTO g VALUES (200, 77, 0)")
-        one.send(*batch("SELECT count(*) FROM g WHERE w = 77"))
+        one.send(raw.batch("SELECT count(*) FROM g WHERE w = 77"))
         assert [got.body for got in one.read_until("Z") if got.kind == "D"][0].endswith(b"0")
-        one.send(*batch("INSERT INTO g SELECT 201, 78, count(*) FROM g WHERE w = 77"))
+        one.send(raw.batch("INSERT INTO g SELECT 201, 78, count(*) FROM g WHERE w = 77"))
         assert kinds(one.read_until("Z")) == "12CZ"
-        one.send(*batch("COMMIT"))
+        one.send(raw.batch("COMMIT"))
         assert kinds(one.read_until("Z")) == "12CZ"
-        one.send(*batch("BEGIN", "UPDATE g SET v = 3 WHERE w = 78", "SELECT 1 / 0", "SELECT 2"))
+        one.send(raw.batch("BEGIN", "UPDATE g SET v = 3 WHERE w = 78", "SELECT 1 / 0", "SELECT 2"))
         assert kinds(one.read_until("Z")) == "12C12C1EZ"
-        one.send(*batch("ROLLBACK"))
+        one.send(raw.batch("ROLLBACK"))
         assert kinds(one.read_until("Z")) == "12CZ"
     assert servers.same("SELECT v FROM g WHERE w = 78") == [(0,)]
 
@@ -194,28 +194,28 @@ REFUSED_BATCHES = [("SELECT 1", "BEGIN"), ("BEGIN", "SELECT 1", "BEGIN"),
 @pytest.mark.parametrize("texts", REFUSED_BATCHES)
 def test_transactions_that_begin_or_end_inside_of_a_batch(servers, pgpool, texts):
     with raw.connected(pgpool) as one:
-        one.send(*batch(*texts))
+        one.send(raw.batch(*texts))
         answer = one.read_until("Z")
         assert "E" in kinds(answer)
         if answer[-1].body != b"I":
-            one.send(*batch("ROLLBACK"))
+            one.send(raw.batch("ROLLBACK"))
             assert one.read_until("Z")[-1].body == b"I"
-        one.send(*batch("INSERT INTO g VALUES (300, 30, 0)"))
+        one.send(raw.batch("INSERT INTO g VALUES (300, 30, 0)"))
         assert kinds(one.read_until("Z")) == "12CZ"
     assert servers.same("SELECT v FROM g WHERE id = 300") == [(0,)]
 
 
 def test_begin_behind_a_batch_that_was_flushed(servers, pgpool):
     with raw.connected(pgpool) as one, pgpool.connect() as other:
-        one.send(*batch("SELECT count(*) FROM g")[:-1], raw.FLUSH)
+        one.send(raw.batch("SELECT count(*) FROM g", end=raw.FLUSH))
         assert kinds(one.read_until("C")) == "12DC"
-        one.send(*batch("BEGIN", "SELECT count(*) FROM g WHERE w = 88"))
+        one.send(raw.batch("BEGIN", "SELECT count(*) FROM g WHERE w = 88"))
         answer = one.read_until("Z")
         assert kinds(answer) == "12C12DCZ" and answer[-1].body == b"T"
         other.execute("INSERT INTO g VALUES (400, 88, 0)")
-        one.send(*batch("INSERT INTO g SELECT 401, 89, count(*) FROM g WHERE w = 88"))
+        one.send(raw.batch("INSERT INTO g SELECT 401, 89, count(*) FROM g WHERE w = 88"))
         assert kinds(one.read_until("Z")) == "12CZ"
-        one.send(*batch("COMMIT"))
+        one.send(raw.batch("COMMIT"))
         assert one.read_until("Z")[-1].body == b"I"
     assert servers.same("SELECT v FROM g WHERE id = 401") == [(0,)]
 

@@ -78,11 +78,6 @@ class Held:
                 connection.execute("NOTIFY nobody; SELECT pg_logical_emit_message(true, '', '')")
 
 
-def send(one, *texts, end=raw.SYNC):
-    one.send(b"".join(raw.parse("", text) + raw.bind("", "") + raw.execute() for text in texts) +
-             end)
-
-
 BATCH = ["SET TimeZone TO 'Asia/Tokyo'", "SELECT notes()"]
 
 
@@ -96,14 +91,14 @@ def commit_waits(nodes):
 def test_its_commit_is_stopped(nodes, one):
     """By a cancel request: PostgreSQL tells the client, behind the answers that it has."""
     with Held(nodes.servers):
-        send(one, *BATCH)
+        one.send(raw.batch(*BATCH))
         node = commit_waits(nodes)
         node.rows(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {OURS}")
         got = one.read_until("Z")
     assert "".join(m.kind for m in got if m.kind != "S") == "12C12DCEZ", got
     assert raw.codes(got) == ["57014"] and got[-1].body == b"I", got
     assert one.rows("SHOW TimeZone") == [["America/Lima"]]
-    send(one, *BATCH)
+    one.send(raw.batch(*BATCH))
     assert raw.codes(one.read_until("Z")) == []
     assert one.rows("SHOW TimeZone") == [["Asia/Tokyo"]]
 
@@ -119,7 +114,7 @@ def test_its_node_is_lost(nodes, start, place):
     with raw.connected(start(**weights), timeout=60 * SLOW) as one:
         one.rows("SET TimeZone TO 'America/Lima'")
         with Held(nodes.servers):
-            send(one, *BATCH)
+            one.send(raw.batch(*BATCH))
             node = commit_waits(nodes)
             assert (node is nodes.servers[0]) == (place != "another")
             node.stop("immediate")
@@ -135,7 +130,7 @@ def test_its_node_is_lost(nodes, start, place):
 
 def test_its_connection_is_lost_in_the_middle(nodes, one):
     """The client has not sent Sync: it is ended as it would be by the server itself."""
-    send(one, *BATCH, end=raw.FLUSH)
+    one.send(raw.batch(*BATCH, end=raw.FLUSH))
     one.read_until("C")
     one.read_until("C")
     ended = [server.rows("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "

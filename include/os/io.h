@@ -38,6 +38,9 @@ enum io_engine { IO_ENGINE_AUTO, IO_ENGINE_IO_URING, IO_ENGINE_EPOLL };
  * left. */
 enum { IO_HIGH_WATER = 64 * 1024, IO_LOW_WATER = 16 * 1024 };
 
+/* What io_hold holds at most, and for how long. */
+enum { IO_HOLD_BYTES = 4096, IO_HOLD_MS = 50 };
+
 struct io_options {
     enum io_engine engine; /* auto: io_uring, or epoll where the kernel refuses it */
     uint32_t buffer_bytes; /* of one receive buffer; 0 for 16384 */
@@ -142,6 +145,12 @@ void io_send_copy(struct io_stream *s, const void *bytes, size_t len);
 
 /* rx must be the one of the running received callback; the part must lie inside it. */
 void io_send_rx(struct io_stream *s, struct io_rx *rx, size_t offset, size_t len);
+
+/* What is queued is not urgent: it leaves with what is sent next, or at io_release, or when the
+ * stream is closed with flush, in IO_HOLD_MS at the latest; at once when it is IO_HOLD_BYTES or
+ * more. To be called anew behind each send that is not urgent either. */
+void io_hold(struct io_stream *s);
+void io_release(struct io_stream *s);
 
 size_t io_unsent_bytes(const struct io_stream *s);
 static inline bool

@@ -279,7 +279,8 @@ struct session_copies {
     int64_t doubt_ns;   /* since when it is not known whether it has committed */
     char failure[6];    /* SQLSTATE of the main node's last error */
     /* copies_taught.c */
-    bool by_key;  /* the unit in hand is one Query with one statement by key */
+    bool patient; /* all that the unit in hand writes is by key, */
+    bool by_key;  /* and it is one Query with one statement */
     bool literal; /* texts go as they are: something has failed */
     uint32_t seen[COPIES_SEEN_SETS * COPIES_SEEN_WAYS]; /* parts of their hashes; 0: none */
     uint32_t seen_at;                                   /* the last one */
@@ -385,7 +386,7 @@ void copies_forget(struct session_copies *c);
 
 /* One more command tag of what runs there. */
 void copies_note_tag(struct copies_outcome *outcome, const uint8_t *msg, size_t len);
-/* Has every one answered all? */
+/* Has every one answered all? What was held back from those that have not is on its way then. */
 bool copies_are_quiet(const struct session_copies *c);
 /* May the client's next statement be added to what they have to do? */
 bool copies_keep_up(const struct session_copies *c);

@@ -52,6 +52,7 @@ io_new(const struct io_options *options, struct io **io_r, struct err *err)
     list_init(&io->dirty_listeners);
     list_init(&io->dirty_watches);
     list_init(&io->ready);
+    list_init(&io->held_streams);
     slab_init(&io->stream_slab, sizeof(struct io_stream), STREAMS_PER_PAGE);
     slab_init(&io->piece_slab, sizeof(struct io_piece), PIECES_PER_PAGE);
     io->now_ns = clock_monotonic_ns();

@@ -127,6 +127,8 @@ grown(struct io_stream *s, struct io_queue *q, size_t len)
     q->bytes += len;
     if (io_unsent_bytes(s) >= IO_HIGH_WATER)
         s->full = true;
+    if (unlikely(s->is_held))
+        io_release(s);
     io_stream_dirty(s);
 }
 
@@ -166,6 +168,39 @@ io_send_rx(struct io_stream *s, struct io_rx *rx, size_t offset, size_t len)
         append(q, p);
     }
     grown(s, q, len);
+}
+
+static void
+release_all(void *ctx)
+{
+    struct io *io = ctx;
+
+    list_for_each_safe (it, tmp, &io->held_streams)
+        io_release(list_entry(it, struct io_stream, held));
+}
+
+void
+io_hold(struct io_stream *s)
+{
+    struct io *io = s->io;
+    size_t bytes = io_unsent_bytes(s);
+
+    if (bytes == 0 || bytes >= IO_HOLD_BYTES || s->discards || s->is_held)
+        return;
+    s->is_held = true;
+    list_append(&io->held_streams, &s->held);
+    if (!io_timer_running(&io->held_timer))
+        io_timer_start(io, &io->held_timer, IO_HOLD_MS, release_all, io);
+}
+
+void
+io_release(struct io_stream *s)
+{
+    if (!s->is_held)
+        return;
+    s->is_held = false;
+    list_remove(&s->held);
+    io_stream_dirty(s);
 }
 
 size_t

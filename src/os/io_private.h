@@ -92,6 +92,7 @@ struct io_stream {
     struct list all;
     struct list dirty;                   /* to be looked at by the next wait */
     struct list ready;                   /* has deferred callbacks */
+    struct list held;                    /* with is_held */
     struct io_queue out;                 /* as it goes to the kernel */
     struct io_tls *tls;                  /* NULL: plain */
     struct io_connect_state *connecting; /* also the deadline of a closing stream */
@@ -107,6 +108,7 @@ struct io_stream {
     bool send_failed : 1; /* the receive side will tell */
     bool discards : 1;    /* takes no more bytes to send */
     bool flushes : 1;     /* closes after its last bytes left */
+    bool is_held : 1;     /* what is queued waits for more */
 
     /* io_uring */
     struct list starved; /* found no receive buffer */
@@ -199,6 +201,8 @@ struct io {
     struct list dirty_listeners;
     struct list dirty_watches;
     struct list ready;
+    struct list held_streams;
+    struct io_timer held_timer;
     int signal_fd;
     struct io_watch *signal_watch;
     io_signal_fn *signal_fn;
@@ -288,7 +292,7 @@ io_stream_may_send(struct io_stream *s)
 {
     if (s->out.bytes == 0)
         return false;
-    if (s->blocked || s->state == IO_STREAM_CONNECTING) {
+    if (s->blocked || s->is_held || s->state == IO_STREAM_CONNECTING) {
         io_queue_set_aside(s->io, &s->out);
         return false;
     }

@@ -61,6 +61,7 @@ stream_new(struct io *io, int fd, const struct io_stream_ops *ops, void *ctx)
     s->fd = fd;
     list_init(&s->dirty);
     list_init(&s->ready);
+    list_init(&s->held);
     list_init(&s->starved);
     list_append(&io->streams, &s->all);
     io->stats.streams++;
@@ -372,6 +373,7 @@ io_stream_close(struct io_stream *s, bool flush)
     list_remove(&s->ready);
     s->deferred = 0;
     forget_connecting(s);
+    io_release(s);
     if (s->tls != NULL)
         io_tls_close(s, flush);
     enter(s, IO_STREAM_CLOSING);
@@ -411,6 +413,7 @@ io_stream_release(struct io_stream *s)
     forget_connecting(s);
     list_remove(&s->dirty);
     list_remove(&s->ready);
+    list_remove(&s->held);
     list_remove(&s->starved);
     list_remove(&s->all);
     io->stats.streams--;

@@ -254,7 +254,7 @@ look(struct session *s, const uint8_t *bytes, const struct unit *u)
     if (c->phase != COPIES_REST)
         return waits(s);
     c->rule = (struct copies_rule){.way = COPIES_AS_ALWAYS};
-    c->by_key = false;
+    c->by_key = c->patient = false;
     c->questions = 0;
     c->untold = false;
     if (is_in_vain(s, u)) /* unless what is under way ends that state */
@@ -448,8 +448,9 @@ place_on_all(struct session_copies *c, struct server *server, const uint8_t **by
                 "when and where it runs (native_replication)");
         return refuse(c, u, &err);
     }
-    c->by_key = d.by_key && c->rule.judged && u->type == 'Q' && !c->rule.several &&
-                !c->rule.executes && !c->rule.locks && c->rule.way == COPIES_ALL;
+    c->patient = d.by_key && c->rule.judged && !c->rule.executes && !c->rule.locks &&
+                 c->rule.way == COPIES_ALL;
+    c->by_key = c->patient && u->type == 'Q' && !c->rule.several;
     rc = copies_link(c, &err);
     if (rc != 0)
         return rc > 0 ? COPIES_WAITS : refuse(c, u, &err);

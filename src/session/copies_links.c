@@ -74,10 +74,35 @@ miss_beginning(struct copy *copy)
         copies_miss(copy, &err);
 }
 
+/* What the copies are to do for the unit. */
+static void
+send_one(struct session_copies *c, struct copy *copy)
+{
+    if (copies_taught_send(copy))
+        return;
+    if (c->rule.way == COPIES_ALL)
+        copies_open(copy);
+    else
+        copy->heard = c->ran;
+    copies_gate_follow(copy);
+    if (!c->query) {
+        copies_batch_send(c->s, copy);
+        return;
+    }
+    if (c->rule.executes)
+        copies_execute_teach(copy);
+    server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
+                  COPY_STATEMENT, NULL);
+    server_send(copy->server, c->text.data, c->text.len);
+}
+
+/* In a block nobody waits for a copy before COMMIT, and a short statement is over soon then: a
+ * server that gets several at once is woken up once. */
 void
 copies_send(struct session_copies *c)
 {
     const struct server *main = c->s->primary;
+    bool holds = c->patient && !c->own_tx;
 
     list_for_each (it, &c->copies) {
         struct copy *copy = copy_at(it);
@@ -86,22 +111,9 @@ copies_send(struct session_copies *c)
             continue;
         }
         copy->server->spoilt |= main->spoilt;
-        if (copies_taught_send(copy))
-            continue;
-        if (c->rule.way == COPIES_ALL)
-            copies_open(copy);
-        else
-            copy->heard = c->ran;
-        copies_gate_follow(copy);
-        if (!c->query) {
-            copies_batch_send(c->s, copy);
-            continue;
-        }
-        if (c->rule.executes)
-            copies_execute_teach(copy);
-        server_expect(copy->server, c->text.data[0] == 'F' ? PENDING_CALL : PENDING_QUERY, true,
-                      COPY_STATEMENT, NULL);
-        server_send(copy->server, c->text.data, c->text.len);
+        send_one(c, copy);
+        if (holds)
+            io_hold(copy->server->stream);
     }
     copies_taught_end(c);
     c->gate_due = GATE_NONE;
@@ -124,12 +136,16 @@ copies_draw(struct session_copies *c, const struct buf *question)
 bool
 copies_are_quiet(const struct session_copies *c)
 {
+    bool quiet = true;
+
     list_for_each (it, &c->copies) {
         const struct copy *copy = copy_at(it);
-        if (copy->server != NULL && copy->server->pending.count > 0)
-            return false;
+        if (copy->server == NULL || copy->server->pending.count == 0)
+            continue;
+        io_release(copy->server->stream);
+        quiet = false;
     }
-    return true;
+    return quiet;
 }
 
 bool
@@ -139,8 +155,10 @@ copies_keep_up(const struct session_copies *c)
         const struct copy *copy = copy_at(it);
         if (copy->server == NULL || !copy->begun)
             continue;
-        if (c->ran - copy->heard >= COPIES_LAG_MAX || io_is_full(copy->server->stream))
+        if (c->ran - copy->heard >= COPIES_LAG_MAX || io_is_full(copy->server->stream)) {
+            io_release(copy->server->stream);
             return false;
+        }
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "io_bed.h"
 
 #include "base/arena.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -102,6 +103,73 @@ copies_and_parts_leave_in_order(void **state)
     buf_free(&expected);
     tape_fini(&t);
     reader_fini(&r);
+    bed_until_empty(bed);
+}
+
+/* Three bytes that are held, in a turn that was over in time: before, nothing of them leaves. */
+static int
+hold_some(struct bed *bed, struct tape *t, struct reader *r)
+{
+    for (int n = 0; n < 100; n++) {
+        int64_t began_ns = clock_monotonic_ns();
+        io_send_copy(t->stream, "abc", 3);
+        io_hold(t->stream);
+        bed_run_ms(bed, 2);
+        read_some(r);
+        if (clock_monotonic_ns() - began_ns < (IO_HOLD_MS - 1) * NS_PER_MS) {
+            assert_int_equal(io_unsent_bytes(t->stream), 3);
+            return n * 3;
+        }
+        until_read(bed, r, (size_t)(n + 1) * 3);
+    }
+    skip(); /* this machine has never been fast enough */
+    return 0;
+}
+
+static void
+what_is_held_leaves_when_it_should(void **state)
+{
+    enum how { BY_TIME, RELEASED, WITH_MORE, HELD_AGAIN, AT_ONCE, CLOSED };
+    static const uint8_t large[IO_HOLD_BYTES] = {0};
+    struct bed *bed = *state;
+
+    for (int how = BY_TIME; how <= CLOSED; how++) {
+        struct tape t = {0};
+        struct reader r = {.fd = tape_open_pair(bed, &t)};
+        size_t bytes = (size_t)hold_some(bed, &t, &r) + 3;
+
+        switch (how) {
+        case RELEASED:
+            io_release(t.stream);
+            break;
+        case WITH_MORE:
+        case HELD_AGAIN:
+            io_send_copy(t.stream, "def", 3);
+            bytes += 3;
+            if (how == HELD_AGAIN)
+                io_hold(t.stream);
+            break;
+        case AT_ONCE:
+            io_send_copy(t.stream, large, sizeof(large));
+            io_hold(t.stream);
+            bytes += sizeof(large);
+            break;
+        case CLOSED:
+            io_stream_close(t.stream, true);
+            t.stream = NULL;
+            break;
+        default:
+            break;
+        }
+        if (how == RELEASED || how == WITH_MORE || how == AT_ONCE) {
+            bed_run_ms(bed, 0);
+            assert_int_equal(io_unsent_bytes(t.stream), 0);
+        }
+        until_read(bed, &r, bytes);
+        assert_int_equal(r.got.len, bytes);
+        tape_fini(&t);
+        reader_fini(&r);
+    }
     bed_until_empty(bed);
 }
 
@@ -583,6 +651,7 @@ main(void)
 {
     const struct engine_test tests[] = {
         ENGINE_TEST(copies_and_parts_leave_in_order),
+        ENGINE_TEST(what_is_held_leaves_when_it_should),
         ENGINE_TEST(parts_of_a_buffer_mix_with_copies),
         ENGINE_TEST(pause_holds_back_and_resume_delivers),
         ENGINE_TEST(pause_and_resume_in_one_turn_lose_nothing),

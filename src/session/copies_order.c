@@ -667,7 +667,7 @@ copies_order_cycle_ended(struct session *s)
 }
 
 /* The client has all answers but the last: what has only read has read right, and what was set
- * holds; but SERIALIZABLE needs the COMMIT. */
+ * holds; but SERIALIZABLE needs the COMMIT. What is to run again has no answer yet. */
 static void
 lose_solo(struct session_copies *c)
 {
@@ -675,7 +675,7 @@ lose_solo(struct session_copies *c)
     struct buf b = BUF_EMPTY;
     struct err err;
 
-    if (c->owes && s->state == CLIENT_READY) {
+    if (c->owes && s->state == CLIENT_READY && !s->retry.due) {
         if (c->serial && c->solo == s->primary && !c->failed) {
             copies_say_lost(&err, c->solo->node_id);
             build_error(&b, "ERROR", &err);
@@ -685,7 +685,7 @@ lose_solo(struct session_copies *c)
         session_send(s, &b);
         buf_free(&b);
     }
-    settings_tx_ended(s, NULL, c->owes && !c->failed);
+    settings_tx_ended(s, NULL, c->owes && !c->failed && !s->retry.due);
 }
 
 void

@@ -164,7 +164,7 @@ bool
 retry_wants_lost(const struct session *s, const struct server *server,
                  const struct pending_owed *owed)
 {
-    if (s->retry.bytes == NULL || s->tx_status != 'I' || owed->count == 0)
+    if (s->retry.bytes == NULL || s->tx_status != 'I' || (owed->count == 0 && !s->retry.due))
         return false;
     if (server == s->primary)
         return !server->forwarded && !server_is_terminated(server);
